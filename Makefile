@@ -1,0 +1,46 @@
+# FluxRelay: everything a person or CI runs goes through here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format lock clean
+
+help: ## Show what can be run
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is written last, so an install that was cut off is done again.
+$(STAMP): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("FluxRelay needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@echo "Installing into $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop
+	@$(BIN)/python -m stack demo
+
+up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
+	@$(BIN)/python -m stack up
+
+test: $(STAMP) ## Run all tests against a real Valkey and a real S3 server
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest $(ARGS)
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+lock: ## Write the hash-pinned requirements anew (needs uv)
+	uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -o requirements.txt
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+
+clean: ## Remove what was installed and made
+	rm -rf $(VENV) .stack demo-output .mypy_cache .ruff_cache .pytest_cache
