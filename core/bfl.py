@@ -1,0 +1,171 @@
+"""The provider's wire format: what is sent, and how its answers and webhooks are read.
+
+Its webhook body is documented nowhere, and clients in the field report two shapes, so it is read
+generously: `id` or `task_id`, any spelling and case of a status. A webhook is a hint; what it does
+not say is asked for with `get_result`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from core.job import FailureCode
+
+#: Parameters that hold an image as base64 or URL are sent as base64 again.
+WEBHOOK_HEADER: Final = "X-Webhook-Secret"
+KEY_HEADER: Final = "x-key"
+#: Seconds by which two machines' clocks may differ before an expiry is taken for nonsense.
+_CLOCK_SKEW: Final = 86_400.0
+
+
+class Kind(StrEnum):
+    """What a notice means for the job."""
+
+    READY = "ready"
+    PENDING = "pending"
+    FAILED = "failed"
+    NOT_FOUND = "not_found"
+    UNCLEAR = "unclear"  # a status nobody knows, or a result without its URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The provider's answer to an accepted submit."""
+
+    provider_id: str
+    polling_url: str | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What the provider says of a task, by webhook or when asked."""
+
+    kind: Kind
+    status: str
+    provider_id: str | None = None
+    url: str | None = None
+    #: Unix time in seconds at which `url` dies.
+    expires_at: float = 0.0
+    seed: int | None = None
+    cost: float | None = None
+    code: FailureCode = FailureCode.PROVIDER_ERROR
+    message: str = ""
+    details: Mapping[str, Any] | None = None
+
+
+_READY: Final = {"ready", "success", "succeeded", "completed", "complete", "done"}
+_PENDING: Final = {
+    "pending", "reasoning", "generating", "processing", "queued", "running", "inprogress",
+    "started", "submitted",
+}  # fmt: skip
+_FAILED: Final = {"error", "failed", "failure", "internalerror"}
+_NOT_FOUND: Final = {"tasknotfound", "notfound"}
+
+_MESSAGES: Final = {
+    FailureCode.REQUEST_MODERATED: "The provider's moderation refused the prompt or an input image",
+    FailureCode.CONTENT_MODERATED: "The provider's moderation withheld the generated image",
+    FailureCode.INVALID_INPUT: "The provider could not use an input",
+    FailureCode.PROVIDER_ERROR: "The provider could not generate the image",
+}
+
+
+def parse_submission(body: Any) -> Submission | None:
+    """Read the answer to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
+
+    Returns:
+        None where it holds no task id.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not body["id"]:
+        return None
+    url = body.get("polling_url")
+    return Submission(
+        provider_id=body["id"],
+        polling_url=url if isinstance(url, str) and url else None,
+        cost=_number(body.get("cost")),
+    )
+
+
+def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
+    """Read a webhook's body or an answer of `get_result` (BFL OpenAPI, ResultResponse).
+
+    Args:
+        raw: The body as it came.
+        now: Unix time in seconds.
+        lifetime: Seconds that a result URL lives where it does not say so itself.
+
+    Raises:
+        ValueError: It is not a JSON object.
+    """
+    body = json.loads(raw)
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one kind of error
+    provider_id = body.get("id") or body.get("task_id")
+    status = str(body.get("status") or "")[:100]
+    result = body["result"] if isinstance(body.get("result"), dict) else {}
+    details = body["details"] if isinstance(body.get("details"), dict) else None
+    url = result.get("sample") if isinstance(result.get("sample"), str) else None
+    kind, code = _meaning(status, details, has_url=bool(url))
+    seed = result.get("seed")
+    return Notice(
+        kind=kind,
+        status=status,
+        provider_id=provider_id if isinstance(provider_id, str) else None,
+        url=url,
+        expires_at=_expiry(url, result, now, lifetime) if url else 0.0,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        cost=_number(body.get("cost")),
+        code=code,
+        message=_message(code, body, details) if kind is Kind.FAILED else "",
+        details=details,
+    )
+
+
+def _meaning(
+    status: str, details: Mapping[str, Any] | None, *, has_url: bool
+) -> tuple[Kind, FailureCode]:
+    word = re.sub(r"[^a-z]", "", status.lower())
+    code = FailureCode.PROVIDER_ERROR
+    if word in _READY:
+        return (Kind.READY if has_url else Kind.UNCLEAR), code
+    if word in _PENDING:
+        return Kind.PENDING, code
+    if word in _NOT_FOUND:
+        return Kind.NOT_FOUND, code
+    if "moderat" in word:
+        request = "request" in word or "input" in word
+        code = FailureCode.REQUEST_MODERATED if request else FailureCode.CONTENT_MODERATED
+        return Kind.FAILED, code
+    if word in _FAILED:
+        said = str((details or {}).get("error", "")).lower()
+        return Kind.FAILED, FailureCode.INVALID_INPUT if "input" in said else code
+    return Kind.UNCLEAR, code
+
+
+def _message(code: FailureCode, body: Mapping[str, Any], details: Mapping[str, Any] | None) -> str:
+    said = (details or {}).get("error") or body.get("error") or body.get("message")
+    reasons = (details or {}).get("Moderation Reasons")
+    if isinstance(reasons, list) and reasons:
+        said = ", ".join(str(reason) for reason in reasons)
+    return _MESSAGES[code] + (f": {str(said)[:300]}" if said else "")
+
+
+def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) -> float:
+    """Return when the URL dies: what it says itself (`se=`), else counted from its making."""
+    try:
+        stated = parse_qs(urlsplit(url).query).get("se", [""])[0]
+        at = datetime.fromisoformat(stated).timestamp()
+    except ValueError:
+        made = _number(result.get("end_time")) or now
+        at = min(made, now) + lifetime
+    return at if abs(at - now) < _CLOCK_SKEW else now + lifetime
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None

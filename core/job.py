@@ -1,0 +1,228 @@
+"""The job record and its state machine; no I/O and no clock in here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, NewType
+
+JobId = NewType("JobId", str)
+
+
+class Status(StrEnum):
+    """Where a job stands; each comment says what it waits for."""
+
+    QUEUED = "queued"  # a free slot
+    SUBMITTING = "submitting"  # holds a slot; a worker is posting it, or died posting it
+    GENERATING = "generating"  # the provider has it; its webhook, or a poll
+    STORING = "storing"  # the result is known and its minutes run; the copy to S3
+    SUCCEEDED = "succeeded"  # nothing, the image is in the bucket
+    FAILED = "failed"  # nothing, `error` says why
+    CANCELED = "canceled"  # nothing, the caller took it back
+
+
+#: The whole state machine. `submitting -> storing` is real: the webhook may overtake the answer
+#: to our own submit. `submitting -> queued` gives a job back that the provider had no room for;
+#: `queued -> storing` is the late webhook of an earlier submit that was thought lost.
+NEXT: Final[Mapping[Status, frozenset[Status]]] = {
+    Status.QUEUED: frozenset({Status.SUBMITTING, Status.STORING, Status.FAILED, Status.CANCELED}),
+    Status.SUBMITTING: frozenset(
+        {Status.QUEUED, Status.GENERATING, Status.STORING, Status.FAILED, Status.CANCELED}
+    ),
+    Status.GENERATING: frozenset({Status.STORING, Status.FAILED}),
+    Status.STORING: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELED: frozenset(),
+}
+TERMINAL: Final = frozenset(status for status, after in NEXT.items() if not after)
+
+#: While it stands here, the job is (or may be) active at the provider and holds a slot.
+HOLDS_SLOT: Final = frozenset({Status.SUBMITTING, Status.GENERATING})
+
+
+def before(to: Status) -> frozenset[Status]:
+    """Return the statuses from which a job may move to `to`."""
+    return frozenset(status for status, after in NEXT.items() if to in after)
+
+
+class Step(StrEnum):
+    """What a worker does about a job; one function, one task name and one due time each."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    COLLECT = "collect"
+    NOTIFY = "notify"
+    CLEANUP = "cleanup"
+    DEADLINE = "deadline"  # no task: `sweep` acts on it
+
+
+#: In which statuses a step still has something to do. A due time outside of them is stale.
+STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
+    Step.SUBMIT: frozenset({Status.SUBMITTING}),
+    Step.POLL: frozenset({Status.GENERATING}),
+    Step.COLLECT: frozenset({Status.STORING}),
+    Step.NOTIFY: TERMINAL,
+    Step.CLEANUP: TERMINAL,
+    Step.DEADLINE: frozenset({Status.QUEUED, Status.SUBMITTING, Status.GENERATING}),
+}
+
+
+class FailureCode(StrEnum):
+    """Why a job failed; a closed set that callers can rely on."""
+
+    INVALID_INPUT = "invalid_input"
+    REQUEST_MODERATED = "request_moderated"
+    CONTENT_MODERATED = "content_moderated"
+    PROVIDER_ERROR = "provider_error"
+    PROVIDER_REJECTED = "provider_rejected"
+    RESULT_EXPIRED = "result_expired"
+    STORAGE_FAILED = "storage_failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+
+
+#: Would the same job, sent again, have a fair chance?
+RETRYABLE: Final = frozenset(
+    {
+        FailureCode.PROVIDER_ERROR,
+        FailureCode.RESULT_EXPIRED,
+        FailureCode.STORAGE_FAILED,
+        FailureCode.TIMED_OUT,
+        FailureCode.LOST,
+    }
+)
+
+
+class CallbackState(StrEnum):
+    """How far the caller has been told.
+
+    Apart from `Status`, for a caller who is down does not make an image unfinished.
+    """
+
+    NONE = "none"  # the job has no callback
+    WAITING = "waiting"  # the job has not ended yet
+    PENDING = "pending"  # owed: being sent, or due again
+    DELIVERED = "delivered"
+    DEAD = "dead"  # given up; can be sent again on demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What the caller asked for; never changes after intake."""
+
+    tenant: str
+    model: str
+    #: The provider's parameters as the caller sent them, but for `input_keys`.
+    input: Mapping[str, Any]
+    #: Parameter -> S3 key of the bytes that came as base64; they are not in `input`.
+    input_keys: Mapping[str, str] = field(default_factory=dict)
+    callback_url: str | None = None
+    #: Key (or key template) asked for by the caller; None: the deployment's template.
+    output_key: str | None = None
+    region: str | None = None
+    #: -100 to 100; higher goes first.
+    priority: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float  # Unix time in seconds
+    deadline_at: float  # Unix time in seconds
+
+    def to_json(self) -> str:
+        """Return the request as it stands in Redis; empty fields take no room."""
+        return json.dumps(
+            {
+                name: value
+                for name in self.__slots__
+                if (value := getattr(self, name)) not in (None, {}, 0)
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobRequest":
+        """Read back what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as read from Redis; `core.store` is the only place that changes it."""
+
+    id: JobId
+    status: Status
+    request: JobRequest
+    #: (status, Unix time in seconds), oldest first.
+    timeline: tuple[tuple[Status, float], ...]
+    #: Name of the pool whose slot it holds or held.
+    pool: str | None = None
+    #: Unix time at which a worker was about to post it; None: nobody did since the grant.
+    posting_at: float | None = None
+    #: Which run of the submit step wrote `posting_at`.
+    posting_by: str | None = None
+    submits: int = 0
+    #: Submits made although an earlier one may have been paid for.
+    resubmits: int = 0
+    #: Step -> how often it was put off since it was started first.
+    tries: Mapping[str, int] = field(default_factory=dict)
+    provider_id: str | None = None
+    polling_url: str | None = None
+    #: Credits, as the provider told; None where it did not.
+    cost: float | None = None
+    result_url: str | None = None
+    result_expires_at: float | None = None  # Unix time in seconds
+    seed: int | None = None
+    image: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    callback_state: CallbackState = CallbackState.NONE
+    callback_attempts: int = 0
+    #: The newest attempts: at, status or error.
+    callback_log: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def ended_at(self) -> float | None:
+        """Unix time in seconds at which the job reached a terminal status, None before."""
+        return self.timeline[-1][1] if self.status in TERMINAL else None
+
+    @classmethod
+    def from_fields(cls, job_id: JobId, fields: Mapping[str, str]) -> "Job":
+        """Read a record's hash fields; the inverse of what `core.store` writes."""
+
+        def number(name: str) -> float | None:
+            return float(fields[name]) if fields.get(name) else None
+
+        request = JobRequest.from_json(fields["request"])
+        steps = (entry.split("=") for entry in fields["timeline"].split(";"))
+        seed = fields.get("seed")
+        return cls(
+            id=job_id,
+            status=Status(fields["status"]),
+            request=request,
+            timeline=tuple((Status(name), float(at)) for name, at in steps),
+            pool=fields.get("pool"),
+            posting_at=number("posting_at"),
+            posting_by=fields.get("posting_by") or None,
+            submits=int(fields.get("submits", 0)),
+            resubmits=int(fields.get("resubmits", 0)),
+            tries={
+                name.removeprefix("tries:"): int(count)
+                for name, count in fields.items()
+                if name.startswith("tries:")
+            },
+            provider_id=fields.get("provider_id"),
+            polling_url=fields.get("polling_url"),
+            cost=number("cost"),
+            result_url=fields.get("result_url"),
+            result_expires_at=number("result_expires_at"),
+            seed=int(seed) if seed else None,
+            image=json.loads(fields["image"]) if "image" in fields else None,
+            error=json.loads(fields["error"]) if "error" in fields else None,
+            callback_state=CallbackState(fields.get("callback_state", CallbackState.NONE)),
+            callback_attempts=int(fields.get("callback_attempts", 0)),
+            callback_log=tuple(json.loads(fields.get("callback_log", "[]"))),
+        )
+
+
+def error_record(code: FailureCode, message: str, **details: Any) -> str:
+    """Return the `error` field of a failed job: code, message, retryable, and what is known."""
+    record = {"code": code, "message": message, "retryable": code in RETRYABLE}
+    return json.dumps(record | {name: value for name, value in details.items() if value})

@@ -1,0 +1,25 @@
+-- Accept a job: idempotency, record, backlog, and a slot at once where one is free.
+-- Returns "created", "exists {id}" or "conflict".
+local idempotency = input.idempotency
+if idempotency then
+  local known = redis.call('GET', idempotency.key)
+  if known then
+    local fingerprint, id = string.match(known, '^(%S+) (%S+)$')
+    if fingerprint ~= idempotency.fingerprint then return 'conflict' end
+    return 'exists ' .. id
+  end
+end
+local id = input.job
+-- The same command again, because its answer was lost on the way: it is done already.
+if redis.call('EXISTS', job_key(id)) == 1 then return 'exists ' .. id end
+if idempotency then
+  redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
+end
+for name, value in pairs(input.fields) do redis.call('HSET', job_key(id), name, value) end
+set_status(id, 'queued')
+redis.call('ZADD', 'backlog:' .. input.fields.lane, input.fields.rank, id)
+redis.call('ZADD', 'due', input.deadline, 'deadline:' .. id)
+-- Inputs of this job lie in S3 and were guarded by a clean-up until now.
+redis.call('ZREM', 'due', 'cleanup:' .. id)
+grant_all()
+return 'created'

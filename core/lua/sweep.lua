@@ -1,0 +1,67 @@
+-- One round of sweeping, by whoever holds the lease. Cost grows with what is due.
+-- Returns {woken, ids of queued jobs past their deadline..., } as JSON, or "stale".
+if redis.call('GET', 'sweep:lease') ~= input.token then return 'stale' end
+redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
+
+-- Is this step's newest task still in the list, so that a worker will come to it?
+local function still_waits(step, id)
+  local task = redis.call('HGET', job_key(id), 'task:' .. step)
+  if not task then return false end
+  return redis.call('LPOS', input.rq .. ':queue:' .. input.tasks[step].queue, task) ~= false
+end
+
+local woken, overdue = {}, {}
+
+local function act(step, id)
+  local member = step .. ':' .. id
+  local status = redis.call('HGET', job_key(id), 'status')
+  if not status then
+    redis.call('ZREM', 'due', member)
+    -- Inputs were stored for a job that was never accepted.
+    if step == 'cleanup' then enqueue('cleanup', id, 0) end
+    return
+  end
+  if not input.fits[step][status] then
+    redis.call('ZREM', 'due', member)
+    return
+  end
+  redis.call('ZADD', 'due', now + input.watch, member)
+  if step == 'deadline' then
+    if status == 'queued' then overdue[#overdue + 1] = id return end
+    step = status == 'submitting' and 'submit' or 'poll'
+  end
+  if not still_waits(step, id) then
+    wake(step, id)
+    woken[#woken + 1] = step .. ':' .. id
+  end
+end
+
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'due', '-inf', now, 'LIMIT', 0, input.batch)) do
+  local step, id = string.match(member, '^(%a+):(.+)$')
+  act(step, id)
+end
+
+-- Slots whose lease ended: kept by jobs that still stand there, freed where the holder is lost.
+local freed = {}
+for _, pool in ipairs(input.pools) do
+  local holders = redis.call('ZRANGEBYSCORE', 'slots:' .. pool.name, '-inf', now, 'LIMIT', 0, input.batch)
+  for _, id in ipairs(holders) do
+    local status = redis.call('HGET', job_key(id), 'status')
+    if status == 'submitting' or status == 'generating' then
+      redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)
+    else
+      release(id)
+      freed[#freed + 1] = id
+    end
+  end
+end
+grant_all()
+
+local backlog, held = 0, 0
+for _, pool in ipairs(input.pools) do
+  held = held + redis.call('ZCARD', 'slots:' .. pool.name)
+  for _, lane in ipairs(pool.lanes) do
+    backlog = backlog + redis.call('ZCARD', 'backlog:' .. lane.name)
+  end
+end
+return cjson.encode({woken = woken, overdue = overdue, freed = freed, backlog = backlog, held = held})

@@ -1,0 +1,50 @@
+-- Move a job to another status, or change its fields, if it is still as the caller saw it.
+-- Returns "done", or the status that it stands at ("" when there is no such job).
+local id = input.job
+local key = job_key(id)
+local status = redis.call('HGET', key, 'status') or ''
+local expected = false
+for _, was in ipairs(input.was) do expected = expected or was == status end
+if not expected then return status end
+for name, value in pairs(input.expect) do
+  if (redis.call('HGET', key, name) or '') ~= value then return status end
+end
+
+for name, value in pairs(input.set) do redis.call('HSET', key, name, value) end
+for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
+for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
+
+if input.to and input.to ~= status then
+  set_status(id, input.to)
+  for _, step in ipairs(input.undue) do redis.call('ZREM', 'due', step .. ':' .. id) end
+  if input.to == 'queued' then
+    local lane, rank = unpack(redis.call('HMGET', key, 'lane', 'rank'))
+    redis.call('ZADD', 'backlog:' .. lane, rank, id)
+  elseif status == 'queued' then
+    redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
+  end
+  if input.terminal then
+    redis.call('EXPIRE', key, input.ttl)
+    if redis.call('HGET', key, 'callback_state') == 'waiting' then
+      redis.call('HSET', key, 'callback_state', 'pending')
+      wake('notify', id)
+    end
+    if redis.call('HGET', key, 'has_inputs') == '1' then wake('cleanup', id) end
+  end
+end
+for name, at in pairs(input.due) do redis.call('ZADD', 'due', at, name .. ':' .. id) end
+for _, step in ipairs(input.done) do redis.call('ZREM', 'due', step .. ':' .. id) end
+for _, step in ipairs(input.wake) do wake(step, id) end
+
+if input.pause then
+  redis.call('SET', 'pool:' .. input.pause.pool .. ':paused', input.pause.reason, 'PX', input.pause.ms)
+end
+if input.shrink then
+  local held = redis.call('ZCARD', 'slots:' .. input.shrink.pool)
+  redis.call('SET', 'pool:' .. input.shrink.pool .. ':ceiling', math.max(1, held - 1), 'PX', input.shrink.ms)
+end
+if input.release then
+  release(id)
+  grant_all()
+end
+return 'done'

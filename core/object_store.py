@@ -1,0 +1,173 @@
+"""S3: the one client, used at intake for inputs and by workers for images. Only this knows boto3."""
+
+import base64
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from core.errors import Permanent, StorageUnavailable
+from core.job import FailureCode
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+#: Inputs lie below this prefix until their job ends.
+INPUT_PREFIX: Final = "_inputs/"
+_CONNECT_TIMEOUT: Final = 5  # seconds
+_READ_TIMEOUT: Final = 30  # seconds
+_CONDITION_FAILED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object as it lies in the bucket."""
+
+    size: int  # bytes
+    sha256: str  # hex; as S3 or, on servers that keep none, our own metadata states it
+    metadata: Mapping[str, str]
+
+
+class ObjectStore:
+    """One bucket.
+
+    Args:
+        bucket: Its name; it must exist.
+        connections: How many requests may run at a time.
+    """
+
+    def __init__(self, bucket: str, *, connections: int = 16) -> None:
+        self.bucket = bucket
+        config = Config(
+            connect_timeout=_CONNECT_TIMEOUT,
+            read_timeout=_READ_TIMEOUT,
+            # Our steps retry with a clock and jitter of their own.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=connections,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        self._client: S3Client = boto3.client("s3", config=config)
+
+    def check(self) -> None:
+        """Ask whether the bucket is there for us.
+
+        Raises:
+            StorageUnavailable: It is not.
+        """
+        with _translated("look for the bucket"):
+            self._client.head_bucket(Bucket=self.bucket)
+
+    def put_once(
+        self,
+        key: str,
+        body: IO[bytes],
+        *,
+        sha256: bytes,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> bool:
+        """Store an object unless its key is taken; S3 verifies the checksum.
+
+        Returns:
+            False where the key is taken.
+
+        Raises:
+            StorageUnavailable: It may go well later.
+        """
+        try:
+            with _translated("store the image"):
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    ChecksumSHA256=base64.b64encode(sha256).decode(),
+                    Metadata=dict(metadata) | {"sha256": sha256.hex()},
+                    IfNoneMatch="*",
+                )
+        except _ConditionFailed:
+            return False
+        return True
+
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Store a small object, over whatever is there.
+
+        Raises:
+            StorageUnavailable: It may go well later.
+        """
+        with _translated("store an object"):
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                ChecksumAlgorithm="SHA256",
+            )
+
+    def look(self, key: str) -> StoredObject | None:
+        """Return what is known of an object without its bytes, None where there is none."""
+        try:
+            with _translated("look at an object"):
+                head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+        except KeyError:
+            return None
+        stated = head.get("ChecksumSHA256")
+        checksum = base64.b64decode(stated).hex() if stated and "-" not in stated else ""
+        return StoredObject(
+            size=head["ContentLength"],
+            sha256=checksum or head["Metadata"].get("sha256", ""),
+            metadata=head["Metadata"],
+        )
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes.
+
+        Raises:
+            Permanent: There is no such object.
+            StorageUnavailable: It may go well later.
+        """
+        try:
+            with _translated("read an input"):
+                return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except KeyError:
+            raise Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone") from None
+
+    def delete_below(self, prefix: str) -> int:
+        """Delete every object whose key begins with `prefix`; return how many there were."""
+        count = 0
+        with _translated("delete inputs"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            for page in pages:
+                for found in page.get("Contents", []):
+                    self._client.delete_object(Bucket=self.bucket, Key=found["Key"])
+                    count += 1
+        return count
+
+
+class _ConditionFailed(Exception):
+    """The key is taken."""
+
+
+@contextlib.contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """Turn the SDK's errors into ours; a missing key becomes a `KeyError`."""
+    try:
+        yield
+    except ClientError as error:
+        details: Any = error.response.get("Error", {})
+        code = str(details.get("Code", ""))
+        if code in _CONDITION_FAILED:
+            raise _ConditionFailed from error
+        if code in _NOT_FOUND and "bucket" not in action:
+            raise KeyError from error
+        raise StorageUnavailable(f"S3 would not {action}: {code}") from error
+    except (BotoCoreError, OSError) as error:
+        raise StorageUnavailable(f"S3 could not {action}: {type(error).__name__}") from error

@@ -1,0 +1,211 @@
+"""From an environment variable's text to its value; a `ValueError` says what is allowed.
+
+No message repeats the text of a secret.
+"""
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from core.egress import Network
+
+Parser = Callable[[str], Any]
+
+_SHORTEST_MASTER = 32  # characters
+_SHORTEST_API_KEY = 16  # characters
+_HIGHEST_PORT = 65535
+_BUCKET_LENGTHS = range(3, 64)  # S3 user guide, bucket naming rules
+
+
+class Secret:
+    """A text that does not show in a log, a traceback or a page."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLimits:
+    """How many tasks may be active: in all, and of single models (which count in both)."""
+
+    total: int
+    by_model: Mapping[str, int] = field(default_factory=dict)
+
+
+def text(value: str) -> str:
+    """Take it as it is."""
+    return value
+
+
+def secret(value: str) -> Secret:
+    """Hide it."""
+    return Secret(value)
+
+
+def base_url(value: str) -> str:
+    """An http(s) URL with a host and without query; a slash at the end is dropped."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http:// or https:// URL with a host and no query")
+    return value.rstrip("/")
+
+
+def base_urls(value: str) -> tuple[str, ...]:
+    """URLs, comma-separated."""
+    return tuple(base_url(item) for item in _items(value))
+
+
+def redis_url(value: str) -> Secret:
+    """A redis URL; it may hold a password, so it is hidden."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    return Secret(value)
+
+
+def slot_limits(value: str) -> SlotLimits:
+    """`24,flux-kontext-max=6`: the total first, then models."""
+    total, *others = _items(value)
+    pairs = (item.partition("=") for item in others)
+    try:
+        limits = {model.strip(): int(count) for model, _, count in pairs}
+        limits_ok = all(count > 0 and model for model, count in limits.items())
+        if not limits_ok or int(total) < 1:
+            raise ValueError  # noqa: TRY301 - one message for every way to get it wrong
+    except ValueError:
+        raise ValueError("must look like 24,flux-kontext-max=6 with numbers above 0") from None
+    return SlotLimits(int(total), limits)
+
+
+def host_suffixes(value: str) -> tuple[str, ...]:
+    """Hosts, comma-separated; a leading dot stands for every host below."""
+    return tuple(item.lower() for item in _items(value))
+
+
+def master_secrets(value: str) -> tuple[Secret, ...]:
+    """One or more secrets, newest first, each long enough not to be guessed."""
+    masters = _items(value)
+    if not masters or any(len(master) < _SHORTEST_MASTER for master in masters):
+        raise ValueError(f"each secret must have {_SHORTEST_MASTER} characters or more")
+    return tuple(Secret(master) for master in masters)
+
+
+def api_keys(value: str) -> Mapping[str, str]:
+    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept."""
+    names: dict[str, str] = {}
+    for item in _items(value):
+        name, _, key = item.partition(":")
+        allowed = string.ascii_letters + string.digits + "-_."
+        if not name or set(name) - set(allowed):
+            raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
+        if len(key) < _SHORTEST_API_KEY or not key.isascii():
+            raise ValueError(f"the key of {name!r} needs {_SHORTEST_API_KEY} ASCII characters")
+        digest = sha256(key.encode()).hexdigest()
+        if digest in names or name in names.values():
+            raise ValueError(f"{name!r} stands twice, or its key does")
+        names[digest] = name
+    if not names:
+        raise ValueError("holds no key")
+    return names
+
+
+def boolean(value: str) -> bool:
+    """Yes or no."""
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError("must be yes or no")
+    return words[value.lower()]
+
+
+def bucket(value: str) -> str:
+    """A bucket's name."""
+    if len(value) not in _BUCKET_LENGTHS or "/" in value:
+        raise ValueError("must be a bucket's name of 3 to 63 characters")
+    return value
+
+
+#: What a key template may hold.
+TEMPLATE_FIELDS = frozenset({"job_id", "date", "model", "tenant", "ext"})
+
+
+def key_template(value: str) -> str:
+    """A key template that gives every job a key of its own."""
+    problem = key_template_problem(value)
+    if problem:
+        raise ValueError(problem)
+    if "{job_id}" not in value:
+        raise ValueError("must hold {job_id}, or jobs would share a key")
+    return value
+
+
+def key_template_problem(value: str) -> str | None:
+    """Say what is wrong with a template for an S3 key, or None."""
+    try:
+        fields = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+        value.format_map(dict.fromkeys(TEMPLATE_FIELDS, "x"))
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        fields = {""}
+    if fields - TEMPLATE_FIELDS:
+        allowed = ", ".join("{" + name + "}" for name in sorted(TEMPLATE_FIELDS))
+        return f"may hold {allowed} and no other braces"
+    if value.startswith(("/", "_inputs/")) or ".." in value or not value.isprintable():
+        return "must not begin with / or _inputs/ and must not hold .. or control characters"
+    return None
+
+
+def port(value: str) -> int:
+    """A TCP port."""
+    number = _number(value)
+    if not 0 < number <= _HIGHEST_PORT or number != int(number):
+        raise ValueError(f"must be a port from 1 to {_HIGHEST_PORT}")
+    return int(number)
+
+
+def positive_int(value: str) -> int:
+    """A whole number above 0."""
+    number = _number(value)
+    if number < 1 or number != int(number):
+        raise ValueError("must be a whole number above 0")
+    return int(number)
+
+
+def seconds(value: str) -> float:
+    """A duration above 0."""
+    number = _number(value)
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number of seconds above 0")
+    return number
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    """CIDR networks, comma-separated."""
+    try:
+        return tuple(ip_network(item) for item in _items(value))
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8") from None
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None

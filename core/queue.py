@@ -1,0 +1,75 @@
+"""What of RQ both processes must know: queues, task names, and the record of a task.
+
+A task is enqueued inside the same Redis script that changes the job (`core/lua`), so there is no
+moment between the two in which a process can die. The script writes what `rq.Queue.enqueue`
+would write; a test compares the two, and RQ's version is pinned.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rq.defaults import RQ_KEY_PREFIX
+
+from core.job import Step
+
+#: The queue that runs a step. One worker process listens to one queue only: with two, RQ pops
+#: without a safety copy and a killed worker loses the task.
+QUEUE_OF: Final[Mapping[Step, str]] = {
+    Step.SUBMIT: "submit",
+    Step.POLL: "submit",
+    Step.COLLECT: "collect",
+    Step.CLEANUP: "collect",
+    Step.NOTIFY: "notify",
+}
+QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
+
+#: RQ's serializer, on both sides; pickle would let whoever writes to Redis run code in a worker.
+SERIALIZER: Final = "json"
+
+#: Seconds after which RQ takes a task for abandoned. Steps bound themselves by their clients'
+#: time limits and hold a lease of our own; this only keeps RQ's books.
+TASK_TIMEOUT: Final = 600
+#: Tries RQ itself makes when a task raises or its worker dies. Never 0: RQ drops such a task.
+TASK_RETRIES: Final = 3
+#: Seconds that RQ keeps a finished, and a failed, task's own record.
+RESULT_TTL: Final = 60
+FAILURE_TTL: Final = 86_400
+
+
+def task_function(step: Step) -> str:
+    """Return the dotted name of the function that runs a step; a test resolves each."""
+    return f"worker.tasks.{step.value}"
+
+
+def task_templates(now: float) -> dict[str, dict[str, Any]]:
+    """Return, per step, RQ's record of a task but for its id and its job's.
+
+    Args:
+        now: Unix time in seconds at which it is enqueued.
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        step.value: {
+            "queue": queue,
+            "fields": {
+                "created_at": stamp,
+                "enqueued_at": stamp,
+                "origin": queue,
+                "status": "queued",
+                "description": step.value,
+                "timeout": TASK_TIMEOUT,
+                "result_ttl": RESULT_TTL,
+                "failure_ttl": FAILURE_TTL,
+                "retries_left": TASK_RETRIES,
+                "number_of_retries": 0,
+            },
+            # RQ's JSON form of a call: function, instance, arguments, keyword arguments.
+            "call": json.dumps([task_function(step), None, ["{job}"], {}]),
+        }
+        for step, queue in QUEUE_OF.items()
+    }
+
+
+KEY_PREFIX: Final = RQ_KEY_PREFIX

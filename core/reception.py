@@ -1,0 +1,54 @@
+"""What the provider says of a job, acted on, whichever way it came: webhook or poll."""
+
+import logging
+
+from core.bfl import Kind, Notice
+from core.job import JobId, Status, Step, error_record
+from core.log import event
+from core.store import Change, JobStore
+
+_log = logging.getLogger(__name__)
+
+
+def receive(store: JobStore, job_id: JobId, notice: Notice, source: str) -> bool:
+    """Move the job on as the notice says.
+
+    A duplicate, or a notice that comes after the job moved on, changes nothing. An unclear one
+    changes nothing either, but has the provider asked.
+
+    Args:
+        store: Where the job is.
+        job_id: Whose notice it is.
+        notice: What was said.
+        source: `webhook` or `poll`, for the log.
+
+    Returns:
+        True where it ended the job's time at the provider.
+
+    Raises:
+        StoreUnavailable: Nothing happened; it must be said again.
+    """
+    moved = False
+    known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
+    if notice.kind is Kind.READY:
+        result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
+        change = Change(set=known | result, wake=[Step.COLLECT])
+        moved = store.move(job_id, Status.STORING, change)
+    elif notice.kind is Kind.FAILED:
+        error = error_record(
+            notice.code, notice.message, provider_status=notice.status, details=notice.details
+        )
+        moved = store.move(job_id, Status.FAILED, Change(set=known | {"error": error}))
+    elif notice.kind is not Kind.PENDING and source == "webhook":
+        store.change(job_id, {Status.GENERATING}, Change(wake=[Step.POLL]))
+    event(
+        _log,
+        "provider.notice",
+        logging.WARNING if notice.kind is Kind.UNCLEAR else logging.INFO,
+        job_id=job_id,
+        source=source,
+        kind=notice.kind,
+        provider_status=notice.status,
+        moved=moved,
+    )
+    return moved

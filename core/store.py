@@ -1,0 +1,243 @@
+"""Jobs in Redis: the only place where a job is written. Keys are listed in `core/lua/prelude.lua`.
+
+A status changes by compare-and-set. Losing the race is a normal return: somebody else did the
+work. What a change sets off (a free slot granted, a task enqueued, a due time set) happens in the
+same script, so it cannot be lost between two of them.
+"""
+
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import redis
+
+from core.errors import IdempotencyConflict, StoreUnavailable
+from core.job import (
+    HOLDS_SLOT,
+    STEP_STATUSES,
+    TERMINAL,
+    CallbackState,
+    Job,
+    JobId,
+    JobRequest,
+    Status,
+    Step,
+    before,
+)
+from core.queue import task_templates
+from core.redis_scripts import Scripts
+from core.settings import Settings
+from core.slots import lane_of, pools
+
+#: How many due times one round of sweeping looks at.
+SWEEP_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """A caller's key (hashed) and the fingerprint of what came with it."""
+
+    key_hash: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happens to a job besides its status; all of it in one atomic step."""
+
+    #: Fields that must have these values, or the change does not happen ("" for none).
+    expect: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    add: Mapping[str, int] = field(default_factory=dict)
+    clear: Collection[str] = ()
+    #: Steps to start now.
+    wake: Collection[Step] = ()
+    #: Step -> Unix time at which it is to start.
+    due: Mapping[Step, float] = field(default_factory=dict)
+    #: Steps that are done: their lease ends.
+    done: Collection[Step] = ()
+    #: (pool, seconds, reason): the pool grants nothing for so long.
+    pause: tuple[str, float, str] | None = None
+    #: (pool, seconds): the pool has one slot less than it holds now for so long.
+    shrink: tuple[str, float] | None = None
+
+
+class JobStore:
+    """Reads and changes jobs.
+
+    Args:
+        client: From `core.redis_scripts.connect`.
+        settings: Slots and durations.
+        clock: Returns Unix time in seconds.
+    """
+
+    def __init__(self, client: "redis.Redis", settings: Settings, clock: Any = time.time) -> None:
+        self._client = client
+        self._clock = clock
+        self._job_ttl = int(settings.job_ttl_seconds)
+        self.scripts = Scripts(client, require_aof=settings.require_aof)
+        self._limits = settings.slots
+        self._common = {
+            "pools": pools(settings.slots),
+            "lease": settings.slot_lease_seconds,
+            "watch": settings.watch_seconds,
+        }
+
+    def create(
+        self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
+    ) -> JobId:
+        """Accept a job; when this returns, it is on disk.
+
+        Returns:
+            `job_id`, or the id of the job that the same idempotency key brought before.
+
+        Raises:
+            IdempotencyConflict: The key was used with another body.
+            StoreUnavailable: Nothing is promised; repeat it with the same key.
+        """
+        callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
+        payload: dict[str, Any] = self._payload() | {
+            "job": job_id,
+            "deadline": request.deadline_at,
+            "fields": {
+                "request": request.to_json(),
+                "lane": lane_of(request.model, self._limits),
+                "rank": -request.priority,
+                "callback_state": callback,
+            }
+            | ({"has_inputs": "1"} if request.input_keys else {}),
+        }
+        if idempotency:
+            payload["idempotency"] = {
+                "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
+                "fingerprint": idempotency.fingerprint,
+                "ttl": self._job_ttl,
+            }
+        answer = str(self.scripts.run("create", payload, durable=True))
+        if answer == "conflict":
+            raise IdempotencyConflict
+        return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
+
+    def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:
+        """Return the job that this key brought before, if any.
+
+        Raises:
+            IdempotencyConflict: It brought another body.
+            StoreUnavailable: Redis is away.
+        """
+        value = self._read("get", f"idempotency:{tenant}:{idempotency.key_hash}")
+        if not value:
+            return None
+        fingerprint, _, job_id = str(value).partition(" ")
+        if fingerprint != idempotency.fingerprint:
+            raise IdempotencyConflict
+        return JobId(job_id)
+
+    def load(self, job_id: JobId) -> Job | None:
+        """Return the job as it stands, None where there is none (any more)."""
+        fields = cast("dict[str, str]", self._read("hgetall", f"job:{job_id}"))
+        return Job.from_fields(job_id, fields) if "request" in fields else None
+
+    def begin(self, step: Step, job_id: JobId) -> Job | None:
+        """Renew the lease of a step that starts, and return its job."""
+        pairs = self.scripts.run("begin", self._payload() | {"job": job_id, "step": step})
+        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return Job.from_fields(job_id, fields) if "request" in fields else None
+
+    def renew(self, step: Step, job_id: JobId) -> None:
+        """Show that a long step is alive; call it more often than the lease is long."""
+        payload = self._payload() | {"job": job_id, "step": step, "renew": True}
+        self.scripts.run("begin", payload)
+
+    def move(self, job_id: JobId, to: Status, change: Change | None = None) -> bool:
+        """Move a job to `to` from any status that allows it.
+
+        Leaving `submitting` or `generating` frees the slot and grants it to the next job;
+        reaching an end owes the callback and the clean-up of inputs.
+
+        Returns:
+            False where the job had moved on already, or is gone: a normal outcome.
+        """
+        was = before(to)
+        payload = self._change(job_id, was, change or Change()) | {
+            "to": to,
+            "terminal": to in TERMINAL,
+            "ttl": self._job_ttl,
+            "release": to not in HOLDS_SLOT,
+            "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
+        }
+        return bool(self.scripts.run("transition", payload) == "done")
+
+    def change(
+        self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
+    ) -> bool:
+        """Change a job without moving it, if it stands at one of `was`.
+
+        Returns:
+            False where it does not, or `change.expect` does not hold.
+        """
+        payload = self._change(job_id, was, change)
+        return bool(self.scripts.run("transition", payload, durable=durable) == "done")
+
+    def guard_inputs(self, job_id: JobId, until: float) -> None:
+        """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
+        self._read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
+
+    def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
+        """Do one round of sweeping.
+
+        Returns:
+            What was done (see `core/lua/sweep.lua`), None when the lease is not `token`'s.
+        """
+        fits = {step: dict.fromkeys(statuses, 1) for step, statuses in STEP_STATUSES.items()}
+        payload = self._payload() | {
+            "token": token,
+            "lease_ms": int(lease_seconds * 1000),
+            "fits": fits,
+            "batch": SWEEP_BATCH,
+        }
+        answer = str(self.scripts.run("sweep", payload))
+        return None if answer == "stale" else sweep_report(answer)
+
+    def take_sweep_lease(self, token: str, lease_seconds: float) -> bool:
+        """Try to become the one that sweeps; `token` must be new each time."""
+        milliseconds = int(lease_seconds * 1000)
+        return bool(self._read("set", "sweep:lease", token, nx=True, px=milliseconds))
+
+    def _payload(self) -> dict[str, Any]:
+        now = self._clock()
+        return {**self._common, "now": now, "tasks": task_templates(now)}
+
+    def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:
+        payload: dict[str, Any] = self._payload() | {
+            "job": job_id,
+            "was": list(was),
+            "expect": dict(change.expect),
+            "set": {k: v for k, v in change.set.items() if v is not None},
+            "add": dict(change.add),
+            "clear": list(change.clear),
+            "wake": list(change.wake),
+            "due": dict(change.due),
+            "done": list(change.done),
+        }
+        if change.pause:
+            pool, seconds, reason = change.pause
+            payload["pause"] = {"pool": pool, "ms": int(seconds * 1000), "reason": reason}
+        if change.shrink:
+            pool, seconds = change.shrink
+            payload["shrink"] = {"pool": pool, "ms": int(seconds * 1000)}
+        return payload
+
+    def _read(self, command: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._client, command)(*arguments, **options)
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
+
+
+def sweep_report(answer: str) -> dict[str, Any]:
+    """Read what a round of sweeping says it did; an empty Lua table reads as an empty list."""
+    report: dict[str, Any] = json.loads(answer)
+    return {name: list(value) if value == {} else value for name, value in report.items()}
