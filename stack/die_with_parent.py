@@ -1,0 +1,39 @@
+"""Run a program that the kernel kills when the process that started it is gone.
+
+Executed as a script between the launcher and the program it starts: a request made with prctl(2)
+survives execve(2), so the program needs to know nothing about it. It is a script of its own and
+not a `preexec_fn`, because running Python between fork and exec in a threaded launcher can hang.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+#: From <sys/prctl.h>: the signal this process gets when its parent *thread* ends.
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Replace this process by the program in `arguments[1:]`.
+
+    Args:
+        arguments: The launcher's process id, then the program and its arguments.
+
+    Raises:
+        OSError: The kernel refused the request, or the program cannot be executed.
+        SystemExit: The launcher is gone already.
+    """
+    launcher, *program = arguments
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    # The launcher may have died before the request was in place: nothing would tell us then.
+    if os.getppid() != int(launcher):
+        sys.exit("the launcher is gone")
+    os.execvp(program[0], program)  # noqa: S606  # no shell is the point: argv is passed as it is
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,119 @@
+"""Free loopback ports that stay ours, also while the server behind one is down.
+
+They are taken from below the kernel's range for outgoing connections. Inside it, any connection
+made on this machine may get the port as its source between the choice and the start, and a client
+that retries against a dead server can connect to itself, which looks like a server that came up.
+"""
+
+import contextlib
+import random
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+LOOPBACK: Final = "127.0.0.1"
+
+#: SeaweedFS listens for gRPC at its HTTP port plus this.
+GRPC_OFFSET: Final = 10_000
+
+_LOWEST: Final = 10_000
+_ATTEMPTS: Final = 500
+_RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+class NoFreePortError(Exception):
+    """No free loopback port was found."""
+
+
+class Ports:
+    """Chooses ports and holds them against other launchers until closed.
+
+    A hold is a socket with an abstract name, bound for as long as this process lives: binding is
+    atomic, the kernel frees the name however the process ends, and nothing is left on disk.
+    """
+
+    def __init__(self) -> None:
+        self._holds: dict[int, socket.socket] = {}
+
+    def take(self) -> int:
+        """Return a free port.
+
+        Raises:
+            NoFreePortError: None was found.
+        """
+        return self._choose(_first_outgoing_port(), ())
+
+    def take_pair(self) -> int:
+        """Return a port that is free together with the one `GRPC_OFFSET` above it.
+
+        Raises:
+            NoFreePortError: No such pair was found.
+        """
+        return self._choose(_first_outgoing_port() - GRPC_OFFSET, (GRPC_OFFSET,))
+
+    def close(self) -> None:
+        """Let go of every port."""
+        while self._holds:
+            self._holds.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _choose(self, end: int, offsets: tuple[int, ...]) -> int:
+        for _ in range(_ATTEMPTS):
+            port = random.randrange(_LOWEST, end)  # noqa: S311  # spreading, not secrecy
+            if self._hold_all([port, *(port + offset for offset in offsets)]):
+                return port
+        raise NoFreePortError(f"no free port between {_LOWEST} and {end} on {LOOPBACK}")
+
+    def _hold_all(self, ports: list[int]) -> bool:
+        held: list[int] = []
+        for port in ports:
+            hold = _hold(port)
+            if hold is None:
+                for earlier in held:
+                    self._holds.pop(earlier).close()
+                return False
+            self._holds[port] = hold
+            held.append(port)
+        return True
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on the loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: connections of a predecessor in TIME_WAIT are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return True
+    return False
+
+
+def _hold(port: int) -> socket.socket | None:
+    hold = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        hold.bind(f"\0fluxrelay-port-{port}")
+    except OSError:
+        hold.close()
+        return None
+    if not is_free(port):
+        hold.close()
+        return None
+    return hold
+
+
+def _first_outgoing_port() -> int:
+    try:
+        return int(_RANGE_FILE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32_768

@@ -1,0 +1,193 @@
+"""A receiver of callbacks, in this process, that keeps what it is sent and answers as scripted."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+from standardwebhooks.webhooks import Webhook
+
+from stack.ports import LOOPBACK, Ports
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one callback is answered.
+
+    Attributes:
+        status: The HTTP status; None closes the connection without an answer.
+        delay_seconds: How long the caller waits for it.
+    """
+
+    status: int | None = 204
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Callback:
+    """One callback as it came in.
+
+    Attributes:
+        path: The path it was sent to.
+        headers: Its headers, names in lower case.
+        body: Its body as it was on the wire.
+        received_at: When, in seconds since 1970.
+        answered: The status it was answered with; None for none at all.
+    """
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    received_at: float
+    answered: int | None
+
+    def verify(self, secret: str) -> object:
+        """Return the parsed body once the signature has been checked.
+
+        Args:
+            secret: The Standard Webhooks secret of the caller, `whsec_...`.
+
+        Raises:
+            WebhookVerificationError: A header is missing, the time is off, or nothing matches.
+        """
+        return Webhook(secret).verify(self.body, self.headers)
+
+
+class CallbackReceiver:
+    """Listens on a loopback port until closed; `with CallbackReceiver() as receiver`.
+
+    It answers every callback with 204 unless a script says otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._ports = Ports()
+        self._port = self._ports.take()
+        self._changed = threading.Condition()
+        self._callbacks: list[Callback] = []
+        self._script: deque[Answer] = deque()
+        self._usual = Answer()
+        self._closing = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self.come_up()
+
+    @property
+    def url(self) -> str:
+        """Where callbacks may be sent; further path segments are accepted too."""
+        return f"http://{LOOPBACK}:{self._port}/callbacks"
+
+    @property
+    def callbacks(self) -> tuple[Callback, ...]:
+        """All callbacks so far, in the order they came."""
+        with self._changed:
+            return tuple(self._callbacks)
+
+    def script(self, *answers: Answer, then: Answer | None = None) -> None:
+        """Answer the next callbacks one by one as given, and all later ones like `then`."""
+        with self._changed:
+            self._script = deque(answers)
+            self._usual = then or Answer()
+
+    def wait_for(
+        self, wanted: Callable[[Callback], bool], *, count: int = 1, timeout_seconds: float
+    ) -> tuple[Callback, ...]:
+        """Return the wanted callbacks as soon as there are `count` of them.
+
+        Raises:
+            TimeoutError: There are fewer when the time is over.
+        """
+
+        def found() -> tuple[Callback, ...]:
+            return tuple(callback for callback in self._callbacks if wanted(callback))
+
+        with self._changed:
+            if self._changed.wait_for(lambda: len(found()) >= count, timeout_seconds):
+                return found()
+            raise TimeoutError(
+                f"{len(found())} of {count} callbacks after {timeout_seconds:g} s"
+                f" ({len(self._callbacks)} of any kind)"
+            )
+
+    def go_down(self) -> None:
+        """Stop listening: connections are refused, also later ones."""
+        if self._server is not None:
+            self._closing.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def come_up(self) -> None:
+        """Listen on the same port again."""
+        if self._server is None:
+            self._closing.clear()
+            self._server = _Server(self)
+            threading.Thread(
+                target=self._server.serve_forever,
+                kwargs={"poll_interval": 0.02},
+                name="callback-receiver",
+                daemon=True,
+            ).start()
+
+    def close(self) -> None:
+        """Stop listening for good."""
+        self.go_down()
+        self._ports.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Keep a callback and return how to answer it, after the answer's delay."""
+        with self._changed:
+            answer = self._script.popleft() if self._script else self._usual
+            self._callbacks.append(Callback(path, headers, body, time.time(), answer.status))
+            self._changed.notify_all()
+        self._closing.wait(answer.delay_seconds)
+        return answer
+
+    @property
+    def port(self) -> int:
+        """The port it listens on while it is up."""
+        return self._port
+
+
+class _Server(ThreadingHTTPServer):
+    # The default of 5 would refuse connections when many jobs end at once.
+    request_queue_size = 256
+    daemon_threads = True
+
+    def __init__(self, receiver: CallbackReceiver) -> None:
+        self.receiver = receiver
+        super().__init__((LOOPBACK, receiver.port), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    # One request per connection: a receiver that goes down has no open connections left.
+    protocol_version = "HTTP/1.0"
+    #: A sender that stops in the middle of a body is let go after this many seconds.
+    timeout = 30
+
+    def do_POST(self) -> None:
+        if not isinstance(self.server, _Server):
+            raise TypeError("made by _Server alone")
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.receiver.receive(self.path, headers, body)
+        if answer.status is not None:
+            self.send_response(answer.status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Write nothing: stderr belongs to whoever uses the receiver."""
