@@ -1,0 +1,52 @@
+"""Starts the sandbox: `python -m sandbox`, configured by `SANDBOX_…` variables."""
+
+import logging
+import os
+import signal
+import sys
+
+import uvicorn
+
+from sandbox.app import create_app
+from sandbox.connections import Connections
+from sandbox.settings import Settings, SettingsError
+
+#: Seconds that open requests get to finish after SIGTERM.
+GRACE_SECONDS = 1
+#: Seconds an idle connection stays open: long, so that no client sends into a closing one.
+KEEP_ALIVE_SECONDS = 75
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code, 2 for bad settings."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)  # noqa: T201 - no log yet: this is for the terminal
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Uvicorn raises the signal again once it has stopped; that is a normal end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    connections = Connections()
+    config = uvicorn.Config(
+        create_app(settings, connections),
+        host=settings.host,
+        port=settings.port,
+        http=connections.protocol(),
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Routes under `/sandbox` that the provider does not have: health, ledger and faults."""
+
+import json
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.answers import answer, refusal
+from sandbox.ledger import Ledger, entry
+from sandbox.mischief import Mischief, UnknownFaultError, catalogue
+from sandbox.tasks import TaskBook
+
+
+@dataclass(frozen=True)
+class AdminApi:
+    """The routes and what they work with."""
+
+    book: TaskBook
+    ledger: Ledger
+    mischief: Mischief
+
+    def routes(self) -> list[Route]:
+        """Return the admin routes."""
+        return [
+            Route("/sandbox/healthz", self.healthz),
+            Route("/sandbox/ledger", self.whole_ledger),
+            Route("/sandbox/ledger/{task_id}", self.ledger_entry),
+            Route("/sandbox/faults", self.show_faults, methods=["GET"]),
+            Route("/sandbox/faults", self.set_faults, methods=["POST"]),
+            Route("/sandbox/faults", self.clear_faults, methods=["DELETE"]),
+        ]
+
+    async def healthz(self, _: Request) -> Response:
+        """Say that the sandbox is up."""
+        return answer({"status": "ok"})
+
+    async def whole_ledger(self, _: Request) -> Response:
+        """Show everything that was made."""
+        return answer(self.ledger.show())
+
+    async def ledger_entry(self, request: Request) -> Response:
+        """Show one task."""
+        task = self.book.find(request.path_params["task_id"])
+        return refusal(404) if task is None else answer(entry(task))
+
+    async def show_faults(self, _: Request) -> Response:
+        """Show the faults in force."""
+        return answer(self.mischief.show())
+
+    async def set_faults(self, request: Request) -> Response:
+        """Replace the faults in force, or say what is wrong and what there is."""
+        try:
+            self.mischief.replace(json.loads(await request.body()))
+        except UnknownFaultError as error:
+            return answer({"detail": error.problems, "faults": catalogue()}, 422)
+        except ValueError:
+            return answer({"detail": ["the body is not JSON"], "faults": catalogue()}, 422)
+        return answer(self.mischief.show())
+
+    async def clear_faults(self, _: Request) -> Response:
+        """Clear all faults."""
+        self.mischief.clear()
+        return answer(self.mischief.show())

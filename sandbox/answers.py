@@ -1,0 +1,69 @@
+"""The forms of the API's answers."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from sandbox.tasks import Task
+
+
+class RefusedError(Exception):
+    """A request is answered with an error; the body is FastAPI's `{"detail": …}`."""
+
+    def __init__(self, status: int, detail: object) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer, in ASCII so that a lone surrogate echoed back cannot break it."""
+    return Response(json.dumps(body), status, headers, media_type="application/json")
+
+
+def refusal(status: int, detail: object | None = None) -> Response:
+    """Return an error answer; without a detail it says the status' own name."""
+    return answer({"detail": phrase(status) if detail is None else detail}, status)
+
+
+def phrase(status: int) -> str:
+    """Return the name of an HTTP status, also of one that has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def submitted(task: Task, public_url: str) -> dict[str, object]:
+    """Return AsyncWebhookResponse for a task with a webhook, else AsyncResponse (BFL OpenAPI).
+
+    The models here belong to those that name no cost on submit.
+    """
+    charges = {"cost": None, "input_mp": None, "output_mp": None}
+    url = task.request.webhook_url
+    if url is not None:
+        return {"id": task.id, "status": "Pending", "webhook_url": url, **charges}
+    return {"id": task.id, "polling_url": f"{public_url}/v1/get_result?id={task.id}", **charges}
+
+
+def polled(task: Task, now: float) -> dict[str, object]:
+    """Return ResultResponse, with the settled cost once there is a result (BFL OpenAPI)."""
+    result = task.result()
+    cost = {} if result is None else {"cost": task.request.model.price}
+    return {
+        "id": task.id,
+        "status": task.status,
+        "result": result,
+        "progress": task.progress(now),
+        "details": task.details,
+        "preview": None,
+        **cost,
+    }
+
+
+def not_found(task_id: str) -> dict[str, object]:
+    """Return ResultResponse for an id that names no task."""
+    empty = dict.fromkeys(("result", "progress", "details", "preview"))
+    return {"id": task_id, "status": "Task not found", **empty}

@@ -1,0 +1,48 @@
+"""Open client connections, so that a fault can break one in the middle of an answer."""
+
+import asyncio
+
+from starlette.requests import Request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Connections:
+    """The server's open connections by client address."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], tuple[asyncio.Transport, asyncio.Event]] = {}
+
+    async def cut(self, request: Request) -> None:
+        """Close the request's connection once what was written is sent, and wait for the end."""
+        if request.client and tuple(request.client) in self._open:
+            transport, closed = self._open[request.client.host, request.client.port]
+            transport.close()
+            await closed.wait()
+
+    def opened(self, client: tuple[str, int] | None, transport: asyncio.Transport) -> None:
+        """Note a new connection."""
+        if client:
+            self._open[client] = transport, asyncio.Event()
+
+    def lost(self, client: tuple[str, int] | None) -> None:
+        """Note that a connection has ended."""
+        if client and client in self._open:
+            _, closed = self._open.pop(client)
+            closed.set()
+
+    def protocol(self) -> type[HttpToolsProtocol]:
+        """Return the server's protocol class that reports its connections here."""
+        connections = self
+
+        class ReportingProtocol(HttpToolsProtocol):
+            def connection_made(  # type: ignore[override] # as in uvicorn: only real transports come
+                self, transport: asyncio.Transport
+            ) -> None:
+                super().connection_made(transport)
+                connections.opened(self.client, transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                connections.lost(self.client)
+
+        return ReportingProtocol

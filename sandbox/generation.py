@@ -1,0 +1,127 @@
+"""Generation: from an accepted task to its end, with the picture drawn off the event loop."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from sandbox import inputs
+from sandbox.drawing import Scene, draw
+from sandbox.encoding import CONTENT_TYPES, encode
+from sandbox.ledger import Ledger
+from sandbox.results import Shelf, Signer
+from sandbox.settings import Settings
+from sandbox.tasks import Sample, Status, Task, TaskBook
+from sandbox.webhooks import Courier
+
+#: Seconds for which a finished picture can be downloaded.
+RESULT_SECONDS: Final = 600.0
+#: Pictures drawn at once; drawing is CPU work and the machine has other things to do.
+DRAWING_THREADS: Final = 2
+
+#: Words in a prompt that make a task end otherwise than Ready.
+ENDINGS: Final[dict[str, tuple[Status, dict[str, object]]]] = {
+    "moderate-request": (Status.REQUEST_MODERATED, {"Moderation Reasons": ["Violence"]}),
+    "moderate-content": (Status.CONTENT_MODERATED, {"Moderation Reasons": ["Violence"]}),
+    "fail-generation": (Status.ERROR, {"error": "Generation failed"}),
+}
+BAD_INPUT: Final = {"error": "Invalid or corrupted image input"}
+
+log = logging.getLogger(__name__)
+
+
+class Studio:
+    """Runs tasks to their end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        book: TaskBook,
+        ledger: Ledger,
+        shelf: Shelf,
+        courier: Courier,
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._ledger = ledger
+        self._shelf = shelf
+        self._courier = courier
+        self._signer = Signer(settings.public_url)
+        self._threads = ThreadPoolExecutor(DRAWING_THREADS, thread_name_prefix="drawing")
+        self._running: set[asyncio.Task[asyncio.Event]] = set()
+        self.check_url = self._signer.check
+
+    def seconds(self, number: int) -> float:
+        """Return how long the task of this number takes: the same in every run."""
+        low, high = self._settings.generation_seconds
+        digest = hashlib.sha256(str(number).encode()).digest()
+        share = int.from_bytes(digest[:4], "big") / 0xFFFFFFFF
+        return (low + (high - low) * share) * self._settings.time_scale
+
+    def start(self, task: Task) -> asyncio.Task[asyncio.Event]:
+        """Run the task in the background.
+
+        Its outcome is the event of the first webhook attempt.
+        """
+        running = asyncio.create_task(self._run(task))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
+
+    async def picture(self, task: Task) -> bytes:
+        """Return the bytes of a ready task's picture, drawn again if memory had no room."""
+        token = task.sample.token if task.sample else ""
+        data = self._shelf.get(token)
+        return await self._threaded(task) if data is None else data
+
+    async def close(self) -> None:
+        """Drop the tasks that are still running."""
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, task: Task) -> asyncio.Event:
+        await asyncio.sleep(task.generation_seconds)
+        try:
+            status, details = await self._outcome(task)
+        except Exception:
+            log.exception("task=%s could not be drawn", task.id)
+            status, details = Status.ERROR, {"error": "Internal error"}
+        task.details = details
+        now = time.time()
+        if status is Status.READY:
+            self._shelf.sweep(now)
+        self._book.finish(task, status, now)
+        self._ledger.finished(task, now)
+        log.info("task=%s ended status=%s", task.id, status.replace(" ", "-"))
+        return self._courier.send(task, now)
+
+    async def _outcome(self, task: Task) -> tuple[Status, dict[str, object] | None]:
+        for word, (status, details) in ENDINGS.items():
+            if word in task.request.prompt:
+                return status, dict(details)
+        if task.request.pictures and not await asyncio.to_thread(inputs.usable, task.request):
+            return Status.ERROR, dict(BAD_INPUT)
+        data = await self._threaded(task)
+        task.sample = self._sample(task, data)
+        return Status.READY, None
+
+    def _sample(self, task: Task, data: bytes) -> Sample:
+        expires_at = time.time() + RESULT_SECONDS * self._settings.time_scale
+        token = secrets.token_hex(16)
+        extension = task.request.output_format
+        url = self._signer.url(token, extension, CONTENT_TYPES[extension], expires_at)
+        self._shelf.put(token, data, expires_at)
+        return Sample(token, url, expires_at, len(data), hashlib.sha256(data).hexdigest())
+
+    async def _threaded(self, task: Task) -> bytes:
+        request, side = task.request, self._settings.image_side
+        scene = Scene(request.model.slug, request.prompt, task.seed, *request.size)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, lambda: encode(draw(scene, side), request.output_format)
+        )

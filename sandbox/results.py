@@ -1,0 +1,107 @@
+"""Result files: signed addresses that die, and the bytes behind them in bounded memory.
+
+The addresses look like the provider's, which are Azure shared access signatures:
+`se` is the expiry, `rsct` the content type, `sig` signs all of it.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Final
+from urllib.parse import quote
+
+#: Version of the signature scheme that the provider's addresses name.
+SIGNATURE_VERSION: Final = "2024-11-04"
+#: The signed parameters in the order of the address.
+SIGNED: Final = ("se", "sp", "sv", "sr", "rsct")
+#: Bytes of pictures kept; beyond it the oldest are dropped and drawn again when asked for.
+MEMORY_BYTES: Final = 256 * 1024 * 1024
+
+
+class Access(Enum):
+    """What a signed address allows."""
+
+    GRANTED = auto()
+    EXPIRED = auto()
+    FORGED = auto()
+
+
+def instant(seconds: float) -> str:
+    """Return Unix seconds as ISO 8601 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Signer:
+    """Makes and checks result addresses under one secret."""
+
+    def __init__(self, public_url: str) -> None:
+        self._public_url = public_url
+        self._secret = secrets.token_bytes(32)
+
+    def url(self, token: str, extension: str, content_type: str, expires_at: float) -> str:
+        """Return the address of a result that dies at `expires_at` (Unix seconds)."""
+        path = f"/results/{token}/sample.{extension}"
+        values = (instant(expires_at), "r", SIGNATURE_VERSION, "b", content_type)
+        parameters = dict(zip(SIGNED, values, strict=True))
+        parameters["sig"] = self._signature(path, parameters)
+        query = "&".join(
+            f"{name}={quote(value, safe='' if name == 'sig' else '/')}"
+            for name, value in parameters.items()
+        )
+        return f"{self._public_url}{path}?{query}"
+
+    def check(self, path: str, parameters: Mapping[str, str], now: float) -> Access:
+        """Say whether the address is ours and alive."""
+        expected = self._signature(path, parameters)
+        given = parameters.get("sig", "")
+        if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+            return Access.FORGED
+        if now >= datetime.fromisoformat(parameters["se"]).timestamp():
+            return Access.EXPIRED
+        return Access.GRANTED
+
+    def _signature(self, path: str, parameters: Mapping[str, str]) -> str:
+        parts = [path, *(parameters.get(name, "") for name in SIGNED)]
+        message = "\n".join(parts).encode("utf-8", "replace")
+        return base64.b64encode(hmac.digest(self._secret, message, hashlib.sha256)).decode()
+
+
+class Shelf:
+    """The newest pictures' bytes by token, at most `capacity` bytes of them."""
+
+    def __init__(self, capacity: int = MEMORY_BYTES) -> None:
+        self._capacity = capacity
+        self._held = 0
+        self._files: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def put(self, token: str, data: bytes, expires_at: float) -> None:
+        """Keep the bytes until they expire (Unix seconds) or newer ones need the room."""
+        self.drop(token)
+        self._files[token] = (expires_at, data)
+        self._held += len(data)
+        while self._held > self._capacity and len(self._files) > 1:
+            self.drop(next(iter(self._files)))
+
+    def get(self, token: str) -> bytes | None:
+        """Return the bytes if they are still here."""
+        _, data = self._files.get(token, (0.0, None))
+        return data
+
+    def sweep(self, now: float) -> None:
+        """Drop what has expired. All results live equally long, so the oldest come first."""
+        while self._files:
+            token, (expires_at, _) = next(iter(self._files.items()))
+            if expires_at > now:
+                return
+            self.drop(token)
+
+    def drop(self, token: str) -> None:
+        """Forget the bytes, if they are here."""
+        _, data = self._files.pop(token, (0.0, b""))
+        self._held -= len(data)

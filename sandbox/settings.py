@@ -1,0 +1,172 @@
+"""The sandbox's settings, read once from the environment; every problem is reported together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from sandbox.models import MODELS
+
+#: Shortest API key in characters that counts as well-formed.
+KEY_LENGTH_MIN: Final = 8
+PORT_MAX: Final = 65535
+WEBHOOK_SHAPES: Final = ("task_id", "id", "alternate")
+
+Value = TypeVar("Value")
+
+
+class SettingsError(ValueError):
+    """The environment cannot be used; `problems` holds one sentence per mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many tasks of one account may be active at once: in all, and of single models."""
+
+    total: int = 24
+    by_model: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one sandbox process runs. Times are in seconds before `time_scale` is applied."""
+
+    host: str
+    port: int
+    api_keys: frozenset[str]
+    public_url: str
+    slots: Slots
+    generation_seconds: tuple[float, float]
+    time_scale: float
+    webhook_shape: str
+    ledger: Path | None
+    image_side: int | None
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the `SANDBOX_…` variables.
+
+        Raises:
+            SettingsError: If anything is missing or wrong; it lists everything.
+        """
+        read = _Reader(environment)
+        host = read("HOST", str, "127.0.0.1")
+        port = read("PORT", _port, "8090")
+        authority = f"[{host}]" if ":" in host else host
+        settings = cls(
+            host=host,
+            port=port,
+            api_keys=read("API_KEYS", _keys, None, frozenset()),
+            public_url=read("PUBLIC_URL", _url, f"http://{authority}:{port}"),
+            slots=read("SLOTS", _slots, "24,flux-kontext-max=6"),
+            generation_seconds=read("GENERATION_SECONDS", _span, "1.0"),
+            time_scale=read("TIME_SCALE", _positive, "1.0"),
+            webhook_shape=read("WEBHOOK_SHAPE", _shape, "alternate"),
+            ledger=read("LEDGER", lambda text: Path(text) if text else None, ""),
+            image_side=read("IMAGE_SIDE", lambda text: _count(text) if text else None, ""),
+        )
+        if read.problems:
+            raise SettingsError(read.problems)
+        return settings
+
+
+class _Reader:
+    """Reads one variable after the other and remembers what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def __call__(
+        self,
+        name: str,
+        parse: Callable[[str], Value],
+        default: str | None,
+        fallback: Value | None = None,
+    ) -> Value:
+        """Return the parsed variable, or the default's value after noting a problem."""
+        text = self._environment.get(f"SANDBOX_{name}", "").strip()
+        try:
+            if text or default is None:
+                return parse(text)
+        except ValueError as error:
+            self.problems.append(f"SANDBOX_{name}: {error}")
+        if default is not None:
+            return parse(default)
+        if fallback is None:
+            raise TypeError(f"{name} has neither a default nor a fallback")
+        return fallback
+
+
+def _keys(text: str) -> frozenset[str]:
+    keys = frozenset(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise ValueError("is required: one API key or several, separated by commas")
+    if any(len(key) < KEY_LENGTH_MIN or len(key.split()) != 1 for key in keys):
+        raise ValueError(f"every key needs at least {KEY_LENGTH_MIN} characters and no spaces")
+    return keys
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"must be a number, not {text!r}") from None
+
+
+def _positive(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"must be a number above 0, not {text!r}")
+    return number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    port = _count(text)
+    if port > PORT_MAX:
+        raise ValueError(f"must be between 1 and {PORT_MAX}, not {text!r}")
+    return port
+
+
+def _url(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
+        raise ValueError(f"must be an absolute http(s) URL, not {text!r}")
+    return text.rstrip("/")
+
+
+def _shape(text: str) -> str:
+    if text not in WEBHOOK_SHAPES:
+        raise ValueError(f"must be one of {', '.join(WEBHOOK_SHAPES)}, not {text!r}")
+    return text
+
+
+def _span(text: str) -> tuple[float, float]:
+    low, dash, high = text.partition("-")
+    if not low:
+        raise ValueError(f"must be seconds such as 1.0 or a range such as 0.2-1.5, not {text!r}")
+    first, last = _number(low), _number(high if dash else low)
+    if not 0 <= first <= last < float("inf"):
+        raise ValueError(f"must run from a smaller to a larger number of seconds, not {text!r}")
+    return first, last
+
+
+def _slots(text: str) -> Slots:
+    first, *others = (part.strip() for part in text.split(","))
+    by_model = {}
+    for part in others:
+        slug, _, count = part.partition("=")
+        if slug not in MODELS:
+            raise ValueError(f"names no model: {part!r}; models are {', '.join(MODELS)}")
+        by_model[slug] = _count(count)
+    return Slots(_count(first), by_model)
