@@ -4,6 +4,8 @@ import secrets
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from stack.environment import child_environment
 from stack.ports import LOOPBACK
@@ -48,7 +50,10 @@ class Valkey:
             )
         )
         self._probe_client = redis.Redis.from_url(
-            self.url, socket_timeout=1, socket_connect_timeout=1
+            self.url,
+            socket_timeout=1,
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 0),  # who waits for readiness asks again anyway
         )
         self.process = ManagedProcess(
             "valkey",

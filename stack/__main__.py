@@ -1,0 +1,98 @@
+"""The command line: `python -m stack demo` and `python -m stack up`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from stack.demo import run_demo
+from stack.options import StackOptions
+from stack.relay import SOURCE_ROOT
+from stack.up import choose_provider, run_up
+
+_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        arguments: The command line without the program's name.
+        environment: The caller's environment.
+
+    Raises:
+        SystemExit: The arguments are wrong, or a signal came (128 plus its number).
+    """
+    chosen = _parser(environment).parse_args(arguments)
+    console = Console()
+    for number in _STOPPING_SIGNALS:
+        signal.signal(number, _stop)
+    if chosen.command == "demo":
+        return run_demo(console, chosen.output)
+    provider, notice = choose_provider(environment)
+    if notice is not None:
+        console.print(notice, highlight=False)
+    options = StackOptions(port=chosen.port, provider=provider)
+    return run_up(console, options, chosen.directory, fresh=chosen.fresh)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: an impatient second Ctrl-C would leave the stopping half done.
+    for other in _STOPPING_SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stack",
+        description="FluxRelay with all it needs (Valkey, SeaweedFS, the provider's sandbox) on "
+        "this machine: loopback only, no Docker, no root.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="start everything, run one job, check what came of it, stop everything",
+        description="Exits with 0 only if the image is in the bucket with the provider's bytes "
+        "and the signed callback came.",
+    )
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="FOLDER",
+        help="where the picture is saved (default: %(default)s)",
+    )
+    up = commands.add_parser(
+        "up",
+        help="keep everything running in the foreground until Ctrl-C",
+        description="With BFL_API_KEY and FLUXRELAY_PUBLIC_URL in the environment, jobs go to the "
+        "real provider (FLUXRELAY_PROVIDER_URL, if it is another) instead of the sandbox.",
+    )
+    up.add_argument(
+        "--port",
+        type=int,
+        default=environment.get("FLUXRELAY_PORT") or None,
+        metavar="PORT",
+        help="the service's port (default: FLUXRELAY_PORT, or a free one)",
+    )
+    up.add_argument(
+        "--directory",
+        type=Path,
+        default=SOURCE_ROOT / ".stack",
+        metavar="FOLDER",
+        help="where data and logs are kept (default: %(default)s)",
+    )
+    up.add_argument(
+        "--fresh", action="store_true", help="begin without the jobs and images of earlier runs"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
