@@ -2,6 +2,8 @@
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from stack.ports import LOOPBACK
 from stack.valkey import Valkey
@@ -23,7 +25,7 @@ def test_data_survives_a_kill(valkey: Valkey) -> None:
 def test_the_password_is_asked_for(valkey: Valkey) -> None:
     """A client without the password gets nothing."""
     with (
-        redis.Redis(host=LOOPBACK, port=valkey.port) as stranger,
+        redis.Redis(host=LOOPBACK, port=valkey.port, retry=Retry(NoBackoff(), 0)) as stranger,
         pytest.raises(redis.AuthenticationError),
     ):
         stranger.ping()

@@ -1,0 +1,133 @@
+"""The commands as people run them: what they print, how they end, what they leave behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from stack.relay import ROLES, SOURCE_ROOT
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@contextmanager
+def _command(*arguments: str, output: Path, temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
+    temporary.mkdir()
+    with (
+        output.open("wb") as stream,
+        subprocess.Popen(
+            [sys.executable, "-m", "stack", *arguments],
+            cwd=SOURCE_ROOT,
+            env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def _are_gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() for process in processes)
+
+
+def test_the_demo_proves_its_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """It exits 0, every check holds, the saved picture has the asked size, nothing stays."""
+    output, pictures, temporary = tmp_path / "out", tmp_path / "pictures", tmp_path / "tmp"
+    with _command("demo", "--output", str(pictures), output=output, temporary=temporary) as demo:
+        code = demo.wait(timeout=120)
+    text = output.read_text()
+    assert code == 0, text
+    assert text.count("✓") == 6
+    assert "✗" not in text
+    for word in ("queued", "generating", "succeeded", "callback received", "s3://fluxrelay/"):
+        assert word in text
+    (picture,) = pictures.iterdir()
+    with Image.open(picture) as opened:
+        opened.load()
+        assert opened.size == (1024, 768)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_behind(
+    tmp_path: Path, eventually: Eventually, number: signal.Signals
+) -> None:
+    """A signal in the middle of the start ends every process and removes the data."""
+    temporary = tmp_path / "tmp"
+    with _command("demo", output=tmp_path / "out", temporary=temporary) as demo:
+        eventually(lambda: len(_children(demo)) >= 3)
+        children = _children(demo)
+        demo.send_signal(number)
+        assert demo.wait(timeout=30) == 128 + number
+    assert _are_gone(children)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_demo_killed_with_sigkill_leaves_no_process(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """Even when it can do nothing any more, the kernel ends what it started."""
+    with _command("demo", output=tmp_path / "out", temporary=tmp_path / "tmp") as demo:
+        eventually(lambda: len(_children(demo)) >= 3)
+        children = _children(demo)
+        demo.kill()
+        demo.wait(timeout=30)
+    eventually(lambda: _are_gone(children))
+
+
+def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """The printed curl is a job; a killed worker comes back; nothing stays; the data does."""
+    output, directory = tmp_path / "out", tmp_path / "kept"
+    arguments = ("up", "--directory", str(directory))
+    with _command(*arguments, output=output, temporary=tmp_path / "tmp") as up:
+        for _ in range(6):
+            if "Running." in output.read_text() or up.poll() is not None:
+                break
+            with pytest.raises(subprocess.TimeoutExpired):
+                up.wait(timeout=5)
+        text = output.read_text()
+        assert "Running." in text, text
+        job = subprocess.run(
+            ["sh", "-c", _pasted(text, "Post a job")], capture_output=True, check=True
+        )
+        job_id = json.loads(job.stdout)["id"]
+        read = _pasted(text, "Read it").replace("JOB_ID", job_id)
+        eventually(lambda: _status(read) == "succeeded")
+        children = _children(up)
+        (worker,) = [child for child in children if child.cmdline()[-1:] == [ROLES[1]]]
+        worker.kill()
+        eventually(lambda: "worker.collect is ready again" in output.read_text())
+        children += _children(up)
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(timeout=30) == 128 + signal.SIGTERM
+    assert _are_gone(children)
+    assert {"logs", "seaweedfs", "valkey"} <= {path.name for path in directory.iterdir()}
+
+
+def _pasted(text: str, heading: str) -> str:
+    match = re.search(rf"{heading}.*?\n(curl .*?)\n\n", text, re.DOTALL)
+    assert match is not None, text
+    return match[1]
+
+
+def _status(command: str) -> object:
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
+    return json.loads(answer.stdout)["status"]
