@@ -24,7 +24,10 @@ def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {
         **passed_on,
+        # The AWS SDK looks beyond its variables: into the home directory and the cloud's network.
+        "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "PYTHONUNBUFFERED": "1",
         **variables,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -77,14 +78,18 @@ class SeaweedFS:
             )
 
     def _client(self, config: Config) -> "S3Client":
-        # Nothing is taken from the caller's AWS_* variables or proxies.
+        # Nothing is taken from the caller's AWS_* variables, files or proxies.
+        unset = (None, None, None, None)
+        devoid = botocore.session.Session(
+            {"profile": unset, "config_file": unset, "credentials_file": unset}
+        )
         direct = Config(
             proxies={},
             retries={"total_max_attempts": 1},
             signature_version="s3v4",
             s3={"addressing_style": "path"},
         )
-        return boto3.session.Session(region_name=REGION).client(
+        return boto3.session.Session(botocore_session=devoid, region_name=REGION).client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,

@@ -1,8 +1,9 @@
 """The commands as people run them: what they print, how they end, what they leave behind."""
 
-import json
+import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from PIL import Image
@@ -105,12 +107,8 @@ def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
                 up.wait(timeout=5)
         text = output.read_text()
         assert "Running." in text, text
-        job = subprocess.run(
-            ["sh", "-c", _pasted(text, "Post a job")], capture_output=True, check=True
-        )
-        job_id = json.loads(job.stdout)["id"]
-        read = _pasted(text, "Read it").replace("JOB_ID", job_id)
-        eventually(lambda: _status(read) == "succeeded")
+        job_id = _paste(text, "Post a job")["id"]
+        eventually(lambda: _paste(text, "Read it", job_id)["status"] == "succeeded")
         children = _children(up)
         (worker,) = [child for child in children if child.cmdline()[-1:] == [ROLES[1]]]
         worker.kill()
@@ -122,12 +120,19 @@ def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
     assert {"logs", "seaweedfs", "valkey"} <= {path.name for path in directory.iterdir()}
 
 
-def _pasted(text: str, heading: str) -> str:
+def _paste(text: str, heading: str, job_id: str = "") -> dict[str, str]:
+    """Do what the printed curl would: its words are split as a shell splits them."""
     match = re.search(rf"{heading}.*?\n(curl .*?)\n\n", text, re.DOTALL)
     assert match is not None, text
-    return match[1]
-
-
-def _status(command: str) -> object:
-    answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
-    return json.loads(answer.stdout)["status"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("-s", action="store_true")
+    parser.add_argument("-H", dest="headers", action="append")
+    parser.add_argument("-d", dest="body")
+    curl = parser.parse_args(shlex.split(match[1].replace("JOB_ID", job_id))[1:])
+    headers = dict(header.split(": ") for header in curl.headers)
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        answer = client.request("POST" if curl.body else "GET", curl.url, content=curl.body)
+    answer.raise_for_status()
+    body: dict[str, str] = answer.json()
+    return body

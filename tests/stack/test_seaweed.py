@@ -89,3 +89,13 @@ def test_the_credentials_are_for_the_owner_alone(seaweed: SeaweedFS) -> None:
     """The file with the keys cannot be read by other users of the machine."""
     (configuration,) = Path(seaweed.process.log.parent).glob("s3.json")
     assert configuration.stat().st_mode & 0o077 == 0
+
+
+def test_the_caller_s_own_profile_does_not_matter(
+    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client works whatever the AWS variables and proxies of the shell say."""
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert seaweed.client().list_buckets()["Buckets"][0]["Name"] == "pictures"
