@@ -120,7 +120,6 @@ class JobRequest:
     callback_url: str | None = None
     #: Key (or key template) asked for by the caller; None: the deployment's template.
     output_key: str | None = None
-    region: str | None = None
     #: -100 to 100; higher goes first.
     priority: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)

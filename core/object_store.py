@@ -1,4 +1,4 @@
-"""S3: the one client, used at intake for inputs and by workers for images. Only this knows boto3."""
+"""S3: the one client, for inputs at intake and images in workers; only this knows boto3."""
 
 import base64
 import contextlib
@@ -150,6 +150,13 @@ class ObjectStore:
                     self._client.delete_object(Bucket=self.bucket, Key=found["Key"])
                     count += 1
         return count
+
+
+def credentials_problem() -> str | None:
+    """Say whether the AWS SDK finds no credentials, wherever it looks; None where it does."""
+    if boto3.Session().get_credentials():
+        return None
+    return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
 
 class _ConditionFailed(Exception):

@@ -30,7 +30,7 @@ SERIALIZER: Final = "json"
 
 #: Seconds after which RQ takes a task for abandoned. Steps bound themselves by their clients'
 #: time limits and hold a lease of our own; this only keeps RQ's books.
-TASK_TIMEOUT: Final = 600
+TASK_TIMEOUT: Final = 240
 #: Tries RQ itself makes when a task raises or its worker dies. Never 0: RQ drops such a task.
 TASK_RETRIES: Final = 3
 #: Seconds that RQ keeps a finished, and a failed, task's own record.

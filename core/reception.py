@@ -8,9 +8,10 @@ from core.log import event
 from core.store import Change, JobStore
 
 _log = logging.getLogger(__name__)
+_KEPT = 4096  # bytes of a webhook's body
 
 
-def receive(store: JobStore, job_id: JobId, notice: Notice, source: str) -> bool:
+def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b"") -> bool:
     """Move the job on as the notice says.
 
     A duplicate, or a notice that comes after the job moved on, changes nothing. An unclear one
@@ -21,6 +22,7 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str) -> bool
         job_id: Whose notice it is.
         notice: What was said.
         source: `webhook` or `poll`, for the log.
+        raw: A webhook's body; its beginning is kept for the operator where it brought no image.
 
     Returns:
         True where it ended the job's time at the provider.
@@ -29,6 +31,7 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str) -> bool
         StoreUnavailable: Nothing happened; it must be said again.
     """
     moved = False
+    said = raw[:_KEPT].decode(errors="replace") if raw else None
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
@@ -38,9 +41,12 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str) -> bool
         error = error_record(
             notice.code, notice.message, provider_status=notice.status, details=notice.details
         )
-        moved = store.move(job_id, Status.FAILED, Change(set=known | {"error": error}))
+        moved = store.move(
+            job_id, Status.FAILED, Change(set=known | {"error": error, "webhook_body": said})
+        )
     elif notice.kind is not Kind.PENDING and source == "webhook":
-        store.change(job_id, {Status.GENERATING}, Change(wake=[Step.POLL]))
+        change = Change(set={"webhook_body": said}, wake=[Step.POLL])
+        store.change(job_id, {Status.GENERATING}, change)
     event(
         _log,
         "provider.notice",

@@ -5,7 +5,7 @@ path to a file that holds it. No secret and no outside bucket or server has a de
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -223,23 +223,30 @@ class Settings:
     )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], process: str) -> "Settings":
+    def from_env(
+        cls, environ: Mapping[str, str], process: str, problems: Sequence[str] = ()
+    ) -> "Settings":
         """Read the settings that `process` (`service` or `worker`) needs.
+
+        Args:
+            environ: The environment.
+            process: For whom.
+            problems: What else was found wrong before.
 
         Raises:
             SettingsError: With all problems at once, none of which holds a secret's value.
         """
-        problems: list[str] = []
+        found = list(problems)
         values: dict[str, Any] = {}
         for variable in dataclasses.fields(cls):
-            values[variable.name] = _read(variable.metadata, environ, process, problems)
-        if not problems and values["submit_in_doubt_seconds"] <= values["provider_timeout_seconds"]:
-            problems.append(
+            values[variable.name] = _read(variable.metadata, environ, process, found)
+        if not found and values["submit_in_doubt_seconds"] <= values["provider_timeout_seconds"]:
+            found.append(
                 "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer than "
                 "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be repeated"
             )
-        if problems:
-            raise SettingsError(problems)
+        if found:
+            raise SettingsError(found)
         return cls(**values)
 
 

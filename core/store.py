@@ -19,12 +19,14 @@ from core.job import (
     STEP_STATUSES,
     TERMINAL,
     CallbackState,
+    FailureCode,
     Job,
     JobId,
     JobRequest,
     Status,
     Step,
     before,
+    error_record,
 )
 from core.queue import task_templates
 from core.redis_scripts import Scripts
@@ -169,6 +171,18 @@ class JobStore:
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
         return bool(self.scripts.run("transition", payload) == "done")
+
+    def fail(self, job_id: JobId, code: FailureCode, message: str, **details: Any) -> bool:
+        """End a job as failed; False where it moved on before.
+
+        Args:
+            job_id: Which.
+            code: Why.
+            message: Why, in words for its caller.
+            details: What else is known.
+        """
+        error = error_record(code, message, **details)
+        return self.move(job_id, Status.FAILED, Change(set={"error": error}))
 
     def change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False

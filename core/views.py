@@ -1,0 +1,58 @@
+"""How a job looks from outside: the same in the API, in callbacks and in the docs."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from core.job import CallbackState, Job
+
+
+def timestamp(at: float | None) -> str | None:
+    """Return Unix time as ISO 8601 in UTC with milliseconds."""
+    if at is None:
+        return None
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return moment.removesuffix("+00:00") + "Z"
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """Return the job as its caller may see it; no secret and no signed URL is in it."""
+    request = job.request
+    inputs = {name: {"bytes_in": "s3"} for name in request.input_keys}
+    return {
+        "id": job.id,
+        "model": request.model,
+        "status": job.status,
+        "input": dict(request.input) | inputs,
+        "metadata": dict(request.metadata),
+        "priority": request.priority,
+        "created_at": timestamp(request.created_at),
+        "deadline_at": timestamp(request.deadline_at),
+        "ended_at": timestamp(job.ended_at),
+        "timeline": [{"status": status, "at": timestamp(at)} for status, at in job.timeline],
+        "image": _image(job),
+        "error": dict(job.error) if job.error else None,
+        "callback": _callback(job),
+        "provider": {
+            "id": job.provider_id,
+            "seed": job.seed,
+            "cost": job.cost,
+            "resubmits": job.resubmits,
+        },
+    }
+
+
+def _image(job: Job) -> dict[str, Any] | None:
+    if not job.image:
+        return None
+    return {"uri": f"s3://{job.image['bucket']}/{job.image['key']}", **job.image}
+
+
+def _callback(job: Job) -> dict[str, Any] | None:
+    if job.callback_state is CallbackState.NONE:
+        return None
+    return {
+        "url": job.request.callback_url,
+        "state": job.callback_state,
+        "attempts": job.callback_attempts,
+        "log": [dict(entry) | {"at": timestamp(entry["at"])} for entry in job.callback_log],
+    }

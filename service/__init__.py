@@ -1,0 +1,1 @@
+"""The public process: HTTP in. It calls no provider and no callback; all slow work is queued."""

@@ -1,0 +1,32 @@
+"""`/livez`: is the process alive? `/readyz`: can it keep the promise of a 202?"""
+
+import logging
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.errors import StoreUnavailable
+from core.log import event
+from service.problems import Problem
+from service.state import State
+
+_log = logging.getLogger(__name__)
+
+
+async def livez(_request: Request[State]) -> JSONResponse:
+    """Answer, which is all it takes."""
+    return JSONResponse({"status": "alive"})
+
+
+async def readyz(request: Request[State]) -> JSONResponse:
+    """Ask Redis, and whether it writes to disk."""
+    try:
+        await run_in_threadpool(request.state["store"].scripts.check)
+    except StoreUnavailable as error:
+        event(_log, "service.not_ready", logging.ERROR, reason=str(error))
+        headers = {"retry-after": "1"}
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        raise Problem(status, "not-ready", str(error), headers=headers) from None
+    return JSONResponse({"status": "ready", "redis": "ok"})

@@ -1,0 +1,113 @@
+"""Takes a job in: from a body that was read to a job that is on disk."""
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final
+
+from uuid_utils import uuid7
+
+from core.errors import IdempotencyConflict
+from core.job import JobId, JobRequest
+from core.object_store import INPUT_PREFIX, ObjectStore
+from core.settings import Settings
+from core.store import Idempotency, JobStore
+from service.problems import Complaint, Problem
+from service.schemas import NewJob, parse_job, parse_json
+
+_LONGEST_IDEMPOTENCY_KEY: Final = 255  # characters
+#: Seconds that stored inputs wait for their job to be accepted before they are deleted.
+_INPUT_GUARD: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Accepts jobs; blocking, so it runs in a thread."""
+
+    settings: Settings
+    store: JobStore
+    objects: ObjectStore
+
+    def accept(self, tenant: str, raw: bytes, key: str | None) -> tuple[JobId, bool]:
+        """Accept one job.
+
+        1. Check the whole body. 2. Look whether the idempotency key brought it before.
+        3. Store inputs, guarded by a clean-up in case we die before 4. 4. Store the job.
+
+        Args:
+            tenant: Whose job it is.
+            raw: The request's body.
+            key: The `Idempotency-Key` header.
+
+        Returns:
+            The job's id, and whether it is new.
+
+        Raises:
+            Problem: The body, or the key, is not as it must be.
+            StoreUnavailable: Nothing is promised.
+            StorageUnavailable: Nothing is promised.
+        """
+        body = parse_json(raw)
+        job = parse_job(body, self.settings)
+        idempotency = _idempotency(key, body)
+        try:
+            known = self.store.known(tenant, idempotency) if idempotency else None
+            if known:
+                return known, False
+            job_id = JobId(str(uuid7()))
+            input_keys = self._store_inputs(job_id, job)
+            request = self._request(tenant, job, input_keys)
+            accepted = self.store.create(job_id, request, idempotency)
+        except IdempotencyConflict:
+            raise _conflict() from None
+        return accepted, accepted == job_id
+
+    def _store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
+        if not job.images:
+            return {}
+        self.store.guard_inputs(job_id, time.time() + _INPUT_GUARD)
+        keys: dict[str, str] = {}
+        for name, image in job.images.items():
+            keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
+            self.objects.put(keys[name], image.data, content_type=image.content_type)
+        return keys
+
+    def _request(self, tenant: str, job: NewJob, input_keys: dict[str, str]) -> JobRequest:
+        now = time.time()
+        return JobRequest(
+            tenant=tenant,
+            model=job.model,
+            input=job.input,
+            input_keys=input_keys,
+            callback_url=job.callback_url,
+            output_key=job.output_key,
+            priority=job.priority,
+            metadata=job.metadata,
+            created_at=round(now, 3),
+            deadline_at=round(now + self.settings.job_deadline_seconds, 3),
+        )
+
+
+def _idempotency(key: str | None, body: Any) -> Idempotency | None:
+    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written."""
+    if key is None:
+        return None
+    if not key or len(key) > _LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
+        allowed = f"1 to {_LONGEST_IDEMPOTENCY_KEY} printable characters"
+        complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
+        detail = "The Idempotency-Key header is not usable; see errors"
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    return Idempotency(
+        key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
+    )
+
+
+def _conflict() -> Problem:
+    allowed = "a new key for each new body"
+    fix = "send the first body again, or this one with a new key"
+    complaint = Complaint("Idempotency-Key", "came with another body before", allowed, fix)
+    detail = "The Idempotency-Key was used for another job; nothing was accepted"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-conflict", detail, [complaint])

@@ -1,0 +1,60 @@
+"""`POST /v1/jobs`, `GET /v1/jobs/{id}` and the caller's callback secret."""
+
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.job import Job, JobId
+from core.signatures import callback_secret
+from core.views import job_view
+from service.auth import tenant_of
+from service.body import read_body
+from service.problems import Problem
+from service.state import State
+
+
+async def create_job(request: Request[State]) -> JSONResponse:
+    """Take a job in; 202 only once it is on disk."""
+    state = request.state
+    settings = state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    raw = await read_body(request, settings.max_body_bytes)
+    key = request.headers.get("idempotency-key")
+    job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, raw, key)
+    job = await run_in_threadpool(state["store"].load, job_id)
+    headers = {"location": f"/v1/jobs/{job_id}"}
+    if not fresh:
+        headers["idempotency-replayed"] = "true"
+    view = job_view(job) if job else {"id": job_id}
+    return JSONResponse(view, HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def show_job(request: Request[State]) -> JSONResponse:
+    """Show a job to the tenant whose it is; to others it does not exist."""
+    tenant = tenant_of(request, request.state["settings"].api_keys)
+    job = await _owned_job(request, tenant)
+    return JSONResponse(job_view(job), headers={"cache-control": "no-store"})
+
+
+async def show_callback_secret(request: Request[State]) -> JSONResponse:
+    """Show the secret that this tenant's callbacks are signed with (Standard Webhooks).
+
+    While the operator rotates the master secret, callbacks carry a signature by each of them.
+    """
+    settings = request.state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    secrets = [callback_secret(master.reveal(), tenant) for master in settings.webhook_secrets]
+    return JSONResponse(
+        {"secret": secrets[0], "previous": secrets[1:]}, headers={"cache-control": "no-store"}
+    )
+
+
+async def _owned_job(request: Request[State], tenant: str) -> Job:
+    job_id = JobId(request.path_params["job_id"])
+    job = await run_in_threadpool(request.state["store"].load, job_id)
+    if job is None or job.request.tenant != tenant:
+        detail = "There is no such job, or it is not yours; ended jobs are kept for a limited time"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-job", detail)
+    return job

@@ -1,0 +1,138 @@
+"""Errors as RFC 9457 problem documents; the only module that knows an error's HTTP status.
+
+Each names what is wrong, what is allowed and how to fix it. None holds a secret, or the words of
+another system.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.errors import StorageUnavailable, StoreUnavailable
+from core.log import event
+
+_log = logging.getLogger(__name__)
+
+#: Seconds after which a caller may try again when Redis or S3 was away.
+_RETRY_AFTER: Final = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong with a request."""
+
+    #: Where, as a path: `input.width`.
+    field: str
+    #: What is wrong with it.
+    detail: str
+    #: What may stand there.
+    allowed: str
+    #: How to mend it.
+    fix: str
+
+
+class Problem(Exception):
+    """A request that is answered with a problem document.
+
+    Args:
+        status: HTTP status.
+        kind: Short name of the problem; the last part of its `type`.
+        detail: What happened and what to do.
+        complaints: What is wrong with single fields.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        kind: str,
+        detail: str,
+        complaints: Sequence[Complaint] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.complaints = complaints
+        self.headers = headers or {}
+
+    def response(self) -> JSONResponse:
+        """Return the document (RFC 9457 section 3)."""
+        document: dict[str, Any] = {
+            "type": f"urn:fluxrelay:problem:{self.kind}",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+        }
+        if self.complaints:
+            document["errors"] = [asdict(complaint) for complaint in self.complaints]
+        return JSONResponse(
+            document,
+            self.status.value,
+            headers=dict(self.headers),
+            media_type="application/problem+json",
+        )
+
+
+def invalid(complaints: Sequence[Complaint]) -> Problem:
+    """Return the problem of a body with bad fields."""
+    count = len(complaints)
+    detail = f"{count} {'field is' if count == 1 else 'fields are'} not as they must be; see errors"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, complaints)
+
+
+def too_large(limit: int) -> Problem:
+    """Return the problem of a body over the limit, in bytes."""
+    detail = f"The body is larger than {limit} bytes; send less, or large images as URLs"
+    kind = "body-too-large"
+    # The rest of the body is not read, so the connection cannot be used again.
+    headers = {"connection": "close"}
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, kind, detail, headers=headers)
+
+
+async def on_problem(_request: Request, error: Exception) -> JSONResponse:
+    """Answer a `Problem`."""
+    if not isinstance(error, Problem):
+        raise error
+    return error.response()
+
+
+async def on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework found wrong: an unknown path or method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    kind = status.phrase.lower().replace(" ", "-")
+    detail = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this path",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see Allow",
+    }.get(status, status.description or status.phrase)
+    return Problem(status, kind, detail, headers=error.headers).response()
+
+
+async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
+    """Answer while Redis or S3 is away: nothing was accepted, and it is safe to repeat."""
+    event(_log, "request.unavailable", logging.ERROR, path=request.url.path, reason=str(error))
+    names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
+    name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
+    detail = (
+        f"{name} cannot be reached or cannot keep a promise right now, so nothing was accepted; "
+        "repeat the request, with the same Idempotency-Key where it has one"
+    )
+    headers = {"retry-after": _RETRY_AFTER}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(status, "unavailable", detail, headers=headers).response()
+
+
+async def on_bug(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that nobody foresaw, without its trace."""
+    event(_log, "request.crashed", logging.ERROR, path=request.url.path, kind=type(error).__name__)
+    detail = "Something went wrong that should not; it was logged"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()

@@ -1,0 +1,1 @@
+"""The private process: everything slow. RQ runs its tasks; a loop of its own runs the sweep."""

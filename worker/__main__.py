@@ -1,0 +1,102 @@
+"""`python -m worker ROLE`: one worker process. ROLE is a queue (submit, collect, notify) or sweep.
+
+The role may also come from FLUXRELAY_WORKER_ROLE. Exits 2 where it or the settings are wrong.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from core import log
+from core.errors import SettingsError
+from core.object_store import credentials_problem
+from core.queue import QUEUES
+from core.settings import WORKER, Settings
+from worker import tasks, wiring
+from worker.rq_worker import ConcurrentWorker
+from worker.sweep import sweep_forever
+
+SWEEP: Final = "sweep"
+_ROLES: Final = (*QUEUES, SWEEP)
+_log = logging.getLogger("worker")
+#: Seconds between two tries to reach a Redis that is away.
+_RECONNECT: Final = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one worker process until it is told to stop; return its exit code."""
+    role = arguments[0] if arguments else os.environ.get("FLUXRELAY_WORKER_ROLE", "")
+    problems: list[str] = []
+    if role not in _ROLES:
+        allowed = ", ".join(_ROLES)
+        problems.append(f"FLUXRELAY_WORKER_ROLE, or the argument: must be one of {allowed}")
+    if role != SWEEP and (missing := credentials_problem()):
+        problems.append(missing)
+    try:
+        settings = Settings.from_env(os.environ, WORKER, problems)
+    except SettingsError as error:
+        print("The worker cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person
+        return 2
+    log.set_up()
+    stop = threading.Event()
+    _on_signal(stop.set)
+    if role == SWEEP:
+        _sweep(settings, stop)
+    else:
+        _work(role, settings, stop)
+    log.event(_log, "worker.stopped", role=role)
+    return 0
+
+
+def _on_signal(action: Callable[[], object]) -> None:
+    """Call `action` on SIGTERM and SIGINT."""
+
+    def handle(_signum: int, _frame: FrameType | None) -> None:
+        action()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _sweep(settings: Settings, stop: threading.Event) -> None:
+    log.event(_log, "worker.ready", role=SWEEP, pid=os.getpid())
+    sweep_forever(wiring.build(settings).store, settings.sweep_interval_seconds, stop)
+
+
+def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
+    """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
+    wiring.install(wiring.build(settings))
+    log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)
+    while not stop.is_set():
+        client = redis.Redis.from_url(
+            settings.redis_url.reveal(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=5
+        )
+        try:
+            _run_worker(ConcurrentWorker(queue, client, settings.worker_concurrency), stop)
+        except (redis.RedisError, OSError) as error:
+            log.event(_log, "worker.redis_away", logging.ERROR, reason=type(error).__name__)
+        finally:
+            client.close()
+        stop.wait(_RECONNECT)
+
+
+def _run_worker(worker: ConcurrentWorker, stop: threading.Event) -> None:
+    def leave() -> None:
+        stop.set()
+        worker.request_stop()
+
+    _on_signal(leave)
+    worker.work(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Sends callbacks: one POST, to public addresses only, following no redirects."""
+
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from core.egress import Network
+from worker.egress import AddressRefused, TooLarge, guarded_client, read_body
+
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
+_LARGEST_ANSWER: Final = 64 * 1024  # bytes; nobody reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How one attempt went: an HTTP status, or an error."""
+
+    status: int | None = None
+    error: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and httpx.codes.is_success(self.status)
+
+    @property
+    def final(self) -> bool:
+        """Whether no further attempt is wanted: taken, gone for good (410), or refused by us."""
+        return self.delivered or self.status == httpx.codes.GONE or self.error == REFUSED
+
+
+REFUSED: Final = "the host leads to private or reserved addresses only"
+
+
+class CallbackClient:
+    """Posts callbacks.
+
+    Args:
+        allowed: Networks that may be called although they are private.
+        timeout: Seconds for one attempt as a whole.
+        connections: How many may run at a time.
+        ssl_context: Made once per process.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed: Sequence[Network],
+        timeout: float,
+        connections: int,
+        ssl_context: ssl.SSLContext,
+    ) -> None:
+        self._timeout = timeout
+        self._client = guarded_client(
+            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
+            connections=connections,
+            ssl_context=ssl_context,
+            allowed=allowed,
+        )
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
+        """Make one attempt and say how it went; raises nothing."""
+        give_up_at = time.monotonic() + self._timeout
+        try:
+            with self._client.stream("POST", url, content=body, headers=headers) as response:
+                status = response.status_code
+                try:
+                    read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at)
+                except (TooLarge, httpx.HTTPError):
+                    response.close()  # the status counts; the rest of the answer does not
+                return Delivery(status=status)
+        except AddressRefused:
+            return Delivery(error=REFUSED)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Delivery(error=type(error).__name__)

@@ -1,0 +1,20 @@
+"""The cleanup step: delete the inputs of a job that ended, or that was never accepted."""
+
+from core.job import TERMINAL, JobId, Step
+from core.object_store import INPUT_PREFIX
+from core.store import Change
+from worker.deps import Deps
+
+
+def cleanup(job_id: JobId, deps: Deps) -> None:
+    """Delete everything below the job's input prefix; again and again does no harm.
+
+    Raises:
+        Transient: S3 is away.
+    """
+    job = deps.store.begin(Step.CLEANUP, job_id)
+    if job is not None and job.status not in TERMINAL:
+        return
+    deps.objects.delete_below(f"{INPUT_PREFIX}{job_id}/")
+    if job is not None:
+        deps.store.change(job_id, TERMINAL, Change(done=[Step.CLEANUP]))

@@ -1,0 +1,149 @@
+"""The collect step: copy a result into S3 before its URL dies."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from core.errors import Permanent, Transient
+from core.job import FailureCode, Job, JobId, Status, Step
+from core.log import event
+from core.object_store import StoredObject
+from core.store import Change
+from worker.deps import Deps
+from worker.download import Result, ResultGone
+
+_log = logging.getLogger(__name__)
+
+
+def collect(job_id: JobId, deps: Deps) -> None:
+    """Store the result of a job that is `storing`.
+
+    1. Leave a job alone that is not: a twin was faster.
+    2. Download, and check that it is one whole image.
+    3. Put it at the job's own key unless something is there; S3 verifies the checksum. What is
+       there may be ours, from a run that died before 5: then it is taken for stored.
+    4. Put the manifest beside it. 5. Record `succeeded`, which owes the callback.
+
+    Raises:
+        Transient: To be tried again, while the URL lives.
+        Permanent: The job fails.
+    """
+    job = deps.store.begin(Step.COLLECT, job_id)
+    if job is None or job.status is not Status.STORING:
+        return
+    try:
+        _collect(job, deps)
+    except (Transient, ResultGone) as error:
+        if isinstance(error, Transient) and deps.clock() < (job.result_expires_at or 0):
+            raise
+        _give_up(job, error, deps)
+
+
+def _collect(job: Job, deps: Deps) -> None:
+    result = deps.downloader.fetch(job.result_url or "", _lease_keeper(job.id, deps))
+    with result.file:
+        key = object_key(job, result.extension, deps)
+        sha256, size = _put(job, key, result, deps)
+    image = {
+        "bucket": deps.objects.bucket,
+        "key": key,
+        "bytes": size,
+        "sha256": sha256,
+        "content_type": result.content_type,
+        "width": result.width,
+        "height": result.height,
+    }
+    manifest = json.dumps(_manifest(job, image, deps), indent=2).encode()
+    deps.objects.put(f"{key}.json", manifest, content_type="application/json")
+    margin = (job.result_expires_at or 0) - deps.clock()
+    change = Change(
+        set={"image": json.dumps(image), "margin": round(margin, 3)}, clear=["result_url"]
+    )
+    stored = deps.store.move(job.id, Status.SUCCEEDED, change)
+    event(_log, "job.collected", job_id=job.id, bytes=size, margin_seconds=margin, moved=stored)
+
+
+def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
+    """Store the image once; return the SHA-256 (hex) and size of what lies there."""
+    metadata = {"job-id": job.id, "model": job.request.model}
+    if job.seed is not None:
+        metadata["seed"] = str(job.seed)
+    fresh = deps.objects.put_once(
+        key,
+        result.file,
+        sha256=result.sha256,
+        content_type=result.content_type,
+        metadata=metadata,
+    )
+    if fresh:
+        return result.sha256.hex(), result.size
+    there = deps.objects.look(key)
+    if there is None:
+        raise Transient("the object at the job's key came and went")
+    if not _is_ours(job, there):
+        message = f"The key {key} holds an object of somebody else; it was left as it is"
+        raise Permanent(FailureCode.STORAGE_FAILED, message)
+    return there.sha256, there.size
+
+
+def _is_ours(job: Job, there: StoredObject) -> bool:
+    return there.metadata.get("job-id") == job.id
+
+
+def object_key(job: Job, extension: str, deps: Deps) -> str:
+    """Return where the image goes: the same for each run, for it depends on the job alone."""
+    template = job.request.output_key or deps.settings.s3_key_template
+    created = datetime.fromtimestamp(job.request.created_at, UTC)
+    return template.format(
+        job_id=job.id,
+        date=created.strftime("%Y-%m-%d"),
+        model=job.request.model,
+        tenant=job.request.tenant,
+        ext=extension,
+    )
+
+
+def _manifest(job: Job, image: dict[str, Any], deps: Deps) -> dict[str, Any]:
+    """Return what is kept beside the image and outlives the record in Redis."""
+    return {
+        "job_id": job.id,
+        "tenant": job.request.tenant,
+        "model": job.request.model,
+        "input": job.request.input,
+        "seed": job.seed,
+        "metadata": job.request.metadata,
+        "provider_id": job.provider_id,
+        "cost": job.cost,
+        "created_at": job.request.created_at,
+        "stored_at": deps.clock(),
+        "image": image,
+    }
+
+
+def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
+    """Return a function that renews the step's lease, when called often, three times per lease."""
+    every = deps.settings.watch_seconds / 3
+    last = time.monotonic()
+
+    def alive() -> None:
+        nonlocal last
+        if time.monotonic() - last > every:
+            deps.store.renew(Step.COLLECT, job_id)
+            last = time.monotonic()
+
+    return alive
+
+
+def _give_up(job: Job, error: Exception, deps: Deps) -> None:
+    """End a job whose result is out of reach for good."""
+    if isinstance(error, ResultGone):
+        message = f"The result's URL was dead before the image was stored (it answered {error})"
+        deps.store.fail(job.id, FailureCode.RESULT_EXPIRED, message)
+        return
+    storage = str(error).startswith("S3")
+    code = FailureCode.STORAGE_FAILED if storage else FailureCode.RESULT_EXPIRED
+    message = f"The image could not be stored before its URL died; the last try said: {error}"
+    deps.store.fail(job.id, code, message)

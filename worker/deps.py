@@ -1,0 +1,37 @@
+"""What steps are given to work with; built once per process by `worker.wiring`."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.object_store import ObjectStore
+from core.settings import Settings
+from core.store import JobStore
+from worker.callbacks import CallbackClient
+from worker.download import Downloader
+from worker.provider import ProviderClient
+from worker.retry import backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """The outside systems, the settings, time and chance."""
+
+    settings: Settings
+    store: JobStore
+    objects: ObjectStore
+    provider: ProviderClient
+    downloader: Downloader
+    callbacks: CallbackClient
+    #: Returns Unix time in seconds.
+    clock: Callable[[], float]
+    rng: random.Random
+
+    def wait(self, tries: int) -> float:
+        """Return the seconds before a step is tried again."""
+        return backoff(
+            tries,
+            base=self.settings.retry_base_seconds,
+            longest=self.settings.retry_max_seconds,
+            rng=self.rng,
+        )

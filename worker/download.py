@@ -1,0 +1,162 @@
+"""Fetches a result into a file of bounded memory, and looks at what came."""
+
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+import httpx
+from PIL import Image
+
+from core.egress import is_result_host
+from core.errors import Permanent, Transient
+from core.job import FailureCode
+from worker.egress import guarded_client
+
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
+_STALL_TIMEOUT: Final = 10.0  # seconds without a byte
+_CHUNK: Final = 128 * 1024  # bytes
+_IN_MEMORY: Final = 1024 * 1024  # bytes of one result held in memory; the rest is on disk
+#: Larger results are refused; the provider's largest image is a few megapixels.
+LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
+
+#: Pillow's name of a format -> media type, file ending, and the bytes that a whole file ends with.
+_FORMATS: Final = {
+    "JPEG": ("image/jpeg", "jpg", b"\xff\xd9"),
+    "PNG": ("image/png", "png", b"IEND\xaeB`\x82"),
+    "WEBP": ("image/webp", "webp", b""),
+}
+
+
+class ResultGone(Exception):
+    """The URL is dead: 403, 404 or 410, as a signed URL answers after its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A downloaded image, whole and looked at; close `file` when done."""
+
+    file: IO[bytes]
+    size: int  # bytes
+    sha256: bytes
+    content_type: str
+    extension: str
+    width: int  # pixels
+    height: int  # pixels
+
+
+class Downloader:
+    """Fetches results from the provider's delivery hosts, and from nowhere else.
+
+    Args:
+        hosts: Which hosts those are (`FLUXRELAY_RESULT_HOSTS`).
+        timeout: Seconds for one download as a whole.
+        connections: How many may run at a time.
+        ssl_context: Made once per process.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        *,
+        timeout: float,
+        connections: int,
+        ssl_context: ssl.SSLContext,
+    ) -> None:
+        self._hosts = hosts
+        self._timeout = timeout
+        self._client = guarded_client(
+            timeout=httpx.Timeout(_STALL_TIMEOUT, connect=_CONNECT_TIMEOUT),
+            connections=connections,
+            ssl_context=ssl_context,
+            trusted_hosts=[host for host in hosts if not host.startswith(".")],
+        )
+
+    def fetch(self, url: str, alive: Callable[[], None]) -> Result:
+        """Download one result.
+
+        Args:
+            url: The signed URL; no key of ours is sent with it.
+            alive: Called after each chunk, so that the caller can show that it is alive.
+
+        Raises:
+            ResultGone: The URL is dead.
+            Permanent: The URL leads to a host that results may not come from.
+            Transient: It may go well at the next try.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not is_result_host(
+            parts.hostname or "", self._hosts
+        ):
+            message = f"The result is on a host that is not allowed: {parts.hostname}"
+            raise Permanent(FailureCode.PROVIDER_ERROR, message)
+        # Beyond _IN_MEMORY it is a file on disk, so 20 MB cost no more memory than one.
+        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by the caller, or below
+        try:
+            size, digest = self._copy(url, file, alive)
+            return _looked_at(file, size, digest)
+        except BaseException:
+            file.close()
+            raise
+
+    def _copy(self, url: str, file: IO[bytes], alive: Callable[[], None]) -> tuple[int, bytes]:
+        digest, size = sha256(), 0
+        give_up_at = time.monotonic() + self._timeout
+        try:
+            with self._client.stream("GET", url, headers={"accept": "image/*"}) as response:
+                _check_status(response.status_code)
+                for chunk in response.iter_raw(_CHUNK):
+                    size += len(chunk)
+                    digest.update(chunk)
+                    file.write(chunk)
+                    alive()
+                    if size > LARGEST_RESULT or time.monotonic() > give_up_at:
+                        raise Transient(f"the result is too large or too slow ({size} bytes)")
+                stated = response.headers.get("content-length", str(size))
+        except httpx.HTTPError as error:
+            # The text of such an error may hold the signed URL.
+            raise Transient(f"the result could not be fetched: {type(error).__name__}") from error
+        if stated != str(size):
+            raise Transient(f"the result has {size} bytes instead of {stated}")
+        return size, digest.digest()
+
+
+def _check_status(status: int) -> None:
+    if status in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        raise ResultGone(str(status))
+    if status != httpx.codes.OK:
+        raise Transient(f"the result's host answered {status}")
+
+
+def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
+    """Check that the file is one whole image of a format that the provider makes."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=list(_FORMATS)) as image:
+            name, (width, height) = str(image.format), image.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise Transient("the result is not an image") from error
+    content_type, extension, ending = _FORMATS[name]
+    file.seek(max(0, size - 64))
+    if ending not in file.read() or (name == "WEBP" and size != _webp_size(file)):
+        raise Transient("the result is not a whole image")
+    file.seek(0)
+    return Result(
+        file=file,
+        size=size,
+        sha256=digest,
+        content_type=content_type,
+        extension=extension,
+        width=width,
+        height=height,
+    )
+
+
+def _webp_size(file: IO[bytes]) -> int:
+    """Return the size in bytes that a WebP file states (RFC 9649 section 2.4)."""
+    file.seek(4)
+    return int.from_bytes(file.read(4), "little") + 8

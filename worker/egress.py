@@ -1,0 +1,114 @@
+"""HTTP clients for addresses that others chose: callbacks and result URLs.
+
+Whether an address may be called is decided when the socket is opened, on the address that is
+really connected to, so that a name which resolves differently the second time (DNS rebinding)
+gains nothing. No redirects are followed and no proxy of the environment is used.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+
+import httpcore
+import httpx
+from httpcore._backends.sync import SyncBackend
+
+from core.egress import Network, is_allowed_address
+
+
+class AddressRefused(httpx.ConnectError):
+    """Every address of the host is private or reserved."""
+
+
+class _GuardedBackend(SyncBackend):
+    """Opens sockets only to addresses that are allowed."""
+
+    def __init__(self, allowed: Sequence[Network], trusted_hosts: Sequence[str]) -> None:
+        self._allowed = allowed
+        self._trusted = frozenset(trusted_hosts)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first allowed address of `host` that answers."""
+        addresses = [host] if host in self._trusted else self._addresses(host, port)
+        give_up_at = None if timeout is None else time.monotonic() + timeout
+        for number, address in enumerate(addresses, start=1):
+            left = None if give_up_at is None else max(0.1, give_up_at - time.monotonic())
+            try:
+                return super().connect_tcp(address, port, left, local_address, socket_options)
+            except httpcore.ConnectError:
+                if number == len(addresses):
+                    raise
+        raise AddressRefused(f"{host} leads to private or reserved addresses only")
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host}: {error.strerror or error}") from error
+        addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+        return [address for address in addresses if is_allowed_address(address, self._allowed)]
+
+
+def guarded_client(
+    *,
+    timeout: httpx.Timeout,
+    connections: int,
+    ssl_context: ssl.SSLContext,
+    allowed: Sequence[Network] = (),
+    trusted_hosts: Sequence[str] = (),
+) -> httpx.Client:
+    """Return a client that opens sockets to public addresses only.
+
+    Args:
+        timeout: Of each single wait; whoever reads a body bounds the whole.
+        connections: How many may be open at a time.
+        ssl_context: Made once per process, for making one is slow.
+        allowed: Networks that may be called although they are private.
+        trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
+    """
+    transport = httpx.HTTPTransport(
+        verify=ssl_context, limits=httpx.Limits(max_connections=connections), trust_env=False
+    )
+    # httpx has no public way to hand its pool a network backend; a test would see this break.
+    transport._pool._network_backend = _GuardedBackend(allowed, trusted_hosts)  # noqa: SLF001 - see above
+    return httpx.Client(
+        transport=transport, timeout=timeout, follow_redirects=False, trust_env=False
+    )
+
+
+class TooSlow(httpx.ReadTimeout):
+    """The body as a whole took too long, though each part came in time."""
+
+
+class TooLarge(httpx.HTTPError):
+    """The body is larger than allowed."""
+
+
+def read_body(response: httpx.Response, *, limit: int, give_up_at: float) -> bytes:
+    """Read a body of bounded size in bounded time.
+
+    Args:
+        response: A streamed response.
+        limit: Bytes.
+        give_up_at: `time.monotonic()` after which reading stops.
+
+    Raises:
+        TooLarge: There is more.
+        TooSlow: It takes longer.
+    """
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes")
+        if time.monotonic() > give_up_at:
+            raise TooSlow("the body came too slowly")
+    return bytes(body)

@@ -1,0 +1,82 @@
+"""The notify step: tell the caller, signed, at least once."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+from core.job import TERMINAL, CallbackState, Job, JobId, Step
+from core.log import event
+from core.signatures import callback_secret, sign_callback
+from core.store import Change
+from core.views import job_view
+from worker.callbacks import Delivery
+from worker.deps import Deps
+from worker.retry import backoff
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
+_LOG_LENGTH: Final = 20  # attempts kept with the job
+
+
+def notify(job_id: JobId, deps: Deps) -> None:
+    """Make one attempt at the callback of a job that has ended.
+
+    Dying after the receiver took it and before that is recorded sends it twice; its `webhook-id`
+    is the same, so the receiver can tell.
+    """
+    job = deps.store.begin(Step.NOTIFY, job_id)
+    if job is None or job.callback_state is not CallbackState.PENDING:
+        deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
+        return
+    now = deps.clock()
+    delivery = deps.callbacks.post(job.request.callback_url or "", *_message(job, now, deps))
+    event(
+        _log,
+        "callback.attempted",
+        job_id=job.id,
+        attempt=job.callback_attempts + 1,
+        status=delivery.status,
+        error=delivery.error,
+    )
+    deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
+
+
+def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of the Standard Webhooks specification."""
+    body = json.dumps(
+        {
+            "type": f"job.{job.status}",
+            "timestamp": datetime.fromtimestamp(job.ended_at or now, UTC).isoformat(),
+            "data": job_view(job),
+        }
+    ).encode()
+    message_id = f"msg_{job.id}"
+    masters = deps.settings.webhook_secrets
+    secrets = [callback_secret(master.reveal(), job.request.tenant) for master in masters]
+    return body, {
+        "content-type": "application/json",
+        "user-agent": "FluxRelay",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": sign_callback(secrets, message_id, int(now), body),
+    }
+
+
+def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
+    attempt = {"at": now, "status": delivery.status, "error": delivery.error}
+    log = [*job.callback_log, attempt][-_LOG_LENGTH:]
+    attempts = job.callback_attempts + 1
+    fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
+    wait = backoff(
+        job.callback_attempts,
+        base=deps.settings.callback_retry_base_seconds,
+        longest=_LONGEST_WAIT,
+        rng=deps.rng,
+    )
+    given_up = now + wait > (job.ended_at or now) + deps.settings.callback_give_up_seconds
+    if not delivery.final and not given_up:
+        return Change(set=fields, due={Step.NOTIFY: now + wait})
+    state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
+    return Change(set={**fields, "callback_state": state}, done=[Step.NOTIFY])

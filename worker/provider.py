@@ -1,0 +1,166 @@
+"""The one client of the provider's API. Only this and `worker.egress` know httpx."""
+
+import contextlib
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from core.bfl import KEY_HEADER, Kind, Notice, parse_notice, parse_submission
+from core.errors import Transient
+from core.job import FailureCode
+from core.parsing import Secret
+from worker.egress import read_body
+from worker.outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Rejected,
+)
+
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
+_LARGEST_ANSWER: Final = 4 * 1024 * 1024  # bytes; previews may come inline
+_LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
+#: Connections idle for longer are not used again: a server may close one just as a submit is
+#: written to it, and then nobody knows whether the submit arrived.
+_KEEPALIVE: Final = 3.0  # seconds
+
+
+class ProviderClient:
+    """Submits tasks and asks for results.
+
+    Args:
+        base_url: The account's API host.
+        key: The account's API key; sent to the provider's hosts only.
+        timeout: Seconds for one request as a whole.
+        lifetime: Seconds that a result URL lives where it does not say so.
+        connections: How many requests may run at a time.
+        ssl_context: Made once per process.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: Secret,
+        *,
+        timeout: float,
+        lifetime: float,
+        connections: int,
+        ssl_context: ssl.SSLContext,
+    ) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._timeout = timeout
+        self._lifetime = lifetime
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=_KEEPALIVE),
+            verify=ssl_context,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def submit(self, path: str, body: Mapping[str, Any]) -> Outcome:
+        """Post one task, exactly once, and say what came of it; raises nothing.
+
+        Args:
+            path: The model's endpoint.
+            body: Its parameters and webhook fields.
+        """
+        try:
+            status, headers, raw = self._request("POST", self._base_url + path, body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return NotSent(_words(error))
+        except httpx.HTTPError as error:
+            return InDoubt(_words(error))
+        return _classify(status, headers, raw)
+
+    def result_url(self, provider_id: str, base_url: str | None = None) -> str:
+        """Return where to ask for a task's result (BFL OpenAPI, GET /v1/get_result)."""
+        return f"{base_url or self._base_url}/v1/get_result?id={quote(provider_id, safe='')}"
+
+    def result(self, url: str) -> Notice:
+        """Ask once for a task's result.
+
+        A 404 is a notice too, and so is an answer of another status that holds a task (the
+        provider has been seen to send a failed one with 422).
+
+        Raises:
+            Transient: No notice came.
+        """
+        try:
+            status, headers, raw = self._request("GET", url, None)
+        except httpx.HTTPError as error:
+            raise Transient(f"get_result: {_words(error)}") from error
+        with contextlib.suppress(ValueError):
+            notice = parse_notice(raw, time.time(), self._lifetime)
+            if notice.status:
+                return notice
+        if status == httpx.codes.NOT_FOUND:
+            return Notice(kind=Kind.NOT_FOUND, status="Task not found")
+        raise Transient(f"get_result answered {status}", retry_after=_retry_after(headers))
+
+    def _request(
+        self, method: str, url: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, httpx.Headers, bytes]:
+        give_up_at = time.monotonic() + self._timeout
+        headers = {KEY_HEADER: self._key.reveal(), "accept": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        if content:
+            headers["content-type"] = "application/json"
+        with self._client.stream(method, url, content=content, headers=headers) as response:
+            raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at)
+            return response.status_code, response.headers, raw
+
+
+def _classify(status: int, headers: httpx.Headers, raw: bytes) -> Outcome:
+    """Say what an answer to a submit means (BFL API guide, errors)."""
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        answer = None
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    if status == httpx.codes.OK:
+        submission = parse_submission(answer)
+        return Accepted(submission) if submission else InDoubt("an answer without a task id")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return Busy(_retry_after(headers))
+    bad_key = isinstance(detail, str) and "api key" in detail.lower()
+    if status in (401, 402, 403) or (status == httpx.codes.UNPROCESSABLE_ENTITY and bad_key):
+        return AccountRefused(f"{status} {_quoted(detail)}".strip())
+    if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        # The task may have been made, and billed, before something broke.
+        return InDoubt(f"the provider answered {status}")
+    message = f"The provider refused the job with {status}: {_quoted(detail)}"
+    return Rejected(FailureCode.PROVIDER_REJECTED, message)
+
+
+def _quoted(detail: Any) -> str:
+    """Return the provider's words, shortened, without the caller's own input in them."""
+    if isinstance(detail, list):
+        parts = (
+            f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
+            for item in detail
+            if isinstance(item, dict)
+        )
+        return "; ".join(parts)[:_LONGEST_QUOTE]
+    return str(detail or "no reason given")[:_LONGEST_QUOTE]
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Read `Retry-After` in seconds (RFC 9110 section 10.2.3); a date is not honoured."""
+    try:
+        return max(0.0, float(headers.get("retry-after", "")))
+    except ValueError:
+        return None
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]

@@ -1,0 +1,56 @@
+"""The sweep: starts whatever no event started. One process at a time does it, by a lease.
+
+Each round is one script on the server (`core/lua/sweep.lua`), driven by due times: lost webhooks,
+steps whose worker died, retries, owed callbacks, deadlines, slots of lost holders, and inputs of
+jobs that were never accepted. Its cost grows with what is due, not with what exists.
+"""
+
+import logging
+import threading
+import uuid
+from typing import Final
+
+from core.errors import StoreUnavailable
+from core.job import FailureCode, JobId
+from core.log import event
+from core.store import JobStore
+
+_log = logging.getLogger(__name__)
+
+#: Seconds after which another process may take over from one that shows no sign of life.
+_LEASE: Final = 5.0
+
+
+def sweep_forever(store: JobStore, interval: float, stop: threading.Event) -> None:
+    """Sweep every `interval` seconds until `stop` is set, whenever the lease is ours.
+
+    The lease's token is new each time it is taken, and the script refuses an old one: a sweeper
+    that was frozen for a while cannot act beside the one that took over.
+    """
+    token = ""
+    while not stop.is_set():
+        try:
+            token = sweep_once(store, token)
+        except StoreUnavailable as error:
+            event(_log, "sweep.failed", logging.ERROR, reason=str(error))
+            token = ""
+        stop.wait(interval)
+
+
+def sweep_once(store: JobStore, token: str) -> str:
+    """Do one round if the lease is, or becomes, ours; return the token to go on with."""
+    if not token:
+        token = uuid.uuid4().hex
+        if not store.take_sweep_lease(token, _LEASE):
+            return ""
+        event(_log, "sweep.leading")
+    report = store.sweep(token, _LEASE)
+    if report is None:
+        return ""
+    for job_id in report["overdue"]:
+        message = "The job's deadline passed while it waited for a free slot"
+        store.fail(JobId(job_id), FailureCode.TIMED_OUT, message)
+    if report["woken"] or report["overdue"] or report["freed"]:
+        counts = {name: len(report[name]) for name in ("woken", "overdue", "freed")}
+        event(_log, "sweep.acted", backlog=report["backlog"], slots=report["held"], **counts)
+    return token

@@ -1,0 +1,107 @@
+"""What RQ calls by name: one function per step, three lines each.
+
+A step that says "try again later" gets a due time of ours, not a retry of RQ's: RQ's scheduler
+can stall for minutes after a crash, which is longer than a result lives.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from core.errors import Permanent, StoreUnavailable, Transient
+from core.job import STEP_STATUSES, FailureCode, JobId, Step
+from core.log import event
+from core.store import Change
+from worker import wiring
+from worker.cleanup import cleanup as _cleanup
+from worker.collect import collect as _collect
+from worker.deps import Deps
+from worker.notify import notify as _notify
+from worker.poll import poll as _poll
+from worker.submit import submit as _submit
+
+_log = logging.getLogger(__name__)
+
+#: So often may a job's steps end in an error that nobody foresaw; then the job is given up.
+_MOST_CRASHES: Final = 10
+_CRASH: Final = "crash"
+
+
+def submit(job_id: str) -> None:
+    """Run the submit step."""
+    run(Step.SUBMIT, _submit, JobId(job_id), wiring.deps())
+
+
+def poll(job_id: str) -> None:
+    """Run the poll step."""
+    run(Step.POLL, _poll, JobId(job_id), wiring.deps())
+
+
+def collect(job_id: str) -> None:
+    """Run the collect step."""
+    run(Step.COLLECT, _collect, JobId(job_id), wiring.deps())
+
+
+def notify(job_id: str) -> None:
+    """Run the notify step."""
+    run(Step.NOTIFY, _notify, JobId(job_id), wiring.deps())
+
+
+def cleanup(job_id: str) -> None:
+    """Run the cleanup step."""
+    run(Step.CLEANUP, _cleanup, JobId(job_id), wiring.deps())
+
+
+def run(step: Step, function: Callable[[JobId, Deps], None], job_id: JobId, deps: Deps) -> None:
+    """Run a step and act on the errors it may end with.
+
+    Redis being away needs no action: the step's lease is in Redis, and `sweep` starts it again.
+    Anything unforeseen is counted, and raised, so that RQ keeps it and its traceback.
+    """
+    try:
+        function(job_id, deps)
+    except StoreUnavailable as error:
+        event(_log, "step.failed", logging.ERROR, job_id=job_id, step=step, reason=str(error))
+    except Transient as error:
+        _again(step, job_id, error, deps)
+    except Permanent as error:
+        deps.store.fail(job_id, error.code, str(error))
+    except Exception:
+        _crashed(step, job_id, deps)
+        raise
+
+
+def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
+    """Bound what a step that crashes each time may cost; the job must end all the same."""
+    job = deps.store.load(job_id)
+    crashes = job.tries.get(_CRASH, 0) if job else 0
+    event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
+    if crashes + 1 >= _MOST_CRASHES and step is not Step.NOTIFY:
+        message = "FluxRelay met an internal error while it handled this job, again and again"
+        deps.store.fail(job_id, FailureCode.LOST, message)
+    due = {step: deps.clock() + deps.wait(crashes)}
+    change = Change(due=due, add={f"tries:{_CRASH}": 1})
+    deps.store.change(job_id, STEP_STATUSES[step], change)
+
+
+def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
+    try:
+        job = deps.store.load(job_id)
+        tries = job.tries.get(step, 0) if job else 0
+        wait = max(deps.wait(tries), error.retry_after or 0.0)
+        if job and step is Step.COLLECT and job.result_expires_at:
+            # Never sleep through the end of the URL: near it, tries come closer together.
+            wait = min(wait, max(0.1, (job.result_expires_at - deps.clock()) / 4))
+        change = Change(due={step: deps.clock() + wait}, add={f"tries:{step}": 1})
+        deps.store.change(job_id, STEP_STATUSES[step], change)
+    except StoreUnavailable:
+        wait = None
+    event(
+        _log,
+        "step.put_off",
+        logging.WARNING,
+        job_id=job_id,
+        step=step,
+        reason=str(error),
+        wait_seconds=wait,
+    )

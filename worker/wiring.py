@@ -1,0 +1,66 @@
+"""Builds what steps work with, once per process, and keeps it for RQ's tasks."""
+
+import random
+import ssl
+import time
+
+from core.object_store import ObjectStore
+from core.redis_scripts import connect
+from core.settings import Settings
+from core.store import JobStore
+from worker.callbacks import CallbackClient
+from worker.deps import Deps
+from worker.download import Downloader
+from worker.provider import ProviderClient
+
+_deps: Deps | None = None
+
+
+def build(settings: Settings) -> Deps:
+    """Return fresh clients for all outside systems; they are safe to use from many threads."""
+    connections = settings.worker_concurrency
+    ssl_context = ssl.create_default_context()
+    return Deps(
+        settings=settings,
+        store=JobStore(connect(settings), settings),
+        objects=ObjectStore(settings.s3_bucket, connections=connections),
+        provider=ProviderClient(
+            settings.provider_url,
+            settings.bfl_api_key,
+            timeout=settings.provider_timeout_seconds,
+            lifetime=settings.result_lifetime_seconds,
+            connections=connections,
+            ssl_context=ssl_context,
+        ),
+        downloader=Downloader(
+            settings.result_hosts,
+            timeout=settings.download_timeout_seconds,
+            connections=connections,
+            ssl_context=ssl_context,
+        ),
+        callbacks=CallbackClient(
+            allowed=settings.callback_allow_nets,
+            timeout=settings.callback_timeout_seconds,
+            connections=connections,
+            ssl_context=ssl_context,
+        ),
+        clock=time.time,
+        rng=random.Random(),  # noqa: S311 - jitter, not a secret
+    )
+
+
+def install(built: Deps) -> None:
+    """Make `built` what this process's tasks work with."""
+    global _deps  # noqa: PLW0603 - RQ calls tasks by name; this is how they find their world
+    _deps = built
+
+
+def deps() -> Deps:
+    """Return what was installed.
+
+    Raises:
+        RuntimeError: Nothing was; tasks run in `python -m worker` only.
+    """
+    if _deps is None:
+        raise RuntimeError("tasks run inside `python -m worker`, which installs what they need")
+    return _deps
