@@ -25,14 +25,19 @@ def main() -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - no log yet: this is for the terminal
         return 2
+    connections = Connections()
+    try:
+        app = create_app(settings, connections)
+    except OSError as error:
+        print(f"SANDBOX_LEDGER: {error}", file=sys.stderr)  # noqa: T201 - as above
+        return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # Uvicorn raises the signal again once it has stopped; that is a normal end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    connections = Connections()
     config = uvicorn.Config(
-        create_app(settings, connections),
+        app,
         host=settings.host,
         port=settings.port,
         http=connections.protocol(),

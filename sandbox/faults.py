@@ -37,7 +37,7 @@ class Parameter:
         """Say what the parameter may be."""
         names: dict[type, str] = {object: "any JSON", str: "text", int: "whole number"}
         name = names.get(self.kind, "number")
-        return name if self.kind in {object, str} else f"{name} {self.least:g} to {self.most:g}"
+        return name if self.kind in {object, str} else f"{name} {self.least} to {self.most}"
 
 
 @dataclass(frozen=True)
