@@ -55,7 +55,7 @@ def draw(scene: Scene, detail_side: int | None = None) -> Image.Image:
         _ridge(picture, ridge, hue, chance)
     _caption(pen, size, scene)
     if size != (scene.width, scene.height):
-        return picture.resize((scene.width, scene.height), Image.Resampling.BILINEAR)
+        return picture.resize((scene.width, scene.height), Image.Resampling.NEAREST)
     return picture
 
 

@@ -1,0 +1,89 @@
+"""A task's run to its end, where a process cannot be made to show it quickly."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from sandbox.generation import Studio
+from sandbox.ledger import Ledger
+from sandbox.mischief import Mischief
+from sandbox.models import MODELS
+from sandbox.results import Shelf
+from sandbox.settings import Settings
+from sandbox.tasks import Status, Task, TaskBook
+from sandbox.validation import validate
+from sandbox.webhooks import Courier
+
+BODY = {"prompt": "memory", "width": 256, "height": 256}
+
+
+def new_task(number: int) -> Task:
+    """Return a task that takes no time."""
+    request = validate(MODELS["flux-pro-1.1"], BODY)
+    return Task(str(number), number, "0" * 8, request, BODY, number, 0.0, 1000.0)
+
+
+def new_studio(book: TaskBook, shelf: Shelf, **environment: str) -> Studio:
+    """Return a studio that keeps its pictures on the shelf."""
+    settings = Settings.from_env({"SANDBOX_API_KEYS": "sandbox-key-1", **environment})
+    ledger = Ledger(book, None, 1000.0)
+    courier = Courier(settings, ledger, Mischief(), httpx.AsyncClient(trust_env=False))
+    return Studio(settings, book, ledger, shelf, courier)
+
+
+def new_book() -> TaskBook:
+    """Return an empty book with the usual slots."""
+    return TaskBook(Settings.from_env({"SANDBOX_API_KEYS": "sandbox-key-1"}).slots)
+
+
+def test_a_picture_that_memory_dropped_is_drawn_again() -> None:
+    """The bytes are those of the ledger, whether they were kept or not."""
+
+    async def run() -> None:
+        book, shelf = new_book(), Shelf(capacity=1)
+        studio = new_studio(book, shelf)
+        kept: dict[str, bytes] = {}
+        for number in range(2):
+            task = new_task(number)
+            book.add(task)
+            await studio.start(task)
+            kept[task.id] = await studio.picture(task)
+        first = next(iter(book))
+        assert first.sample is not None
+        assert shelf.get(first.sample.token) is None
+        assert await studio.picture(first) == kept[first.id]
+        await studio.close()
+
+    asyncio.run(run())
+
+
+def test_a_task_that_cannot_be_drawn_ends_and_frees_its_slot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mistake in drawing is the task's Error, not a task that stays active for ever."""
+
+    def broken(*_: object) -> None:
+        raise OSError("no canvas")
+
+    async def run() -> None:
+        book = new_book()
+        studio = new_studio(book, Shelf())
+        task = new_task(0)
+        book.add(task)
+        await studio.start(task)
+        assert (task.status, book.active_now) == (Status.ERROR, 0)
+        await studio.close()
+
+    monkeypatch.setattr("sandbox.generation.draw", broken)
+    asyncio.run(run())
+
+
+def test_a_range_of_seconds_is_spread_the_same_way_in_every_run() -> None:
+    """Each task's time lies in the scaled range, differs from the next and is repeatable."""
+    environment = {"SANDBOX_GENERATION_SECONDS": "0.2-1.5", "SANDBOX_TIME_SCALE": "10"}
+    first, second = (new_studio(new_book(), Shelf(), **environment) for _ in range(2))
+    times = [first.seconds(number) for number in range(50)]
+    assert times == [second.seconds(number) for number in range(50)]
+    assert all(2.0 <= seconds <= 15.0 for seconds in times)
+    assert len(set(times)) == 50
