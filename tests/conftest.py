@@ -1,0 +1,141 @@
+"""Real servers and the product's own processes, shared by all tests that need them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import pytest
+import redis
+
+from core.redis_scripts import connect
+from core.settings import SERVICE, WORKER, Settings
+from core.store import JobStore
+from stack.options import StackOptions
+from stack.ports import Ports
+from stack.receiver import CallbackReceiver
+from stack.seaweed import REGION, SeaweedFS
+from stack.stack import Stack
+from stack.valkey import Valkey
+from tests.timing import FAST, FAST_SANDBOX
+
+
+class Eventually(Protocol):
+    """Waits until a condition comes true."""
+
+    def __call__(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        """Fail the test unless `condition` comes true within `seconds`."""
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Return a function that fails unless a condition comes true in time."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 10) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"the condition did not come true within {seconds:g} s")
+            time.sleep(0.02)  # between two looks, not instead of one
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def ports() -> Iterator[Ports]:
+    """Hold the ports of this session's servers."""
+    with Ports() as held:
+        yield held
+
+
+@pytest.fixture(scope="session")
+def valkey(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Run a Valkey."""
+    directory = tmp_path_factory.mktemp("valkey")
+    server = Valkey(ports.take(), directory=directory, log=directory / "log")
+    try:
+        server.process.start()
+        server.process.wait_ready()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """Run a SeaweedFS with a bucket."""
+    directory = tmp_path_factory.mktemp("seaweedfs")
+    server = SeaweedFS(ports, bucket="pictures", directory=directory, log=directory / "log")
+    try:
+        server.process.start()
+        server.process.wait_ready()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def environment(
+    valkey: Valkey, seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Return a whole environment for the service and the workers, and set the AWS part of it."""
+    aws = {
+        "AWS_ACCESS_KEY_ID": seaweed.access_key,
+        "AWS_SECRET_ACCESS_KEY": seaweed.secret_key,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_S3": seaweed.endpoint,
+    }
+    for name, value in aws.items():
+        monkeypatch.setenv(name, value)
+    return {
+        **aws,
+        **FAST,
+        "BFL_API_KEY": "provider-key-of-a-test",
+        "FLUXRELAY_WEBHOOK_SECRET": "a-master-secret-that-is-long-enough-for-tests",
+        "FLUXRELAY_API_KEYS": "demo:api-key-of-a-test-0001,other:api-key-of-a-test-0002",
+        "FLUXRELAY_REDIS_URL": valkey.url,
+        "FLUXRELAY_S3_BUCKET": "pictures",
+        "FLUXRELAY_CALLBACK_ALLOW_NETS": "127.0.0.0/8",
+        "FLUXRELAY_RESULT_HOSTS": "127.0.0.1",
+    }
+
+
+@pytest.fixture
+def service_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the service's settings."""
+    return Settings.from_env(environment, SERVICE)
+
+
+@pytest.fixture
+def worker_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the workers' settings."""
+    return Settings.from_env(environment, WORKER)
+
+
+@pytest.fixture
+def redis_client(worker_settings: Settings) -> Iterator["redis.Redis"]:
+    """Return a client of an empty Redis."""
+    client = connect(worker_settings)
+    client.flushdb()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(redis_client: "redis.Redis", worker_settings: Settings) -> JobStore:
+    """Return a job store on an empty Redis."""
+    return JobStore(redis_client, worker_settings)
+
+
+@pytest.fixture(scope="session")
+def relay() -> Iterator[Stack]:
+    """Run the whole product, quick, for tests that leave its processes alone."""
+    with Stack(StackOptions(relay_variables=FAST, sandbox_variables=FAST_SANDBOX)) as stack:
+        yield stack
+
+
+@pytest.fixture
+def receiver() -> Iterator[CallbackReceiver]:
+    """Run a receiver of callbacks."""
+    with CallbackReceiver() as listening:
+        yield listening
