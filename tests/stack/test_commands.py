@@ -129,7 +129,8 @@ def _paste(text: str, heading: str, job_id: str = "") -> dict[str, str]:
     parser.add_argument("-s", action="store_true")
     parser.add_argument("-H", dest="headers", action="append")
     parser.add_argument("-d", dest="body")
-    curl = parser.parse_args(shlex.split(match[1].replace("JOB_ID", job_id))[1:])
+    command = match[1].replace("\\\n", "").replace("JOB_ID", job_id)
+    curl = parser.parse_args(shlex.split(command)[1:])
     headers = dict(header.split(": ") for header in curl.headers)
     with httpx.Client(trust_env=False, headers=headers) as client:
         answer = client.request("POST" if curl.body else "GET", curl.url, content=curl.body)

@@ -21,7 +21,7 @@ IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);
 
 
 def _says_ready(process: ManagedProcess) -> bool:
-    return "ready" in process.output()
+    return "ready" in process.output().split()
 
 
 def _child(code: str, log: Path, *, grace_seconds: float = 10.0) -> ManagedProcess:
