@@ -1,0 +1,148 @@
+"""A stack of its own for tests that load it, and what they ask of it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+
+from stack.options import StackOptions
+from stack.receiver import CallbackReceiver
+from stack.stack import Stack
+from tests.conftest import Eventually
+from tests.timing import FAST, FAST_SANDBOX
+
+Order = Callable[[int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Sends jobs to a stack and judges what came of them, by others' books."""
+
+    stack: Stack
+    receiver: CallbackReceiver
+    eventually: Eventually
+    http: httpx.Client
+
+    def send(self, count: int, order: Order, *, retries: int = 0) -> list[str]:
+        """POST `count` jobs, eight at a time, and return their ids.
+
+        A refused or unanswered one is sent again up to `retries` times, with the same key.
+        """
+
+        batch = uuid.uuid4().hex
+
+        def post(number: int) -> str:
+            body = {"callback": {"url": self.receiver.url}, **order(number)}
+            headers = {"Idempotency-Key": f"{batch}-{number}"}
+            for _ in range(retries + 1):
+                try:
+                    answer = self.http.post("/v1/jobs", json=body, headers=headers)
+                except httpx.HTTPError:
+                    continue
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    return str(answer.json()["id"])
+            raise AssertionError(f"job {number} was not accepted")
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(post, range(count)))
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Read one job; retried over a short outage of the service."""
+        found: dict[str, Any] = {}
+
+        def answered() -> bool:
+            try:
+                answer = self.http.get(f"/v1/jobs/{job_id}")
+            except httpx.HTTPError:
+                return False
+            found.update(answer.json() if answer.is_success else {})
+            return answer.is_success
+
+        self.eventually(answered, 20)
+        return found
+
+    def statuses(self, job_ids: list[str]) -> dict[str, list[str]]:
+        """Return the jobs by status."""
+        by_status: dict[str, list[str]] = {}
+        for job_id in job_ids:
+            by_status.setdefault(self.job(job_id)["status"], []).append(job_id)
+        return by_status
+
+    def wait_for_end(self, job_ids: list[str], seconds: float) -> list[dict[str, Any]]:
+        """Wait until every job has ended and its callback is no longer owed; return them."""
+        open_jobs = set(job_ids)
+
+        def all_ended() -> bool:
+            for job_id in list(open_jobs):
+                job = self.job(job_id)
+                told = (job["callback"] or {}).get("state") != "pending"
+                if job["ended_at"] and told:
+                    open_jobs.discard(job_id)
+                else:
+                    return False
+            return True
+
+        self.eventually(all_ended, seconds)
+        return [self.job(job_id) for job_id in job_ids]
+
+    def ledger(self) -> dict[str, Any]:
+        """Return the provider's own books."""
+        answer = httpx.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30, trust_env=False)
+        books: dict[str, Any] = answer.json()
+        return books
+
+    def judge(self, jobs: list[dict[str, Any]]) -> None:
+        """Assert of each job: made once, the ledger's bytes in S3, its caller told and signed."""
+        tasks: dict[str, list[dict[str, Any]]] = {}
+        for task in self.ledger()["tasks"]:
+            tasks.setdefault(str(task["webhook_url"]).rpartition("/")[2], []).append(task)
+        told = self._told()
+        s3 = self.stack.s3()
+        for job in jobs:
+            assert job["status"] == "succeeded", job
+            assert len(tasks[job["id"]]) == 1 + job["provider"]["resubmits"], job
+            self._judge_bytes(s3, job, {task["sha256"] for task in tasks[job["id"]]})
+            assert told[job["id"]] == {"succeeded"}, job
+
+    def _told(self) -> dict[str, set[str]]:
+        """Return each job's statuses as its verified callbacks tell them."""
+        secret = self.http.get("/v1/callback-secret").json()["secret"]
+        told: dict[str, set[str]] = {}
+        for callback in self.receiver.callbacks:
+            body = callback.verify(secret)
+            assert isinstance(body, dict)
+            told.setdefault(body["data"]["id"], set()).add(body["data"]["status"])
+        return told
+
+    def _judge_bytes(self, s3: Any, job: dict[str, Any], made: set[str]) -> None:
+        image = job["image"]
+        stored = s3.get_object(Bucket=image["bucket"], Key=image["key"], ChecksumMode="ENABLED")
+        body = stored["Body"].read()
+        assert sha256(body).hexdigest() in made
+        assert sha256(body).hexdigest() == image["sha256"]
+        assert len(body) == image["bytes"]
+        assert stored["Metadata"]["job-id"] == job["id"]
+
+
+@pytest.fixture
+def customer(
+    loaded: Stack, receiver: CallbackReceiver, eventually: Eventually
+) -> Iterator[Customer]:
+    """Return a customer of the module's stack."""
+    headers = {"authorization": f"Bearer {loaded.api_key}"}
+    with httpx.Client(
+        base_url=loaded.service_url, headers=headers, timeout=20, trust_env=False
+    ) as http:
+        yield Customer(loaded, receiver, eventually, http)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Stack]:
+    """Run the whole product, quick, for one module."""
+    with Stack(StackOptions(relay_variables=FAST, sandbox_variables=FAST_SANDBOX)) as stack:
+        yield stack

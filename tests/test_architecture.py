@@ -1,0 +1,89 @@
+"""The house's own rules, as far as a test can hold them."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("core", "service", "worker", "sandbox", "stack", "tests")
+LONGEST_FILE = 300  # lines
+LONGEST_FUNCTION = 40  # lines, docstring and blank lines left out
+
+
+def _files() -> Iterator[Path]:
+    for folder in FOLDERS:
+        yield from (ROOT / folder).rglob("*.py")
+        yield from (ROOT / folder).rglob("*.lua")
+
+
+def test_no_file_is_longer_than_one_sitting() -> None:
+    """Every file has 300 lines at most."""
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in _files()}
+
+    assert {str(path): size for path, size in sizes.items() if size > LONGEST_FILE} == {}
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    first = function.body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = range(first.lineno, (first.end_lineno or 0) + 1) if is_docstring else range(0)
+    numbers = range(function.lineno, (function.end_lineno or 0) + 1)
+    return sum(1 for n in numbers if n not in documented and lines[n - 1].strip())
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    """Every function has 40 lines at most."""
+    long: dict[str, int] = {}
+    for path in _files():
+        if path.suffix == ".py":
+            text = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    length = _length(node, text.splitlines())
+                    if length > LONGEST_FUNCTION:
+                        long[f"{path.relative_to(ROOT)}:{node.name}"] = length
+
+    assert long == {}
+
+
+_IMPORT_ALL = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "os.mkdir", "subprocess.Popen"):
+        raise RuntimeError(f"an import did {event}: {arguments}")
+sys.addaudithook(refuse)
+import importlib
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_imports_do_nothing() -> None:
+    """No module connects, resolves, starts or makes anything when it is imported."""
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for folder in ("core", "service", "worker", "sandbox")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name not in ("__main__.py", "__init__.py")
+    ]
+    command = [sys.executable, "-B", "-c", _IMPORT_ALL, *modules]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_architecture_holds() -> None:
+    """All import contracts of pyproject.toml are kept."""
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
