@@ -1,7 +1,9 @@
 """`python -m service`: the public process. Exits 2 where the settings are wrong."""
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -25,6 +27,9 @@ def main() -> int:
         print("The service cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person
         return 2
     log.set_up()
+    # uvicorn raises the signal again once it has shut down; a stop on request is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -35,6 +40,10 @@ def main() -> int:
         timeout_graceful_shutdown=_GRACE,
     )
     return 0
+
+
+def _leave(_signum: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

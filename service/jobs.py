@@ -4,18 +4,18 @@ from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from core.job import Job, JobId
 from core.signatures import callback_secret
 from core.views import job_view
 from service.auth import tenant_of
 from service.body import read_body
-from service.problems import Problem
+from service.problems import JsonAnswer, Problem
 from service.state import State
 
 
-async def create_job(request: Request[State]) -> JSONResponse:
+async def create_job(request: Request[State]) -> Response:
     """Take a job in; 202 only once it is on disk."""
     state = request.state
     settings = state["settings"]
@@ -28,17 +28,17 @@ async def create_job(request: Request[State]) -> JSONResponse:
     if not fresh:
         headers["idempotency-replayed"] = "true"
     view = job_view(job) if job else {"id": job_id}
-    return JSONResponse(view, HTTPStatus.ACCEPTED, headers=headers)
+    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
 
 
-async def show_job(request: Request[State]) -> JSONResponse:
+async def show_job(request: Request[State]) -> Response:
     """Show a job to the tenant whose it is; to others it does not exist."""
     tenant = tenant_of(request, request.state["settings"].api_keys)
     job = await _owned_job(request, tenant)
-    return JSONResponse(job_view(job), headers={"cache-control": "no-store"})
+    return JsonAnswer(job_view(job), headers={"cache-control": "no-store"})
 
 
-async def show_callback_secret(request: Request[State]) -> JSONResponse:
+async def show_callback_secret(request: Request[State]) -> Response:
     """Show the secret that this tenant's callbacks are signed with (Standard Webhooks).
 
     While the operator rotates the master secret, callbacks carry a signature by each of them.
@@ -46,7 +46,7 @@ async def show_callback_secret(request: Request[State]) -> JSONResponse:
     settings = request.state["settings"]
     tenant = tenant_of(request, settings.api_keys)
     secrets = [callback_secret(master.reveal(), tenant) for master in settings.webhook_secrets]
-    return JSONResponse(
+    return JsonAnswer(
         {"secret": secrets[0], "previous": secrets[1:]}, headers={"cache-control": "no-store"}
     )
 

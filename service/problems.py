@@ -4,6 +4,7 @@ Each names what is wrong, what is allowed and how to fix it. None holds a secret
 another system.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,18 @@ class Complaint:
     allowed: str
     #: How to mend it.
     fix: str
+
+
+class JsonAnswer(JSONResponse):
+    """JSON in ASCII.
+
+    A caller's text may hold half of a surrogate pair, escaped (RFC 8259 section 8.2). It can be
+    given back escaped as well, but never as UTF-8.
+    """
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class Problem(Exception):
@@ -73,7 +86,7 @@ class Problem(Exception):
         }
         if self.complaints:
             document["errors"] = [asdict(complaint) for complaint in self.complaints]
-        return JSONResponse(
+        return JsonAnswer(
             document,
             self.status.value,
             headers=dict(self.headers),

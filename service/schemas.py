@@ -1,6 +1,7 @@
 """From the body of `POST /v1/jobs` to what is asked for, with every complaint at once."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -40,12 +41,12 @@ def parse_json(raw: bytes) -> Any:
         Problem: 400, with the place where it breaks.
     """
     try:
-        return json.loads(raw, parse_constant=_refuse_constant)
+        return json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
     except (ValueError, RecursionError):
-        detail = "The body is not valid JSON: not UTF-8, nested too deeply, or NaN; mend that"
+        detail = "The body is not valid JSON: not UTF-8, too deep, NaN or a number too large; mend that"
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
@@ -65,8 +66,7 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
     images: dict[str, InputImage] = {}
     if model:
         complaints += check_input(model, body.get("input"))
-        if not any(complaint.field.startswith("input") for complaint in complaints):
-            images = _images(model, body["input"], complaints)
+        images = _images(model, body.get("input"), complaints)
     job = NewJob(
         model=model.name if model else "",
         input=_plain_input(body.get("input"), images),
@@ -85,6 +85,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def _model(name: Any, complaints: list[Complaint]) -> Model | None:
     model = MODELS.get(name) if isinstance(name, str) else None
     if model is None:
@@ -100,12 +107,13 @@ def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]
     return {name: value for name, value in pairs if value is not None and name not in images}
 
 
-def _images(
-    model: Model, given: Mapping[str, Any], complaints: list[Complaint]
-) -> dict[str, InputImage]:
+def _images(model: Model, given: Any, complaints: list[Complaint]) -> dict[str, InputImage]:
+    """Decode what came as base64; what is no text was complained about before."""
     images: dict[str, InputImage] = {}
-    for name, value in given.items():
-        if model.parameters[name].kind is Kind.IMAGE and value is not None and not is_url(value):
+    for name, value in given.items() if isinstance(given, dict) else ():
+        parameter = model.parameters.get(name)
+        is_image = parameter is not None and parameter.kind is Kind.IMAGE
+        if is_image and isinstance(value, str) and value and not is_url(value):
             image = decode_image(f"input.{name}", value)
             if isinstance(image, Complaint):
                 complaints.append(image)

@@ -33,7 +33,6 @@ class Customer:
 
         A refused or unanswered one is sent again up to `retries` times, with the same key.
         """
-
         batch = uuid.uuid4().hex
 
         def post(number: int) -> str:

@@ -32,19 +32,6 @@ def test_each_of_120_jobs_is_made_once_stored_whole_and_told(customer: Customer)
     assert len(customer.receiver.callbacks) == 120
 
 
-def test_a_backlog_of_200_never_meets_a_429(customer: Customer) -> None:
-    """200 jobs queued on 24 slots: the provider refuses none of them, and every slot is used."""
-    refused_before = customer.ledger()["rejections"].get("429", 0)
-    job_ids = customer.send(200, _small)
-
-    jobs = customer.wait_for_end(job_ids, 120)
-
-    customer.judge(jobs)
-    books = customer.ledger()
-    assert books["rejections"].get("429", 0) == refused_before == 0
-    assert books["active_most"] == 24
-
-
 def test_the_way_of_a_job_can_be_read_back(customer: Customer) -> None:
     """The timeline names every status in order, with times that do not run backwards."""
     [job] = customer.wait_for_end(customer.send(1, _small), 30)
