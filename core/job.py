@@ -127,12 +127,13 @@ class JobRequest:
     deadline_at: float  # Unix time in seconds
 
     def to_json(self) -> str:
-        """Return the request as it stands in Redis; empty fields take no room."""
+        """Return the request as it stands in Redis; optional fields that are empty take no room."""
         return json.dumps(
             {
                 name: value
                 for name in self.__slots__
-                if (value := getattr(self, name)) not in (None, {}, 0)
+                # A model may be asked without any parameter, or with an image alone.
+                if (value := getattr(self, name)) not in (None, {}, 0) or name == "input"
             },
             separators=(",", ":"),
         )
