@@ -1,13 +1,19 @@
 """Which addresses we may call; pure rules, used at intake and again at connect time."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
 
 #: Names that mean this machine or this network wherever they are resolved.
 _LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "localdomain")
+#: Where IPv6 addresses of the Internet lie (RFC 4291 section 2.4).
+_IPV6_UNICAST = IPv6Network("2000::/3")
+#: Where a network's NAT64 puts the IPv4 Internet (RFC 6052 section 2.1).
+_NAT64 = IPv6Network("64:ff9b::/96")
+#: Reserved by IANA, but global to some versions of `ipaddress`.
+_RESERVED = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 _LONGEST_URL = 2083  # characters; the provider's own limit for URLs (BFL OpenAPI, webhook_url)
 
 
@@ -19,10 +25,20 @@ def is_allowed_address(address: str, allowed: Sequence[Network] = ()) -> bool:
     """
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+        ip = _unwrapped(ip)
     if any(ip in network for network in allowed):
         return True
-    return ip.is_global and not ip.is_multicast
+    if ip.version == 6 and ip not in _IPV6_UNICAST:  # noqa: PLR2004 - the protocol's own number
+        return False
+    reserved = any(ip in network for network in _RESERVED)
+    return ip.is_global and not ip.is_multicast and not reserved
+
+
+def _unwrapped(ip: IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address leads to, itself where it leads to none."""
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
 
 
 def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | None:
@@ -33,6 +49,8 @@ def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | Non
     """
     if len(url) > _LONGEST_URL:
         return f"is {len(url)} characters long; at most {_LONGEST_URL} are allowed"
+    if not url.isprintable() or " " in url:
+        return "holds a blank, a control character or half of a surrogate pair"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -52,7 +70,9 @@ def _host_problem(host: str, allowed: Sequence[Network]) -> str | None:
         name = host.rstrip(".").lower()
         if any(name == local or name.endswith("." + local) for local in _LOCAL_NAMES):
             return f"names the local host or network ({host})"
-        if name.replace(".", "").isdigit() or name.startswith("0x"):
+        last = name.rpartition(".")[2]
+        # Resolvers read such a host as an IPv4 address (WHATWG URL, "ends in a number").
+        if last.isdigit() or last.startswith("0x"):
             return f"has a host that is neither a name nor a usual address ({host})"
         return None
     return None if fine else f"leads to a private or reserved address ({host})"
