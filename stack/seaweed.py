@@ -1,5 +1,6 @@
 """The embedded SeaweedFS: the S3 bucket that images end up in."""
 
+import http.client
 import json
 import secrets
 from pathlib import Path
@@ -50,7 +51,7 @@ class SeaweedFS:
         configuration = directory / "s3.json"
         configuration.touch(mode=0o600)
         configuration.write_text(json.dumps(self._identities()))
-        self._probe_client = self._client(Config(connect_timeout=1, read_timeout=3))
+        self._probe_client = self._client(Config(connect_timeout=1, read_timeout=15))
         self._bucket_made = False
         self.process = ManagedProcess(
             "seaweedfs",
@@ -106,7 +107,11 @@ class SeaweedFS:
 
     def _stores(self, _process: ManagedProcess) -> bool:
         # The gateway answers before there is a volume to write to: only a write proves readiness.
+        # But a write that comes before there is a volume server is given up by us and carried out
+        # seconds later, so that the probe's object would turn up in a bucket already in use.
         name = ".ready"
+        if not self._has_volume_server():
+            return False
         try:
             if not self._bucket_made:
                 self._make_bucket()
@@ -115,6 +120,16 @@ class SeaweedFS:
         except (BotoCoreError, ClientError):
             return False
         return True
+
+    def _has_volume_server(self) -> bool:
+        master = http.client.HTTPConnection(LOOPBACK, self._services["master"], timeout=1)
+        try:
+            master.request("GET", "/dir/status")
+            return bool(json.load(master.getresponse())["Topology"]["DataCenters"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return False
+        finally:
+            master.close()
 
     def _make_bucket(self) -> None:
         present = self._probe_client.list_buckets()["Buckets"]
