@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from core.egress import Network
 
@@ -53,13 +53,15 @@ def text(value: str) -> str:
 
 
 def secret(value: str) -> Secret:
-    """Hide it."""
+    """Hide it; it is sent in an HTTP header, which limits what it may hold."""
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("must be printable ASCII characters in one line")
     return Secret(value)
 
 
 def base_url(value: str) -> str:
     """An http(s) URL with a host and without query; a slash at the end is dropped."""
-    parts = urlsplit(value)
+    parts = _url_parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// URL with a host and no query")
     return value.rstrip("/")
@@ -72,15 +74,16 @@ def base_urls(value: str) -> tuple[str, ...]:
 
 def redis_url(value: str) -> Secret:
     """A redis URL; it may hold a password, so it is hidden."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+    parts = _url_parts(value)
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in ("redis", "rediss", "unix") or not place:
         raise ValueError("must be a redis://, rediss:// or unix:// URL")
     return Secret(value)
 
 
 def slot_limits(value: str) -> SlotLimits:
     """`24,flux-kontext-max=6`: the total first, then models."""
-    total, *others = _items(value)
+    total, *others = _items(value) or [""]
     pairs = (item.partition("=") for item in others)
     try:
         limits = {model.strip(): int(count) for model, _, count in pairs}
@@ -108,16 +111,16 @@ def master_secrets(value: str) -> tuple[Secret, ...]:
 def api_keys(value: str) -> Mapping[str, str]:
     """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept."""
     names: dict[str, str] = {}
-    for item in _items(value):
+    for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
         allowed = string.ascii_letters + string.digits + "-_."
         if not name or set(name) - set(allowed):
             raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
-            raise ValueError(f"the key of {name!r} needs {_SHORTEST_API_KEY} ASCII characters")
+            raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
         if digest in names or name in names.values():
-            raise ValueError(f"{name!r} stands twice, or its key does")
+            raise ValueError(f"key {number}, or its name, stands there twice")
         names[digest] = name
     if not names:
         raise ValueError("holds no key")
@@ -156,11 +159,11 @@ def key_template(value: str) -> str:
 def key_template_problem(value: str) -> str | None:
     """Say what is wrong with a template for an S3 key, or None."""
     try:
-        fields = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
-        value.format_map(dict.fromkeys(TEMPLATE_FIELDS, "x"))
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
-        fields = {""}
-    if fields - TEMPLATE_FIELDS:
+        parts = [part for part in string.Formatter().parse(value) if part[1] is not None]
+    except ValueError:
+        parts = [("", "", "", None)]
+    # A format such as {job_id:>999999999} would fill the memory.
+    if any(name not in TEMPLATE_FIELDS or spec or mark for _, name, spec, mark in parts):
         allowed = ", ".join("{" + name + "}" for name in sorted(TEMPLATE_FIELDS))
         return f"may hold {allowed} and no other braces"
     if value.startswith(("/", "_inputs/")) or ".." in value or not value.isprintable():
@@ -179,7 +182,7 @@ def port(value: str) -> int:
 def positive_int(value: str) -> int:
     """A whole number above 0."""
     number = _number(value)
-    if number < 1 or number != int(number):
+    if not 1 <= number < float("inf") or number != int(number):
         raise ValueError("must be a whole number above 0")
     return int(number)
 
@@ -202,6 +205,16 @@ def networks(value: str) -> tuple[Network, ...]:
 
 def _items(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _url_parts(value: str) -> SplitResult:
+    """Split a URL; what cannot be split may hold a password, so no message repeats it."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        raise ValueError("is not a URL; a password in it must be percent-encoded") from None
+    return parts
 
 
 def _number(value: str) -> float:

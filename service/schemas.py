@@ -46,7 +46,7 @@ def parse_json(raw: bytes) -> Any:
         where = f"line {error.lineno}, column {error.colno}"
         detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
     except (ValueError, RecursionError):
-        detail = "The body is not valid JSON: not UTF-8, too deep, NaN or a number too large; mend that"
+        detail = "The body is not valid JSON: not UTF-8, too deep, NaN, or too large a number"
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
