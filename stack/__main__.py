@@ -2,20 +2,17 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from stack.demo import run_demo
+from stack.interruption import exit_on_signals
 from stack.options import StackOptions
 from stack.relay import SOURCE_ROOT
 from stack.up import choose_provider, run_up
-
-_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> int:
@@ -30,8 +27,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     """
     chosen = _parser(environment).parse_args(arguments)
     console = Console()
-    for number in _STOPPING_SIGNALS:
-        signal.signal(number, _stop)
+    exit_on_signals()
     if chosen.command == "demo":
         return run_demo(console, chosen.output)
     provider, notice = choose_provider(environment)
@@ -39,13 +35,6 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         console.print(notice, highlight=False)
     options = StackOptions(port=chosen.port, provider=provider)
     return run_up(console, options, chosen.directory, fresh=chosen.fresh)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    # Once is enough: an impatient second Ctrl-C would leave the stopping half done.
-    for other in _STOPPING_SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stack.client import TERMINAL, Job, RelayClient, StoredImage, ledger_tasks
+from stack.interruption import ignore_signals
 from stack.process import ProcessFailedError
 from stack.proof import check_callback, check_picture
 from stack.receiver import Callback, CallbackReceiver
@@ -60,6 +61,7 @@ def run_demo(console: Console, output: Path) -> int:
         print_failure(console, str(error), stack.log_tails())
         return 1
     finally:
+        ignore_signals()
         stack.close()
     console.print("\nEverything is stopped again. To keep it running: [bold]make up[/]")
     return 0

@@ -4,13 +4,14 @@ import fcntl
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
+from stack.interruption import ignore_signals
 from stack.options import RealProvider, StackOptions
 from stack.ports import is_free
 from stack.process import ProcessFailedError
@@ -77,7 +78,9 @@ def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: b
                 _print_addresses(console, stack)
                 _watch_for_ever(console, stack)
             finally:
-                console.print("\nStopping everything.")
+                ignore_signals()
+                with suppress(OSError):  # the terminal may be gone
+                    console.print("\nStopping everything.")
                 stack.close()
     except (ProcessFailedError, AlreadyRunningError) as error:
         print_failure(console, str(error), {})

@@ -1,5 +1,6 @@
 """Servers the stack's tests share: each is started once per session, for real."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,18 +12,20 @@ from stack.receiver import CallbackReceiver
 from stack.seaweed import SeaweedFS
 from stack.valkey import Valkey
 
-Eventually = Callable[[Callable[[], bool]], None]
+Eventually = Callable[..., None]
 
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Return a function that fails unless a condition comes true within 10 seconds."""
+    """Return a function that fails unless a condition comes true within some seconds."""
 
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+    def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        pause = threading.Event()
         while not condition():
             if time.monotonic() > deadline:
-                pytest.fail("the condition did not come true within 10 s")
+                pytest.fail(f"the condition did not come true within {seconds:g} s")
+            pause.wait(0.02)
 
     return wait
 
