@@ -19,7 +19,6 @@ from worker.egress import guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
-_CHUNK: Final = 128 * 1024  # bytes
 _IN_MEMORY: Final = 1024 * 1024  # bytes of one result held in memory; the rest is on disk
 #: Larger results are refused; the provider's largest image is a few megapixels.
 LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
@@ -88,12 +87,7 @@ class Downloader:
             Permanent: The URL leads to a host that results may not come from.
             Transient: It may go well at the next try.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not is_result_host(
-            parts.hostname or "", self._hosts
-        ):
-            message = f"The result is on a host that is not allowed: {parts.hostname}"
-            raise Permanent(FailureCode.PROVIDER_ERROR, message)
+        self._check_url(url)
         # Beyond _IN_MEMORY it is a file on disk, so 20 MB cost no more memory than one.
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by the caller, or below
         try:
@@ -103,13 +97,24 @@ class Downloader:
             file.close()
             raise
 
+    def _check_url(self, url: str) -> None:
+        try:
+            scheme, host = httpx.URL(url).scheme, urlsplit(url).hostname or ""
+        except (ValueError, httpx.InvalidURL):
+            message = "The provider named a result's URL that is none"
+            raise Permanent(FailureCode.PROVIDER_ERROR, message) from None
+        if scheme not in ("http", "https") or not is_result_host(host, self._hosts):
+            message = f"The result is on a host that is not allowed: {host}"
+            raise Permanent(FailureCode.PROVIDER_ERROR, message)
+
     def _copy(self, url: str, file: IO[bytes], alive: Callable[[], None]) -> tuple[int, bytes]:
         digest, size = sha256(), 0
         give_up_at = time.monotonic() + self._timeout
         try:
             with self._client.stream("GET", url, headers={"accept": "image/*"}) as response:
                 _check_status(response.status_code)
-                for chunk in response.iter_raw(_CHUNK):
+                # As they come: gathering them up would hide a host that sends byte by byte.
+                for chunk in response.iter_raw():
                     size += len(chunk)
                     digest.update(chunk)
                     file.write(chunk)
