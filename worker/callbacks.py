@@ -60,6 +60,7 @@ class CallbackClient:
             connections=connections,
             ssl_context=ssl_context,
             allowed=allowed,
+            lifetime=timeout,
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
@@ -69,7 +70,7 @@ class CallbackClient:
             with self._client.stream("POST", url, content=body, headers=headers) as response:
                 status = response.status_code
                 try:
-                    read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at)
+                    read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, decoded=False)
                 except (TooLarge, httpx.HTTPError):
                     response.close()  # the status counts; the rest of the answer does not
                 return Delivery(status=status)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import httpcore
 import httpx
@@ -21,12 +22,51 @@ class AddressRefused(httpx.ConnectError):
     """Every address of the host is private or reserved."""
 
 
+class _MortalStream(httpcore.NetworkStream):
+    """A connection that ends at a given time, however slowly its bytes keep coming."""
+
+    def __init__(self, stream: httpcore.NetworkStream, give_up_at: float) -> None:
+        self._stream = stream
+        self._give_up_at = give_up_at
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._left(timeout, httpcore.ConnectTimeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return _MortalStream(stream, self._give_up_at)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
+        left = self._give_up_at - time.monotonic()
+        if left <= 0:
+            raise error("the exchange as a whole took too long")
+        return left if timeout is None else min(left, timeout)
+
+
 class _GuardedBackend(SyncBackend):
     """Opens sockets only to addresses that are allowed."""
 
-    def __init__(self, allowed: Sequence[Network], trusted_hosts: Sequence[str]) -> None:
+    def __init__(
+        self, allowed: Sequence[Network], trusted_hosts: Sequence[str], lifetime: float | None
+    ) -> None:
         self._allowed = allowed
         self._trusted = frozenset(trusted_hosts)
+        self._lifetime = lifetime
 
     def connect_tcp(
         self,
@@ -37,6 +77,20 @@ class _GuardedBackend(SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first allowed address of `host` that answers."""
+        if self._lifetime is None:
+            return self._connect(host, port, timeout, local_address, socket_options)
+        ends_at = time.monotonic() + self._lifetime
+        stream = self._connect(host, port, timeout, local_address, socket_options)
+        return _MortalStream(stream, ends_at)
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.NetworkStream:
         addresses = [host] if host in self._trusted else self._addresses(host, port)
         give_up_at = None if timeout is None else time.monotonic() + timeout
         for number, address in enumerate(addresses, start=1):
@@ -53,6 +107,8 @@ class _GuardedBackend(SyncBackend):
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(f"{host}: {error.strerror or error}") from error
+        except UnicodeError as error:  # an empty label, or one of more than 63 characters
+            raise httpcore.ConnectError(f"{host} is not a host name") from error
         addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
         return [address for address in addresses if is_allowed_address(address, self._allowed)]
 
@@ -64,6 +120,7 @@ def guarded_client(
     ssl_context: ssl.SSLContext,
     allowed: Sequence[Network] = (),
     trusted_hosts: Sequence[str] = (),
+    lifetime: float | None = None,
 ) -> httpx.Client:
     """Return a client that opens sockets to public addresses only.
 
@@ -73,12 +130,15 @@ def guarded_client(
         ssl_context: Made once per process, for making one is slow.
         allowed: Networks that may be called although they are private.
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
+        lifetime: Seconds that a connection, which then serves one request only, may last. It
+            bounds what `timeout` does not: an answer whose head comes byte by byte.
     """
-    transport = httpx.HTTPTransport(
-        verify=ssl_context, limits=httpx.Limits(max_connections=connections), trust_env=False
+    limits = httpx.Limits(
+        max_connections=connections, max_keepalive_connections=None if lifetime is None else 0
     )
+    transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
     # httpx has no public way to hand its pool a network backend; a test would see this break.
-    transport._pool._network_backend = _GuardedBackend(allowed, trusted_hosts)  # noqa: SLF001 - see above
+    transport._pool._network_backend = _GuardedBackend(allowed, trusted_hosts, lifetime)  # noqa: SLF001 - see above
     return httpx.Client(
         transport=transport, timeout=timeout, follow_redirects=False, trust_env=False
     )
@@ -92,20 +152,23 @@ class TooLarge(httpx.HTTPError):
     """The body is larger than allowed."""
 
 
-def read_body(response: httpx.Response, *, limit: int, give_up_at: float) -> bytes:
+def read_body(
+    response: httpx.Response, *, limit: int, give_up_at: float, decoded: bool = True
+) -> bytes:
     """Read a body of bounded size in bounded time.
 
     Args:
         response: A streamed response.
         limit: Bytes.
         give_up_at: `time.monotonic()` after which reading stops.
+        decoded: Undo its compression, which a stranger could use to fill the memory.
 
     Raises:
         TooLarge: There is more.
         TooSlow: It takes longer.
     """
     body = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in response.iter_bytes() if decoded else response.iter_raw():
         body += chunk
         if len(body) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")
