@@ -229,7 +229,8 @@ class JobStore:
             "job": job_id,
             "was": list(was),
             "expect": dict(change.expect),
-            "set": {k: v for k, v in change.set.items() if v is not None},
+            # As text: Lua's numbers have 53 bits, fewer than a seed may have.
+            "set": {k: str(v) for k, v in change.set.items() if v is not None},
             "add": dict(change.add),
             "clear": list(change.clear),
             "wake": list(change.wake),
