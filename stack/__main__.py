@@ -57,6 +57,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where the picture is saved (default: %(default)s)",
     )
+    _add_up(commands, environment)
+    return parser
+
+
+def _add_up(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    environment: Mapping[str, str],
+) -> None:
     up = commands.add_parser(
         "up",
         help="keep everything running in the foreground until Ctrl-C",
@@ -80,7 +88,6 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     up.add_argument(
         "--fresh", action="store_true", help="begin without the jobs and images of earlier runs"
     )
-    return parser
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: b
                     stack.start()
                 console.print(f"Ready in {display.seconds:.1f} s.", highlight=False)
                 _print_addresses(console, stack)
+                _print_requests(console, stack)
+                console.print("\nRunning. [bold]Ctrl-C[/] stops everything.")
                 _watch_for_ever(console, stack)
             finally:
                 ignore_signals()
@@ -137,6 +139,9 @@ def _print_addresses(console: Console, stack: Stack) -> None:
             f"export AWS_SECRET_ACCESS_KEY={stack.seaweed.secret_key}",
         ],
     )
+
+
+def _print_requests(console: Console, stack: Stack) -> None:
     print_heading(console, "Post a job")
     print_lines(
         console,
@@ -155,4 +160,3 @@ def _print_addresses(console: Console, stack: Stack) -> None:
             f"  -H 'Authorization: Bearer {stack.api_key}'",
         ],
     )
-    console.print("\nRunning. [bold]Ctrl-C[/] stops everything.")
