@@ -28,6 +28,8 @@ from worker.outcomes import (
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024  # bytes; previews may come inline
 _LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
+#: A slip in one header must not stop the account, or a job, for longer.
+_LONGEST_RETRY_AFTER: Final = 3600.0  # seconds
 #: Connections idle for longer are not used again: a server may close one just as a submit is
 #: written to it, and then nobody knows whether the submit arrived.
 _KEEPALIVE: Final = 3.0  # seconds
@@ -97,7 +99,7 @@ class ProviderClient:
         """
         try:
             status, headers, raw = self._request("GET", url, None)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"get_result: {_words(error)}") from error
         with contextlib.suppress(ValueError):
             notice = parse_notice(raw, time.time(), self._lifetime)
@@ -156,10 +158,10 @@ def _quoted(detail: Any) -> str:
 
 def _retry_after(headers: httpx.Headers) -> float | None:
     """Read `Retry-After` in seconds (RFC 9110 section 10.2.3); a date is not honoured."""
-    try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
+    stated = headers.get("retry-after", "").strip()
+    if not stated.isascii() or not stated.isdigit():
         return None
+    return min(float(stated), _LONGEST_RETRY_AFTER)
 
 
 def _words(error: Exception) -> str:

@@ -1,0 +1,277 @@
+"""Every outcome of a submit, and every answer about a result, from a server that says it."""
+
+import json
+import ssl
+
+import pytest
+
+from core.bfl import Kind
+from core.errors import Transient
+from core.job import FailureCode
+from core.parsing import Secret
+from tests.contract.scripted import ScriptedServer, Wire, answer, head
+from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected
+from worker.provider import ProviderClient
+
+PATH = "/v1/flux-pro-1.1"
+KEY = "the-key-of-the-account"
+
+
+@pytest.fixture
+def provider(server: ScriptedServer, ssl_context: ssl.SSLContext) -> ProviderClient:
+    """Return a client of the scripted server that gives up after half a second."""
+    return ProviderClient(
+        server.url,
+        Secret(KEY),
+        timeout=0.5,
+        lifetime=600,
+        connections=2,
+        ssl_context=ssl_context,
+    )
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def test_a_submit_is_one_request_with_the_key(
+    provider: ProviderClient, server: ScriptedServer
+) -> None:
+    """The body goes to the model's path as JSON, once, with the account's key."""
+    server.script = answer(200, _json({"id": "t1", "status": "Pending", "webhook_url": "x"}))
+
+    provider.submit(PATH, {"prompt": "ä", "seed": 0})
+
+    (request,) = server.requests
+    assert (request.method, request.target) == ("POST", PATH)
+    assert json.loads(request.body) == {"prompt": "ä", "seed": 0}
+    assert request.headers["x-key"] == KEY
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_an_accepted_submit(provider: ProviderClient, server: ScriptedServer) -> None:
+    """The task's id, its polling URL and its cost are read."""
+    told = {"id": "t1", "polling_url": "https://api.us2.example/v1/get_result?id=t1", "cost": 4}
+    server.script = answer(200, _json(told))
+
+    outcome = provider.submit(PATH, {})
+
+    assert isinstance(outcome, Accepted)
+    submission = outcome.submission
+    assert (submission.provider_id, submission.cost) == ("t1", 4.0)
+    assert submission.polling_url == told["polling_url"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'{"id": 5}', b'{"id": ""}', b"<p>"])
+def test_a_200_without_a_task_is_in_doubt(
+    provider: ProviderClient, server: ScriptedServer, body: bytes
+) -> None:
+    """Something was accepted, but nobody knows what: it may have been paid for."""
+    server.script = answer(200, body)
+
+    assert isinstance(provider.submit(PATH, {}), InDoubt)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])
+def test_a_broken_answer_is_in_doubt(
+    provider: ProviderClient, server: ScriptedServer, status: int
+) -> None:
+    """After a 5xx or a 408 the task may exist."""
+    server.script = answer(status, b"<html>bad gateway</html>")
+
+    outcome = provider.submit(PATH, {})
+
+    assert outcome == InDoubt(f"the provider answered {status}")
+
+
+@pytest.mark.parametrize("stalls_after", [b"", b"HTTP/1.1 200 OK\r\n", head(200) + b'{"id"'])
+def test_silence_is_in_doubt(
+    provider: ProviderClient, server: ScriptedServer, stalls_after: bytes
+) -> None:
+    """Once the request has left, a lost answer proves nothing."""
+
+    def script(wire: Wire) -> None:
+        wire.say(stalls_after)
+        wire.stall()
+
+    server.script = script
+
+    assert isinstance(provider.submit(PATH, {}), InDoubt)
+    assert len(server.requests) == 1
+
+
+def test_a_trickling_answer_is_in_doubt(provider: ProviderClient, server: ScriptedServer) -> None:
+    """An answer that comes byte by byte is given up after the time limit."""
+
+    def script(wire: Wire) -> None:
+        wire.say(head(200))
+        wire.dribble(b" ", times=1000, every=0.05)
+
+    server.script = script
+
+    assert isinstance(provider.submit(PATH, {}), InDoubt)
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"nonsense\r\n\r\n"])
+def test_a_closed_connection_is_in_doubt(
+    provider: ProviderClient, server: ScriptedServer, said: bytes
+) -> None:
+    """A connection that ends without an answer says nothing about the task."""
+    server.script = lambda wire: wire.say(said)
+
+    assert isinstance(provider.submit(PATH, {}), InDoubt)
+
+
+def test_a_refused_connection_was_not_sent(ssl_context: ssl.SSLContext) -> None:
+    """Where no connection came about, nothing was paid: it may be sent again."""
+    with ScriptedServer() as server:
+        url = server.url
+    provider = ProviderClient(
+        url, Secret(KEY), timeout=1, lifetime=600, connections=1, ssl_context=ssl_context
+    )
+
+    assert isinstance(provider.submit(PATH, {}), NotSent)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("retry-after: 7", 7.0),
+        ("Retry-After:  0", 0.0),
+        ("retry-after: 999999999999", 3600.0),
+        ("retry-after: " + "9" * 400, 3600.0),
+        ("retry-after: Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("retry-after: -5", None),
+        ("retry-after: inf", None),
+        ("retry-after: nan", None),
+        ("retry-after:", None),
+        ("x: y", None),
+    ],
+)
+def test_429_is_busy(
+    provider: ProviderClient, server: ScriptedServer, header: str, seconds: float | None
+) -> None:
+    """The slots are taken; how long to wait is read where it is a sane number of seconds."""
+    server.script = answer(429, _json({"detail": "Too many active tasks"}), header)
+
+    assert provider.submit(PATH, {}) == Busy(seconds)
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        (401, "Unauthorized"),
+        (402, "Insufficient credits"),
+        (403, "Not authenticated"),
+        (422, "Invalid API key format"),
+    ],
+)
+def test_the_account_is_refused(
+    provider: ProviderClient, server: ScriptedServer, status: int, detail: str
+) -> None:
+    """No credits, or a bad key, is no fault of the job."""
+    server.script = answer(status, _json({"detail": detail}))
+
+    assert provider.submit(PATH, {}) == AccountRefused(f"{status} {detail}")
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
+def test_a_job_is_rejected(provider: ProviderClient, server: ScriptedServer, status: int) -> None:
+    """What the provider will never take ends the job, with the provider's reason."""
+    server.script = answer(status, _json({"detail": "Finetune not found"}))
+
+    outcome = provider.submit(PATH, {})
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.code is FailureCode.PROVIDER_REJECTED
+    assert f"{status}: Finetune not found" in outcome.message
+
+
+def test_a_rejection_names_the_fields_and_not_their_values(
+    provider: ProviderClient, server: ScriptedServer
+) -> None:
+    """Of a list of validation errors, place and message are passed on, in bounded length."""
+    wrong = {"loc": ["body", "seed"], "msg": "not an integer", "input": "PRIVATE", "type": "x"}
+    server.script = answer(422, _json({"detail": [wrong, "odd", {"msg": "y" * 9999}]}))
+
+    outcome = provider.submit(PATH, {})
+
+    assert isinstance(outcome, Rejected)
+    assert "body.seed: not an integer" in outcome.message
+    assert "PRIVATE" not in outcome.message
+    assert len(outcome.message) < 600
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_redirects_are_not_followed(
+    provider: ProviderClient, server: ScriptedServer, status: int
+) -> None:
+    """A submit, and the key with it, goes to the configured host only."""
+    server.script = answer(status, b"", f"location: {server.url}/elsewhere")
+
+    provider.submit(PATH, {})
+
+    assert len(server.requests) == 1
+
+
+def test_a_result_is_asked_for_by_id(provider: ProviderClient) -> None:
+    """The id is quoted, and another host may be named."""
+    assert provider.result_url("a/b&c", "https://api.eu.example").endswith(
+        "example/v1/get_result?id=a%2Fb%26c"
+    )
+
+
+@pytest.mark.parametrize("status", [200, 422, 500])
+def test_a_task_in_the_body_is_a_notice_whatever_the_status(
+    provider: ProviderClient, server: ScriptedServer, status: int
+) -> None:
+    """A failed task has been seen to come with 422: the body counts."""
+    told = {"id": "t", "status": "Error", "details": {"error": "Invalid image input"}}
+    server.script = answer(status, _json(told))
+
+    notice = provider.result(provider.result_url("t"))
+
+    assert (notice.kind, notice.code) == (Kind.FAILED, FailureCode.INVALID_INPUT)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"detail": "Not Found"}', b"<html>"])
+def test_404_is_not_found(provider: ProviderClient, server: ScriptedServer, body: bytes) -> None:
+    """A host that does not know the task says so, in whatever words."""
+    server.script = answer(404, body)
+
+    assert provider.result(provider.result_url("t")).kind is Kind.NOT_FOUND
+
+
+@pytest.mark.parametrize("status", [200, 301, 403, 422, 429, 500, 503])
+def test_no_notice_is_to_be_asked_again(
+    provider: ProviderClient, server: ScriptedServer, status: int
+) -> None:
+    """An answer without a task proves nothing; its Retry-After is passed on."""
+    server.script = answer(status, _json({"detail": "sorry"}), "retry-after: 3")
+
+    with pytest.raises(Transient, match=str(status)) as caught:
+        provider.result(provider.result_url("t"))
+    assert caught.value.retry_after == 3.0
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://[::1", "http://h:x/", "ftp://h/", "http://127.0.0.1:1/"]
+)
+def test_a_host_that_cannot_be_asked_is_transient(provider: ProviderClient, url: str) -> None:
+    """Also a polling URL that is none ends in the one error that the step handles."""
+    with pytest.raises(Transient) as caught:
+        provider.result(url)
+    assert KEY not in str(caught.value)
+
+
+def test_a_huge_answer_is_not_read(provider: ProviderClient, server: ScriptedServer) -> None:
+    """What is larger than any result is given up."""
+
+    def script(wire: Wire) -> None:
+        wire.say(head(200))
+        wire.dribble(bytes(1_000_000), times=10_000, every=0)
+
+    server.script = script
+
+    with pytest.raises(Transient, match=r"larger|slowly"):
+        provider.result(provider.result_url("t"))
