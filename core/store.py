@@ -255,4 +255,4 @@ class JobStore:
 def sweep_report(answer: str) -> dict[str, Any]:
     """Read what a round of sweeping says it did; an empty Lua table reads as an empty list."""
     report: dict[str, Any] = json.loads(answer)
-    return {name: list(value) if value == {} else value for name, value in report.items()}
+    return {name: [] if value == {} else value for name, value in report.items()}

@@ -111,7 +111,9 @@ class Downloader:
         digest, size = sha256(), 0
         give_up_at = time.monotonic() + self._timeout
         try:
-            with self._client.stream("GET", url, headers={"accept": "image/*"}) as response:
+            # Compressed on the way, the bytes would be neither the image's nor of its length.
+            headers = {"accept": "image/*", "accept-encoding": "identity"}
+            with self._client.stream("GET", url, headers=headers) as response:
                 _check_status(response.status_code)
                 # As they come: gathering them up would hide a host that sends byte by byte.
                 for chunk in response.iter_raw():

@@ -29,28 +29,34 @@ def sweep_forever(store: JobStore, interval: float, stop: threading.Event) -> No
     """
     token = ""
     while not stop.is_set():
+        more = False
         try:
-            token = sweep_once(store, token)
+            token, more = sweep_once(store, token)
         except StoreUnavailable as error:
             event(_log, "sweep.failed", logging.ERROR, reason=str(error))
             token = ""
-        stop.wait(interval)
+        if not more:
+            stop.wait(interval)
 
 
-def sweep_once(store: JobStore, token: str) -> str:
-    """Do one round if the lease is, or becomes, ours; return the token to go on with."""
+def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
+    """Do one round if the lease is, or becomes, ours.
+
+    Returns:
+        The token to go on with, and whether more is due than one round looks at.
+    """
     if not token:
         token = uuid.uuid4().hex
         if not store.take_sweep_lease(token, _LEASE):
-            return ""
+            return "", False
         event(_log, "sweep.leading")
     report = store.sweep(token, _LEASE)
     if report is None:
-        return ""
+        return "", False
     for job_id in report["overdue"]:
         message = "The job's deadline passed while it waited for a free slot"
         store.fail(JobId(job_id), FailureCode.TIMED_OUT, message)
     if report["woken"] or report["overdue"] or report["freed"]:
         counts = {name: len(report[name]) for name in ("woken", "overdue", "freed")}
         event(_log, "sweep.acted", backlog=report["backlog"], slots=report["held"], **counts)
-    return token
+    return token, bool(report["more"])

@@ -1,5 +1,6 @@
 -- One round of sweeping, by whoever holds the lease. Cost grows with what is due.
--- Returns {woken, ids of queued jobs past their deadline..., } as JSON, or "stale".
+-- Returns as JSON what was woken, freed, and is overdue (queued past its deadline), whether more is
+-- due, and two gauges; or "stale".
 if redis.call('GET', 'sweep:lease') ~= input.token then return 'stale' end
 redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
 
@@ -36,7 +37,8 @@ local function act(step, id)
   end
 end
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'due', '-inf', now, 'LIMIT', 0, input.batch)) do
+local due = redis.call('ZRANGEBYSCORE', 'due', '-inf', now, 'LIMIT', 0, input.batch)
+for _, member in ipairs(due) do
   local step, id = string.match(member, '^(%a+):(.+)$')
   act(step, id)
 end
@@ -64,4 +66,7 @@ for _, pool in ipairs(input.pools) do
     backlog = backlog + redis.call('ZCARD', 'backlog:' .. lane.name)
   end
 end
-return cjson.encode({woken = woken, overdue = overdue, freed = freed, backlog = backlog, held = held})
+local more = #due == input.batch
+return cjson.encode({
+  more = more, woken = woken, overdue = overdue, freed = freed, backlog = backlog, held = held
+})

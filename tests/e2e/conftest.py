@@ -104,7 +104,8 @@ class Customer:
         s3 = self.stack.s3()
         for job in jobs:
             assert job["status"] == "succeeded", job
-            assert len(tasks[job["id"]]) == 1 + job["provider"]["resubmits"], job
+            # A submit in doubt that was repeated may, or may not, have been made the first time.
+            assert 1 <= len(tasks[job["id"]]) <= 1 + job["provider"]["resubmits"], job
             self._judge_bytes(s3, job, {task["sha256"] for task in tasks[job["id"]]})
             assert told[job["id"]] == {"succeeded"}, job
 

@@ -1,0 +1,102 @@
+"""A worker process that kills itself, with SIGKILL, at a chosen line of a step.
+
+Run as `python -m tests.crash.lethal QUEUE STEP` in a worker's environment. It reads a number k per
+line of its input, forks, and has the child run the tasks of QUEUE until the child is about to
+execute the k-th distinct line of our code within STEP; there the child dies. It answers each with
+one line of JSON: {"killed_at": "worker/submit.py:61"}, or {"lines": n} when the step ended first.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import redis
+from PIL import Image
+
+from core import log
+from core.settings import WORKER, Settings
+from worker import tasks, wiring
+from worker.rq_worker import ConcurrentWorker
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Where a step touches the world. Dying in a pure function is dying at the line that called it.
+_OURS = (
+    str(ROOT / "worker"),
+    *(str(ROOT / "core" / name) for name in ("store.py", "redis_scripts.py", "object_store.py")),
+)
+
+
+class Killer:
+    """Counts the distinct lines that one step executes, and kills at the k-th."""
+
+    def __init__(self, step: str, k: int, report: int) -> None:
+        self.seen: set[tuple[str, int]] = set()
+        self._step = step
+        self._k = k
+        self._report = report
+        self._running = False
+
+    def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        """Trace function (`sys.settrace`): follows our own frames within the step."""
+        code = frame.f_code
+        if code is tasks.run.__code__ and event == "call":
+            self._running = str(frame.f_locals["step"]) == self._step
+        if not self._running or not code.co_filename.startswith(_OURS):
+            return self.trace if code is tasks.run.__code__ else None
+        if event == "line":
+            self._line(code.co_filename, frame.f_lineno)
+        elif event == "return" and code is tasks.run.__code__:
+            self._running = False
+        return self.trace
+
+    def _line(self, filename: str, number: int) -> None:
+        self.seen.add((filename, number))
+        if len(self.seen) == self._k:
+            place = f"{Path(filename).relative_to(ROOT)}:{number}"
+            os.write(self._report, json.dumps({"killed_at": place}).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _child(settings: Settings, queue: str, killer: Killer, report: int) -> None:
+    threading.settrace(killer.trace)
+    client = redis.Redis.from_url(settings.redis_url.reveal())
+    worker = ConcurrentWorker(queue, client, 1)
+    worker.work(burst=True, logging_level="WARNING")
+    os.write(report, json.dumps({"lines": len(killer.seen)}).encode())
+
+
+def main(queue: str, step: str) -> None:
+    """Fork one child per number that is read, until the input ends."""
+    log.set_up("ERROR")
+    Image.init()
+    settings = Settings.from_env(os.environ, WORKER)
+    wiring.install(wiring.build(settings))  # opens no connection, so it may be inherited
+    _say("ready")
+    for line in sys.stdin:
+        readable, writable = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(readable)
+            try:
+                _child(settings, queue, Killer(step, int(line), writable), writable)
+            finally:
+                os._exit(0)
+        os.close(writable)
+        with os.fdopen(readable) as answers:
+            answer = answers.read()
+        os.waitpid(child, 0)
+        _say(answer or json.dumps({"lines": -1}))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
