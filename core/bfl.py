@@ -21,6 +21,8 @@ WEBHOOK_HEADER: Final = "X-Webhook-Secret"
 KEY_HEADER: Final = "x-key"
 #: Seconds by which two machines' clocks may differ before an expiry is taken for nonsense.
 _CLOCK_SKEW: Final = 86_400.0
+#: Numbers from here on, and NaN, are taken for nonsense.
+_UNREAL: Final = 1e15
 
 
 class Kind(StrEnum):
@@ -102,7 +104,10 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
     Raises:
         ValueError: It is not a JSON object.
     """
-    body = json.loads(raw)
+    try:
+        body = json.loads(raw)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one kind of error
     provider_id = body.get("id") or body.get("task_id")
@@ -167,5 +172,6 @@ def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) ->
 
 
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _UNREAL else None
