@@ -151,7 +151,7 @@ def key_template(value: str) -> str:
     problem = key_template_problem(value)
     if problem:
         raise ValueError(problem)
-    if "{job_id}" not in value:
+    if "job_id" not in [part[1] for part in string.Formatter().parse(value)]:
         raise ValueError("must hold {job_id}, or jobs would share a key")
     return value
 

@@ -240,7 +240,8 @@ class Settings:
         values: dict[str, Any] = {}
         for variable in dataclasses.fields(cls):
             values[variable.name] = _read(variable.metadata, environ, process, found)
-        if not found and values["submit_in_doubt_seconds"] <= values["provider_timeout_seconds"]:
+        doubt, timeout = values["submit_in_doubt_seconds"], values["provider_timeout_seconds"]
+        if doubt and timeout and doubt <= timeout:
             found.append(
                 "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer than "
                 "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be repeated"
