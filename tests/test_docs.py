@@ -32,7 +32,7 @@ API, ARCHITECTURE, OPERATIONS, README = (
     for name in ("docs/api.md", "docs/architecture.md", "docs/operations.md", "README.md")
 )
 PAGES: Final = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], key=lambda page: page.as_posix()
+    page for place in ("*.md", "docs/**/*.md", "deploy/*.md") for page in ROOT.glob(place)
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
