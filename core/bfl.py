@@ -6,10 +6,11 @@ not say is asked for with `get_result`.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -105,7 +106,7 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         ValueError: It is not a JSON object.
     """
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, parse_constant=_nothing, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
@@ -164,11 +165,22 @@ def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) ->
     """Return when the URL dies: what it says itself (`se=`), else counted from its making."""
     try:
         stated = parse_qs(urlsplit(url).query).get("se", [""])[0]
-        at = datetime.fromisoformat(stated).timestamp()
+        moment = datetime.fromisoformat(stated)
+        # Without a zone it is UTC all the same (Azure Storage, "Create a service SAS").
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         made = _number(result.get("end_time")) or now
         at = min(made, now) + lifetime
     return at if abs(at - now) < _CLOCK_SKEW else now + lifetime
+
+
+def _nothing(_constant: str) -> None:
+    """Read NaN and Infinity, which are no JSON and could not be shown again, as null."""
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _number(value: Any) -> float | None:
