@@ -1,0 +1,76 @@
+"""Without S3 or the provider a job waits; when they are back it goes on."""
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from tests.outage.conftest import RECOVERY, Town
+
+
+@pytest.fixture(scope="module")
+def picture() -> str:
+    """Return an image as base64."""
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_storage_away(town: Town, picture: str) -> None:
+    """A job whose image cannot be stored waits in `storing`, then is stored, paid for once."""
+    seaweed = town.stack.seaweed.process
+    seaweed.kill()
+    try:
+        job_id = town.create("nowhere to put it")
+        town.eventually(lambda: int(town.field(job_id, "tries:collect") or 0) >= 2, RECOVERY)
+        assert town.job(job_id)["status"] == "storing"
+        refused = town.client.post(
+            "/v1/jobs",
+            json={"model": "flux-kontext-pro", "input": {"prompt": "x", "input_image": picture}},
+        )
+    finally:
+        seaweed.stop()
+        seaweed.start()
+        seaweed.wait_ready()
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) > 0
+    assert "nothing was accepted" in refused.json()["detail"]
+    view = town.succeeds(job_id)
+    (task,) = town.tasks(job_id)
+    stored = town.stack.s3().head_object(Bucket=town.stack.bucket, Key=view["image"]["key"])
+    assert stored["Metadata"]["sha256"] == task["sha256"]
+
+
+def test_provider_away(town: Town) -> None:
+    """Jobs that cannot be submitted keep their place in the queue, then are submitted, once."""
+    sandbox = town.stack.processes["sandbox"]
+    sandbox.kill()
+    try:
+        ids = [town.create(f"nobody to ask {number}") for number in range(3)]
+        town.eventually(lambda: int(town.field(ids[0], "tries:submit") or 0) >= 2, RECOVERY)
+        assert town.job(ids[0])["status"] in {"queued", "submitting"}
+        assert town.job(ids[0])["error"] is None
+    finally:
+        sandbox.start()
+        sandbox.wait_ready()
+    for job_id in ids:
+        view = town.succeeds(job_id)
+        assert view["provider"]["resubmits"] == 0
+        (task,) = town.tasks(job_id)
+        assert view["image"]["sha256"] == task["sha256"]
+
+
+def test_provider_that_forgot(town: Town) -> None:
+    """A task that the provider forgot is asked for until its result would be dead; then it ends."""
+    town.faults(drop_webhook={"match": "will be forgotten"})
+    job_id = town.create("will be forgotten")
+    town.eventually(lambda: town.job(job_id)["status"] == "generating", RECOVERY)
+    town.stack.processes["sandbox"].restart()
+    town.eventually(lambda: town.job(job_id)["status"] == "failed", RECOVERY)
+    error = town.job(job_id)["error"]
+    assert error["code"] == "lost"
+    assert error["retryable"] is True
+    assert int(town.field(job_id, "tries:poll")) >= 2
+    assert town.field(job_id, "submits") == "1"
