@@ -1,0 +1,82 @@
+"""Kills a worker at each line of a step, one job per line."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from core.job import Step
+from tests.crash.conftest import Lethal, LethalFactory
+from tests.e2e.conftest import Customer
+
+_MOST_LINES: Final = 1000
+
+
+def small(number: int) -> dict[str, Any]:
+    """Return a job that costs little."""
+    size = {"width": 256, "height": 256}
+    return {"model": "flux-pro-1.1", "input": {"prompt": f"small {number}", **size}}
+
+
+def kill_at_every_line(
+    customer: Customer, worker: Lethal, ready: Callable[[str], bool]
+) -> tuple[list[str], list[str]]:
+    """Send one job per line of a step and kill the worker there.
+
+    Args:
+        customer: Sends the jobs.
+        worker: The one to kill.
+        ready: Says of a job's id whether its task waits in the queue.
+
+    Returns:
+        The jobs, and the places where workers died.
+    """
+    jobs: list[str] = []
+    places: list[str] = []
+    for k in range(1, _MOST_LINES):
+        [job_id] = customer.send(1, small)
+        jobs.append(job_id)
+        customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now
+        place = worker.kill_at(k)
+        if place is None:
+            break
+        places.append(place)
+    return jobs, places
+
+
+def stopped(customer: Customer, *names: str) -> None:
+    """Kill processes of the stack."""
+    for name in names:
+        customer.stack.processes[name].kill()
+
+
+def started(customer: Customer, *names: str) -> None:
+    """Start them again."""
+    for name in names:
+        customer.stack.processes[name].start()
+    for name in names:
+        customer.stack.processes[name].wait_ready()
+
+
+def task_waits(customer: Customer, step: Step, queue: str) -> Callable[[str], bool]:
+    """Return a function that says whether a job's task for a step waits in a queue."""
+    redis = customer.stack.redis()
+
+    def waits(job_id: str) -> bool:
+        task = redis.hget(f"job:{job_id}", f"task:{step}")
+        return bool(task) and redis.lpos(f"rq:queue:{queue}", str(task)) is not None
+
+    return waits
+
+
+def survives(customer: Customer, lethal: LethalFactory, queue: str, step: Step) -> list[str]:
+    """Kill a step's worker at every line; assert that all jobs end well; return the places."""
+    names = (f"worker.{queue}", "worker.sweep")
+    stopped(customer, *names)
+    worker = lethal(customer.stack, queue, step)
+    waits = task_waits(customer, step, queue)
+
+    jobs, places = kill_at_every_line(customer, worker, waits)
+
+    started(customer, *names)
+    customer.judge(customer.wait_for_end(jobs, 90))
+    assert f"worker/{step}.py" in {place.partition(":")[0] for place in places}
+    return places

@@ -1,0 +1,78 @@
+"""The same for the steps that only some jobs have: poll, and the clean-up of inputs."""
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core.job import Step
+from stack.stack import Stack
+from tests.crash.conftest import LethalFactory, crash_stack
+from tests.crash.killing import small, started, stopped, task_waits
+from tests.e2e.conftest import Customer
+
+_NEVER = 10**9
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Stack]:
+    """Run a stack whose provider is asked for no webhook."""
+    with crash_stack(webhooks=False) as stack:
+        yield stack
+
+
+def test_poll_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+    """Wherever poll dies, the result is asked for again, and the job succeeds."""
+    stopped(customer, "worker.submit")
+    worker = lethal(customer.stack, "submit", Step.POLL)
+    waits = task_waits(customer, Step.POLL, "submit")
+    jobs: list[str] = []
+    places: list[str] = []
+    place: str | None = ""
+    while place is not None:
+        [job_id] = customer.send(1, small)
+        jobs.append(job_id)
+        worker.kill_at(_NEVER)  # submits it
+        customer.eventually(lambda job_id=job_id: waits(job_id))  # type: ignore[misc]  # bound now
+        place = worker.kill_at(len(places) + 1)
+        places += [place] if place else []
+    started(customer, "worker.submit")
+
+    customer.judge(customer.wait_for_end(jobs, 90))
+    assert len(places) > 30
+    assert any(place.startswith("worker/poll.py") for place in places)
+
+
+def _edit(_number: int) -> dict[str, Any]:
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(picture, "PNG")
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return {"model": "flux-kontext-pro", "input": {"prompt": "edit", "input_image": encoded}}
+
+
+def test_cleanup_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+    """Wherever the clean-up dies, no input is left in the bucket in the end."""
+    stopped(customer, "worker.collect")
+    worker = lethal(customer.stack, "collect", Step.CLEANUP)
+    waits = task_waits(customer, Step.COLLECT, "collect")
+    jobs: list[str] = []
+    places: list[str] = []
+    place: str | None = ""
+    while place is not None:
+        [job_id] = customer.send(1, _edit)
+        jobs.append(job_id)
+        customer.eventually(lambda job_id=job_id: waits(job_id))  # type: ignore[misc]  # bound now
+        place = worker.kill_at(len(places) + 1)
+        places += [place] if place else []
+    started(customer, "worker.collect")
+
+    customer.judge(customer.wait_for_end(jobs, 90))
+    s3, bucket = customer.stack.s3(), customer.stack.bucket
+    customer.eventually(
+        lambda: s3.list_objects_v2(Bucket=bucket, Prefix="_inputs/")["KeyCount"] == 0, 30
+    )
+    assert len(places) > 15
+    assert any(place.startswith("worker/cleanup.py") for place in places)
