@@ -6,6 +6,7 @@ same script, so it cannot be lost between two of them.
 """
 
 import json
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class JobStore:
     def __init__(self, client: "redis.Redis", settings: Settings, clock: Any = time.time) -> None:
         self._client = client
         self._clock = clock
-        self._job_ttl = int(settings.job_ttl_seconds)
+        self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._limits = settings.slots
         self._common = {
@@ -239,10 +240,10 @@ class JobStore:
         }
         if change.pause:
             pool, seconds, reason = change.pause
-            payload["pause"] = {"pool": pool, "ms": int(seconds * 1000), "reason": reason}
+            payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}
         if change.shrink:
             pool, seconds = change.shrink
-            payload["shrink"] = {"pool": pool, "ms": int(seconds * 1000)}
+            payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
         return payload
 
     def _read(self, command: str, *arguments: Any, **options: Any) -> Any:
@@ -250,6 +251,11 @@ class JobStore:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
+
+
+def _milliseconds(seconds: float) -> int:
+    """Round up: Redis refuses an expiry of 0, in the middle of a script."""
+    return math.ceil(seconds * 1000)
 
 
 def sweep_report(answer: str) -> dict[str, Any]:
