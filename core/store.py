@@ -63,7 +63,7 @@ class Change:
     done: Collection[Step] = ()
     #: (pool, seconds, reason): the pool grants nothing for so long.
     pause: tuple[str, float, str] | None = None
-    #: (pool, seconds): the pool has one slot less than it holds now for so long.
+    #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
     shrink: tuple[str, float] | None = None
 
 

@@ -147,14 +147,17 @@ def test_a_busy_account_has_fewer_slots_for_a_while(
     assert standing(store, "3 4 5 6 7", SUBMITTING) == "3 4 5 6"
 
 
-def test_a_busy_account_is_never_shut(store: JobStore, redis_client: "redis.Redis") -> None:
-    """Even with one slot left, one is granted: somebody has to find out that it is over."""
+def test_an_account_that_is_busy_without_us_rests(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """The only active job, refused, is not granted again at once: it would be refused again."""
     accept(store, "1")
 
     store.move(JobId("1"), QUEUED, Change(shrink=("default", 60.0)))
+    accept(store, "2")
 
-    assert redis_client.get("pool:default:ceiling") == "1"
-    assert status_of(store, "1") is SUBMITTING
+    assert standing(store, "1 2", QUEUED) == "1 2"
+    assert 59_000 < redis_client.pttl("pool:default:paused") <= 60_000
 
 
 def test_a_paused_account_grants_nothing(store: JobStore, redis_client: "redis.Redis") -> None:
