@@ -43,6 +43,8 @@ class Submission:
     provider_id: str
     polling_url: str | None = None
     cost: float | None = None
+    input_megapixels: float | None = None
+    output_megapixels: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,19 @@ def parse_submission(body: Any) -> Submission | None:
         provider_id=body["id"],
         polling_url=url if isinstance(url, str) and url else None,
         cost=_number(body.get("cost")),
+        input_megapixels=_number(body.get("input_mp")),
+        output_megapixels=_number(body.get("output_mp")),
     )
+
+
+def parse_credits(raw: bytes) -> float | None:
+    """Read the answer of `GET /v1/credits` (BFL OpenAPI, CreditsResponse); None where it is none.
+    """
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return _number(body.get("credits")) if isinstance(body, dict) else None
 
 
 def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:

@@ -55,6 +55,7 @@ class Step(StrEnum):
     NOTIFY = "notify"
     CLEANUP = "cleanup"
     DEADLINE = "deadline"  # no task: `sweep` acts on it
+    ACCOUNT = "account"  # about an account, not about a job
 
 
 #: In which statuses a step still has something to do. A due time outside of them is stale.
@@ -65,6 +66,7 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
     Step.NOTIFY: TERMINAL,
     Step.CLEANUP: TERMINAL,
     Step.DEADLINE: frozenset({Status.QUEUED, Status.SUBMITTING, Status.GENERATING}),
+    Step.ACCOUNT: frozenset(),
 }
 
 
@@ -120,6 +122,8 @@ class JobRequest:
     callback_url: str | None = None
     #: Key (or key template) asked for by the caller; None: the deployment's template.
     output_key: str | None = None
+    #: The region it must be made in; None: any.
+    region: str | None = None
     #: -100 to 100; higher goes first.
     priority: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -153,7 +157,7 @@ class Job:
     request: JobRequest
     #: (status, Unix time in seconds), oldest first.
     timeline: tuple[tuple[Status, float], ...]
-    #: Name of the pool whose slot it holds or held.
+    #: Name of the pool, which is an account, whose slot it holds or held.
     pool: str | None = None
     #: Unix time at which a worker was about to post it; None: nobody did since the grant.
     posting_at: float | None = None
@@ -168,6 +172,8 @@ class Job:
     polling_url: str | None = None
     #: Credits, as the provider told; None where it did not.
     cost: float | None = None
+    input_megapixels: float | None = None
+    output_megapixels: float | None = None
     result_url: str | None = None
     result_expires_at: float | None = None  # Unix time in seconds
     seed: int | None = None
@@ -211,6 +217,8 @@ class Job:
             provider_id=fields.get("provider_id"),
             polling_url=fields.get("polling_url"),
             cost=number("cost"),
+            input_megapixels=number("input_megapixels"),
+            output_megapixels=number("output_megapixels"),
             result_url=fields.get("result_url"),
             result_expires_at=number("result_expires_at"),
             seed=int(seed) if seed else None,

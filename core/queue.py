@@ -22,6 +22,7 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.COLLECT: "collect",
     Step.CLEANUP: "collect",
     Step.NOTIFY: "notify",
+    Step.ACCOUNT: "submit",
 }
 QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
 

@@ -63,6 +63,8 @@ class Change:
     done: Collection[Step] = ()
     #: (pool, seconds, reason): the pool grants nothing for so long.
     pause: tuple[str, float, str] | None = None
+    #: (pool, Unix time, reason): the provider refuses the account; to be looked at again then.
+    refuse: tuple[str, float, str] | None = None
     #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
     shrink: tuple[str, float] | None = None
 
@@ -81,9 +83,9 @@ class JobStore:
         self._clock = clock
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
-        self._limits = settings.slots
+        self._accounts = settings.accounts
         self._common = {
-            "pools": pools(settings.slots),
+            "pools": pools(settings.accounts),
             "lease": settings.slot_lease_seconds,
             "watch": settings.watch_seconds,
         }
@@ -106,7 +108,7 @@ class JobStore:
             "deadline": request.deadline_at,
             "fields": {
                 "request": request.to_json(),
-                "lane": lane_of(request.model, self._limits),
+                "lane": lane_of(request.model, request.region, self._accounts),
                 "rank": -request.priority,
                 "callback_state": callback,
             }
@@ -241,6 +243,9 @@ class JobStore:
         if change.pause:
             pool, seconds, reason = change.pause
             payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}
+        if change.refuse:
+            pool, at, reason = change.refuse
+            payload["refuse"] = {"pool": pool, "check_at": at, "reason": reason}
         if change.shrink:
             pool, seconds = change.shrink
             payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}

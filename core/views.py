@@ -24,6 +24,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "status": job.status,
         "input": dict(request.input) | inputs,
         "metadata": dict(request.metadata),
+        "region": request.region,
         "priority": request.priority,
         "created_at": timestamp(request.created_at),
         "deadline_at": timestamp(request.deadline_at),
@@ -36,6 +37,9 @@ def job_view(job: Job) -> dict[str, Any]:
             "id": job.provider_id,
             "seed": job.seed,
             "cost": job.cost,
+            "input_megapixels": job.input_megapixels,
+            "output_megapixels": job.output_megapixels,
+            "account": job.pool,
             "resubmits": job.resubmits,
         },
     }

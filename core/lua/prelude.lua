@@ -3,8 +3,10 @@
 -- job:{id}              hash    the record (core/job.py); `status` is changed only in here
 -- backlog:{lane}        zset    jobs that wait for a slot; score -priority, ties by id, which is by age
 -- slots:{pool}          zset    jobs that hold a slot; score: end of the slot's lease
--- slots:{pool}:{lane}   zset    those of them in a lane with a limit of its own
--- pool:{name}:paused    string  while it lives, the pool grants nothing
+-- slots:{pool}:{model}  zset    those of them of a model with a limit of its own
+-- pool:{name}:paused    string  while it lives, the pool grants nothing; says why
+-- pool:{name}:refused   string  the provider refuses the account: nothing is granted; says why
+-- pool:{name}:credits   string  credits left, as last heard
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
@@ -48,7 +50,7 @@ end
 
 -- Is the lane below its own limit in this pool?
 local function has_room(pool, lane)
-  return not lane.limit or redis.call('ZCARD', 'slots:' .. pool.name .. ':' .. lane.name) < lane.limit
+  return not lane.limit or redis.call('ZCARD', 'slots:' .. pool.name .. ':' .. lane.model) < lane.limit
 end
 
 -- The lane whose first waiting job goes first of all: highest priority, then oldest.
@@ -68,8 +70,9 @@ end
 
 -- Give every free slot of a pool to the jobs that come first; each is submitted from here.
 local function grant(pool)
-  if redis.call('EXISTS', 'pool:' .. pool.name .. ':paused') == 1 then return end
-  local ceiling = tonumber(redis.call('GET', 'pool:' .. pool.name .. ':ceiling') or pool.limit)
+  local state = 'pool:' .. pool.name
+  if redis.call('EXISTS', state .. ':paused', state .. ':refused') > 0 then return end
+  local ceiling = tonumber(redis.call('GET', state .. ':ceiling') or pool.limit)
   local free = math.min(pool.limit, ceiling) - redis.call('ZCARD', 'slots:' .. pool.name)
   while free > 0 do
     local lane, id = next_lane(pool)
@@ -78,7 +81,7 @@ local function grant(pool)
     if redis.call('HGET', job_key(id), 'status') == 'queued' then
       redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)
       if lane.limit then
-        redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.name, now + input.lease, id)
+        redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.model, now + input.lease, id)
       end
       redis.call('HSET', job_key(id), 'pool', pool.name)
       set_status(id, 'submitting')
@@ -96,7 +99,7 @@ local function release(id)
   for _, pool in ipairs(input.pools) do
     redis.call('ZREM', 'slots:' .. pool.name, id)
     for _, lane in ipairs(pool.lanes) do
-      if lane.limit then redis.call('ZREM', 'slots:' .. pool.name .. ':' .. lane.name, id) end
+      if lane.limit then redis.call('ZREM', 'slots:' .. pool.name .. ':' .. lane.model, id) end
     end
   end
 end

@@ -15,6 +15,11 @@ local woken, overdue = {}, {}
 
 local function act(step, id)
   local member = step .. ':' .. id
+  if step == 'account' then  -- about a pool, not about a job
+    redis.call('ZADD', 'due', now + input.watch, member)
+    enqueue(step, id, string.format('%d', now * 1000))
+    return
+  end
   local status = redis.call('HGET', job_key(id), 'status')
   if not status then
     redis.call('ZREM', 'due', member)
@@ -59,11 +64,14 @@ for _, pool in ipairs(input.pools) do
 end
 grant_all()
 
-local backlog, held = 0, 0
+local backlog, held, counted = 0, 0, {}
 for _, pool in ipairs(input.pools) do
   held = held + redis.call('ZCARD', 'slots:' .. pool.name)
   for _, lane in ipairs(pool.lanes) do
-    backlog = backlog + redis.call('ZCARD', 'backlog:' .. lane.name)
+    if not counted[lane.name] then
+      counted[lane.name] = true
+      backlog = backlog + redis.call('ZCARD', 'backlog:' .. lane.name)
+    end
   end
 end
 local more = #due == input.batch

@@ -39,6 +39,10 @@ for _, step in ipairs(input.wake) do wake(step, id) end
 if input.pause then
   redis.call('SET', 'pool:' .. input.pause.pool .. ':paused', input.pause.reason, 'PX', input.pause.ms)
 end
+if input.refuse then
+  redis.call('SET', 'pool:' .. input.refuse.pool .. ':refused', input.refuse.reason)
+  redis.call('ZADD', 'due', input.refuse.check_at, 'account:' .. input.refuse.pool)
+end
 if input.shrink then
   local held = redis.call('ZCARD', 'slots:' .. input.shrink.pool)
   -- With none active but this one there is none to shrink to; granted again at once, it would
