@@ -184,8 +184,8 @@ class JobStore:
             message: Why, in words for its caller.
             details: What else is known.
         """
-        error = error_record(code, message, **details)
-        return self.move(job_id, Status.FAILED, Change(set={"error": error}))
+        change = Change(set={"error": error_record(code, message, **details)}, clear=["result_url"])
+        return self.move(job_id, Status.FAILED, change)
 
     def change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False

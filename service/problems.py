@@ -131,13 +131,16 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
 
 
 async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
-    """Answer while Redis or S3 is away: nothing was accepted, and it is safe to repeat."""
+    """Answer while Redis or S3 is away: nothing is promised.
+
+    A job may have been stored all the same, where only the answer was lost.
+    """
     event(_log, "request.unavailable", logging.ERROR, path=request.url.path, reason=str(error))
     names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
     name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
     detail = (
-        f"{name} cannot be reached or cannot keep a promise right now, so nothing was accepted; "
-        "repeat the request, with the same Idempotency-Key where it has one"
+        f"{name} cannot be reached or cannot keep a promise right now, so nothing is promised; "
+        "repeat the request with the same Idempotency-Key, for without one it could become two jobs"
     )
     headers = {"retry-after": _RETRY_AFTER}
     status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -40,6 +40,17 @@ def picture() -> Callable[[str], bytes]:
 
 
 @pytest.fixture
+def raw_redis(redis_client: "redis.Redis") -> Iterator["redis.Redis"]:
+    """Return a client as RQ wants it, which decodes nothing, of the same empty Redis."""
+    options = dict(redis_client.connection_pool.connection_kwargs)
+    options |= {"decode_responses": False, "socket_timeout": None}
+    client = redis.Redis(connection_pool=redis.ConnectionPool(**options))
+    yield client
+    client.close()
+    client.connection_pool.disconnect()
+
+
+@pytest.fixture
 def clock() -> Clock:
     """Return a clock that the test sets."""
     return Clock()

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -25,16 +25,6 @@ UNUSED = {"success_callback_name", "failure_callback_name", "stopped_callback_na
 STAMPS = {"created_at", "enqueued_at"}
 
 
-@pytest.fixture
-def raw(redis_client: "redis.Redis") -> Iterator["redis.Redis"]:
-    """Return a client as RQ wants it, which decodes nothing, of the same empty Redis."""
-    options = dict(redis_client.connection_pool.connection_kwargs) | {"decode_responses": False}
-    client = redis.Redis(connection_pool=redis.ConnectionPool(**options))
-    yield client
-    client.close()
-    client.connection_pool.disconnect()
-
-
 def _enqueue(store: JobStore, step: Step) -> str:
     accept(store, A)
     assert store.change(A, Status, Change(wake=[step]))
@@ -52,9 +42,9 @@ def _bytes(value: object) -> bytes:
     return value
 
 
-def _by_rq(raw: "redis.Redis", step: Step) -> Task:
+def _by_rq(raw_redis: "redis.Redis", step: Step) -> Task:
     """Enqueue the same task with RQ's own code."""
-    queue = Queue(rules.QUEUE_OF[step], connection=raw, serializer=rules.SERIALIZER)
+    queue = Queue(rules.QUEUE_OF[step], connection=raw_redis, serializer=rules.SERIALIZER)
     return queue.enqueue(
         rules.task_function(step),
         A,
@@ -68,11 +58,11 @@ def _by_rq(raw: "redis.Redis", step: Step) -> Task:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_record_is_field_for_field_rq_s(
-    store: JobStore, raw: "redis.Redis", step: Step
+    store: JobStore, raw_redis: "redis.Redis", step: Step
 ) -> None:
     """Apart from times, compression and what is written later, both hashes are the same."""
-    ours = _record(raw, _enqueue(store, step))
-    theirs = _record(raw, _by_rq(raw, step).id)
+    ours = _record(raw_redis, _enqueue(store, step))
+    theirs = _record(raw_redis, _by_rq(raw_redis, step).id)
 
     empty = {name for name in LATER | UNUSED if not theirs.get(name)}
     assert empty >= UNUSED
@@ -85,10 +75,12 @@ def test_the_record_is_field_for_field_rq_s(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_rq_reads_both_alike(store: JobStore, raw: "redis.Redis", step: Step) -> None:
+def test_rq_reads_both_alike(store: JobStore, raw_redis: "redis.Redis", step: Step) -> None:
     """What RQ makes of our record is what it makes of its own."""
-    ours = Task.fetch(_enqueue(store, step), connection=raw, serializer=rules.SERIALIZER)
-    theirs = Task.fetch(_by_rq(raw, step).id, connection=raw, serializer=rules.SERIALIZER)
+    ours = Task.fetch(_enqueue(store, step), connection=raw_redis, serializer=rules.SERIALIZER)
+    theirs = Task.fetch(
+        _by_rq(raw_redis, step).id, connection=raw_redis, serializer=rules.SERIALIZER
+    )
 
     for name in ("func_name", "instance", "args", "kwargs", "origin", "timeout", "result_ttl"):
         assert (name, getattr(ours, name)) == (name, getattr(theirs, name))
@@ -103,16 +95,16 @@ def test_rq_reads_both_alike(store: JobStore, raw: "redis.Redis", step: Step) ->
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_lists_are_rq_s(store: JobStore, raw: "redis.Redis", step: Step) -> None:
+def test_the_lists_are_rq_s(store: JobStore, raw_redis: "redis.Redis", step: Step) -> None:
     """The task's id stands at the end of the list of its queue, and RQ knows the queue."""
     ours = _enqueue(store, step)
     name = f"rq:queue:{rules.QUEUE_OF[step]}"
 
-    assert raw.lindex(name, -1) == ours.encode()
-    theirs = _by_rq(raw, step)
-    assert raw.lindex(name, -1) == theirs.id.encode()
-    assert raw.sismember("rq:queues", name)
-    assert raw.type(f"rq:job:{ours}") == raw.type(f"rq:job:{theirs.id}") == b"hash"
+    assert raw_redis.lindex(name, -1) == ours.encode()
+    theirs = _by_rq(raw_redis, step)
+    assert raw_redis.lindex(name, -1) == theirs.id.encode()
+    assert raw_redis.sismember("rq:queues", name)
+    assert raw_redis.type(f"rq:job:{ours}") == raw_redis.type(f"rq:job:{theirs.id}") == b"hash"
 
 
 def test_tasks_are_json() -> None:
@@ -151,7 +143,7 @@ def _stock(queue: str, client: "redis.Redis") -> SimpleWorker:
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_runs_our_record(
     store: JobStore,
-    raw: "redis.Redis",
+    raw_redis: "redis.Redis",
     monkeypatch: pytest.MonkeyPatch,
     *,
     make: Callable[[str, "redis.Redis"], SimpleWorker],
@@ -161,12 +153,12 @@ def test_a_worker_runs_our_record(
     ran: list[str] = []
     monkeypatch.setattr(f"worker.tasks.{step}", ran.append)
     task_id = _enqueue(store, step)
-    raw.delete("rq:queue:submit", "rq:queue:collect", "rq:queue:notify")
-    raw.rpush(f"rq:queue:{rules.QUEUE_OF[step]}", task_id)
+    raw_redis.delete("rq:queue:submit", "rq:queue:collect", "rq:queue:notify")
+    raw_redis.rpush(f"rq:queue:{rules.QUEUE_OF[step]}", task_id)
 
-    make(rules.QUEUE_OF[step], raw).work(burst=True, logging_level="ERROR")
+    make(rules.QUEUE_OF[step], raw_redis).work(burst=True, logging_level="ERROR")
 
     assert ran == [A]
-    task = Task.fetch(task_id, connection=raw, serializer=rules.SERIALIZER)
+    task = Task.fetch(task_id, connection=raw_redis, serializer=rules.SERIALIZER)
     assert task.is_finished
-    assert 0 < int(raw.ttl(f"rq:job:{task_id}")) <= rules.RESULT_TTL
+    assert 0 < int(raw_redis.ttl(f"rq:job:{task_id}")) <= rules.RESULT_TTL
