@@ -99,8 +99,7 @@ def parse_submission(body: Any) -> Submission | None:
 
 
 def parse_credits(raw: bytes) -> float | None:
-    """Read the answer of `GET /v1/credits` (BFL OpenAPI, CreditsResponse); None where it is none.
-    """
+    """Read an answer of `GET /v1/credits` (BFL OpenAPI, CreditsResponse); None if it is none."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

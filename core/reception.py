@@ -3,9 +3,10 @@
 import logging
 
 from core.bfl import Kind, Notice
+from core.change import Change
 from core.job import JobId, Status, Step, error_record
 from core.log import event
-from core.store import Change, JobStore
+from core.store import JobStore
 
 _log = logging.getLogger(__name__)
 _KEPT = 4096  # bytes of a webhook's body

@@ -8,12 +8,12 @@ same script, so it cannot be lost between two of them.
 import json
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import redis
 
+from core.change import Change, Idempotency
 from core.errors import IdempotencyConflict, StoreUnavailable
 from core.job import (
     HOLDS_SLOT,
@@ -36,37 +36,6 @@ from core.slots import lane_of, pools
 
 #: How many due times one round of sweeping looks at.
 SWEEP_BATCH: Final = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idempotency:
-    """A caller's key (hashed) and the fingerprint of what came with it."""
-
-    key_hash: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What happens to a job besides its status; all of it in one atomic step."""
-
-    #: Fields that must have these values, or the change does not happen ("" for none).
-    expect: Mapping[str, str] = field(default_factory=dict)
-    set: Mapping[str, str | int | float | None] = field(default_factory=dict)
-    add: Mapping[str, int] = field(default_factory=dict)
-    clear: Collection[str] = ()
-    #: Steps to start now.
-    wake: Collection[Step] = ()
-    #: Step -> Unix time at which it is to start.
-    due: Mapping[Step, float] = field(default_factory=dict)
-    #: Steps that are done: their lease ends.
-    done: Collection[Step] = ()
-    #: (pool, seconds, reason): the pool grants nothing for so long.
-    pause: tuple[str, float, str] | None = None
-    #: (pool, Unix time, reason): the provider refuses the account; to be looked at again then.
-    refuse: tuple[str, float, str] | None = None
-    #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
-    shrink: tuple[str, float] | None = None
 
 
 class JobStore:
@@ -197,6 +166,45 @@ class JobStore:
         """
         payload = self._change(job_id, was, change)
         return bool(self.scripts.run("transition", payload, durable=durable) == "done")
+
+    def account_checked(
+        self, name: str, *, credits_left: float | None, refused: str | None, check_at: float
+    ) -> bool:
+        """Record what was heard of an account.
+
+        Args:
+            name: Which.
+            credits_left: Its credits; None where that is not known.
+            refused: Why the provider does not serve it; None where it does.
+            check_at: Unix time at which to look again.
+
+        Returns:
+            True where it was refused before and is served again; its slots are granted at once.
+        """
+        payload = self._payload() | {
+            "pool": name,
+            "credits": None if credits_left is None else str(credits_left),
+            "refused": refused,
+            "check_at": check_at,
+        }
+        payload = {name: value for name, value in payload.items() if value is not None}
+        return bool(self.scripts.run("account", payload))
+
+    def watch_accounts(self) -> None:
+        """See to it that every account is looked at regularly, from now on."""
+        due = {f"{Step.ACCOUNT}:{account.name}": self._clock() for account in self._accounts}
+        self._read("zadd", "due", due, nx=True)
+
+    def forget_account(self, name: str) -> None:
+        """Look at an account no more."""
+        self._read("zrem", "due", f"{Step.ACCOUNT}:{name}")
+
+    def account_states(self) -> dict[str, dict[str, str | None]]:
+        """Return of each account why it is refused, why it rests, and its credits, where known."""
+        names = ("refused", "paused", "credits")
+        keys = [f"pool:{account.name}:{name}" for account in self._accounts for name in names]
+        values = iter(self._read("mget", keys))
+        return {account.name: {name: next(values) for name in names} for account in self._accounts}
 
     def guard_inputs(self, job_id: JobId, until: float) -> None:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""

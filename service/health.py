@@ -21,12 +21,17 @@ async def livez(_request: Request[State]) -> JSONResponse:
 
 
 async def readyz(request: Request[State]) -> JSONResponse:
-    """Ask Redis, and whether it writes to disk."""
+    """Ask Redis, and whether it writes to disk; tell of each account whether it may be used."""
+    store = request.state["store"]
     try:
-        await run_in_threadpool(request.state["store"].scripts.check)
+        await run_in_threadpool(store.scripts.check)
+        states = await run_in_threadpool(store.account_states)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}
         status = HTTPStatus.SERVICE_UNAVAILABLE
         raise Problem(status, "not-ready", str(error), headers=headers) from None
-    return JSONResponse({"status": "ready", "redis": "ok"})
+    # Jobs are taken in and wait while an account is refused, so this is no reason to send no more.
+    working = any(not state["refused"] for state in states.values())
+    status_word = "ready" if working else "degraded"
+    return JSONResponse({"status": status_word, "redis": "ok", "accounts": states})

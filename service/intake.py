@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from uuid_utils import uuid7
 
+from core.change import Idempotency
 from core.errors import IdempotencyConflict
 from core.job import JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
-from core.store import Idempotency, JobStore
+from core.store import JobStore
 from service.problems import Complaint, Problem
 from service.schemas import NewJob, parse_job, parse_json
 
@@ -83,6 +84,7 @@ class Intake:
             input_keys=input_keys,
             callback_url=job.callback_url,
             output_key=job.output_key,
+            region=job.region,
             priority=job.priority,
             metadata=job.metadata,
             created_at=round(now, 3),

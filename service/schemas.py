@@ -15,7 +15,7 @@ from service.images import InputImage, decode_image
 from service.problems import Complaint, Problem, invalid
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
-_FIELDS: Final = ("model", "input", "callback", "output", "priority", "metadata")
+_FIELDS: Final = ("model", "input", "callback", "output", "region", "priority", "metadata")
 _DEEPEST: Final = 100  # levels of objects and arrays
 _HIGHEST_PRIORITY: Final = 100
 _LARGEST_METADATA: Final = 4096  # bytes as JSON
@@ -32,6 +32,7 @@ class NewJob:
     images: Mapping[str, InputImage] = field(default_factory=dict)
     callback_url: str | None = None
     output_key: str | None = None
+    region: str | None = None
     priority: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,6 +79,7 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
         images=images,
         callback_url=_callback(body.get("callback"), settings, complaints),
         output_key=_output(body.get("output"), settings, complaints),
+        region=_region(body.get("region"), model, settings, complaints),
         priority=_priority(body.get("priority"), complaints),
         metadata=_metadata(body.get("metadata"), complaints),
     )
@@ -203,6 +205,28 @@ def _filled(key: str, settings: Settings) -> str:
         model=max(MODELS, key=len),
         tenant=max(settings.api_keys.values(), key=len),
     )
+
+
+def _region(
+    given: Any, model: Model | None, settings: Settings, complaints: list[Complaint]
+) -> str | None:
+    """Return the region that a job is pinned to; some account must serve its model there."""
+    region = given if isinstance(given, str) else None
+    accounts = settings.accounts
+    if given is not None and region not in {account.region for account in accounts} - {None}:
+        allowed = "one of " + (", ".join(_regions(settings)) or "no regions: none is configured")
+        fix = "leave region out, or send one of these"
+        complaints.append(Complaint("region", f"is {shown(given)}", allowed, fix))
+    elif model and not any(account.serves(model.name, region) for account in accounts):
+        where = f"in the region {region}" if region else "here"
+        allowed = "a model that one of the provider's accounts serves"
+        fix = "send another model or region"
+        complaints.append(Complaint("model", f"is served by no account {where}", allowed, fix))
+    return region
+
+
+def _regions(settings: Settings) -> list[str]:
+    return sorted({account.region for account in settings.accounts if account.region})
 
 
 def _priority(given: Any, complaints: list[Complaint]) -> int:

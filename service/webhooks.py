@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from core.bfl import WEBHOOK_HEADER, parse_notice
+from core.change import Change
 from core.job import JobId, Status, Step
 from core.log import event
 from core.parsing import Secret
 from core.reception import receive
 from core.signatures import is_webhook_secret, webhook_secret
-from core.store import Change
 from service.body import read_body
 from service.problems import Problem
 from service.state import State

@@ -38,7 +38,7 @@ PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
     "core", "service", "worker", "sandbox", "stack", "docs", "deploy", "tests", ".ci",
 )  # fmt: skip
-VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings)]
+VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -17,10 +17,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from core import log
-from core.errors import SettingsError
+from core.errors import SettingsError, StoreUnavailable
+from core.job import Step
 from core.object_store import credentials_problem
-from core.queue import QUEUES
+from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
+from core.store import JobStore
 from worker import tasks, wiring
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
@@ -74,7 +76,10 @@ def _sweep(settings: Settings, stop: threading.Event) -> None:
 
 def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
-    wiring.install(wiring.build(settings))
+    deps = wiring.build(settings)
+    wiring.install(deps)
+    if queue == QUEUE_OF[Step.ACCOUNT]:
+        _watch_accounts(deps.store)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)
     while not stop.is_set():
         client = redis.Redis.from_url(
@@ -87,6 +92,13 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
         finally:
             client.close()
         stop.wait(_RECONNECT)
+
+
+def _watch_accounts(store: JobStore) -> None:
+    try:
+        store.watch_accounts()
+    except StoreUnavailable as error:  # another start, or another worker, sees to it
+        log.event(_log, "worker.redis_away", logging.ERROR, reason=str(error))
 
 
 def _run_worker(worker: ConcurrentWorker, stop: threading.Event) -> None:

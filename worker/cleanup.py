@@ -1,8 +1,8 @@
 """The cleanup step: delete the inputs of a job that ended, or that was never accepted."""
 
+from core.change import Change
 from core.job import TERMINAL, JobId, Step
 from core.object_store import INPUT_PREFIX
-from core.store import Change
 from worker.deps import Deps
 
 

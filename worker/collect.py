@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from core.change import Change
 from core.errors import Permanent, StorageUnavailable, Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.object_store import StoredObject
-from core.store import Change
 from worker.deps import Deps
 from worker.download import Result, ResultGone
 

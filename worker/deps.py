@@ -1,9 +1,11 @@
 """What steps are given to work with; built once per process by `worker.wiring`."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from core.errors import Transient
+from core.job import Job
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
@@ -20,12 +22,24 @@ class Deps:
     settings: Settings
     store: JobStore
     objects: ObjectStore
-    provider: ProviderClient
+    #: Account's name -> its client.
+    providers: Mapping[str, ProviderClient]
     downloader: Downloader
     callbacks: CallbackClient
     #: Returns Unix time in seconds.
     clock: Callable[[], float]
     rng: random.Random
+
+    def provider(self, job: Job) -> ProviderClient:
+        """Return the client of the account that the job is, or was, made on.
+
+        Raises:
+            Transient: That account is not configured here (any more).
+        """
+        try:
+            return self.providers[job.pool or ""]
+        except KeyError:
+            raise Transient(f"the account {job.pool} is not configured here") from None
 
     def wait(self, tries: int) -> float:
         """Return the seconds before a step is tried again."""

@@ -4,10 +4,10 @@ import json
 import logging
 from typing import Final
 
+from core.change import Change
 from core.job import TERMINAL, CallbackState, Job, JobId, Step
 from core.log import event
 from core.signatures import callback_secret, sign_callback
-from core.store import Change
 from core.views import job_view, timestamp
 from worker.callbacks import Delivery
 from worker.deps import Deps

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from core.bfl import Kind, Notice
+from core.change import Change
 from core.errors import Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.reception import receive
-from core.store import Change
 from worker.deps import Deps
+from worker.provider import ProviderClient
 
 _SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
 _GROWTH: Final = 1.3
@@ -48,11 +49,12 @@ def poll(job_id: JobId, deps: Deps) -> None:
 
 def _ask(job: Job, deps: Deps) -> Notice:
     """Ask the host that has the task, then all others: tasks are regional."""
+    provider = deps.provider(job)
     answer: Notice | None = None
     problem: Transient | None = None
-    for url in _urls(job, deps):
+    for url in _urls(job, provider, deps):
         try:
-            notice = deps.provider.result(url)
+            notice = provider.result(url)
         except Transient as error:
             problem = error
             continue
@@ -65,14 +67,18 @@ def _ask(job: Job, deps: Deps) -> Notice:
     return answer
 
 
-def _urls(job: Job, deps: Deps) -> Iterator[str]:
+def _urls(job: Job, provider: ProviderClient, deps: Deps) -> Iterator[str]:
+    """Yield where to ask: where the provider said, then the account's own host, then its others.
+
+    An account of a region names hosts of that region only, so a pinned job never leaves it.
+    """
     if job.polling_url:
         yield job.polling_url
-        return
     if job.provider_id:
-        yield deps.provider.result_url(job.provider_id)
-        for base_url in deps.settings.poll_urls:
-            yield deps.provider.result_url(job.provider_id, base_url)
+        yield provider.result_url(job.provider_id)
+        account = next((a for a in deps.settings.accounts if a.name == job.pool), None)
+        for base_url in account.poll_urls if account else ():
+            yield provider.result_url(job.provider_id, base_url)
 
 
 def _forgotten_at(job: Job, deps: Deps) -> float:

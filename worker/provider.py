@@ -10,7 +10,14 @@ from urllib.parse import quote
 
 import httpx
 
-from core.bfl import KEY_HEADER, Kind, Notice, parse_notice, parse_submission
+from core.bfl import (
+    KEY_HEADER,
+    Kind,
+    Notice,
+    parse_credits,
+    parse_notice,
+    parse_submission,
+)
 from core.errors import Transient
 from core.job import FailureCode
 from core.parsing import Secret
@@ -83,6 +90,23 @@ class ProviderClient:
         except httpx.HTTPError as error:
             return InDoubt(_words(error))
         return _classify(status, headers, raw)
+
+    def credits(self) -> float | AccountRefused:
+        """Ask for the account's credits (BFL OpenAPI, GET /v1/credits).
+
+        Raises:
+            Transient: No answer that tells anything came.
+        """
+        try:
+            status, headers, raw = self._request("GET", f"{self._base_url}/v1/credits", None)
+        except httpx.HTTPError as error:
+            raise Transient(f"credits: {_words(error)}") from error
+        if status == httpx.codes.OK and (left := parse_credits(raw)) is not None:
+            return left
+        outcome = _classify(status, headers, raw)
+        if isinstance(outcome, AccountRefused):
+            return outcome
+        raise Transient(f"credits answered {status}", retry_after=_retry_after(headers))
 
     def result_url(self, provider_id: str, base_url: str | None = None) -> str:
         """Return where to ask for a task's result (BFL OpenAPI, GET /v1/get_result)."""

@@ -12,10 +12,10 @@ import uuid
 from typing import Any
 
 from core.catalogue import MODELS
+from core.change import Change
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.signatures import webhook_secret
-from core.store import Change
 from worker.deps import Deps
 from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected
 
@@ -68,7 +68,7 @@ def _body(job: Job, deps: Deps) -> dict[str, Any]:
 
 
 def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
-    outcome = deps.provider.submit(MODELS[job.request.model].path, body)
+    outcome = deps.provider(job).submit(MODELS[job.request.model].path, body)
     event(_log, "job.submitted", job_id=job.id, outcome=type(outcome).__name__)
     match outcome:
         case Accepted():
@@ -79,8 +79,9 @@ def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
             pause = retry_after or deps.settings.pool_pause_seconds
             _give_back(job, deps, Change(shrink=(job.pool or "", pause)), "429")
         case AccountRefused(reason):
-            pause = deps.settings.pool_pause_seconds
-            _give_back(job, deps, Change(pause=(job.pool or "", pause, reason)), reason)
+            event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
+            check_at = deps.clock() + deps.settings.pool_pause_seconds
+            _give_back(job, deps, Change(refuse=(job.pool or "", check_at, reason)), reason)
         case NotSent(message):
             # The provider is away for every job, so all of them wait, in the backlog.
             pause = deps.wait(job.tries.get(Step.SUBMIT, 0))
@@ -95,7 +96,12 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
     wait = (
         settings.webhook_overdue_seconds if settings.public_url else settings.poll_interval_seconds
     )
-    known = {"provider_id": submission.provider_id, "cost": submission.cost}
+    known = {
+        "provider_id": submission.provider_id,
+        "cost": submission.cost,
+        "input_megapixels": submission.input_megapixels,
+        "output_megapixels": submission.output_megapixels,
+    }
     moved = deps.store.move(
         job.id,
         Status.GENERATING,
@@ -115,6 +121,7 @@ def _give_back(job: Job, deps: Deps, change: Change, reason: str) -> None:
         clear=["posting_at", "posting_by"],
         add={f"tries:{Step.SUBMIT}": 1},
         pause=change.pause,
+        refuse=change.refuse,
         shrink=change.shrink,
     )
     deps.store.move(job.id, Status.QUEUED, back)
@@ -123,7 +130,9 @@ def _give_back(job: Job, deps: Deps, change: Change, reason: str) -> None:
 def _doubt(job: Job, message: str, deps: Deps) -> None:
     event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=message)
     at = deps.clock() + _doubt_seconds(job, deps)
-    deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: at}))
+    # What befell this job would befall the next one; another account may be better off.
+    pause = (job.pool or "", deps.wait(job.submits), message)
+    deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: at}, pause=pause))
 
 
 def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:

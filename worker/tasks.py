@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from core.change import Change
 from core.errors import Permanent, StoreUnavailable, Transient
 from core.job import STEP_STATUSES, FailureCode, JobId, Step
 from core.log import event
-from core.store import Change
 from worker import wiring
+from worker.account import check_account
 from worker.cleanup import cleanup as _cleanup
 from worker.collect import collect as _collect
 from worker.deps import Deps
@@ -50,6 +51,15 @@ def notify(job_id: str) -> None:
 def cleanup(job_id: str) -> None:
     """Run the cleanup step."""
     run(Step.CLEANUP, _cleanup, JobId(job_id), wiring.deps())
+
+
+def account(name: str) -> None:
+    """Run the account step."""
+    deps = wiring.deps()
+    try:
+        check_account(name, deps)
+    except Transient as error:  # it is due again by its lease
+        event(_log, "account.unknown", logging.WARNING, account=name, reason=str(error))
 
 
 def run(step: Step, function: Callable[[JobId, Deps], None], job_id: JobId, deps: Deps) -> None:

@@ -24,14 +24,17 @@ def build(settings: Settings) -> Deps:
         settings=settings,
         store=JobStore(connect(settings), settings),
         objects=ObjectStore(settings.s3_bucket, connections=connections),
-        provider=ProviderClient(
-            settings.provider_url,
-            settings.bfl_api_key,
-            timeout=settings.provider_timeout_seconds,
-            lifetime=settings.result_lifetime_seconds,
-            connections=connections,
-            ssl_context=ssl_context,
-        ),
+        providers={
+            account.name: ProviderClient(
+                account.url,
+                settings.account_keys[account.name],
+                timeout=settings.provider_timeout_seconds,
+                lifetime=settings.result_lifetime_seconds,
+                connections=connections,
+                ssl_context=ssl_context,
+            )
+            for account in settings.accounts
+        },
         downloader=Downloader(
             settings.result_hosts,
             timeout=settings.download_timeout_seconds,

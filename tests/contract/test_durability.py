@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 import redis
 
+from core.change import Change, Idempotency
 from core.errors import StoreUnavailable
 from core.job import JobId, Status, Step
 from core.redis_scripts import connect
 from core.settings import WORKER, Settings
-from core.store import Change, Idempotency, JobStore
+from core.store import JobStore
 from tests.conftest import Eventually
 from tests.contract.jobs import accept, make_request
 

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from core.change import Change, Idempotency
 from core.errors import IdempotencyConflict
 from core.job import NEXT, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
-from core.store import Change, Idempotency, JobStore
+from core.store import JobStore
 from tests.contract.jobs import Clock, accept, make_request, status_of
 
 A, B = JobId("0001"), JobId("0002")

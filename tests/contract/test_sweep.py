@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import redis
 
+from core.change import Change
 from core.job import CallbackState, FailureCode, JobId, Status, Step
-from core.store import Change, JobStore
+from core.store import JobStore
 from tests.contract.jobs import Clock, accept, status_of
 from worker.sweep import sweep_once
 

@@ -114,7 +114,9 @@ def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
     from_file = Settings.from_env(_without(name) | {f"{name}_FILE": str(path)}, process)
     direct = Settings.from_env(NEEDED, process)
 
-    field = next(one.name for one in dataclasses.fields(Settings) if one.metadata["name"] == name)
+    field = next(
+        one.name for one in dataclasses.fields(Settings) if one.metadata.get("name") == name
+    )
     assert _revealed(getattr(from_file, field)) == _revealed(getattr(direct, field))
 
 
@@ -196,7 +198,7 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_every_variable_says_what_it_is_for() -> None:
     """Each has a sentence, a name of its own, and no secret has a default."""
-    variables = [field.metadata for field in dataclasses.fields(Settings)]
+    variables = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
 
     assert len({variable["name"] for variable in variables}) == len(variables)
     assert all(variable["doc"].endswith(".") for variable in variables)

@@ -1,0 +1,70 @@
+"""Environment variables as fields of a dataclass: declared once, read with all problems at once."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from core import parsing
+
+SERVICE: Final = "service"
+WORKER: Final = "worker"
+#: Processes that a variable may be for.
+BOTH: Final = frozenset({SERVICE, WORKER})
+REQUIRED: Final = object()
+
+
+def declaration(
+    name: str,
+    parse: parsing.Parser,
+    doc: str,
+    default: object = REQUIRED,
+    *,
+    secret: bool = False,
+    only: str | None = None,
+) -> dict[str, Any]:
+    """Declare one environment variable; `only` names the process that needs it."""
+    by = frozenset({only}) if only else BOTH
+    facts = {"name": name, "parse": parse, "doc": doc, "secret": secret, "by": by}
+    return facts | {"default": default}
+
+
+def variable(*facts: Any, **more: Any) -> Any:
+    """Declare one environment variable as a field; takes what `declaration` takes."""
+    return dataclasses.field(metadata=declaration(*facts, **more))
+
+
+def read(
+    variable: Mapping[str, Any], environ: Mapping[str, str], process: str, problems: list[str]
+) -> Any:
+    """Return one variable's value; what is wrong goes into `problems`."""
+    if process not in variable["by"]:
+        return None
+    name = variable["name"]
+    default = variable["default"]
+    try:
+        text = _text(name, environ) if variable["secret"] else environ.get(name, "").strip()
+        if not text and default is None:
+            return None
+        if not text and default is REQUIRED:
+            problems.append(f"{name}: is not set ({variable['doc']})")
+            return None
+        return variable["parse"](text or default)
+    except ValueError as error:
+        problems.append(f"{name}: {error} ({variable['doc']})")
+        return None
+
+
+def _text(name: str, environ: Mapping[str, str]) -> str:
+    """Return a secret from its variable or from the file that `NAME_FILE` names."""
+    text, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+    if text and path:
+        raise ValueError(f"is set twice, as {name} and as {name}_FILE")
+    if not path:
+        return text
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{name}_FILE: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}_FILE: is not a text file") from None
