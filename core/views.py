@@ -39,7 +39,6 @@ def job_view(job: Job) -> dict[str, Any]:
             "cost": job.cost,
             "input_megapixels": job.input_megapixels,
             "output_megapixels": job.output_megapixels,
-            "account": job.pool,
             "resubmits": job.resubmits,
         },
     }

@@ -16,6 +16,7 @@ REQUEST = JobRequest(
     input_keys={"input_image": "_inputs/1/input_image"},
     callback_url="https://example.com/done",
     output_key="{job_id}",
+    region="eu",
     priority=5,
     metadata={"order": 1},
     created_at=1_750_000_000.0,
@@ -33,6 +34,8 @@ JOB = Job(
     provider_id="task-1",
     polling_url="https://api.example/get_result?id=signed-polling",
     cost=4.0,
+    input_megapixels=0.5,
+    output_megapixels=1.05,
     result_url="https://delivery.example/sample.jpeg?sig=signed-result",
     result_expires_at=9e9,
     seed=42,
@@ -52,6 +55,7 @@ def test_an_ended_job() -> None:
         "status": "succeeded",
         "input": {"prompt": "p", "seed": 7, "input_image": {"bytes_in": "s3"}},
         "metadata": {"order": 1},
+        "region": "eu",
         "priority": 5,
         "created_at": "2025-06-15T15:06:40.000Z",
         "deadline_at": "2025-06-16T15:06:40.000Z",
@@ -73,7 +77,14 @@ def test_an_ended_job() -> None:
             "attempts": 2,
             "log": [{"at": "2025-06-15T15:06:50.000Z", "status": 500, "error": None}],
         },
-        "provider": {"id": "task-1", "seed": 42, "cost": 4.0, "resubmits": 1},
+        "provider": {
+            "id": "task-1",
+            "seed": 42,
+            "cost": 4.0,
+            "input_megapixels": 0.5,
+            "output_megapixels": 1.05,
+            "resubmits": 1,
+        },
     }
 
 
@@ -99,7 +110,14 @@ def test_a_fresh_job() -> None:
     view = job_view(fresh)
 
     assert [view[name] for name in ("ended_at", "image", "error", "callback")] == [None] * 4
-    assert view["provider"] == {"id": None, "seed": None, "cost": None, "resubmits": 0}
+    assert view["provider"] == {
+        "id": None,
+        "seed": None,
+        "cost": None,
+        "input_megapixels": None,
+        "output_megapixels": None,
+        "resubmits": 0,
+    }
     assert view["input"] == {"prompt": "p", "seed": 7}
 
 
