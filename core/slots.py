@@ -36,7 +36,9 @@ def _lanes(account: Account, accounts: Sequence[Account]) -> list[dict[str, Any]
     lanes: list[dict[str, Any]] = []
     for model in (_COMMON, *_special_models(accounts)):
         for region in dict.fromkeys((None, account.region)):
-            if model == _COMMON or account.serves(model, region):
+            # Models that some account names are not in the common lane.
+            serves = account.models is None if model == _COMMON else account.serves(model, region)
+            if serves:
                 lane: dict[str, Any] = {"name": _lane(model, region)}
                 if model in account.slots.by_model:
                     lane |= {"limit": account.slots.by_model[model], "model": model}

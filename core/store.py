@@ -72,7 +72,7 @@ class JobStore:
             StoreUnavailable: Nothing is promised; repeat it with the same key.
         """
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
-        payload: dict[str, Any] = self._payload() | {
+        payload: dict[str, Any] = self.payload() | {
             "job": job_id,
             "deadline": request.deadline_at,
             "fields": {
@@ -101,7 +101,7 @@ class JobStore:
             IdempotencyConflict: It brought another body.
             StoreUnavailable: Redis is away.
         """
-        value = self._read("get", f"idempotency:{tenant}:{idempotency.key_hash}")
+        value = self.read("get", f"idempotency:{tenant}:{idempotency.key_hash}")
         if not value:
             return None
         fingerprint, _, job_id = str(value).partition(" ")
@@ -111,18 +111,18 @@ class JobStore:
 
     def load(self, job_id: JobId) -> Job | None:
         """Return the job as it stands, None where there is none (any more)."""
-        fields = cast("dict[str, str]", self._read("hgetall", f"job:{job_id}"))
+        fields = cast("dict[str, str]", self.read("hgetall", f"job:{job_id}"))
         return Job.from_fields(job_id, fields) if "request" in fields else None
 
     def begin(self, step: Step, job_id: JobId) -> Job | None:
         """Renew the lease of a step that starts, and return its job."""
-        pairs = self.scripts.run("begin", self._payload() | {"job": job_id, "step": step})
+        pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
         fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
         return Job.from_fields(job_id, fields) if "request" in fields else None
 
     def renew(self, step: Step, job_id: JobId) -> None:
         """Show that a long step is alive; call it more often than the lease is long."""
-        payload = self._payload() | {"job": job_id, "step": step, "renew": True}
+        payload = self.payload() | {"job": job_id, "step": step, "renew": True}
         self.scripts.run("begin", payload)
 
     def move(self, job_id: JobId, to: Status, change: Change | None = None) -> bool:
@@ -167,48 +167,9 @@ class JobStore:
         payload = self._change(job_id, was, change)
         return bool(self.scripts.run("transition", payload, durable=durable) == "done")
 
-    def account_checked(
-        self, name: str, *, credits_left: float | None, refused: str | None, check_at: float
-    ) -> bool:
-        """Record what was heard of an account.
-
-        Args:
-            name: Which.
-            credits_left: Its credits; None where that is not known.
-            refused: Why the provider does not serve it; None where it does.
-            check_at: Unix time at which to look again.
-
-        Returns:
-            True where it was refused before and is served again; its slots are granted at once.
-        """
-        payload = self._payload() | {
-            "pool": name,
-            "credits": None if credits_left is None else str(credits_left),
-            "refused": refused,
-            "check_at": check_at,
-        }
-        payload = {name: value for name, value in payload.items() if value is not None}
-        return bool(self.scripts.run("account", payload))
-
-    def watch_accounts(self) -> None:
-        """See to it that every account is looked at regularly, from now on."""
-        due = {f"{Step.ACCOUNT}:{account.name}": self._clock() for account in self._accounts}
-        self._read("zadd", "due", due, nx=True)
-
-    def forget_account(self, name: str) -> None:
-        """Look at an account no more."""
-        self._read("zrem", "due", f"{Step.ACCOUNT}:{name}")
-
-    def account_states(self) -> dict[str, dict[str, str | None]]:
-        """Return of each account why it is refused, why it rests, and its credits, where known."""
-        names = ("refused", "paused", "credits")
-        keys = [f"pool:{account.name}:{name}" for account in self._accounts for name in names]
-        values = iter(self._read("mget", keys))
-        return {account.name: {name: next(values) for name in names} for account in self._accounts}
-
     def guard_inputs(self, job_id: JobId, until: float) -> None:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
-        self._read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
+        self.read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
 
     def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
         """Do one round of sweeping.
@@ -217,7 +178,7 @@ class JobStore:
             What was done (see `core/lua/sweep.lua`), None when the lease is not `token`'s.
         """
         fits = {step: dict.fromkeys(statuses, 1) for step, statuses in STEP_STATUSES.items()}
-        payload = self._payload() | {
+        payload = self.payload() | {
             "token": token,
             "lease_ms": int(lease_seconds * 1000),
             "fits": fits,
@@ -229,14 +190,19 @@ class JobStore:
     def take_sweep_lease(self, token: str, lease_seconds: float) -> bool:
         """Try to become the one that sweeps; `token` must be new each time."""
         milliseconds = int(lease_seconds * 1000)
-        return bool(self._read("set", "sweep:lease", token, nx=True, px=milliseconds))
+        return bool(self.read("set", "sweep:lease", token, nx=True, px=milliseconds))
 
-    def _payload(self) -> dict[str, Any]:
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+        return float(self._clock())
+
+    def payload(self) -> dict[str, Any]:
+        """Return what every script is given."""
         now = self._clock()
         return {**self._common, "now": now, "tasks": task_templates(now)}
 
     def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:
-        payload: dict[str, Any] = self._payload() | {
+        payload: dict[str, Any] = self.payload() | {
             "job": job_id,
             "was": list(was),
             "expect": dict(change.expect),
@@ -259,7 +225,12 @@ class JobStore:
             payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
         return payload
 
-    def _read(self, command: str, *arguments: Any, **options: Any) -> Any:
+    def read(self, command: str, *arguments: Any, **options: Any) -> Any:
+        """Run one plain command of Redis.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
         try:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:

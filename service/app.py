@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
+from core.account_book import AccountBook
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
@@ -25,7 +26,12 @@ def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
-    state = State(settings=settings, store=store, intake=Intake(settings, store, objects))
+    state = State(
+        settings=settings,
+        store=store,
+        accounts=AccountBook(store, settings.accounts),
+        intake=Intake(settings, store, objects),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:

@@ -22,10 +22,10 @@ async def livez(_request: Request[State]) -> JSONResponse:
 
 async def readyz(request: Request[State]) -> JSONResponse:
     """Ask Redis, and whether it writes to disk; tell of each account whether it may be used."""
-    store = request.state["store"]
+    store, accounts = request.state["store"], request.state["accounts"]
     try:
         await run_in_threadpool(store.scripts.check)
-        states = await run_in_threadpool(store.account_states)
+        states = await run_in_threadpool(accounts.states)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}

@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from core.account_book import AccountBook
 from core.settings import Settings
 from core.store import JobStore
 from service.intake import Intake
@@ -12,4 +13,5 @@ class State(TypedDict):
 
     settings: Settings
     store: JobStore
+    accounts: AccountBook
     intake: Intake

@@ -17,12 +17,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from core import log
+from core.account_book import AccountBook
 from core.errors import SettingsError, StoreUnavailable
 from core.job import Step
 from core.object_store import credentials_problem
 from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
-from core.store import JobStore
 from worker import tasks, wiring
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
@@ -71,7 +71,8 @@ def _on_signal(action: Callable[[], object]) -> None:
 
 def _sweep(settings: Settings, stop: threading.Event) -> None:
     log.event(_log, "worker.ready", role=SWEEP, pid=os.getpid())
-    sweep_forever(wiring.build(settings).store, settings.sweep_interval_seconds, stop)
+    deps = wiring.build(settings)
+    sweep_forever(deps.store, deps.accounts, settings.sweep_interval_seconds, stop)
 
 
 def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
@@ -79,7 +80,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     deps = wiring.build(settings)
     wiring.install(deps)
     if queue == QUEUE_OF[Step.ACCOUNT]:
-        _watch_accounts(deps.store)
+        _watch_accounts(deps.accounts)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)
     while not stop.is_set():
         client = redis.Redis.from_url(
@@ -94,9 +95,9 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
         stop.wait(_RECONNECT)
 
 
-def _watch_accounts(store: JobStore) -> None:
+def _watch_accounts(accounts: AccountBook) -> None:
     try:
-        store.watch_accounts()
+        accounts.watch()
     except StoreUnavailable as error:  # another start, or another worker, sees to it
         log.event(_log, "worker.redis_away", logging.ERROR, reason=str(error))
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from core.account_book import AccountBook
 from core.errors import Transient
 from core.job import Job
 from core.object_store import ObjectStore
@@ -21,6 +22,7 @@ class Deps:
 
     settings: Settings
     store: JobStore
+    accounts: AccountBook
     objects: ObjectStore
     #: Account's name -> its client.
     providers: Mapping[str, ProviderClient]

@@ -10,6 +10,7 @@ import threading
 import uuid
 from typing import Final
 
+from core.account_book import AccountBook
 from core.errors import StoreUnavailable
 from core.job import FailureCode, JobId
 from core.log import event
@@ -21,7 +22,9 @@ _log = logging.getLogger(__name__)
 _LEASE: Final = 5.0
 
 
-def sweep_forever(store: JobStore, interval: float, stop: threading.Event) -> None:
+def sweep_forever(
+    store: JobStore, accounts: AccountBook, interval: float, stop: threading.Event
+) -> None:
     """Sweep every `interval` seconds until `stop` is set, whenever the lease is ours.
 
     The lease's token is new each time it is taken, and the script refuses an old one: a sweeper
@@ -31,7 +34,7 @@ def sweep_forever(store: JobStore, interval: float, stop: threading.Event) -> No
     while not stop.is_set():
         more = False
         try:
-            token, more = sweep_once(store, token)
+            token, more = sweep_once(store, accounts, token)
         except StoreUnavailable as error:
             event(_log, "sweep.failed", logging.ERROR, reason=str(error))
             token = ""
@@ -39,7 +42,7 @@ def sweep_forever(store: JobStore, interval: float, stop: threading.Event) -> No
             stop.wait(interval)
 
 
-def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
+def sweep_once(store: JobStore, accounts: AccountBook, token: str) -> tuple[str, bool]:
     """Do one round if the lease is, or becomes, ours.
 
     Returns:
@@ -49,7 +52,7 @@ def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
         token = uuid.uuid4().hex
         if not store.take_sweep_lease(token, _LEASE):
             return "", False
-        event(_log, "sweep.leading")
+        event(_log, "sweep.leading", adopted=accounts.adopt())
     report = store.sweep(token, _LEASE)
     if report is None:
         return "", False

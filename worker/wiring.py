@@ -4,6 +4,7 @@ import random
 import ssl
 import time
 
+from core.account_book import AccountBook
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
@@ -20,9 +21,11 @@ def build(settings: Settings) -> Deps:
     """Return fresh clients for all outside systems; they are safe to use from many threads."""
     connections = settings.worker_concurrency
     ssl_context = ssl.create_default_context()
+    store = JobStore(connect(settings), settings)
     return Deps(
         settings=settings,
-        store=JobStore(connect(settings), settings),
+        store=store,
+        accounts=AccountBook(store, settings.accounts),
         objects=ObjectStore(settings.s3_bucket, connections=connections),
         providers={
             account.name: ProviderClient(

@@ -17,6 +17,7 @@ if idempotency then
 end
 for name, value in pairs(input.fields) do redis.call('HSET', job_key(id), name, value) end
 set_status(id, 'queued')
+redis.call('SADD', 'lanes', input.fields.lane)
 redis.call('ZADD', 'backlog:' .. input.fields.lane, input.fields.rank, id)
 redis.call('ZADD', 'due', input.deadline, 'deadline:' .. id)
 -- Inputs of this job lie in S3 and were guarded by a clean-up until now.

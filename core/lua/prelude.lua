@@ -2,6 +2,7 @@
 --
 -- job:{id}              hash    the record (core/job.py); `status` is changed only in here
 -- backlog:{lane}        zset    jobs that wait for a slot; score -priority, ties by id, which is by age
+-- lanes                 set     every lane that a job ever waited in
 -- slots:{pool}          zset    jobs that hold a slot; score: end of the slot's lease
 -- slots:{pool}:{model}  zset    those of them of a model with a limit of its own
 -- pool:{name}:paused    string  while it lives, the pool grants nothing; says why

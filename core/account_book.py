@@ -1,0 +1,76 @@
+"""What is known of the provider's accounts, in Redis; keys are listed in `core/lua/prelude.lua`."""
+
+from core.accounts import Account
+from core.job import Step
+from core.slots import lane_of, pools
+from core.store import JobStore
+
+
+class AccountBook:
+    """Keeps credits and refusals of the accounts, and the lanes they serve.
+
+    Args:
+        store: Whose Redis, scripts and clock are used.
+        accounts: As the settings name them.
+    """
+
+    def __init__(self, store: JobStore, accounts: tuple[Account, ...]) -> None:
+        self._store = store
+        self._accounts = accounts
+
+    def checked(
+        self, name: str, *, credits_left: float | None, refused: str | None, check_at: float
+    ) -> bool:
+        """Record what was heard of an account.
+
+        Args:
+            name: Which.
+            credits_left: Its credits; None where that is not known.
+            refused: Why the provider does not serve it; None where it does.
+            check_at: Unix time at which to look again.
+
+        Returns:
+            True where it was refused before and is served again; its slots are granted at once.
+        """
+        payload = self._store.payload() | {
+            "pool": name,
+            "credits": None if credits_left is None else str(credits_left),
+            "refused": refused,
+            "check_at": check_at,
+        }
+        payload = {name: value for name, value in payload.items() if value is not None}
+        return bool(self._store.scripts.run("account", payload))
+
+    def watch(self) -> None:
+        """See to it that every account is looked at regularly, from now on."""
+        due = {f"{Step.ACCOUNT}:{account.name}": self._store.now() for account in self._accounts}
+        self._store.read("zadd", "due", due, nx=True)
+
+    def forget(self, name: str) -> None:
+        """Look at an account no more."""
+        self._store.read("zrem", "due", f"{Step.ACCOUNT}:{name}")
+
+    def states(self) -> dict[str, dict[str, str | None]]:
+        """Return of each account why it is refused, why it rests, and its credits, where known."""
+        names = ("refused", "paused", "credits")
+        keys = [f"pool:{account.name}:{name}" for account in self._accounts for name in names]
+        values = iter(self._store.read("mget", keys))
+        return {account.name: {name: next(values) for name in names} for account in self._accounts}
+
+    def adopt(self) -> int:
+        """Move jobs out of lanes that the settings do not know (any more); return how many.
+
+        A lane follows from the settings, and those may change while jobs wait.
+        """
+        served = {lane["name"] for pool in pools(self._accounts) for lane in pool["lanes"]}
+        moved = 0
+        for lane in set(self._store.read("smembers", "lanes")) - served:
+            for job_id in self._store.read("zrange", f"backlog:{lane}", 0, -1):
+                job = self._store.load(job_id)
+                target = (
+                    lane_of(job.request.model, job.request.region, self._accounts) if job else lane
+                )
+                if target != lane:
+                    payload = {"job": job_id, "from": lane, "lane": target}
+                    moved += int(self._store.scripts.run("adopt", self._store.payload() | payload))
+        return moved
