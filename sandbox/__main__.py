@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 
 import uvicorn
@@ -13,6 +14,8 @@ from sandbox.settings import Settings, SettingsError
 
 #: Seconds that open requests get to finish after SIGTERM.
 GRACE_SECONDS = 1
+#: Connections that may wait to be accepted.
+BACKLOG = 2048
 #: Seconds an idle connection stays open: long, so that no client sends into a closing one.
 KEEP_ALIVE_SECONDS = 75
 
@@ -26,10 +29,15 @@ def main() -> int:
             print(problem, file=sys.stderr)  # noqa: T201 - no log yet: this is for the terminal
         return 2
     connections = Connections()
+    variable = "SANDBOX_LEDGER"
     try:
         app = create_app(settings, connections)
+        variable = "SANDBOX_PORT"
+        sockets = [_listening(settings.host, settings.port)]
+        variable = "SANDBOX_REGIONS"
+        sockets += [_listening(settings.host, port) for port in settings.regions.values()]
     except OSError as error:
-        print(f"SANDBOX_LEDGER: {error}", file=sys.stderr)  # noqa: T201 - as above
+        print(f"{variable}: {error}", file=sys.stderr)  # noqa: T201 - as above
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -38,8 +46,6 @@ def main() -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=connections.protocol(),
         loop="asyncio",
         log_config=None,
@@ -49,8 +55,14 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets)
     return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 if __name__ == "__main__":

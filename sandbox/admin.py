@@ -1,12 +1,14 @@
-"""Routes under `/sandbox` that the provider does not have: health, ledger and faults."""
+"""Routes under `/sandbox` that the provider does not have: health, ledger, credits and faults."""
 
 import json
+import time
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.accounts import Purse
 from sandbox.answers import answer, refusal
 from sandbox.ledger import Ledger, entry
 from sandbox.mischief import Mischief, UnknownFaultError, catalogue
@@ -20,6 +22,7 @@ class AdminApi:
     book: TaskBook
     ledger: Ledger
     mischief: Mischief
+    purse: Purse
 
     def routes(self) -> list[Route]:
         """Return the admin routes."""
@@ -27,6 +30,8 @@ class AdminApi:
             Route("/sandbox/healthz", self.healthz),
             Route("/sandbox/ledger", self.whole_ledger),
             Route("/sandbox/ledger/{task_id}", self.ledger_entry),
+            Route("/sandbox/credits", self.show_credits, methods=["GET"]),
+            Route("/sandbox/credits", self.set_credits, methods=["POST"]),
             Route("/sandbox/faults", self.show_faults, methods=["GET"]),
             Route("/sandbox/faults", self.set_faults, methods=["POST"]),
             Route("/sandbox/faults", self.clear_faults, methods=["DELETE"]),
@@ -44,6 +49,28 @@ class AdminApi:
         """Show one task."""
         task = self.book.find(request.path_params["task_id"])
         return refusal(404) if task is None else answer(entry(task))
+
+    async def show_credits(self, _: Request) -> Response:
+        """Show what every account has left."""
+        return answer(self.purse.show())
+
+    async def set_credits(self, request: Request) -> Response:
+        """Let one account, or all, have so many credits left from now on."""
+        try:
+            asked = json.loads(await request.body())
+        except ValueError:
+            asked = None
+        wanted = asked if isinstance(asked, dict) else {}
+        amount, account = wanted.get("credits"), wanted.get("account")
+        known = self.purse.accounts
+        number = isinstance(amount, int | float) and not isinstance(amount, bool)
+        if not number or account not in {None, *known} or wanted.keys() - {"credits", "account"}:
+            form = 'the body must be {"credits": number, "account": one of these or none}'
+            return answer({"detail": [form], "accounts": known}, 422)
+        for each in known if account is None else [account]:
+            self.purse.set_left(each, float(str(amount)))
+            self.ledger.credited(each, float(str(amount)), time.time())
+        return answer(self.purse.show())
 
     async def show_faults(self, _: Request) -> Response:
         """Show the faults in force."""

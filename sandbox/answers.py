@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
+from sandbox.statuses import Status
 from sandbox.tasks import Task
 
 
@@ -36,16 +37,16 @@ def phrase(status: int) -> str:
         return f"Status {status}"
 
 
-def submitted(task: Task, public_url: str) -> dict[str, object]:
-    """Return AsyncWebhookResponse for a task with a webhook, else AsyncResponse (BFL OpenAPI).
-
-    The models here belong to those that name no cost on submit.
-    """
-    charges = {"cost": None, "input_mp": None, "output_mp": None}
+def submitted(task: Task, host_url: str) -> dict[str, object]:
+    """Return AsyncWebhookResponse for a task with a webhook, else AsyncResponse (BFL OpenAPI)."""
+    model = task.request.model
+    charges: dict[str, object] = {"cost": None, "input_mp": None, "output_mp": None}
+    if model.cost_on_submit:
+        charges = {"cost": model.price, "input_mp": task.input_mp, "output_mp": task.output_mp}
     url = task.request.webhook_url
     if url is not None:
         return {"id": task.id, "status": "Pending", "webhook_url": url, **charges}
-    return {"id": task.id, "polling_url": f"{public_url}/v1/get_result?id={task.id}", **charges}
+    return {"id": task.id, "polling_url": f"{host_url}/v1/get_result?id={task.id}", **charges}
 
 
 def polled(task: Task, now: float) -> dict[str, object]:
@@ -54,13 +55,26 @@ def polled(task: Task, now: float) -> dict[str, object]:
     cost = {} if result is None else {"cost": task.request.model.price}
     return {
         "id": task.id,
-        "status": task.status,
+        "status": task.status_at(now),
         "result": result,
         "progress": task.progress(now),
         "details": task.details,
         "preview": None,
         **cost,
     }
+
+
+def failed(task_id: str, error: str) -> dict[str, object]:
+    """Return ResultResponse of a task that failed for this reason."""
+    empty = dict.fromkeys(("result", "progress", "preview"))
+    return {"id": task_id, "status": Status.ERROR, "details": {"error": error}, **empty}
+
+
+def chosen(asked: Mapping[str, object]) -> Response:
+    """Return the answer that a fault asks for: its `status`, `body` and `retry_after`."""
+    status, after = int(str(asked["status"])), asked.get("retry_after")
+    body = {"detail": phrase(status)} if asked.get("body") is None else asked["body"]
+    return answer(body, status, None if after is None else {"retry-after": str(after)})
 
 
 def not_found(task_id: str) -> dict[str, object]:

@@ -12,16 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.access_log import AccessLog
+from sandbox.accounts import Accounts, Purse, account_of
 from sandbox.admin import AdminApi
 from sandbox.answers import refusal
 from sandbox.connections import Connections
 from sandbox.downloads import Downloads
+from sandbox.finetunes import Finetunes
 from sandbox.generation import Studio
+from sandbox.hosts import Hosts
+from sandbox.keeping import read_back
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
 from sandbox.provider import ProviderApi
-from sandbox.results import Shelf
+from sandbox.results import Shelf, Signer, signing_key
 from sandbox.settings import Settings
+from sandbox.submits import Submits
 from sandbox.tasks import TaskBook
 from sandbox.webhooks import ANSWER_SECONDS, Courier
 
@@ -30,42 +35,65 @@ WEBHOOK_CONNECTIONS = 200
 
 
 def create_app(settings: Settings, connections: Connections) -> Starlette:
-    """Return the application.
+    """Return the application, with the tasks of earlier processes as far as the ledger has them.
 
     Raises:
-        OSError: If the ledger's file cannot be opened.
+        OSError: If the ledger's file or the key beside it cannot be opened.
     """
     book = TaskBook(settings.slots)
-    ledger = Ledger(book, settings.ledger, time.time())
-    mischief = Mischief()
-    # trust_env: a proxy of the environment must not see webhooks that go to loopback.
-    client = httpx.AsyncClient(
-        trust_env=False,
-        timeout=ANSWER_SECONDS * max(1.0, settings.time_scale),
-        limits=httpx.Limits(max_connections=WEBHOOK_CONNECTIONS),
-        headers={"user-agent": "flux-sandbox"},
-    )
+    past = read_back(settings.ledger, book)
+    ledger = Ledger(book, settings.ledger, time.time(), past.rejections)
+    signer = Signer(signing_key(settings.signing_key, settings.ledger))
+    hosts = Hosts(settings.public_url, settings.regions)
+    mischief = Mischief({"host": hosts.names, "region": tuple(settings.regions)})
+    client = _client(settings)
     courier = Courier(settings, ledger, mischief, client)
-    studio = Studio(settings, book, ledger, Shelf(), courier)
+    studio = Studio(
+        settings=settings,
+        book=book,
+        ledger=ledger,
+        shelf=Shelf(),
+        courier=courier,
+        hosts=hosts,
+        signer=signer,
+    )
+    accounts = Accounts(settings.api_keys)
+    purse = Purse(book, map(account_of, settings.api_keys), settings.credits, past.credits)
+    finetunes = Finetunes(settings.finetunes)
+    submits = Submits(
+        settings, hosts, accounts, purse, finetunes, book, ledger, studio, mischief, connections
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        for task in book.active():
+            studio.start(task)
         yield
-        await studio.close()
-        await courier.close()
+        for part in (submits, studio, courier):
+            await part.close()
         await client.aclose()
         ledger.close()
 
     routes = [
-        *ProviderApi(settings, book, ledger, studio, mischief, connections).routes(),
-        *Downloads(book, ledger, studio, mischief, connections).routes(),
-        *AdminApi(book, ledger, mischief).routes(),
+        *ProviderApi(hosts, accounts, purse, finetunes, book, mischief, submits).routes(),
+        *Downloads(hosts, signer, book, ledger, studio, mischief, connections).routes(),
+        *AdminApi(book, ledger, mischief, purse).routes(),
     ]
     return Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(AccessLog)],
         exception_handlers={HTTPException: _http_error},
+    )
+
+
+def _client(settings: Settings) -> httpx.AsyncClient:
+    # trust_env: a proxy of the environment must not see webhooks that go to loopback.
+    return httpx.AsyncClient(
+        trust_env=False,
+        timeout=ANSWER_SECONDS * max(1.0, settings.time_scale),
+        limits=httpx.Limits(max_connections=WEBHOOK_CONNECTIONS),
+        headers={"user-agent": "flux-sandbox"},
     )
 
 

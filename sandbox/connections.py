@@ -1,6 +1,7 @@
 """Open client connections, so that a fault can break one in the middle of an answer."""
 
 import asyncio
+import contextlib
 
 from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +19,13 @@ class Connections:
             transport, closed = self._open[request.client.host, request.client.port]
             transport.close()
             await closed.wait()
+
+    async def left(self, request: Request, seconds: float) -> None:
+        """Wait so long, or until the client has gone."""
+        if seconds and request.client and tuple(request.client) in self._open:
+            _, closed = self._open[request.client.host, request.client.port]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closed.wait(), seconds)
 
     def opened(self, client: tuple[str, int] | None, transport: asyncio.Transport) -> None:
         """Note a new connection."""

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from sandbox.connections import Connections
 from sandbox.generation import Studio
+from sandbox.hosts import Hosts
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
-from sandbox.plans import DownloadPlan
-from sandbox.results import Access
+from sandbox.plans import Circumstances, DownloadPlan
+from sandbox.results import Access, Signer
 from sandbox.tasks import Sample, Task, TaskBook
+from sandbox.transmission import BrokenResponse, TricklingResponse
 
 HTML = "<!DOCTYPE html><html><body><h1>Service temporarily unavailable</h1></body></html>"
 
@@ -23,6 +24,8 @@ HTML = "<!DOCTYPE html><html><body><h1>Service temporarily unavailable</h1></bod
 class Downloads:
     """The route of the pictures and what it works with."""
 
+    hosts: Hosts
+    signer: Signer
     book: TaskBook
     ledger: Ledger
     studio: Studio
@@ -36,7 +39,7 @@ class Downloads:
     async def download(self, request: Request) -> Response:
         """Send the picture if the address is ours and alive."""
         now = time.time()
-        access = self.studio.check_url(request.url.path, request.query_params, now)
+        access = self.signer.check(request.url.path, request.query_params, now)
         task = self.book.find_by_token(request.path_params["token"])
         if access is not Access.GRANTED:
             reason = (
@@ -47,38 +50,41 @@ class Downloads:
             return _storage_error(403, "AuthenticationFailed", reason)
         if task is None or task.sample is None:
             return _storage_error(404, "BlobNotFound", "The specified blob does not exist.")
-        plan = self.mischief.apply(DownloadPlan(), task.request.prompt)
+        where = Circumstances(
+            self.hosts.asked(request),
+            task.account,
+            task.request.model.slug,
+            task.request.prompt,
+            task.id,
+        )
+        plan = self.mischief.apply(DownloadPlan(), where)
         if plan.status != 200:  # noqa: PLR2004 - HTTP's OK
             return _storage_error(plan.status, "ServerBusy", "The server refuses this request.")
         if plan.html:
             return Response(HTML, media_type="text/html")
+        return await self._picture(request, task, task.sample, plan)
+
+    async def _picture(
+        self, request: Request, task: Task, sample: Sample, plan: DownloadPlan
+    ) -> Response:
         data = await self.studio.picture(task)
+        headers = _headers(task, sample, request)
+        if plan.flips:
+            return Response(_flipped(data, plan.flips), headers=headers)
+        whole = Response(data, headers=headers)
         if plan.fraction < 1:
-            part = data[: int(len(data) * plan.fraction)]
-            return _BrokenResponse(part, len(data), self.connections, request)
+            return BrokenResponse(whole, plan.fraction, plan.stall, self.connections, request)
         if request.method == "GET":
-            self.ledger.download(task, now)
-        return Response(data, headers=_headers(task, task.sample, request))
+            self.ledger.download(task, time.time())
+        return TricklingResponse(whole, plan.spread) if plan.spread else whole
 
 
-class _BrokenResponse(Response):
-    """Announces the whole length, sends a part, and breaks the connection."""
-
-    def __init__(
-        self, part: bytes, length: int, connections: Connections, request: Request
-    ) -> None:
-        content_type = request.query_params["rsct"]
-        headers = {"content-length": str(length), "content-type": content_type}
-        super().__init__(part, headers=headers)
-        self._connections = connections
-        self._request = request
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send what is to be sent, then cut."""
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        await self._connections.cut(self._request)
+def _flipped(data: bytes, flips: int) -> bytes:
+    """Return the bytes with so many single bits turned, spread evenly."""
+    wrong = bytearray(data)
+    for number in range(flips):
+        wrong[(2 * number + 1) * len(data) // (2 * flips)] ^= 1 << number % 8
+    return bytes(wrong)
 
 
 def _headers(task: Task, sample: Sample, request: Request) -> dict[str, str]:

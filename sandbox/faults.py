@@ -1,73 +1,78 @@
 """The faults there are: an entry of `FAULTS` is a fault's parameters and what it changes."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.plans import DownloadPlan, SubmitPlan, WebhookPlan
+from sandbox import parameters
+from sandbox.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
+from sandbox.plans import AnswerPlan, DownloadPlan, Letter, PollPlan, SubmitPlan, WebhookPlan
+from sandbox.statuses import Ending, Status
 
-#: Longest delay in seconds that a fault may ask for.
-DELAY_MAX: Final = 3600
 #: Deliveries of one webhook that a fault may ask for.
 COPIES_MAX: Final = 100
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a fault: its type, and the least and most it may be."""
-
-    kind: type
-    least: float = 0
-    most: float = 0
-    default: object = None
-    required: bool = False
-
-    def accepts(self, value: object) -> bool:
-        """Whether the value is of the type and within the bounds."""
-        if self.kind is object:
-            return True
-        if self.kind is str:
-            return isinstance(value, str)
-        number = isinstance(value, int if self.kind is int else int | float)
-        return (
-            number and not isinstance(value, bool) and self.least <= float(str(value)) <= self.most
-        )
-
-    def describe(self) -> str:
-        """Say what the parameter may be."""
-        names: dict[type, str] = {object: "any JSON", str: "text", int: "whole number"}
-        name = names.get(self.kind, "number")
-        return name if self.kind in {object, str} else f"{name} {self.least} to {self.most}"
+#: Bits of one picture that a fault may turn.
+FLIPS_MAX: Final = 10_000
+#: Where a forged webhook says that the picture lies: a place no service should be led to.
+FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
+#: The statuses that a task can be made to end with.
+ENDINGS: Final = (Status.REQUEST_MODERATED, Status.CONTENT_MODERATED, Status.ERROR)
 
 
 @dataclass(frozen=True)
 class FaultKind:
     """What a fault is called, what it takes, and how it edits the plan it belongs to."""
 
-    plan: type[SubmitPlan | WebhookPlan | DownloadPlan]
+    plan: type[SubmitPlan | PollPlan | WebhookPlan | DownloadPlan]
     #: Called with the plan and the parameters; the plan is of the type above.
     edit: Callable[..., None]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
-_SECONDS: Final = Parameter(float, 0, DELAY_MAX, required=True)
-_STATUS: Final = Parameter(int, 400, 599, required=True)
+def _refuse(plan: AnswerPlan, **answer: object) -> None:
+    plan.refusal = answer
 
 
-def _refuse_submit(plan: SubmitPlan, **parameters: object) -> None:
-    plan.refusal = parameters
-
-
-def _delay_answer(plan: SubmitPlan, seconds: float) -> None:
+def _delay(plan: AnswerPlan, seconds: float) -> None:
     plan.wait = seconds
 
 
-def _cut_answer(plan: SubmitPlan) -> None:
-    plan.cut = True
+def _trickle(plan: AnswerPlan | DownloadPlan, seconds: float) -> None:
+    plan.spread = seconds
+
+
+def _cut_answer(plan: SubmitPlan, seconds: float) -> None:
+    plan.cut, plan.cut_lead = True, seconds
+
+
+def _fail_answer(plan: SubmitPlan, **answer: object) -> None:
+    plan.failure = answer
 
 
 def _early_webhook(plan: SubmitPlan) -> None:
     plan.instant = True
+
+
+def _route_submit(plan: SubmitPlan, region: str) -> None:
+    plan.region = region
+
+
+def _delay_generation(plan: SubmitPlan, seconds: float) -> None:
+    plan.generation_wait = seconds
+
+
+def _end_task(plan: SubmitPlan, status: str, details: object) -> None:
+    told = details if isinstance(details, dict) else None
+    plan.ending = Ending(Status(status), told)
+
+
+def _hide_task(plan: PollPlan, seconds: float | None) -> None:
+    plan.hidden = math.inf if seconds is None else seconds
+
+
+def _error_poll(plan: PollPlan, text: str) -> None:
+    plan.error = text
 
 
 def _drop_webhook(plan: WebhookPlan) -> None:
@@ -82,16 +87,42 @@ def _delay_webhook(plan: WebhookPlan, seconds: float) -> None:
     plan.wait = seconds
 
 
+def _reorder_webhook(plan: WebhookPlan, seconds: float) -> None:
+    plan.yielding = seconds
+
+
+def _forge_webhook(plan: WebhookPlan, secret: str, sample: str) -> None:
+    body = {key: value for key, value in plan.letter.body.items() if key != "details"}
+    status = "SUCCESS" if "task_id" in body else "Ready"
+    result = {"sample": sample, "prompt": "forged", "seed": 0}
+    plan.before.append(Letter({**body, "status": status, "result": result}, secret or None, True))
+
+
+def _progress_webhook(plan: WebhookPlan, text: str) -> None:
+    name = "task_id" if "task_id" in plan.letter.body else "id"
+    body = {name: plan.letter.body[name], "status": text, "result": None}
+    plan.before.append(Letter(body, plan.letter.secret))
+    plan.after.append(Letter(body, plan.letter.secret))
+
+
 def _unknown_status(plan: WebhookPlan, text: str) -> None:
-    plan.body["status"] = text
+    plan.letter.body["status"] = text
 
 
 def _no_result(plan: WebhookPlan) -> None:
-    plan.body.pop("result", None)
+    plan.letter.body.pop("result", None)
 
 
 def _truncate_download(plan: DownloadPlan, fraction: float) -> None:
     plan.fraction = fraction
+
+
+def _stall_download(plan: DownloadPlan, fraction: float, seconds: float) -> None:
+    plan.fraction, plan.stall = fraction, seconds
+
+
+def _corrupt_download(plan: DownloadPlan, flips: int) -> None:
+    plan.flips = flips
 
 
 def _refuse_download(plan: DownloadPlan, status: int) -> None:
@@ -102,27 +133,81 @@ def _html_download(plan: DownloadPlan) -> None:
     plan.html = True
 
 
-FAULTS: Final[Mapping[str, FaultKind]] = {
-    "refuse_submit": FaultKind(
-        SubmitPlan,
-        _refuse_submit,
-        {"status": _STATUS, "body": Parameter(object), "retry_after": Parameter(int, 0, DELAY_MAX)},
+_ANSWER: Final[Mapping[str, Parameter]] = {
+    "status": STATUS,
+    "body": Parameter(object),
+    "retry_after": Parameter(int, 0, SECONDS_MAX),
+}
+_SECONDS: Final[Mapping[str, Parameter]] = {"seconds": SECONDS}
+_SECONDS_OR_NONE: Final = Parameter(float, 0, SECONDS_MAX)
+_TEXT: Final = Parameter(str, required=True)
+
+_OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
+    "refuse_submit": FaultKind(SubmitPlan, _refuse, _ANSWER),
+    "fail_answer": FaultKind(SubmitPlan, _fail_answer, _ANSWER),
+    "delay_answer": FaultKind(SubmitPlan, _delay, _SECONDS),
+    "trickle_answer": FaultKind(SubmitPlan, _trickle, _SECONDS),
+    "cut_answer": FaultKind(
+        SubmitPlan, _cut_answer, {"seconds": Parameter(float, 0, SECONDS_MAX, default=0.0)}
     ),
-    "delay_answer": FaultKind(SubmitPlan, _delay_answer, {"seconds": _SECONDS}),
-    "cut_answer": FaultKind(SubmitPlan, _cut_answer),
     "early_webhook": FaultKind(SubmitPlan, _early_webhook),
+    "route_submit": FaultKind(SubmitPlan, _route_submit, {"region": _TEXT}),
+    "delay_generation": FaultKind(SubmitPlan, _delay_generation, _SECONDS),
+    "end_task": FaultKind(
+        SubmitPlan,
+        _end_task,
+        {
+            "status": Parameter(str, required=True, options=ENDINGS),
+            "details": Parameter(object),
+        },
+    ),
+}
+_OF_POLLS: Final[Mapping[str, FaultKind]] = {
+    "hide_task": FaultKind(PollPlan, _hide_task, {"seconds": _SECONDS_OR_NONE}),
+    "error_poll": FaultKind(
+        PollPlan, _error_poll, {"text": parameters.text("Invalid or corrupted image input")}
+    ),
+    "refuse_poll": FaultKind(PollPlan, _refuse, _ANSWER),
+    "delay_poll": FaultKind(PollPlan, _delay, _SECONDS),
+    "trickle_poll": FaultKind(PollPlan, _trickle, _SECONDS),
+}
+_OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
     "drop_webhook": FaultKind(WebhookPlan, _drop_webhook),
     "duplicate_webhook": FaultKind(
         WebhookPlan, _duplicate_webhook, {"copies": Parameter(int, 1, COPIES_MAX, default=2)}
     ),
-    "delay_webhook": FaultKind(WebhookPlan, _delay_webhook, {"seconds": _SECONDS}),
-    "unknown_status": FaultKind(
-        WebhookPlan, _unknown_status, {"text": Parameter(str, required=True)}
+    "delay_webhook": FaultKind(WebhookPlan, _delay_webhook, _SECONDS),
+    "reorder_webhook": FaultKind(
+        WebhookPlan, _reorder_webhook, {"seconds": Parameter(float, 0, SECONDS_MAX, default=5.0)}
     ),
+    "forge_webhook": FaultKind(
+        WebhookPlan,
+        _forge_webhook,
+        {"secret": parameters.text("forged-secret"), "sample": parameters.text(FORGED_SAMPLE)},
+    ),
+    "progress_webhook": FaultKind(
+        WebhookPlan, _progress_webhook, {"text": parameters.text("processing")}
+    ),
+    "unknown_status": FaultKind(WebhookPlan, _unknown_status, {"text": _TEXT}),
     "no_result": FaultKind(WebhookPlan, _no_result),
+}
+_OF_DOWNLOADS: Final[Mapping[str, FaultKind]] = {
     "truncate_download": FaultKind(
-        DownloadPlan, _truncate_download, {"fraction": Parameter(float, 0, 0.99, default=0.5)}
+        DownloadPlan, _truncate_download, {"fraction": parameters.share(0.99)}
     ),
-    "refuse_download": FaultKind(DownloadPlan, _refuse_download, {"status": _STATUS}),
+    "stall_download": FaultKind(
+        DownloadPlan, _stall_download, {"fraction": parameters.share(0.99), **_SECONDS}
+    ),
+    "trickle_download": FaultKind(DownloadPlan, _trickle, _SECONDS),
+    "corrupt_download": FaultKind(
+        DownloadPlan, _corrupt_download, {"flips": Parameter(int, 1, FLIPS_MAX, default=64)}
+    ),
+    "refuse_download": FaultKind(DownloadPlan, _refuse_download, {"status": STATUS}),
     "html_download": FaultKind(DownloadPlan, _html_download),
+}
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    **_OF_SUBMITS,
+    **_OF_POLLS,
+    **_OF_WEBHOOKS,
+    **_OF_DOWNLOADS,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-FieldValue = str | int | bool | None
+FieldValue = str | int | float | bool | None
 
 TRUE_WORDS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -101,6 +101,26 @@ class Integer(Field):
             raise InvalidValueError("greater_than_equal", message, ge=self.least)
         if number > self.most:
             message = f"Input should be less than or equal to {self.most}"
+            raise InvalidValueError("less_than_equal", message, le=self.most)
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Field):
+    """A number, also when it comes as `"2.5"`."""
+
+    least: float = -math.inf
+    most: float = math.inf
+
+    def read(self, value: object) -> float:
+        """Return the number."""
+        number = _float(value)
+        # Written so that what is not a number, which is in no order with others, fails too.
+        if not number >= self.least:
+            message = f"Input should be greater than or equal to {self.least:g}"
+            raise InvalidValueError("greater_than_equal", message, ge=self.least)
+        if not number <= self.most:
+            message = f"Input should be less than or equal to {self.most:g}"
             raise InvalidValueError("less_than_equal", message, le=self.most)
         return number
 
@@ -211,6 +231,18 @@ def _whole(value: object) -> int:
             raise InvalidValueError("int_parsing", message)
         case _:
             raise InvalidValueError("int_type", "Input should be a valid integer")
+
+
+def _float(value: object) -> float:
+    if not isinstance(value, bool | int | float | str):
+        raise InvalidValueError("float_type", "Input should be a valid number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if int(value) > 0 else -math.inf
+    except ValueError:
+        message = "Input should be a valid number, unable to parse string as a number"
+        raise InvalidValueError("float_parsing", message) from None
 
 
 def _amount(length: int) -> str:

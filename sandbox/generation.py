@@ -11,24 +11,18 @@ from typing import Final
 from sandbox import inputs
 from sandbox.drawing import Scene, draw
 from sandbox.encoding import CONTENT_TYPES, encode
+from sandbox.hosts import Hosts
 from sandbox.ledger import Ledger
 from sandbox.results import Shelf, Signer
 from sandbox.settings import Settings
-from sandbox.tasks import Sample, Status, Task, TaskBook
+from sandbox.statuses import BAD_INPUT, Ending, Status, failure
+from sandbox.tasks import Sample, Task, TaskBook
 from sandbox.webhooks import Courier
 
 #: Seconds for which a finished picture can be downloaded.
 RESULT_SECONDS: Final = 600.0
 #: Pictures drawn at once; drawing is CPU work and the machine has other things to do.
 DRAWING_THREADS: Final = 2
-
-#: Words in a prompt that make a task end otherwise than Ready.
-ENDINGS: Final[dict[str, tuple[Status, dict[str, object]]]] = {
-    "moderate-request": (Status.REQUEST_MODERATED, {"Moderation Reasons": ["Violence"]}),
-    "moderate-content": (Status.CONTENT_MODERATED, {"Moderation Reasons": ["Violence"]}),
-    "fail-generation": (Status.ERROR, {"error": "Generation failed"}),
-}
-BAD_INPUT: Final = {"error": "Invalid or corrupted image input"}
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +32,24 @@ class Studio:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         book: TaskBook,
         ledger: Ledger,
         shelf: Shelf,
         courier: Courier,
+        hosts: Hosts,
+        signer: Signer,
     ) -> None:
         self._settings = settings
         self._book = book
         self._ledger = ledger
         self._shelf = shelf
         self._courier = courier
-        self._signer = Signer(settings.public_url)
+        self._hosts = hosts
+        self._signer = signer
         self._threads = ThreadPoolExecutor(DRAWING_THREADS, thread_name_prefix="drawing")
         self._running: set[asyncio.Task[asyncio.Event]] = set()
-        self.check_url = self._signer.check
 
     def seconds(self, number: int) -> float:
         """Return how long the task of this number takes: the same in every run."""
@@ -87,11 +84,12 @@ class Studio:
     async def _run(self, task: Task) -> asyncio.Event:
         await asyncio.sleep(task.generation_seconds)
         try:
-            status, details = await self._outcome(task)
+            ending = await self._ending(task)
         except Exception:
             log.exception("task=%s could not be drawn", task.id)
-            status, details = Status.ERROR, {"error": "Internal error"}
-        task.details = details
+            ending = failure("Internal error")
+        status = Status.READY if ending is None else ending.status
+        task.details = None if ending is None else ending.details
         now = time.time()
         if status is Status.READY:
             self._shelf.sweep(now)
@@ -100,27 +98,31 @@ class Studio:
         log.info("task=%s ended status=%s", task.id, status.replace(" ", "-"))
         return self._courier.send(task, now)
 
-    async def _outcome(self, task: Task) -> tuple[Status, dict[str, object] | None]:
-        for word, (status, details) in ENDINGS.items():
-            if word in task.request.prompt:
-                return status, dict(details)
-        if task.request.pictures and not await asyncio.to_thread(inputs.usable, task.request):
-            return Status.ERROR, dict(BAD_INPUT)
+    async def _ending(self, task: Task) -> Ending | None:
+        """Draw the picture, or return how the task ends without one."""
+        if task.ending is not None:
+            return task.ending
+        if task.request.pictures:
+            unreadable: bool = await asyncio.to_thread(inputs.broken, task.request)
+            if unreadable:
+                return BAD_INPUT
         data = await self._threaded(task)
         task.sample = self._sample(task, data)
-        return Status.READY, None
+        return None
 
     def _sample(self, task: Task, data: bytes) -> Sample:
         expires_at = time.time() + RESULT_SECONDS * self._settings.time_scale
         token = secrets.token_hex(16)
         extension = task.request.output_format
-        url = self._signer.url(token, extension, CONTENT_TYPES[extension], expires_at)
+        url = self._signer.url(
+            self._hosts.url(task.region), token, extension, CONTENT_TYPES[extension], expires_at
+        )
         self._shelf.put(token, data, expires_at)
         return Sample(token, url, expires_at, len(data), hashlib.sha256(data).hexdigest())
 
     async def _threaded(self, task: Task) -> bytes:
-        request, side = task.request, self._settings.image_side
-        scene = Scene(request.model.slug, request.prompt, task.seed, *request.size)
+        request, side = task.request, task.detail_side
+        scene = Scene(request.model.slug, request.prompt, task.seed, *task.size)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._threads, lambda: encode(draw(scene, side), request.output_format)

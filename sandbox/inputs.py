@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import io
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -24,34 +24,54 @@ def is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-def usable(request: Request) -> bool:
-    """Whether every image of the request can be worked with; addresses are not fetched."""
+@dataclass(frozen=True)
+class Look:
+    """What a glance at an image that came along tells; the size is None if it is none."""
+
+    name: str
+    size: tuple[int, int] | None
+    data_bytes: int
+    sha256: str
+
+
+def glance(request: Request) -> list[Look]:
+    """Look at every image of the request that is not an address, at its beginning only."""
+    looks = []
     for name, text in request.pictures.items():
-        field = request.model.fields[name]
-        by_url = isinstance(field, Picture) and field.urls and is_url(text)
-        if not by_url and not _is_image(_decoded(text)):
-            return False
-    return True
+        if not is_url(text):
+            data = _decoded(text)
+            shown = text.encode() if data is None else data
+            digest = hashlib.sha256(shown).hexdigest()
+            looks.append(Look(name, _size(data), len(shown), digest))
+    return looks
 
 
-def presentable(request: Request) -> dict[str, object]:
+def unusable(request: Request, looks: list[Look]) -> bool:
+    """Whether a glance already tells that the request's images cannot be worked with."""
+    by_address = any(
+        isinstance(field := request.model.fields[name], Picture) and not field.urls and is_url(text)
+        for name, text in request.pictures.items()
+    )
+    return by_address or any(look.size is None for look in looks)
+
+
+def broken(request: Request) -> bool:
+    """Whether an image of the request cannot be read to its end; addresses are not fetched."""
+    texts = (text for text in request.pictures.values() if not is_url(text))
+    return not all(_readable(_decoded(text)) for text in texts)
+
+
+def presentable(request: Request, looks: list[Look]) -> dict[str, object]:
     """Return the body as it was sent, without its secret and with base64 in short.
 
     Base64 becomes `{"bytes", "sha256"}` of the decoded image, or of the text where
     it cannot be decoded.
     """
-    shown = dict(request.sent)
-    for name, text in request.pictures.items():
-        if not is_url(text):
-            data = _decoded(text)
-            shown[name] = _short(text.encode() if data is None else data)
+    short = {look.name: {"bytes": look.data_bytes, "sha256": look.sha256} for look in looks}
+    shown = {**request.sent, **short}
     if shown.get("webhook_secret") is not None:
         shown["webhook_secret"] = MASK
     return shown
-
-
-def _short(data: bytes) -> Mapping[str, object]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _decoded(text: str) -> bytes | None:
@@ -63,15 +83,25 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
-def _is_image(data: bytes | None) -> bool:
+def _size(data: bytes | None) -> tuple[int, int] | None:
+    """Return the sides of the image, or None if it is none or too large."""
     if not data or len(data) > INPUT_BYTES_MAX:
+        return None
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+    # Pillow's decoders raise a dozen kinds of errors on broken files.
+    except Exception:  # noqa: BLE001 - whatever it was, the image cannot be used
+        return None
+    return (width, height) if width * height <= INPUT_PIXELS_MAX else None
+
+
+def _readable(data: bytes | None) -> bool:
+    if data is None:
         return False
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.width * picture.height > INPUT_PIXELS_MAX:
-                return False
             picture.load()
-    # Pillow's decoders raise a dozen kinds of errors on broken files.
-    except Exception:  # noqa: BLE001 - whatever it was, the image cannot be used
+    except Exception:  # noqa: BLE001 - as in `_size`
         return False
     return True

@@ -1,17 +1,23 @@
 """The faults in force: what was asked for, checked, counted down, and applied to plans."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, TypeVar
 
-from sandbox.faults import FAULTS, Parameter
-from sandbox.plans import DownloadPlan, SubmitPlan, WebhookPlan
+from sandbox.faults import FAULTS
+from sandbox.models import MODELS
+from sandbox.parameters import Parameter
+from sandbox.plans import Circumstances, DownloadPlan, PollPlan, SubmitPlan, WebhookPlan
 
-Plan = TypeVar("Plan", SubmitPlan, WebhookPlan, DownloadPlan)
+Plan = TypeVar("Plan", SubmitPlan, PollPlan, WebhookPlan, DownloadPlan)
 
-#: Parameters that every fault takes.
+#: Parameters that every fault takes: which requests it is for, and how often.
 SELECTION: Final[Mapping[str, Parameter]] = {
     "match": Parameter(str),
+    "model": Parameter(str, options=tuple(MODELS)),
+    "account": Parameter(str),
+    "host": Parameter(str),
+    "task": Parameter(str),
     "times": Parameter(int, 1, 1_000_000),
 }
 
@@ -26,24 +32,31 @@ class UnknownFaultError(ValueError):
 
 @dataclass
 class Fault:
-    """A fault in force: for prompts that hold `match`, for `times` more uses."""
+    """A fault in force: for what it was `chosen`, for `times` more uses."""
 
     name: str
     parameters: dict[str, object]
-    match: str = ""
+    chosen: dict[str, str]
     times: int | None = None
+
+    def fits(self, circumstances: Circumstances) -> bool:
+        """Whether it is for these circumstances: `match` is part of the prompt, the rest equal."""
+        facts = asdict(circumstances)
+        return self.chosen.get("match", "") in circumstances.prompt and all(
+            facts[key] == value for key, value in self.chosen.items() if key != "match"
+        )
 
     def show(self) -> dict[str, object]:
         """Return it as it was asked for, with the uses that are left."""
-        shown = {key: value for key, value in self.parameters.items() if value is not None}
-        selection = {"match": self.match or None, "times": self.times}
-        return shown | {key: value for key, value in selection.items() if value is not None}
+        shown = {**self.parameters, **self.chosen, "times": self.times}
+        return {key: value for key, value in shown.items() if value is not None}
 
 
 class Mischief:
-    """The faults in force."""
+    """The faults in force. `names` are those that a fault's `host` and `region` may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self._names = names or {}
         self._faults: list[Fault] = []
 
     def replace(self, asked: object) -> None:
@@ -60,7 +73,7 @@ class Mischief:
         faults, problems = [], []
         for name, value in asked.items():
             for parameters in value if isinstance(value, list) else [value]:
-                complaints = _complaints(name, parameters)
+                complaints = _complaints(name, parameters) or self._unknown(name, parameters)
                 problems += complaints
                 if not complaints:
                     faults.append(_fault(name, parameters))
@@ -79,16 +92,24 @@ class Mischief:
             shown.setdefault(fault.name, []).append(fault.show())
         return shown
 
-    def apply(self, plan: Plan, prompt: str) -> Plan:
-        """Let every fault in force that fits the plan and the prompt edit the plan."""
+    def apply(self, plan: Plan, circumstances: Circumstances) -> Plan:
+        """Let every fault in force that fits the plan and the circumstances edit the plan."""
         for fault in self._faults:
             kind = FAULTS[fault.name]
-            if isinstance(plan, kind.plan) and fault.match in prompt:
+            if isinstance(plan, kind.plan) and fault.fits(circumstances):
                 kind.edit(plan, **fault.parameters)
                 if fault.times is not None:
                     fault.times -= 1
         self._faults = [fault for fault in self._faults if fault.times != 0]
         return plan
+
+    def _unknown(self, fault: str, parameters: Mapping[str, object]) -> list[str]:
+        """Return a complaint for each host or region that this sandbox does not have."""
+        return [
+            f"{fault}.{key}: must be one of {', '.join(known) or 'the regions, and none are set'}"
+            for key, known in self._names.items()
+            if key in parameters and parameters[key] not in known
+        ]
 
 
 def catalogue() -> dict[str, dict[str, str]]:
@@ -118,5 +139,6 @@ def _complaints(name: str, parameters: object) -> list[str]:
 
 def _fault(name: str, asked: dict[str, object]) -> Fault:
     own = {key: asked.get(key, rule.default) for key, rule in FAULTS[name].parameters.items()}
+    chosen = {key: str(asked[key]) for key in SELECTION if key in asked and key != "times"}
     times = asked.get("times")
-    return Fault(name, own, str(asked.get("match", "")), None if times is None else int(str(times)))
+    return Fault(name, own, chosen, None if times is None else int(str(times)))

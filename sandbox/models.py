@@ -1,103 +1,103 @@
 """The models the sandbox offers, as data: a new model is a new entry of `MODELS`.
 
-Fields, ranges and defaults are those of the BFL OpenAPI's input schemas; prices are
-the provider's price list, in credits (one credit is one US cent).
+Prices are flat, in credits (one credit is one US cent), near the provider's price list.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.fields import (
-    Choice,
-    Field,
-    FieldValue,
-    Flag,
-    Integer,
-    Picture,
-    Ratio,
-    Text,
-    WebAddress,
+from sandbox import bodies
+from sandbox.bodies import Fields
+from sandbox.sizes import (
+    FLUX_2_PIXELS,
+    FlawRule,
+    SizeRule,
+    by_ratio,
+    expanded,
+    flux_2,
+    like,
+    off_canvas,
+    sides,
+    too_large,
+    unlike_mask,
+    within_4mp,
 )
 
-Values = Mapping[str, FieldValue]
 
-OUTPUT_FORMATS: Final = ("jpeg", "png", "webp")
-#: Pixels of a picture whose size is given by its aspect ratio alone.
-RATIO_PIXELS: Final = 1024 * 1024
-#: Sides of such a picture are multiples of this many pixels.
-RATIO_STEP: Final = 32
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """One model: its address under `/v1/`, its fields, and what its pictures are like."""
 
     slug: str
-    fields: Mapping[str, Field]
-    #: Width and height in pixels of the picture that these values ask for.
-    size: Callable[[Values], tuple[int, int]]
+    fields: Fields
+    #: Width and height of the picture that a request gets.
+    size: SizeRule
+    #: What keeps a request from a picture although its fields are valid.
+    flaw: FlawRule
     price: float
+    #: Whether the answer to a submit names cost and megapixels; get_result does for every model.
+    cost_on_submit: bool = False
+    #: Whether a running task goes through the statuses Reasoning and Generating.
+    staged: bool = False
+    #: Whether a field that the model does not have is an error.
+    forbids_unknown: bool = False
 
 
-def sides(values: Values) -> tuple[int, int]:
-    """Return the size that `width` and `height` name, in pixels."""
-    return int(values["width"] or 0), int(values["height"] or 0)
+def _first(slug: str, fields: Fields, size: SizeRule, price: float) -> Model:
+    flaw = unlike_mask if "mask" in fields else too_large()
+    return Model(slug=slug, fields=fields, size=size, flaw=flaw, price=price)
 
 
-def ratio_size(values: Values) -> tuple[int, int]:
-    """Return about one megapixel in the asked `aspect_ratio`, square when none was asked."""
-    wide, high = (int(part) for part in str(values["aspect_ratio"] or "1:1").split(":"))
-    width, height = (
-        max(1, round(math.sqrt(RATIO_PIXELS * share) / RATIO_STEP)) * RATIO_STEP
-        for share in (wide / high, high / wide)
+def _second(slug: str, fields: Fields, price: float) -> Model:
+    return Model(
+        slug=slug,
+        fields=fields,
+        size=flux_2,
+        flaw=too_large(FLUX_2_PIXELS),
+        price=price,
+        cost_on_submit=True,
+        staged=True,
     )
-    return width, height
 
 
-def _side(default: int) -> Integer:
-    return Integer(default=default, nullable=False, least=256, most=1440, multiple_of=32)
+def _tool(slug: str, fields: Fields, size: SizeRule, flaw: FlawRule, price: float) -> Model:
+    return Model(
+        slug=f"flux-tools/{slug}",
+        fields=fields,
+        size=size,
+        flaw=flaw,
+        price=price,
+        cost_on_submit=True,
+        # Of all the models here, the one without webhook fields is also the strict one.
+        forbids_unknown="webhook_url" not in fields,
+    )
 
-
-def _format(default: str) -> Choice:
-    return Choice(default=default, options=OUTPUT_FORMATS)
-
-
-_COMMON: Final[Mapping[str, Field]] = {
-    "prompt_upsampling": Flag(default=False, nullable=False),
-    "seed": Integer(),
-    "safety_tolerance": Integer(default=2, nullable=False, least=0, most=6),
-    "webhook_url": WebAddress(),
-    "webhook_secret": Text(),
-    "user": Text(shortest=1, longest=256),
-}
-
-_KONTEXT: Final[Mapping[str, Field]] = {
-    "prompt": Text(required=True, nullable=False),
-    "input_image": Picture(),
-    "input_image_2": Picture(),
-    "input_image_3": Picture(),
-    "input_image_4": Picture(),
-    "aspect_ratio": Ratio(),
-    "output_format": _format("png"),
-    **_COMMON,
-}
-
-_PRO_1_1: Final[Mapping[str, Field]] = {
-    "prompt": Text(default=""),
-    "image_prompt": Picture(urls=False),
-    "width": _side(1024),
-    "height": _side(768),
-    "output_format": _format("jpeg"),
-    **_COMMON,
-}
 
 MODELS: Final[Mapping[str, Model]] = {
     model.slug: model
     for model in (
-        Model("flux-kontext-pro", _KONTEXT, ratio_size, price=4),
-        Model("flux-kontext-max", _KONTEXT, ratio_size, price=8),
-        Model("flux-pro-1.1", _PRO_1_1, sides, price=4),
+        _first("flux-kontext-pro", bodies.KONTEXT, by_ratio(1), 4),
+        _first("flux-kontext-max", bodies.KONTEXT, by_ratio(1), 8),
+        _first("flux-pro-1.1", bodies.PRO_1_1, sides, 4),
+        _first("flux-pro-1.1-ultra", bodies.ULTRA, by_ratio(4), 6),
+        _first("flux-pro", bodies.PRO, sides, 5),
+        _first("flux-dev", bodies.DEV, sides, 2.5),
+        _second("flux-2-pro", bodies.FLUX_2_PRO, 3),
+        _second("flux-2-pro-preview", bodies.FLUX_2_PRO, 3),
+        _second("flux-2-max", bodies.FLUX_2_PRO, 7),
+        _second("flux-2-flex", bodies.FLUX_2_FLEX, 6),
+        _second("flux-2-klein-4b", bodies.KLEIN, 1.4),
+        _second("flux-2-klein-9b", bodies.KLEIN, 1.5),
+        _second("flux-2-klein-9b-preview", bodies.KLEIN, 1.5),
+        _first("flux-pro-1.0-fill", bodies.FILL, like("image"), 5),
+        _first("flux-pro-1.0-expand", bodies.EXPAND, expanded, 5),
+        _first("flux-pro-1.0-fill-finetuned", bodies.FINETUNED_FILL, like("image"), 6),
+        _first("flux-pro-1.1-ultra-finetuned", bodies.FINETUNED_ULTRA, by_ratio(4), 7),
+        _tool("erase-v1", bodies.ERASE, like("image"), unlike_mask, 3),
+        _tool("deblur-v1", bodies.DEBLUR, like("image"), too_large(), 3),
+        _tool("vto-v1", bodies.TRY_ON, within_4mp(like("person")), too_large(), 3),
+        _tool("vto-v2", bodies.TRY_ON, within_4mp(like("person")), too_large(), 3),
+        _tool("outpainting-v1", bodies.OUTPAINTING, sides, off_canvas, 3),
     )
 }

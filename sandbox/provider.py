@@ -1,169 +1,138 @@
-"""The provider's own routes: submit, get_result and credits."""
+"""The provider's own routes: submit, get_result, credits and finetunes."""
 
-import asyncio
-import hashlib
-import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
+from functools import partial, wraps
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox import inputs, validation
-from sandbox.answers import RefusedError, answer, not_found, phrase, polled, refusal, submitted
-from sandbox.connections import Connections
-from sandbox.generation import Studio
-from sandbox.ledger import Ledger
+from sandbox import validation
+from sandbox.accounts import Accounts, Purse
+from sandbox.answers import RefusedError, answer, chosen, failed, not_found, polled, refusal
+from sandbox.bodies import Fields
+from sandbox.fields import Text
+from sandbox.finetunes import Finetunes
+from sandbox.hosts import Hosts
 from sandbox.mischief import Mischief
-from sandbox.models import MODELS, Model
-from sandbox.plans import SubmitPlan
-from sandbox.settings import KEY_LENGTH_MIN, Settings
-from sandbox.tasks import SlotsFullError, Status, Task, TaskBook, new_task_id
+from sandbox.models import MODELS
+from sandbox.plans import Circumstances, PollPlan
+from sandbox.submits import Submits, read_body, refusing
+from sandbox.tasks import Task, TaskBook
+from sandbox.transmission import sent
 
-#: Largest request body in bytes: four input images of 20 MB as base64, and some.
-BODY_BYTES_MAX: Final = 128 * 1024 * 1024
-#: Seeds that are chosen for the caller are below this.
-SEED_LIMIT: Final = 2**32
-#: Credits every account starts with.
-CREDITS: Final = 100_000.0
+#: The body of delete_finetune (BFL OpenAPI, DeleteFinetuneInputs).
+DELETE_FINETUNE: Final[Fields] = {"finetune_id": Text(required=True, nullable=False)}
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class ProviderApi:
     """The routes and what they work with."""
 
-    settings: Settings
+    hosts: Hosts
+    accounts: Accounts
+    purse: Purse
+    finetunes: Finetunes
     book: TaskBook
-    ledger: Ledger
-    studio: Studio
     mischief: Mischief
-    connections: Connections
+    submits: Submits
 
     def routes(self) -> list[Route]:
-        """Return one route per model and the reading ones."""
+        """Return one route per model and the utility ones."""
         return [
             *(
-                Route(f"/v1/{slug}", partial(self.submit, model), methods=["POST"])
+                Route(f"/v1/{slug}", partial(self.submits.submit, model), methods=["POST"])
                 for slug, model in MODELS.items()
             ),
-            Route("/v1/get_result", self.get_result),
-            Route("/v1/credits", self.credits),
+            Route("/v1/get_result", _answering(self.get_result)),
+            Route("/v1/credits", _answering(self.credits)),
+            Route("/v1/my_finetunes", _answering(self.my_finetunes)),
+            Route("/v1/finetune_details", _answering(self.finetune_details)),
+            Route("/v1/delete_finetune", _answering(self.delete_finetune), methods=["POST"]),
         ]
 
-    async def submit(self, model: Model, request: Request) -> Response:
-        """Take a task, or count the refusal."""
-        try:
-            response = await self._submit(model, request)
-        except RefusedError as error:
-            response = refusal(error.status, error.detail)
-        if response.status_code >= 400:  # noqa: PLR2004 - where HTTP's errors begin
-            self.ledger.rejected(response.status_code, time.time())
-        return response
-
     async def get_result(self, request: Request) -> Response:
-        """Say how a task stands. It needs no key, as in the BFL OpenAPI."""
-        task_id = request.query_params.get("id")
-        if task_id is None:
-            place = {"type": "missing", "loc": ["query", "id"]}
-            return refusal(422, [{**place, "msg": "Field required", "input": None}])
+        """Say how a task stands, if this host knows it. It needs no key, as in the BFL OpenAPI."""
+        task_id = _parameter(request, "id")
         task = self.book.find(task_id)
+        host = self.hosts.asked(request)
         if task is None:
             return answer(not_found(task_id), 404)
-        return answer(polled(task, time.time()))
+        task.polls[host] += 1
+        where = Circumstances(
+            host, task.account, task.request.model.slug, task.request.prompt, task.id
+        )
+        plan = self.mischief.apply(PollPlan(), where)
+        return await sent(plan, self._poll_answer(task, host, plan))
 
     async def credits(self, request: Request) -> Response:
-        """Say what the account has left; a task costs its price once it is ready."""
+        """Say what the account has left."""
+        return answer({"credits": self.purse.left(self.accounts.of(request))})
+
+    async def my_finetunes(self, request: Request) -> Response:
+        """Name the account's finetunes."""
+        return answer({"finetunes": self.finetunes.of(self.accounts.of(request))})
+
+    async def finetune_details(self, request: Request) -> Response:
+        """Tell about one finetune."""
+        account = self.accounts.of(request)
+        details = self.finetunes.details(account, _parameter(request, "finetune_id"))
+        return answer({"finetune_details": details})
+
+    async def delete_finetune(self, request: Request) -> Response:
+        """Delete one finetune."""
+        account = self.accounts.of(request)
+        with refusing():
+            body = validation.parse_json(await read_body(request))
+            name = str(validation.read_fields(DELETE_FINETUNE, body)["finetune_id"])
+        self.finetunes.delete(account, name)
+        return answer(
+            {
+                "status": "success",
+                "message": f"Finetune {name} was deleted",
+                "deleted_finetune_id": name,
+                "timestamp": datetime.now(UTC).isoformat(),
+            }
+        )
+
+    def _poll_answer(self, task: Task, host: str, plan: PollPlan) -> Response:
+        now = time.time()
+        if plan.refusal is not None:
+            return chosen(plan.refusal)
+        if not self.hosts.knows(host, task.region) or now < task.created_at + plan.hidden:
+            return answer(not_found(task.id), 404)
+        if plan.error is not None:
+            return answer(failed(task.id, plan.error), 422)
+        return answer(polled(task, now))
+
+
+def _answering(handler: Handler) -> Handler:
+    """Return the handler with its refusals turned into answers."""
+
+    @wraps(handler)
+    async def answering(request: Request) -> Response:
         try:
-            account = self._account(request)
+            return await handler(request)
         except RefusedError as error:
             return refusal(error.status, error.detail)
-        spent = sum(
-            task.request.model.price
-            for task in self.book
-            if task.account == account and task.status is Status.READY
-        )
-        return answer({"credits": CREDITS - spent})
 
-    async def _submit(self, model: Model, request: Request) -> Response:
-        account = self._account(request)
-        wanted = _validated(model, await _body(request))
-        plan = self.mischief.apply(SubmitPlan(), wanted.prompt)
-        if plan.refusal is not None:
-            return _refused(plan.refusal)
-        task = await self._task(account, wanted, instant=plan.instant)
-        running = self.studio.start(task)
-        if plan.instant:
-            first_attempt = await running
-            await first_attempt.wait()
-        await asyncio.sleep(plan.wait)
-        if plan.cut:
-            await self.connections.cut(request)
-        return answer(submitted(task, self.settings.public_url))
-
-    async def _task(self, account: str, wanted: validation.Request, *, instant: bool) -> Task:
-        """Make the task, unless the account has no free slot."""
-        try:
-            self.book.require_slot(account, wanted.model.slug)
-            shown = await asyncio.to_thread(inputs.presentable, wanted)
-            now, number = time.time(), len(self.book)
-            task = Task(
-                id=new_task_id(),
-                number=number,
-                account=account,
-                request=wanted,
-                shown=shown,
-                seed=secrets.randbelow(SEED_LIMIT) if wanted.seed is None else wanted.seed,
-                generation_seconds=0.0 if instant else self.studio.seconds(number),
-                created_at=now,
-            )
-            self.book.add(task)
-        except SlotsFullError as error:
-            raise RefusedError(429, f"Too many active tasks: the limit is {error}") from error
-        self.ledger.created(task, now)
-        return task
-
-    def _account(self, request: Request) -> str:
-        """Return the account of the key in the `x-key` header.
-
-        Raises:
-            RefusedError: If the key is missing, malformed or unknown.
-        """
-        key = request.headers.get("x-key", "")
-        if not key:
-            raise RefusedError(403, "Not authenticated")
-        if len(key) < KEY_LENGTH_MIN or len(key.split()) != 1:
-            raise RefusedError(422, "Invalid API key format")
-        if key not in self.settings.api_keys:
-            raise RefusedError(403, "Not authenticated - Invalid Authentication")
-        return hashlib.sha256(key.encode()).hexdigest()[:8]
+    return answering
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise RefusedError(413, "Request body too large")
-    except ClientDisconnect as error:
-        raise RefusedError(400, "The body was cut off") from error
-    return bytes(body)
+def _parameter(request: Request, name: str) -> str:
+    """Return a query parameter that must be there.
 
-
-def _validated(model: Model, body: bytes) -> validation.Request:
-    try:
-        return validation.validate(model, validation.parse_json(body))
-    except validation.InvalidBodyError as error:
-        raise RefusedError(422, error.detail) from error
-    except validation.UnreadableBodyError as error:
-        raise RefusedError(400, str(error)) from error
-
-
-def _refused(parameters: object) -> Response:
-    asked = dict(parameters) if isinstance(parameters, dict) else {}
-    status, after = int(str(asked["status"])), asked.get("retry_after")
-    body = {"detail": phrase(status)} if asked.get("body") is None else asked["body"]
-    return answer(body, status, None if after is None else {"retry-after": str(after)})
+    Raises:
+        RefusedError: If it is not.
+    """
+    value = request.query_params.get(name)
+    if value is None:
+        place = {"type": "missing", "loc": ["query", name]}
+        raise RefusedError(422, [{**place, "msg": "Field required", "input": None}])
+    return value

@@ -5,13 +5,16 @@ The addresses look like the provider's, which are Azure shared access signatures
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum, auto
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -21,6 +24,8 @@ SIGNATURE_VERSION: Final = "2024-11-04"
 SIGNED: Final = ("se", "sp", "sv", "sr", "rsct")
 #: Bytes of pictures kept; beyond it the oldest are dropped and drawn again when asked for.
 MEMORY_BYTES: Final = 256 * 1024 * 1024
+#: Bytes of a signing key that the sandbox makes itself.
+KEY_BYTES: Final = 32
 
 
 class Access(Enum):
@@ -37,15 +42,35 @@ def instant(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def signing_key(chosen: str | None, ledger: Path | None) -> bytes:
+    """Return the key for signatures: the chosen one, else the one kept beside the ledger, or new.
+
+    Raises:
+        OSError: If the key beside the ledger cannot be read or written.
+    """
+    if chosen is not None:
+        return chosen.encode()
+    if ledger is None:
+        return secrets.token_bytes(KEY_BYTES)
+    place = ledger.with_name(f"{ledger.name}.key")
+    with contextlib.suppress(FileExistsError):
+        # Only the owner may read it: who has the key can sign addresses.
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+    return place.read_bytes()
+
+
 class Signer:
     """Makes and checks result addresses under one secret."""
 
-    def __init__(self, public_url: str) -> None:
-        self._public_url = public_url
-        self._secret = secrets.token_bytes(32)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
 
-    def url(self, token: str, extension: str, content_type: str, expires_at: float) -> str:
-        """Return the address of a result that dies at `expires_at` (Unix seconds)."""
+    def url(
+        self, host_url: str, token: str, extension: str, content_type: str, expires_at: float
+    ) -> str:
+        """Return the address of a result on a host; it dies at `expires_at` (Unix seconds)."""
         path = f"/results/{token}/sample.{extension}"
         values = (instant(expires_at), "r", SIGNATURE_VERSION, "b", content_type)
         parameters = dict(zip(SIGNED, values, strict=True))
@@ -54,7 +79,7 @@ class Signer:
             f"{name}={quote(value, safe='' if name == 'sig' else '/')}"
             for name, value in parameters.items()
         )
-        return f"{self._public_url}{path}?{query}"
+        return f"{host_url}{path}?{query}"
 
     def check(self, path: str, parameters: Mapping[str, str], now: float) -> Access:
         """Say whether the address is ours and alive."""

@@ -12,6 +12,9 @@ from sandbox.models import MODELS
 KEY_LENGTH_MIN: Final = 8
 PORT_MAX: Final = 65535
 WEBHOOK_SHAPES: Final = ("task_id", "id", "alternate")
+STAGE_CHOICES: Final = ("model", "all", "none")
+#: Shortest signing key in characters.
+SIGNING_KEY_MIN: Final = 16
 
 Value = TypeVar("Value")
 
@@ -46,6 +49,11 @@ class Settings:
     webhook_shape: str
     ledger: Path | None
     image_side: int | None
+    regions: Mapping[str, int]
+    stages: str
+    credits: float
+    finetunes: tuple[str, ...]
+    signing_key: str | None
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":
@@ -66,9 +74,16 @@ class Settings:
             slots=read("SLOTS", _slots, "24,flux-kontext-max=6"),
             generation_seconds=read("GENERATION_SECONDS", _span, "1.0"),
             time_scale=read("TIME_SCALE", _positive, "1.0"),
-            webhook_shape=read("WEBHOOK_SHAPE", _shape, "alternate"),
+            webhook_shape=read(
+                "WEBHOOK_SHAPE", lambda text: _one_of(WEBHOOK_SHAPES, text), "alternate"
+            ),
             ledger=read("LEDGER", lambda text: Path(text) if text else None, ""),
             image_side=read("IMAGE_SIDE", lambda text: _count(text) if text else None, ""),
+            regions=read("REGIONS", lambda text: _regions(text, port), ""),
+            stages=read("STAGES", lambda text: _one_of(STAGE_CHOICES, text), "model"),
+            credits=read("CREDITS", _amount, "100000"),
+            finetunes=read("FINETUNES", _names, "my-finetune"),
+            signing_key=read("SIGNING_KEY", _signing_key, ""),
         )
         if read.problems:
             raise SettingsError(read.problems)
@@ -145,10 +160,39 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _shape(text: str) -> str:
-    if text not in WEBHOOK_SHAPES:
-        raise ValueError(f"must be one of {', '.join(WEBHOOK_SHAPES)}, not {text!r}")
+def _one_of(choices: tuple[str, ...], text: str) -> str:
+    if text not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}, not {text!r}")
     return text
+
+
+def _amount(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"must be a number of credits, 0 or more, not {text!r}")
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _signing_key(text: str) -> str | None:
+    if text and len(text) < SIGNING_KEY_MIN:
+        raise ValueError(f"needs at least {SIGNING_KEY_MIN} characters")
+    return text or None
+
+
+def _regions(text: str, global_port: int) -> Mapping[str, int]:
+    regions: dict[str, int] = {}
+    for part in _names(text):
+        name, _, port = part.partition(":")
+        if not name.isidentifier() or name in {"global", *regions}:
+            raise ValueError(f"must be names with ports such as eu:8091,us:8092, not {part!r}")
+        regions[name] = _port(port)
+    if len({global_port, *regions.values()}) <= len(regions):
+        raise ValueError("every region needs a port of its own, other than SANDBOX_PORT")
+    return regions
 
 
 def _span(text: str) -> tuple[float, float]:

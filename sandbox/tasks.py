@@ -1,23 +1,13 @@
 """A task from submit to its end, and the book of all tasks with the count of active ones."""
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from sandbox.settings import Slots
+from sandbox.statuses import STAGES, Ending, Status
 from sandbox.validation import Request
-
-
-class Status(StrEnum):
-    """A task's status as the API spells it (BFL OpenAPI, StatusResponse)."""
-
-    PENDING = "Pending"
-    READY = "Ready"
-    REQUEST_MODERATED = "Request Moderated"
-    CONTENT_MODERATED = "Content Moderated"
-    ERROR = "Error"
 
 
 class SlotsFullError(Exception):
@@ -48,14 +38,31 @@ class Task:
     #: The body without secrets and base64, for the ledger.
     shown: Mapping[str, object]
     seed: int
+    #: Width and height of the picture in pixels.
+    size: tuple[int, int]
     generation_seconds: float
     created_at: float
+    #: The region that runs it, and the name of the host that took it.
+    region: str | None = None
+    host: str = "global"
+    #: Megapixels of the images that came along.
+    input_mp: float = 0.0
+    #: How it ends, if that is settled before it is drawn.
+    ending: Ending | None = None
+    #: Whether it passes through Reasoning and Generating.
+    staged: bool = False
+    #: Longest side in pixels of the detail that is drawn; None for all of it.
+    detail_side: int | None = None
+    #: Whether its webhook is lost, because an earlier process held the secret.
+    muted: bool = False
     status: Status = Status.PENDING
     finished_at: float | None = None
     details: dict[str, object] | None = None
     sample: Sample | None = None
     deliveries: list[dict[str, object]] = field(default_factory=list)
     downloads: int = 0
+    #: How often get_result was asked for it, by host.
+    polls: Counter[str] = field(default_factory=Counter)
 
     def progress(self, now: float) -> float | None:
         """Return how much is done, from 0 to 1, or None once the task has ended."""
@@ -65,6 +72,19 @@ class Task:
             return 0.99
         share = (now - self.created_at) / self.generation_seconds
         return round(min(max(share, 0.0), 0.99), 2)
+
+    def status_at(self, now: float) -> Status:
+        """Return the status that get_result tells: the stage, while the task runs."""
+        done = self.progress(now)
+        if done is None or not self.staged:
+            return self.status
+        return next(status for share, status in STAGES if done < share)
+
+    @property
+    def output_mp(self) -> float:
+        """Megapixels of the picture, with two decimals as in the API."""
+        width, height = self.size
+        return round(width * height / 1_000_000, 2)
 
     def result(self) -> dict[str, object] | None:
         """Return the `result` of a task that is ready, None otherwise."""
@@ -88,6 +108,8 @@ class TaskBook:
         self._tasks: dict[str, Task] = {}
         self._by_token: dict[str, Task] = {}
         self._active: Counter[tuple[str, str]] = Counter()
+        #: Credits that each account has spent, running tasks included.
+        self.charged: defaultdict[str, float] = defaultdict(float)
         self.active_now = 0
         self.active_most = 0
         self.active_most_by_account: dict[str, int] = {}
@@ -113,14 +135,10 @@ class TaskBook:
             raise SlotsFullError(f"{limit} active {model} tasks")
 
     def add(self, task: Task) -> None:
-        """Note a new task as active.
-
-        Raises:
-            SlotsFullError: See `require_slot`.
-        """
+        """Note a new task as active, and charge it."""
         model = task.request.model.slug
-        self.require_slot(task.account, model)
         self._tasks[task.id] = task
+        self.charged[task.account] += task.request.model.price
         self._active[task.account, model] += 1
         self.active_now += 1
         self.active_most = max(self.active_most, self.active_now)
@@ -137,8 +155,14 @@ class TaskBook:
         task.request = task.request.without_pictures()
         self._active[task.account, task.request.model.slug] -= 1
         self.active_now -= 1
+        if status is not Status.READY:
+            self.charged[task.account] -= task.request.model.price
         if task.sample is not None:
             self._by_token[task.sample.token] = task
+
+    def active(self) -> list[Task]:
+        """Return the tasks that have not ended."""
+        return [task for task in self if task.finished_at is None]
 
     def find(self, task_id: str) -> Task | None:
         """Return the task of this id, if there is one."""

@@ -5,8 +5,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sandbox.fields import InvalidValueError, Picture
-from sandbox.models import Model, Values
+from sandbox.bodies import Fields
+from sandbox.fields import FieldValue, InvalidValueError, Picture
+from sandbox.models import Model
+from sandbox.sizes import Values
 
 
 class InvalidBodyError(ValueError):
@@ -32,7 +34,7 @@ class Request:
     @property
     def prompt(self) -> str:
         """The prompt, empty when none was sent."""
-        return str(self.values["prompt"] or "")
+        return str(self.values.get("prompt") or "")
 
     @property
     def output_format(self) -> str:
@@ -40,14 +42,9 @@ class Request:
         return str(self.values["output_format"] or self.model.fields["output_format"].default)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the picture in pixels."""
-        return self.model.size(self.values)
-
-    @property
     def seed(self) -> int | None:
         """The seed that was sent, if any."""
-        seed = self.values["seed"]
+        seed = self.values.get("seed")
         return None if seed is None else int(seed)
 
     @property
@@ -76,11 +73,11 @@ class Request:
         return replace(self, values={**self.values, **dropped}, sent={})
 
     def _text(self, name: str) -> str | None:
-        value = self.values[name]
+        value = self.values.get(name)
         return None if value is None else str(value)
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes | bytearray) -> object:
     """Return what the body holds.
 
     Raises:
@@ -104,11 +101,44 @@ def validate(model: Model, body: object) -> Request:
     Raises:
         InvalidBodyError: With one complaint per bad field.
     """
-    if not isinstance(body, dict):
-        message = "Input should be a valid dictionary or object to extract fields from"
-        raise InvalidBodyError([_complaint("model_attributes_type", ["body"], message, body)])
-    values, complaints = {}, []
-    for name, field in model.fields.items():
+    sent = _object(body)
+    values, complaints = _read(model.fields, sent)
+    if model.forbids_unknown:
+        complaints += [
+            _complaint("extra_forbidden", ["body", name], "Extra inputs are not permitted", value)
+            for name, value in sent.items()
+            if name not in model.fields
+        ]
+    if complaints:
+        raise InvalidBodyError(complaints)
+    return Request(model, values, sent)
+
+
+def read_fields(fields: Fields, body: object) -> Values:
+    """Return the values of a parsed body that makes no task.
+
+    Raises:
+        InvalidBodyError: With one complaint per bad field.
+    """
+    values, complaints = _read(fields, _object(body))
+    if complaints:
+        raise InvalidBodyError(complaints)
+    return values
+
+
+def _object(body: object) -> Mapping[str, object]:
+    if isinstance(body, dict):
+        return body
+    message = "Input should be a valid dictionary or object to extract fields from"
+    raise InvalidBodyError([_complaint("model_attributes_type", ["body"], message, body)])
+
+
+def _read(
+    fields: Fields, body: Mapping[str, object]
+) -> tuple[dict[str, FieldValue], list[dict[str, object]]]:
+    values: dict[str, FieldValue] = {}
+    complaints: list[dict[str, object]] = []
+    for name, field in fields.items():
         if name not in body:
             values[name] = field.default
             if field.required:
@@ -120,12 +150,9 @@ def validate(model: Model, body: object) -> Request:
                 values[name] = field.read(body[name])
             except InvalidValueError as error:
                 complaint = _complaint(error.kind, ["body", name], error.message, body[name])
-                complaints.append(
-                    {**complaint, **({"ctx": error.context} if error.context else {})}
-                )
-    if complaints:
-        raise InvalidBodyError(complaints)
-    return Request(model, values, body)
+                context = {"ctx": error.context} if error.context else {}
+                complaints.append({**complaint, **context})
+    return values, complaints
 
 
 def _complaint(kind: str, place: list[str | int], message: str, value: object) -> dict[str, object]:

@@ -10,10 +10,11 @@ import httpx
 
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
-from sandbox.plans import WebhookPlan
+from sandbox.plans import Circumstances, Letter, WebhookPlan
 from sandbox.results import instant
 from sandbox.settings import Settings
-from sandbox.tasks import Status, Task
+from sandbox.statuses import Status
+from sandbox.tasks import Task
 
 #: Seconds before each retry of a webhook that was not answered with 2xx; then it is given up.
 RETRY_WAITS: Final = (1.0, 5.0, 30.0)
@@ -36,16 +37,21 @@ class Courier:
         self._mischief = mischief
         self._client = client
         self._running: set[asyncio.Task[None]] = set()
+        #: Set when another task's webhook has been tried: those that wait to be overtaken.
+        self._yielding: list[asyncio.Event] = []
 
     def send(self, task: Task, now: float) -> asyncio.Event:
         """Start the delivery; the event is set once the first attempt was made, if one is."""
         tried = asyncio.Event()
-        url = task.request.webhook_url
+        url = None if task.muted else task.request.webhook_url
         if url is None:
             tried.set()
             return tried
-        body = webhook_body(task, self._shape_of(task), now)
-        plan = self._mischief.apply(WebhookPlan(body), task.request.prompt)
+        letter = Letter(webhook_body(task, self._shape_of(task), now), task.request.webhook_secret)
+        where = Circumstances(
+            task.host, task.account, task.request.model.slug, task.request.prompt, task.id
+        )
+        plan = self._mischief.apply(WebhookPlan(letter), where)
         running = asyncio.create_task(self._deliver(task, url, plan, tried))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -65,37 +71,55 @@ class Courier:
     async def _deliver(self, task: Task, url: str, plan: WebhookPlan, tried: asyncio.Event) -> None:
         try:
             await asyncio.sleep(plan.wait)
-            content = json.dumps(plan.body).encode()
-            copies = (self._attempts(task, url, content, tried) for _ in range(plan.copies))
+            if plan.yielding:
+                await self._overtaken(plan.yielding)
+            for letter in plan.before:
+                await self._attempt(task, url, letter, 1)
+            copies = (self._attempts(task, url, plan.letter, tried) for _ in range(plan.copies))
             await asyncio.gather(*copies)
+            for letter in plan.after:
+                await self._attempt(task, url, letter, 1)
         finally:
             tried.set()
 
-    async def _attempts(self, task: Task, url: str, content: bytes, tried: asyncio.Event) -> None:
+    async def _overtaken(self, patience: float) -> None:
+        """Wait for another task's webhook; of two that would wait, the later one goes first."""
+        if self._yielding:
+            return
+        overtaken = asyncio.Event()
+        self._yielding.append(overtaken)
+        try:
+            await asyncio.wait_for(overtaken.wait(), patience)
+        except TimeoutError:
+            self._yielding.remove(overtaken)
+
+    async def _attempts(self, task: Task, url: str, letter: Letter, tried: asyncio.Event) -> None:
         for attempt, wait in enumerate((0.0, *RETRY_WAITS), start=1):
             await asyncio.sleep(wait * self._scale)
-            delivered = await self._attempt(task, url, content, attempt)
+            delivered = await self._attempt(task, url, letter, attempt)
             tried.set()
+            while self._yielding:
+                self._yielding.pop().set()
             if delivered:
                 return
         log.warning("webhook task=%s given up", task.id)
 
-    async def _attempt(self, task: Task, url: str, content: bytes, attempt: int) -> bool:
-        headers = {"content-type": "application/json"}
-        secret = task.request.webhook_secret
-        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
-        if secret is not None:
-            fields.append((SECRET_HEADER.encode(), secret.encode()))
+    async def _attempt(self, task: Task, url: str, letter: Letter, attempt: int) -> bool:
+        fields = [(b"content-type", b"application/json")]
+        if letter.secret is not None:
+            fields.append((SECRET_HEADER.encode(), letter.secret.encode()))
+        content = json.dumps(letter.body).encode()
+        mark = {"forged": True} if letter.forged else {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS * self._scale):
                 answer = await self._client.post(url, content=content, headers=fields)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # TimeoutError is an OSError; its text is empty, so the class names it.
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            self._ledger.delivery(task, attempt, time.time(), error=reason)
+            self._ledger.delivery(task, attempt, time.time(), error=reason, **mark)
             log.info("webhook task=%s attempt=%d error=%s", task.id, attempt, type(error).__name__)
             return False
-        self._ledger.delivery(task, attempt, time.time(), status=answer.status_code)
+        self._ledger.delivery(task, attempt, time.time(), status=answer.status_code, **mark)
         log.info("webhook task=%s attempt=%d status=%d", task.id, attempt, answer.status_code)
         return answer.is_success
 

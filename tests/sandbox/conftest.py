@@ -21,6 +21,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KEY = "sandbox-key-1"
 OTHER_KEY = "sandbox-key-2"
+#: What get_result says of a task that has not ended.
+RUNNING = {"Pending", "Reasoning", "Generating"}
 #: Seconds that anything may take before a test gives up on it.
 PATIENCE = 15.0
 
@@ -68,7 +70,7 @@ class RunningSandbox:
 
         def body() -> Any:
             polled = self.poll(task_id).json()
-            return polled if polled["status"] != "Pending" else None
+            return polled if polled["status"] not in RUNNING else None
 
         return _wait_for(body, "the task's end")
 

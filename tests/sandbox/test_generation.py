@@ -6,12 +6,14 @@ import httpx
 import pytest
 
 from sandbox.generation import Studio
+from sandbox.hosts import Hosts
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
 from sandbox.models import MODELS
-from sandbox.results import Shelf
+from sandbox.results import Shelf, Signer
 from sandbox.settings import Settings
-from sandbox.tasks import Status, Task, TaskBook
+from sandbox.statuses import Status
+from sandbox.tasks import Task, TaskBook
 from sandbox.validation import validate
 from sandbox.webhooks import Courier
 
@@ -21,7 +23,17 @@ BODY = {"prompt": "memory", "width": 256, "height": 256}
 def new_task(number: int) -> Task:
     """Return a task that takes no time."""
     request = validate(MODELS["flux-pro-1.1"], BODY)
-    return Task(str(number), number, "0" * 8, request, BODY, number, 0.0, 1000.0)
+    return Task(
+        id=str(number),
+        number=number,
+        account="0" * 8,
+        request=request,
+        shown=BODY,
+        seed=number,
+        size=(256, 256),
+        generation_seconds=0.0,
+        created_at=1000.0,
+    )
 
 
 def new_studio(book: TaskBook, shelf: Shelf, **environment: str) -> Studio:
@@ -29,7 +41,15 @@ def new_studio(book: TaskBook, shelf: Shelf, **environment: str) -> Studio:
     settings = Settings.from_env({"SANDBOX_API_KEYS": "sandbox-key-1", **environment})
     ledger = Ledger(book, None, 1000.0)
     courier = Courier(settings, ledger, Mischief(), httpx.AsyncClient(trust_env=False))
-    return Studio(settings, book, ledger, shelf, courier)
+    return Studio(
+        settings=settings,
+        book=book,
+        ledger=ledger,
+        shelf=shelf,
+        courier=courier,
+        hosts=Hosts(settings.public_url, {}),
+        signer=Signer(b"key"),
+    )
 
 
 def new_book() -> TaskBook:

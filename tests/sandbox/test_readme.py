@@ -1,24 +1,90 @@
-"""The page for users names everything there is to set."""
+"""The page for users says what there is to set, to ask for and to break, and nothing else."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from sandbox.faults import FAULTS
+from sandbox.mischief import SELECTION
 from sandbox.models import MODELS
 from sandbox.settings import Settings
 
 README = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text()
 
 
-def test_the_page_names_every_variable_fault_and_model() -> None:
-    """A new setting, fault or model is not there until the page says so."""
-    variables = {f"SANDBOX_{field.name.upper()}" for field in fields(Settings)}
-    names = variables | set(FAULTS) | set(MODELS)
-    assert {name for name in names if f"`{name}`" not in README} == set()
+def table(head: str) -> dict[str, list[str]]:
+    """Return the rows of the table with this first heading, by their first cell."""
+    _, _, rest = README.partition(f"\n| {head} |")
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {first.strip("`"): others for first, *others in cells}
 
 
-def test_the_page_names_every_parameter_of_a_fault() -> None:
-    """The row of a fault holds its parameters."""
-    rows = {line.split("|")[1].strip(" `"): line for line in README.splitlines() if "|" in line}
-    wanted = {(name, key) for name, kind in FAULTS.items() for key in kind.parameters}
-    assert {(name, key) for name, key in wanted if f"`{key}`" not in rows[name]} == set()
+def code(cell: str) -> set[str]:
+    """Return what stands in a cell as code."""
+    return set(re.findall(r"`([^`]+)`", cell))
+
+
+def test_the_table_of_models_is_the_codes() -> None:
+    """Every model stands there with its required fields, format, price and when it is told."""
+    shown = {
+        slug: (code(required), code(form), float(price), on_submit)
+        for slug, (required, form, price, on_submit, _) in table("model").items()
+    }
+    made = {
+        slug: (
+            {name for name, field in model.fields.items() if field.required},
+            {model.fields["output_format"].default},
+            model.price,
+            "yes" if model.cost_on_submit else "no",
+        )
+        for slug, model in MODELS.items()
+    }
+    assert shown == made
+
+
+def test_the_table_of_variables_is_the_codes() -> None:
+    """Every setting stands there under its variable, with the default that the code has."""
+    rows = table("variable")
+    assert set(rows) == {f"SANDBOX_{field.name.upper()}" for field in fields(Settings)}
+    written = {
+        name: cells[0].strip("`")
+        for name, cells in rows.items()
+        if cells[0] not in {"required", "none", "made", "`http://HOST:PORT`"}
+    }
+    key = {"SANDBOX_API_KEYS": "sandbox-key-1"}
+    assert Settings.from_env({**key, **written}) == Settings.from_env(key)
+    assert len(written) == 9
+
+
+def test_the_table_of_faults_is_the_codes() -> None:
+    """Every fault stands there with its parameters and their defaults."""
+    shown = {
+        name: dict(re.findall(r"`(\w+)`(?: \(`?([^`)]+)`?\))?", cells[0]))
+        for name, cells in table("fault").items()
+    }
+    made = {
+        name: {key: rule.default for key, rule in kind.parameters.items()}
+        for name, kind in FAULTS.items()
+    }
+    # A long address is not repeated on the page.
+    made["forge_webhook"]["sample"] = None
+    assert {name: set(keys) for name, keys in shown.items()} == {
+        name: set(keys) for name, keys in made.items()
+    }
+    for name, defaults in made.items():
+        texts = {
+            key: "" if value is None else str(value).removesuffix(".0")
+            for key, value in defaults.items()
+        }
+        assert shown[name] == texts
+
+
+@pytest.mark.parametrize("name", sorted(SELECTION))
+def test_the_table_of_choices_is_the_codes(name: str) -> None:
+    """Every way to narrow a fault down stands there, and no other."""
+    rows = table("choice")
+    assert name in rows
+    assert set(rows) == set(SELECTION)

@@ -1,0 +1,58 @@
+"""A task's statuses, and the endings that are settled before it is drawn."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """A task's status as the API spells it (BFL OpenAPI, StatusResponse)."""
+
+    PENDING = "Pending"
+    REASONING = "Reasoning"
+    GENERATING = "Generating"
+    READY = "Ready"
+    REQUEST_MODERATED = "Request Moderated"
+    CONTENT_MODERATED = "Content Moderated"
+    ERROR = "Error"
+
+
+#: The stages of a running task: each status with the share of the work at which it is over.
+STAGES: Final = ((0.1, Status.PENDING), (0.35, Status.REASONING), (1.0, Status.GENERATING))
+#: What moderation names where the caller of the sandbox does not choose.
+USUAL_REASON: Final = "Violence"
+_MODERATION: Final = re.compile(r"moderate-(request|content)(?:=([A-Za-z]+(?:[-+][A-Za-z]+)*))?")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a task ends other than with a picture; `details` is what the API tells about it."""
+
+    status: Status
+    details: dict[str, object] | None
+
+
+def failure(error: str) -> Ending:
+    """Return the ending of a task that failed for this reason."""
+    return Ending(Status.ERROR, {"error": error})
+
+
+BAD_INPUT: Final = failure("Invalid or corrupted image input")
+
+
+def asked_ending(prompt: str) -> Ending | None:
+    """Return the ending that the words of a prompt ask for, if any.
+
+    `moderate-request` and `moderate-content` may name their reasons:
+    `moderate-content=Sexual-Content+Violence`; `=none` gives none, as the provider
+    sometimes does.
+    """
+    if found := _MODERATION.search(prompt):
+        kind, named = found.groups()
+        status = Status.REQUEST_MODERATED if kind == "request" else Status.CONTENT_MODERATED
+        if named == "none":
+            return Ending(status, None)
+        reasons = [reason.replace("-", " ") for reason in (named or USUAL_REASON).split("+")]
+        return Ending(status, {"Moderation Reasons": reasons})
+    return failure("Generation failed") if "fail-generation" in prompt else None
