@@ -125,6 +125,12 @@ class Settings:
         "Networks (CIDR) that callbacks may go to although they are private.",
         "",
     )
+    max_backlog: int | None = _variable(
+        "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "Waiting jobs from which on 429.", None
+    )
+    trusted_proxies: tuple[Network, ...] = _variable(
+        "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies (CIDR) to believe.", ""
+    )
     # --- how long things may take
     job_ttl_seconds: float = _variable(
         "FLUXRELAY_JOB_TTL_SECONDS", parsing.seconds, "How long ended jobs are kept.", "604800"

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import redis
 
-from core.errors import IdempotencyConflict, StoreUnavailable
+from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import (
     HOLDS_SLOT,
     STEP_STATUSES,
@@ -81,6 +81,7 @@ class JobStore:
         self._job_ttl = int(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._limits = settings.slots
+        self._most_waiting = settings.max_backlog
         self._common = {
             "pools": pools(settings.slots),
             "lease": settings.slot_lease_seconds,
@@ -97,6 +98,7 @@ class JobStore:
 
         Raises:
             IdempotencyConflict: The key was used with another body.
+            BacklogFull: As many jobs wait as may.
             StoreUnavailable: Nothing is promised; repeat it with the same key.
         """
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
@@ -111,6 +113,8 @@ class JobStore:
             }
             | ({"has_inputs": "1"} if request.input_keys else {}),
         }
+        if self._most_waiting:
+            payload["most_waiting"] = self._most_waiting
         if idempotency:
             payload["idempotency"] = {
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
@@ -120,6 +124,8 @@ class JobStore:
         answer = str(self.scripts.run("create", payload, durable=True))
         if answer == "conflict":
             raise IdempotencyConflict
+        if answer == "full":
+            raise BacklogFull
         return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
 
     def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:
@@ -198,6 +204,12 @@ class JobStore:
     def guard_inputs(self, job_id: JobId, until: float) -> None:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
         self._read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
+
+    def credits(self) -> float | None:
+        """Return the credits of all accounts as workers saw them last, None where none has."""
+        keys = [f"pool:{pool['name']}:credits" for pool in pools(self._limits)]
+        figures = [float(value) for value in self._read("mget", keys) if value]
+        return sum(figures) if figures else None
 
     def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
         """Do one round of sweeping.

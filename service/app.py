@@ -13,7 +13,7 @@ from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import health, jobs, problems, webhooks
+from service import drop_in, health, jobs, problems, samples, webhooks
 from service.access import AccessLog
 from service.intake import Intake
 from service.problems import Problem
@@ -24,7 +24,8 @@ def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
-    state = State(settings=settings, store=store, intake=Intake(settings, store, objects))
+    intake = Intake(settings, store, objects)
+    state = State(settings=settings, store=store, objects=objects, intake=intake)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
             Route("/livez", health.livez, methods=["GET"]),
             Route("/readyz", health.readyz, methods=["GET"]),
+            *_drop_in_routes(),
         ],
         middleware=[Middleware(AccessLog)],
         exception_handlers={
@@ -49,3 +51,15 @@ def create_app(settings: Settings) -> Starlette:
         },
         lifespan=lifespan,
     )
+
+
+def _drop_in_routes() -> list[Route]:
+    """Return the provider's own paths; they come last, so that no model's name hides our own."""
+    return [
+        Route("/v1/get_result", drop_in.get_result, methods=["GET"]),
+        Route("/v1/credits", drop_in.show_credits, methods=["GET"]),
+        Route("/v1/samples/{name}", samples.send_sample, methods=["GET"]),
+        Route("/v1/{model}", drop_in.submit, methods=["POST"]),
+        # Tools are named below their family, such as flux-tools/erase-v1.
+        Route("/v1/{family}/{tool}", drop_in.submit, methods=["POST"]),
+    ]

@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.intake import Intake
@@ -12,4 +13,5 @@ class State(TypedDict):
 
     settings: Settings
     store: JobStore
+    objects: ObjectStore
     intake: Intake
