@@ -126,10 +126,10 @@ class Settings:
         "",
     )
     max_backlog: int | None = _variable(
-        "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "Waiting jobs from which on 429.", None
+        "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "So many jobs may wait; then 429.", None
     )
     trusted_proxies: tuple[Network, ...] = _variable(
-        "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies (CIDR) to believe.", ""
+        "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies to believe (CIDR).", ""
     )
     # --- how long things may take
     job_ttl_seconds: float = _variable(

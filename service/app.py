@@ -8,12 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from core.catalogue import MODELS
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import drop_in, health, jobs, problems, samples, webhooks
+from service import drop_in, health, jobs, problems, provider_errors, samples, webhooks
 from service.access import AccessLog
 from service.intake import Intake
 from service.problems import Problem
@@ -44,7 +45,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[Middleware(AccessLog)],
         exception_handlers={
             Problem: problems.on_problem,
-            HTTPException: problems.on_http_exception,
+            HTTPException: provider_errors.on_http_exception,
             StoreUnavailable: problems.on_unavailable,
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
@@ -55,11 +56,13 @@ def create_app(settings: Settings) -> Starlette:
 
 def _drop_in_routes() -> list[Route]:
     """Return the provider's own paths; they come last, so that no model's name hides our own."""
+    submits = (
+        Route(model.path, drop_in.submit_to(model), methods=["POST"], name=model.name)
+        for model in MODELS.values()
+    )
     return [
         Route("/v1/get_result", drop_in.get_result, methods=["GET"]),
         Route("/v1/credits", drop_in.show_credits, methods=["GET"]),
         Route("/v1/samples/{name}", samples.send_sample, methods=["GET"]),
-        Route("/v1/{model}", drop_in.submit, methods=["POST"]),
-        # Tools are named below their family, such as flux-tools/erase-v1.
-        Route("/v1/{family}/{tool}", drop_in.submit, methods=["POST"]),
+        *submits,
     ]

@@ -10,27 +10,34 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.catalogue import Model
 from core.job import JobId
 from core.provider_views import submission_view, task_view, unknown_task_view
 from service.auth import tenant_of
 from service.body import read_body
-from service.flat import find_model, parse_flat
+from service.flat import parse_flat
 from service.origin import origin_of
 from service.problems import Complaint, JsonAnswer, Problem, invalid
-from service.provider_errors import in_provider_shapes
+from service.provider_errors import Endpoint, in_provider_shapes
 from service.state import State
 
 _FRESH = {"cache-control": "no-store"}
 
 
-@in_provider_shapes
-async def submit(request: Request[State]) -> Response:
+def submit_to(model: Model) -> Endpoint:
+    """Return the endpoint of a model's own path."""
+
+    @in_provider_shapes
+    async def submit(request: Request[State]) -> Response:
+        return await _submit(request, model)
+
+    return submit
+
+
+async def _submit(request: Request[State], model: Model) -> Response:
     """Take a job in from a flat body; answers once it is on disk."""
     state = request.state
     settings = state["settings"]
-    model = find_model("/".join(request.path_params.values()))
-    if model is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "not-found", HTTPStatus.NOT_FOUND.phrase)
     tenant = tenant_of(request, settings.api_keys)
     raw = await read_body(request, settings.max_body_bytes)
     key = request.headers.get("idempotency-key")

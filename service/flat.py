@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from core.catalogue import MODELS, Model
+from core.catalogue import Model
 from core.settings import Settings
 from service.problems import Complaint, Problem, invalid
 from service.schemas import NewJob, parse_job
@@ -14,11 +14,6 @@ from service.validation import kind_of
 _WEBHOOK_URL: Final = "webhook_url"
 _WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the field's name
 _LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
-
-
-def find_model(name: str) -> Model | None:
-    """Return the model of a path below `/v1/`."""
-    return MODELS.get(name)
 
 
 def parse_flat(body: Any, settings: Settings, *, model: Model, origin: str) -> NewJob:

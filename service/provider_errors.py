@@ -8,10 +8,12 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import StorageUnavailable, StoreUnavailable
+from service import problems
 from service.problems import Complaint, JsonAnswer, Problem, unavailable
 from service.state import State
 
@@ -39,6 +41,14 @@ def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
             return provider_error(unavailable(request, error))
 
     return answer
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the framework found wrong; a POST elsewhere asks for an unknown model."""
+    unknown = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
+    if unknown and request.method == "POST" and request.url.path.startswith("/v1/"):
+        return JsonAnswer({"detail": HTTPStatus.NOT_FOUND.phrase}, HTTPStatus.NOT_FOUND)
+    return await problems.on_http_exception(request, error)
 
 
 def provider_error(problem: Problem) -> JsonAnswer:
