@@ -109,7 +109,10 @@ def master_secrets(value: str) -> tuple[Secret, ...]:
 
 
 def api_keys(value: str) -> Mapping[str, str]:
-    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept."""
+    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept.
+
+    A name may stand there with two keys, so that a caller can change from one to the other.
+    """
     names: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
@@ -119,8 +122,8 @@ def api_keys(value: str) -> Mapping[str, str]:
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
-        if digest in names or name in names.values():
-            raise ValueError(f"key {number}, or its name, stands there twice")
+        if names.get(digest, name) != name:
+            raise ValueError(f"key {number} stands there for another name too")
         names[digest] = name
     if not names:
         raise ValueError("holds no key")

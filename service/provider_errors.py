@@ -46,7 +46,9 @@ def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the framework found wrong; a POST elsewhere asks for an unknown model."""
     unknown = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
-    if unknown and request.method == "POST" and request.url.path.startswith("/v1/"):
+    path = request.scope["path"]
+    is_theirs = path.startswith("/v1/") and not path.startswith("/v1/jobs/")
+    if unknown and is_theirs and request.method == "POST":
         return JsonAnswer({"detail": HTTPStatus.NOT_FOUND.phrase}, HTTPStatus.NOT_FOUND)
     return await problems.on_http_exception(request, error)
 

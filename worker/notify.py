@@ -2,7 +2,6 @@
 
 import json
 import logging
-from datetime import UTC, datetime
 from typing import Final
 
 from core.bfl import WEBHOOK_HEADER
@@ -11,7 +10,7 @@ from core.log import event
 from core.provider_views import task_view
 from core.signatures import callback_secret, sign_callback
 from core.store import Change
-from core.views import job_view
+from core.views import job_view, timestamp
 from worker.callbacks import Delivery
 from worker.deps import Deps
 from worker.retry import backoff
@@ -52,7 +51,7 @@ def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
     body = json.dumps(
         {
             "type": f"job.{job.status}",
-            "timestamp": datetime.fromtimestamp(job.ended_at or now, UTC).isoformat(),
+            "timestamp": timestamp(job.ended_at or now),
             "data": job_view(job),
         }
     ).encode()

@@ -85,19 +85,26 @@ def test_keys(client: Client, headers: dict[str, str], detail: str, method: str,
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
 
-@pytest.mark.parametrize("path", ["flux-9", "flux-tools/none", "a/b/c", "jobs/x/y"])
+@pytest.mark.parametrize("path", ["flux-9", "flux-tools/none", "a/b/c", "get_results"])
 def test_unknown_models(client: Client, path: str) -> None:
     """A model that nobody knows is a path that does not exist."""
     answer = client.http.post(f"/v1/{path}", json={}, headers=client.headers)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
-@pytest.mark.parametrize("path", ["jobs/some-id", "callback-secret"])
-def test_our_own_paths_win(client: Client, path: str) -> None:
-    """A POST to a path of ours that takes none is refused by our own face."""
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("jobs/some-id", "method-not-allowed"),
+        ("callback-secret", "method-not-allowed"),
+        ("jobs/", "not-found"),
+        ("jobs/x/y", "not-found"),
+    ],
+)
+def test_our_own_paths_win(client: Client, path: str, kind: str) -> None:
+    """A POST at or below a path of ours that takes none is refused by our own face."""
     answer = client.http.post(f"/v1/{path}", json={}, headers=client.headers)
-    assert answer.status_code == 405
-    assert answer.json()["type"] == "urn:fluxrelay:problem:method-not-allowed"
+    assert answer.json()["type"] == f"urn:fluxrelay:problem:{kind}"
 
 
 def test_too_large(clients: MakeClient, second_service: RunService) -> None:
