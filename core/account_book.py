@@ -57,6 +57,11 @@ class AccountBook:
         values = iter(self._store.read("mget", keys))
         return {account.name: {name: next(values) for name in names} for account in self._accounts}
 
+    def credits(self) -> float | None:
+        """Return the credits of all accounts as workers saw them last, None where none has."""
+        figures = [float(state["credits"]) for state in self.states().values() if state["credits"]]
+        return sum(figures) if figures else None
+
     def adopt(self) -> int:
         """Move jobs out of lanes that the settings do not know (any more); return how many.
 

@@ -7,6 +7,7 @@
   x Permanent            trying again cannot help; `code` says how the job ends
   x SettingsError        the process must not start
   x IdempotencyConflict  the same key came with another body
+  x BacklogFull          as many jobs wait as may
 """
 
 from collections.abc import Sequence
@@ -66,3 +67,7 @@ class SettingsError(RelayError):
 
 class IdempotencyConflict(RelayError):
     """An `Idempotency-Key` came again with another body."""
+
+
+class BacklogFull(RelayError):
+    """As many jobs wait as `FLUXRELAY_MAX_BACKLOG` allows; nothing was accepted."""

@@ -120,6 +120,11 @@ class JobRequest:
     #: Parameter -> S3 key of the bytes that came as base64; they are not in `input`.
     input_keys: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
+    #: Where a client of the provider's own API sent it (`https://host`), which gets its webhook
+    #: in the provider's shape; None: it came as `POST /v1/jobs`.
+    origin: str | None = None
+    #: What that client wants to see in its webhook's `X-Webhook-Secret`; shown nowhere else.
+    client_secret: str | None = field(default=None, repr=False)
     #: Key (or key template) asked for by the caller; None: the deployment's template.
     output_key: str | None = None
     #: The region it must be made in; None: any.

@@ -14,6 +14,7 @@ from core.errors import Permanent, StorageUnavailable
 from core.job import FailureCode
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 #: Inputs lie below this prefix until their job ends.
@@ -129,6 +130,19 @@ class ObjectStore:
         except KeyError:
             raise Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone") from None
 
+    def open(self, key: str, first: int, last: int) -> "ObjectReader":
+        """Begin to read the bytes `first` to `last` of an object; close what is returned.
+
+        Raises:
+            KeyError: There is no such object.
+            StorageUnavailable: It may go well later.
+        """
+        with _translated("read an image"):
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
+            )
+        return ObjectReader(answer["Body"])
+
     def delete_below(self, prefix: str) -> int:
         """Delete every object whose key begins with `prefix`; return how many there were."""
         count = 0
@@ -141,6 +155,26 @@ class ObjectStore:
                     self._client.delete_object(Bucket=self.bucket, Key=found["Key"])
                     count += 1
         return count
+
+
+class ObjectReader:
+    """The bytes of an object as they come from S3; they are never held as a whole."""
+
+    def __init__(self, body: "StreamingBody") -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end.
+
+        Raises:
+            StorageUnavailable: S3 broke off.
+        """
+        with _translated("read on"):
+            return self._body.read(size)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._body.close()
 
 
 def credentials_problem() -> str | None:

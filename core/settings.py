@@ -119,6 +119,12 @@ class Settings:
         "Networks (CIDR) that callbacks may go to although they are private.",
         "",
     )
+    max_backlog: int | None = variable(
+        "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "So many jobs may wait; then 429.", None
+    )
+    trusted_proxies: tuple[Network, ...] = variable(
+        "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies to believe (CIDR).", ""
+    )
     # --- how long things may take
     job_ttl_seconds: float = variable(
         "FLUXRELAY_JOB_TTL_SECONDS", parsing.seconds, "How long ended jobs are kept.", "604800"

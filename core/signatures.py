@@ -1,8 +1,8 @@
 """Secrets derived from the master secrets, and what is signed and checked with them.
 
-Two kinds are derived, kept apart by a prefix: one secret per job for the provider's webhook, one
-per tenant for our callbacks. So one leaked secret opens one job or one tenant, and nothing has to
-be stored.
+Three kinds are derived, kept apart by a prefix: one secret per job for the provider's webhook, one
+per job for the link to its image, one per tenant for our callbacks. So one leaked secret opens one
+job or one tenant, and nothing has to be stored.
 """
 
 import base64
@@ -22,11 +22,17 @@ def is_webhook_secret(masters: Sequence[str], job_id: str, presented: bytes) -> 
     Compares bytes in constant time and looks at every master, so that neither the time nor the
     outcome tells a forger which one came close.
     """
-    matches = [
-        hmac.compare_digest(webhook_secret(master, job_id).encode(), presented)
-        for master in masters
-    ]
-    return any(matches)
+    return _is_any([webhook_secret(master, job_id) for master in masters], presented)
+
+
+def sample_signature(master: str, job_id: str) -> str:
+    """Return what a link to the job's image must hold; whoever has the link may read the image."""
+    return hmac.new(master.encode(), f"sample:{job_id}".encode(), sha256).hexdigest()
+
+
+def is_sample_signature(masters: Sequence[str], job_id: str, presented: bytes) -> bool:
+    """Say whether `presented` is the signature under any of the masters, in constant time."""
+    return _is_any([sample_signature(master, job_id) for master in masters], presented)
 
 
 def callback_secret(master: str, tenant: str) -> str:
@@ -50,3 +56,8 @@ def sign_callback(secrets: Sequence[str], message_id: str, timestamp: int, body:
     return " ".join(
         "v1," + base64.b64encode(hmac.new(key, signed, sha256).digest()).decode() for key in keys
     )
+
+
+def _is_any(expected: Sequence[str], presented: bytes) -> bool:
+    matches = [hmac.compare_digest(secret.encode(), presented) for secret in expected]
+    return any(matches)  # only now, so that each was compared

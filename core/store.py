@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import redis
 
 from core.change import Change, Idempotency
-from core.errors import IdempotencyConflict, StoreUnavailable
+from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import (
     HOLDS_SLOT,
     STEP_STATUSES,
@@ -53,6 +53,7 @@ class JobStore:
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._accounts = settings.accounts
+        self._most_waiting = settings.max_backlog
         self._common = {
             "pools": pools(settings.accounts),
             "lease": settings.slot_lease_seconds,
@@ -69,6 +70,7 @@ class JobStore:
 
         Raises:
             IdempotencyConflict: The key was used with another body.
+            BacklogFull: As many jobs wait as may.
             StoreUnavailable: Nothing is promised; repeat it with the same key.
         """
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
@@ -83,6 +85,8 @@ class JobStore:
             }
             | ({"has_inputs": "1"} if request.input_keys else {}),
         }
+        if self._most_waiting:
+            payload["most_waiting"] = self._most_waiting
         if idempotency:
             payload["idempotency"] = {
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
@@ -92,6 +96,8 @@ class JobStore:
         answer = str(self.scripts.run("create", payload, durable=True))
         if answer == "conflict":
             raise IdempotencyConflict
+        if answer == "full":
+            raise BacklogFull
         return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
 
     def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:

@@ -37,6 +37,8 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whom to believe about the origin of a request is a setting of ours (service/origin.py).
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )
     return 0

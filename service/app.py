@@ -10,12 +10,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
+from core.catalogue import MODELS
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import health, jobs, problems, webhooks
+from service import drop_in, health, jobs, problems, provider_errors, samples, webhooks
 from service.access import AccessLog
 from service.intake import Intake
 from service.problems import Problem
@@ -30,6 +31,7 @@ def create_app(settings: Settings) -> Starlette:
         settings=settings,
         store=store,
         accounts=AccountBook(store, settings.accounts),
+        objects=objects,
         intake=Intake(settings, store, objects),
     )
 
@@ -45,12 +47,13 @@ def create_app(settings: Settings) -> Starlette:
             Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
             Route("/livez", health.livez, methods=["GET"]),
             Route("/readyz", health.readyz, methods=["GET"]),
+            *_drop_in_routes(),
         ],
         middleware=[Middleware(AccessLog)],
         exception_handlers={
             Problem: problems.on_problem,
             ClientDisconnect: problems.on_disconnect,
-            HTTPException: problems.on_http_exception,
+            HTTPException: provider_errors.on_http_exception,
             StoreUnavailable: problems.on_unavailable,
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
@@ -60,3 +63,17 @@ def create_app(settings: Settings) -> Starlette:
     # A path with a slash too many gets a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
+
+
+def _drop_in_routes() -> list[Route]:
+    """Return the provider's own paths; they come last, so that no model's name hides our own."""
+    submits = (
+        Route(model.path, drop_in.submit_to(model), methods=["POST"], name=model.name)
+        for model in MODELS.values()
+    )
+    return [
+        Route("/v1/get_result", drop_in.get_result, methods=["GET"]),
+        Route("/v1/credits", drop_in.show_credits, methods=["GET"]),
+        Route("/v1/samples/{name}", samples.send_sample, methods=["GET"]),
+        *submits,
+    ]

@@ -5,22 +5,29 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from uuid_utils import uuid7
 
 from core.change import Idempotency
-from core.errors import IdempotencyConflict
+from core.errors import BacklogFull, IdempotencyConflict
 from core.job import JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
-from service.problems import Complaint, Problem
+from service.problems import Complaint, Problem, backlog_full
 from service.schemas import NewJob, parse_job, parse_json
 
 _LONGEST_IDEMPOTENCY_KEY: Final = 255  # characters
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
 _INPUT_GUARD: Final = 900.0
+
+
+class Parse(Protocol):
+    """Reads a body that is JSON."""
+
+    def __call__(self, body: Any, settings: Settings, /) -> NewJob:
+        """Return what the body asks for; raises a `Problem` with everything that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,9 @@ class Intake:
     store: JobStore
     objects: ObjectStore
 
-    def accept(self, tenant: str, raw: bytes, key: str | None) -> tuple[JobId, bool]:
+    def accept(
+        self, tenant: str, raw: bytes, key: str | None, parse: Parse = parse_job
+    ) -> tuple[JobId, bool]:
         """Accept one job.
 
         1. Check the whole body. 2. Look whether the idempotency key brought it before.
@@ -41,18 +50,20 @@ class Intake:
             tenant: Whose job it is.
             raw: The request's body.
             key: The `Idempotency-Key` header.
+            parse: Reads the body; faces differ in it.
 
         Returns:
             The job's id, and whether it is new.
 
         Raises:
-            Problem: The body, or the key, is not as it must be.
+            Problem: The body, or the key, is not as it must be, or the backlog is full.
             StoreUnavailable: Nothing is promised.
             StorageUnavailable: Nothing is promised.
         """
         body = parse_json(raw)
-        job = parse_job(body, self.settings)
-        idempotency = _idempotency(key, body)
+        job = parse(body, self.settings)
+        # A client of the provider's API names the model in the path.
+        idempotency = _idempotency(key, [job.model, body] if job.origin else body)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
             if known:
@@ -60,10 +71,18 @@ class Intake:
             job_id = JobId(str(uuid7()))
             input_keys = self._store_inputs(job_id, job)
             request = self._request(tenant, job, input_keys)
-            accepted = self.store.create(job_id, request, idempotency)
+            accepted = self._create(job_id, request, idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
         return accepted, accepted == job_id
+
+    def _create(self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None) -> JobId:
+        try:
+            return self.store.create(job_id, request, idempotency)
+        except BacklogFull:
+            if request.input_keys:
+                self.store.guard_inputs(job_id, time.time())
+            raise backlog_full() from None
 
     def _store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
         if not job.images:
@@ -83,6 +102,8 @@ class Intake:
             input=job.input,
             input_keys=input_keys,
             callback_url=job.callback_url,
+            origin=job.origin,
+            client_secret=job.client_secret,
             output_key=job.output_key,
             region=job.region,
             priority=job.priority,

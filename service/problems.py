@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds after which a caller may try again when Redis or S3 was away.
 _RETRY_AFTER: Final = "2"
+#: The same, when the backlog was full: about the time in which an image is made.
+_RETRY_WHEN_FULL: Final = "5"
 _MOST_COMPLAINTS: Final = 100
 #: Status of a request whose caller left before its body was whole; nobody reads it.
 _CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
@@ -135,11 +137,23 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
     return Problem(status, kind, detail, headers=error.headers).response()
 
 
+def backlog_full() -> Problem:
+    """Return the problem of a job that comes while as many wait as may."""
+    detail = "Too many jobs are waiting already; nothing was accepted, repeat after Retry-After"
+    headers = {"retry-after": _RETRY_WHEN_FULL}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "backlog-full", detail, headers=headers)
+
+
 async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
     """Answer while Redis or S3 is away: nothing is promised.
 
     A job may have been stored all the same, where only the answer was lost.
     """
+    return unavailable(request, error).response()
+
+
+def unavailable(request: Request[Any], error: Exception) -> Problem:
+    """Return the problem of a store that is away, and log which."""
     event(_log, "request.unavailable", logging.ERROR, path=request.url.path, reason=str(error))
     names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
     name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
@@ -149,7 +163,7 @@ async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
     )
     headers = {"retry-after": _RETRY_AFTER}
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    return Problem(status, "unavailable", detail, headers=headers).response()
+    return Problem(status, "unavailable", detail, headers=headers)
 
 
 async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:

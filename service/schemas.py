@@ -31,6 +31,9 @@ class NewJob:
     input: Mapping[str, Any]
     images: Mapping[str, InputImage] = field(default_factory=dict)
     callback_url: str | None = None
+    #: See `JobRequest`: both are of clients of the provider's own API.
+    origin: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
     output_key: str | None = None
     region: str | None = None
     priority: int = 0

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from core.account_book import AccountBook
+from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.intake import Intake
@@ -14,4 +15,5 @@ class State(TypedDict):
     settings: Settings
     store: JobStore
     accounts: AccountBook
+    objects: ObjectStore
     intake: Intake

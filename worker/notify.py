@@ -4,9 +4,11 @@ import json
 import logging
 from typing import Final
 
+from core.bfl import WEBHOOK_HEADER
 from core.change import Change
 from core.job import TERMINAL, CallbackState, Job, JobId, Step
 from core.log import event
+from core.provider_views import task_view
 from core.signatures import callback_secret, sign_callback
 from core.views import job_view, timestamp
 from worker.callbacks import Delivery
@@ -44,6 +46,8 @@ def notify(job_id: JobId, deps: Deps) -> None:
 
 def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of the Standard Webhooks specification."""
+    if job.request.origin:
+        return _provider_message(job, job.request.origin, deps)
     body = json.dumps(
         {
             "type": f"job.{job.status}",
@@ -61,6 +65,16 @@ def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
         "webhook-timestamp": str(int(now)),
         "webhook-signature": sign_callback(secrets, message_id, int(now), body),
     }
+
+
+def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[str, str]]:
+    """Return what the provider would send: the finished task, and the client's own secret."""
+    settings = deps.settings
+    master = settings.webhook_secrets[0].reveal()
+    headers = {"content-type": "application/json", "user-agent": "FluxRelay"}
+    if job.request.client_secret:
+        headers[WEBHOOK_HEADER] = job.request.client_secret
+    return json.dumps(task_view(job, settings.public_url or origin, master)).encode(), headers
 
 
 def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:

@@ -1,5 +1,5 @@
 -- Accept a job: idempotency, record, backlog, and a slot at once where one is free.
--- Returns "created", "exists {id}" or "conflict".
+-- Returns "created", "exists {id}", "conflict" or "full".
 local idempotency = input.idempotency
 if idempotency then
   local known = redis.call('GET', idempotency.key)
@@ -12,6 +12,8 @@ end
 local id = input.job
 -- The same command again, because its answer was lost on the way: it is done already.
 if redis.call('EXISTS', job_key(id)) == 1 then return 'exists ' .. id end
+-- Counted here, where nothing comes between the count and the job.
+if input.most_waiting and backlog_size() >= input.most_waiting then return 'full' end
 if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end

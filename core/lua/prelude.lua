@@ -93,6 +93,20 @@ local function grant(pool)
   end
 end
 
+-- How many jobs wait for a slot, in all lanes that any pool serves.
+local function backlog_size()
+  local size, counted = 0, {}
+  for _, pool in ipairs(input.pools) do
+    for _, lane in ipairs(pool.lanes) do
+      if not counted[lane.name] then
+        counted[lane.name] = true
+        size = size + redis.call('ZCARD', 'backlog:' .. lane.name)
+      end
+    end
+  end
+  return size
+end
+
 local function grant_all()
   for _, pool in ipairs(input.pools) do grant(pool) end
 end

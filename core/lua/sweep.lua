@@ -64,17 +64,9 @@ for _, pool in ipairs(input.pools) do
 end
 grant_all()
 
-local backlog, held, counted = 0, 0, {}
-for _, pool in ipairs(input.pools) do
-  held = held + redis.call('ZCARD', 'slots:' .. pool.name)
-  for _, lane in ipairs(pool.lanes) do
-    if not counted[lane.name] then
-      counted[lane.name] = true
-      backlog = backlog + redis.call('ZCARD', 'backlog:' .. lane.name)
-    end
-  end
-end
+local held = 0
+for _, pool in ipairs(input.pools) do held = held + redis.call('ZCARD', 'slots:' .. pool.name) end
 local more = #due == input.batch
 return cjson.encode({
-  more = more, woken = woken, overdue = overdue, freed = freed, backlog = backlog, held = held
+  more = more, woken = woken, overdue = overdue, freed = freed, backlog = backlog_size(), held = held
 })

@@ -28,6 +28,8 @@ FULL = JobRequest(
     input={"prompt": "ein Bär 😀", "seed": 0, "prompt_upsampling": False},
     input_keys={"input_image": "_inputs/1/input_image"},
     callback_url="https://example.com/done",
+    origin="https://relay.example",
+    client_secret="told to its receiver alone",
     output_key="{job_id}.{ext}",
     priority=-100,
     metadata={"order": [1, None, {"deep": True}]},
@@ -99,6 +101,11 @@ def test_slots_are_held_where_the_provider_may_be_busy() -> None:
 def test_a_request_survives_the_way_through_redis(request_: JobRequest) -> None:
     """What is read back equals what was written, also where everything optional is empty."""
     assert JobRequest.from_json(request_.to_json()) == request_
+
+
+def test_a_client_s_secret_does_not_show() -> None:
+    """A request that lands in a log or a traceback does not tell the client's webhook secret."""
+    assert "told to its receiver alone" not in repr(FULL)
 
 
 def test_empty_optional_fields_take_no_room() -> None:

@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from core.signatures import callback_secret, is_webhook_secret, sign_callback, webhook_secret
+from core.signatures import (
+    callback_secret,
+    is_sample_signature,
+    is_webhook_secret,
+    sample_signature,
+    sign_callback,
+    webhook_secret,
+)
 
 MASTERS = ["new-master-" * 4, "old-master-" * 4]
 RANDOM = random.Random(20_260_919)  # noqa: S311 - a table that is the same on each run
@@ -114,3 +121,15 @@ def test_nothing_else_opens_a_job(presented: bytes) -> None:
 def test_without_masters_nothing_is_open() -> None:
     """No master, no secret."""
     assert not is_webhook_secret([], "job-1", b"")
+
+
+@pytest.mark.parametrize("master", MASTERS)
+def test_a_link_is_signed_for_one_job(master: str) -> None:
+    """A link's signature holds for its job under every master, and is no other secret of it."""
+    signature = sample_signature(master, "job-1").encode()
+
+    assert is_sample_signature(MASTERS, "job-1", signature)
+    assert not is_sample_signature(MASTERS, "job-2", signature)
+    assert not is_sample_signature(["a-third-master-" * 3], "job-1", signature)
+    assert not is_sample_signature(MASTERS, "job-1", webhook_secret(master, "job-1").encode())
+    assert not is_webhook_secret(MASTERS, "job-1", signature)

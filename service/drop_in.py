@@ -1,0 +1,83 @@
+"""The provider's own API, for clients that change nothing but their base URL.
+
+A task here is a job like any other: its id is the job's, and `GET /v1/jobs/{id}` shows it.
+"""
+
+from functools import partial
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.catalogue import Model
+from core.job import JobId
+from core.provider_views import submission_view, task_view, unknown_task_view
+from service.auth import tenant_of
+from service.body import read_body
+from service.flat import parse_flat
+from service.origin import origin_of
+from service.problems import Complaint, JsonAnswer, Problem, invalid
+from service.provider_errors import Endpoint, in_provider_shapes
+from service.state import State
+
+_FRESH = {"cache-control": "no-store"}
+
+
+def submit_to(model: Model) -> Endpoint:
+    """Return the endpoint of a model's own path."""
+
+    @in_provider_shapes
+    async def submit(request: Request[State]) -> Response:
+        return await _submit(request, model)
+
+    return submit
+
+
+async def _submit(request: Request[State], model: Model) -> Response:
+    """Take a job in from a flat body; answers once it is on disk."""
+    state = request.state
+    settings = state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    raw = await read_body(request, settings.max_body_bytes)
+    key = request.headers.get("idempotency-key")
+    origin = origin_of(request, settings.trusted_proxies)
+    parse = partial(parse_flat, model=model, origin=origin)
+    job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, raw, key, parse)
+    job = await run_in_threadpool(state["store"].load, job_id)
+    headers = {} if fresh else {"idempotency-replayed": "true"}
+    return JsonAnswer(submission_view(job_id, job, origin), headers=headers)
+
+
+@in_provider_shapes
+async def get_result(request: Request[State]) -> Response:
+    """Show a task to the tenant whose it is; to others it does not exist.
+
+    The provider asks for no key here. We do: its clients send theirs anyway, and an id stands in
+    logs and webhooks, where a key does not.
+    """
+    state = request.state
+    settings = state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    task_id = request.query_params.get("id")
+    if task_id is None:
+        raise invalid([Complaint("query.id", "is missing", "a task's id", "add ?id=…")])
+    job = await run_in_threadpool(state["store"].load, JobId(task_id))
+    if job is None or job.request.tenant != tenant:
+        return JsonAnswer(unknown_task_view(task_id), HTTPStatus.NOT_FOUND, headers=_FRESH)
+    origin = origin_of(request, settings.trusted_proxies)
+    master = settings.webhook_secrets[0].reveal()
+    return JsonAnswer(task_view(job, origin, master), headers=_FRESH)
+
+
+@in_provider_shapes
+async def show_credits(request: Request[State]) -> Response:
+    """Show the credits that the provider stated last; this process never asks it."""
+    state = request.state
+    tenant_of(request, state["settings"].api_keys)
+    credit = await run_in_threadpool(state["accounts"].credits)
+    if credit is None:
+        detail = "The provider has not told how many credits are left; ask again later"
+        headers = {"retry-after": "60"}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unknown-credits", detail, headers=headers)
+    return JsonAnswer({"credits": credit}, headers=_FRESH)

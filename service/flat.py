@@ -1,0 +1,58 @@
+"""From the provider's flat body to what is asked for, by the native face's own checks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from core.catalogue import Model
+from core.settings import Settings
+from service.problems import Complaint, Problem, invalid
+from service.schemas import NewJob, parse_job
+from service.validation import kind_of
+
+#: The provider's fields that are no parameters of a model (BFL OpenAPI).
+_WEBHOOK_URL: Final = "webhook_url"
+_WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the field's name
+_LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
+
+
+def parse_flat(body: Any, settings: Settings, *, model: Model, origin: str) -> NewJob:
+    """Check a body and return what it asks for.
+
+    Fields that the model does not know are left out, as the provider leaves them out.
+
+    Args:
+        body: Parameters and webhook fields side by side.
+        settings: Which callbacks are allowed.
+        model: From the path.
+        origin: Where the client sent it.
+
+    Raises:
+        Problem: 422, with everything that is wrong.
+    """
+    if not isinstance(body, dict):
+        allowed = "an object with the model's parameters"
+        raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
+    known = {name: value for name, value in body.items() if name in model.parameters}
+    native: dict[str, Any] = {"model": model.name, "input": known}
+    if body.get(_WEBHOOK_URL) is not None:
+        native["callback"] = {"url": body[_WEBHOOK_URL]}
+    complaints = _secret_complaints(body)
+    try:
+        job = parse_job(native, settings)
+    except Problem as problem:
+        raise invalid([*problem.complaints, *complaints]) from None
+    if complaints:
+        raise invalid(complaints)
+    return replace(job, origin=origin, client_secret=body.get(_WEBHOOK_SECRET) or None)
+
+
+def _secret_complaints(body: Mapping[str, Any]) -> list[Complaint]:
+    secret = body.get(_WEBHOOK_SECRET)
+    if secret is None:
+        return []
+    fine = isinstance(secret, str) and secret.isascii() and len(secret) <= _LONGEST_SECRET
+    if fine and secret.isprintable() and secret == secret.strip():
+        return []
+    allowed = f"a text of up to {_LONGEST_SECRET} printable ASCII characters, no blank at its ends"
+    return [Complaint(_WEBHOOK_SECRET, "cannot be sent in a header", allowed, "send such a text")]

@@ -1,0 +1,108 @@
+"""The origin that a request was sent to, for links that its client can follow.
+
+A proxy in front changes what we see, and says so in headers that anybody can send. They are
+believed only where `FLUXRELAY_TRUSTED_PROXIES` names whoever opened the connection.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from core.egress import Network
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+#: RFC 7239 section 4: token "=" ( token / quoted-string ).
+_PAIR: Final = re.compile(r'\s*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*')
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """What one proxy says of whoever called it."""
+
+    client: str = ""
+    host: str = ""
+    scheme: str = ""
+
+
+def origin_of(request: Request[Any], proxies: Sequence[Network]) -> str:
+    """Return `scheme://host[:port]`, without a slash at the end.
+
+    Args:
+        request: Whose.
+        proxies: Whose forwarded headers are believed.
+    """
+    scheme, host = request.url.scheme, request.headers.get("host", "")
+    peer = request.client.host if request.client else ""
+    for hop in _hops(request):
+        if not _is_trusted(peer, proxies):
+            break
+        # The outermost trusted proxy is the one that the client called, so it has the last word.
+        scheme, host, peer = hop.scheme or scheme, hop.host or host, hop.client
+    if not _HOST.fullmatch(host):
+        name, port = request.scope.get("server") or ("localhost", None)
+        host = f"[{name}]" if ":" in name else name
+        host = f"{host}:{port}" if port else host
+    return f"{scheme}://{host}"
+
+
+def _hops(request: Request[Any]) -> Iterator[_Hop]:
+    """Yield what proxies say, nearest first: RFC 7239 where it comes, else the X- headers."""
+    forwarded = ",".join(request.headers.getlist("forwarded"))
+    if forwarded:
+        yield from reversed([_read(element) for element in _split(forwarded)])
+        return
+    names = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+    clients, hosts, schemes = (_values(request, name) for name in names)
+    for number in range(max(len(clients), len(hosts), len(schemes))):
+        yield _Hop(
+            _address(_from_right(clients, number)),
+            _from_right(hosts, number),
+            _scheme(_from_right(schemes, number)),
+        )
+
+
+def _values(request: Request[Any], name: str) -> list[str]:
+    texts = ",".join(request.headers.getlist(name)).split(",")
+    return [text.strip() for text in texts if text.strip()]
+
+
+def _from_right(values: Sequence[str], number: int) -> str:
+    return values[-1 - number] if number < len(values) else ""
+
+
+def _split(forwarded: str) -> list[str]:
+    """Split a header at the commas that stand outside of quotes."""
+    return re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+', forwarded)
+
+
+def _read(element: str) -> _Hop:
+    pairs: dict[str, str] = {}
+    for name, value in _PAIR.findall(element):
+        plain = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        pairs[name.lower()] = plain
+    proto = _scheme(pairs.get("proto", ""))
+    return _Hop(_address(pairs.get("for", "")), pairs.get("host", ""), proto)
+
+
+def _scheme(text: str) -> str:
+    return text.lower() if text.lower() in ("http", "https") else ""
+
+
+def _address(node: str) -> str:
+    """Return a node's address without its port and brackets (RFC 7239 section 6)."""
+    if node.startswith("["):
+        return node[1:].partition("]")[0]
+    return node.partition(":")[0] if node.count(":") == 1 else node
+
+
+def _is_trusted(address: str, proxies: Sequence[Network]) -> bool:
+    try:
+        ip = ip_address(address)
+    except ValueError:  # a name, "unknown", or a node in disguise
+        return False
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in network for network in proxies)
