@@ -4,7 +4,7 @@ No message repeats the text of a secret.
 """
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
@@ -19,6 +19,18 @@ _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
 _HIGHEST_PORT = 65535
 _BUCKET_LENGTHS = range(3, 64)  # S3 user guide, bucket naming rules
+
+
+class ManyProblems(ValueError):
+    """A value with more than one thing wrong.
+
+    Args:
+        problems: All of them, one line each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
 
 
 class Secret:
@@ -50,6 +62,11 @@ class SlotLimits:
 def text(value: str) -> str:
     """Take it as it is."""
     return value
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(_items(value))
 
 
 def secret(value: str) -> Secret:
@@ -110,7 +127,7 @@ def master_secrets(value: str) -> tuple[Secret, ...]:
 
 def api_keys(value: str) -> Mapping[str, str]:
     """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept."""
-    names: dict[str, str] = {}
+    tenants: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
         allowed = string.ascii_letters + string.digits + "-_."
@@ -119,12 +136,12 @@ def api_keys(value: str) -> Mapping[str, str]:
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
-        if digest in names or name in names.values():
+        if digest in tenants or name in tenants.values():
             raise ValueError(f"key {number}, or its name, stands there twice")
-        names[digest] = name
-    if not names:
+        tenants[digest] = name
+    if not tenants:
         raise ValueError("holds no key")
-    return names
+    return tenants
 
 
 def boolean(value: str) -> bool:

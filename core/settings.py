@@ -7,25 +7,26 @@ path to a file that holds it. No secret and no outside bucket or server has a de
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from core import parsing
+from core.catalogue import Model
 from core.egress import Network
 from core.errors import SettingsError
+from core.models_file import offered, read_models
 from core.parsing import Secret, SlotLimits
+from core.variables import REQUIRED, read_variable
 
 SERVICE: Final = "service"
 WORKER: Final = "worker"
 _BOTH: Final = frozenset({SERVICE, WORKER})
-_REQUIRED: Final = object()
 
 
 def _variable(
     name: str,
     parse: parsing.Parser,
     doc: str,
-    default: object = _REQUIRED,
+    default: object = REQUIRED,
     *,
     secret: bool = False,
     only: str | None = None,
@@ -71,6 +72,20 @@ class Settings:
         parsing.host_suffixes,
         "Hosts that results are fetched from; a leading dot admits all below it.",
         ".bfl.ai,.blob.core.windows.net",
+    )
+    # --- the catalogue
+    added_models: Mapping[str, Model] = _variable(
+        "FLUXRELAY_MODELS_FILE",
+        read_models,
+        "JSON file of models that are added, or take the place of built-in ones.",
+        "",
+    )
+    models: Mapping[str, Model] = _variable(
+        "FLUXRELAY_MODELS",
+        parsing.names,
+        "Models that callers may ask for, comma-separated. Unset: all that are known.",
+        "",
+        only=SERVICE,
     )
     # --- secrets of our own
     webhook_secrets: tuple[Secret, ...] = _variable(
@@ -239,7 +254,12 @@ class Settings:
         found = list(problems)
         values: dict[str, Any] = {}
         for variable in dataclasses.fields(cls):
-            values[variable.name] = _read(variable.metadata, environ, process, found)
+            values[variable.name] = read_variable(variable.metadata, environ, process, found)
+        try:
+            # Workers know them all: a job that was accepted is done, offered since or not.
+            values["models"] = offered(values["models"], values["added_models"])
+        except ValueError as error:
+            found.append(f"FLUXRELAY_MODELS: {error}")
         doubt, timeout = values["submit_in_doubt_seconds"], values["provider_timeout_seconds"]
         if doubt and timeout and doubt <= timeout:
             found.append(
@@ -249,39 +269,3 @@ class Settings:
         if found:
             raise SettingsError(found)
         return cls(**values)
-
-
-def _read(
-    variable: Mapping[str, Any], environ: Mapping[str, str], process: str, problems: list[str]
-) -> Any:
-    """Return one variable's value; what is wrong goes into `problems`."""
-    if process not in variable["by"]:
-        return None
-    name = variable["name"]
-    default = variable["default"]
-    try:
-        text = _text(name, environ) if variable["secret"] else environ.get(name, "").strip()
-        if not text and default is None:
-            return None
-        if not text and default is _REQUIRED:
-            problems.append(f"{name}: is not set ({variable['doc']})")
-            return None
-        return variable["parse"](text or default)
-    except ValueError as error:
-        problems.append(f"{name}: {error} ({variable['doc']})")
-        return None
-
-
-def _text(name: str, environ: Mapping[str, str]) -> str:
-    """Return a secret from its variable or from the file that `NAME_FILE` names."""
-    text, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
-    if text and path:
-        raise ValueError(f"is set twice, as {name} and as {name}_FILE")
-    if not path:
-        return text
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ValueError(f"{name}_FILE: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{name}_FILE: is not a text file") from None

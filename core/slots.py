@@ -7,8 +7,10 @@ does not keep its slot. Jobs wait in lanes: one for every model with a limit of 
 all others. Freeing and granting is one step, in `core/lua/prelude.lua`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from core.catalogue import Model
 from core.parsing import SlotLimits
 
 #: The pool of the account in `BFL_API_KEY`.
@@ -16,9 +18,17 @@ DEFAULT_POOL: Final = "default"
 _COMMON_LANE: Final = "any"
 
 
-def lane_of(model: str, limits: SlotLimits) -> str:
-    """Return the lane in which a job of this model waits."""
-    return model if model in limits.by_model else _COMMON_LANE
+def lane_of(model: str, limits: SlotLimits, models: Mapping[str, Model]) -> str:
+    """Return the lane in which a job of this model waits.
+
+    Args:
+        model: The model's name.
+        limits: The account's limits.
+        models: The catalogue, which says whose limit it shares.
+    """
+    shared = models[model].lane if model in models else ""
+    lane = shared or model
+    return lane if lane in limits.by_model else _COMMON_LANE
 
 
 def pools(limits: SlotLimits) -> list[dict[str, Any]]:

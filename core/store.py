@@ -81,6 +81,7 @@ class JobStore:
         self._job_ttl = int(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._limits = settings.slots
+        self._models = settings.models
         self._common = {
             "pools": pools(settings.slots),
             "lease": settings.slot_lease_seconds,
@@ -105,7 +106,7 @@ class JobStore:
             "deadline": request.deadline_at,
             "fields": {
                 "request": request.to_json(),
-                "lane": lane_of(request.model, self._limits),
+                "lane": lane_of(request.model, self._limits, self._models),
                 "rank": -request.priority,
                 "callback_state": callback,
             }

@@ -13,9 +13,10 @@ from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import health, jobs, problems, webhooks
+from service import health, jobs, problems, reference, webhooks
 from service.access import AccessLog
 from service.intake import Intake
+from service.openapi import document
 from service.problems import Problem
 from service.state import State
 
@@ -24,7 +25,8 @@ def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
-    state = State(settings=settings, store=store, intake=Intake(settings, store, objects))
+    intake = Intake(settings, store, objects)
+    state = State(settings=settings, store=store, intake=intake, openapi=document(settings))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -35,6 +37,9 @@ def create_app(settings: Settings) -> Starlette:
             Route("/v1/jobs", jobs.create_job, methods=["POST"]),
             Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
             Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
+            Route("/v1/models", reference.list_models, methods=["GET"]),
+            Route("/openapi.json", reference.show_openapi, methods=["GET"]),
+            Route("/docs", reference.show_docs, methods=["GET"]),
             Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
             Route("/livez", health.livez, methods=["GET"]),
             Route("/readyz", health.readyz, methods=["GET"]),

@@ -1,6 +1,6 @@
 """What requests are given to work with."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from core.settings import Settings
 from core.store import JobStore
@@ -13,3 +13,5 @@ class State(TypedDict):
     settings: Settings
     store: JobStore
     intake: Intake
+    #: The OpenAPI document, which is the same for every caller.
+    openapi: dict[str, Any]
