@@ -30,6 +30,9 @@ _NAMED: Final[Mapping[str, Any]] = {
     "output_format": "webp",
     "aspect_ratio": "21:9",
     "seed": 7,
+    # 6 is for FLUX.2 in one of the provider's documents only.
+    "safety_tolerance": 5,
+    # The sandbox's accounts have it.
     "finetune_id": "my-finetune",
 }
 
