@@ -1,8 +1,8 @@
 """What is known of the provider's accounts, in Redis; keys are listed in `core/lua/prelude.lua`."""
 
 from core.accounts import Account
-from core.job import Step
-from core.slots import lane_of, pools
+from core.job import JobId, Step
+from core.slots import pools
 from core.store import JobStore
 
 
@@ -71,11 +71,13 @@ class AccountBook:
         moved = 0
         for lane in set(self._store.read("smembers", "lanes")) - served:
             for job_id in self._store.read("zrange", f"backlog:{lane}", 0, -1):
-                job = self._store.load(job_id)
-                target = (
-                    lane_of(job.request.model, job.request.region, self._accounts) if job else lane
-                )
-                if target != lane:
-                    payload = {"job": job_id, "from": lane, "lane": target}
-                    moved += int(self._store.scripts.run("adopt", self._store.payload() | payload))
+                moved += self._move(JobId(job_id), lane)
         return moved
+
+    def _move(self, job_id: JobId, lane: str) -> int:
+        job = self._store.load(job_id)
+        target = self._store.lane(job.request) if job else lane
+        if target == lane:
+            return 0
+        payload = {"job": job_id, "from": lane, "lane": target}
+        return int(self._store.scripts.run("adopt", self._store.payload() | payload))

@@ -4,7 +4,7 @@ No message repeats the text of a secret.
 """
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
@@ -19,6 +19,18 @@ _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
 _HIGHEST_PORT = 65535
 _BUCKET_LENGTHS = range(3, 64)  # S3 user guide, bucket naming rules
+
+
+class ManyProblems(ValueError):
+    """A value with more than one thing wrong.
+
+    Args:
+        problems: All of them, one line each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
 
 
 class Secret:
@@ -50,6 +62,11 @@ class SlotLimits:
 def text(value: str) -> str:
     """Take it as it is."""
     return value
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(_items(value))
 
 
 def secret(value: str) -> Secret:
@@ -113,7 +130,7 @@ def api_keys(value: str) -> Mapping[str, str]:
 
     A name may stand there with two keys, so that a caller can change from one to the other.
     """
-    names: dict[str, str] = {}
+    names_of_keys: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
         allowed = string.ascii_letters + string.digits + "-_."
@@ -122,12 +139,12 @@ def api_keys(value: str) -> Mapping[str, str]:
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
-        if names.get(digest, name) != name:
+        if names_of_keys.get(digest, name) != name:
             raise ValueError(f"key {number} stands there for another name too")
-        names[digest] = name
-    if not names:
+        names_of_keys[digest] = name
+    if not names_of_keys:
         raise ValueError("holds no key")
-    return names
+    return names_of_keys
 
 
 def boolean(value: str) -> bool:

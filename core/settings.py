@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import parsing
-from core.accounts import DEFAULT_ACCOUNT, Account
+from core.accounts import Account
 from core.accounts import accounts as parse_accounts
+from core.catalogue import Model
 from core.egress import Network
 from core.errors import SettingsError
+from core.models_file import read_models
 from core.parsing import Secret, SlotLimits
-from core.variables import SERVICE, WORKER, declaration, read, variable
+from core.settling import settle
+from core.variables import SERVICE, WORKER, read, variable
 
 __all__ = ["SERVICE", "WORKER", "Settings"]
 
@@ -67,6 +70,20 @@ class Settings:
         parsing.host_suffixes,
         "Hosts that results are fetched from; a leading dot admits all below it.",
         ".bfl.ai,.blob.core.windows.net",
+    )
+    # --- the catalogue
+    added_models: Mapping[str, Model] = variable(
+        "FLUXRELAY_MODELS_FILE",
+        read_models,
+        "JSON file of models that are added, or take the place of built-in ones.",
+        "",
+    )
+    models: Mapping[str, Model] = variable(
+        "FLUXRELAY_MODELS",
+        parsing.names,
+        "Models that callers may ask for, comma-separated. Unset: all that are known.",
+        "",
+        only=SERVICE,
     )
     # --- secrets of our own
     webhook_secrets: tuple[Secret, ...] = variable(
@@ -247,46 +264,7 @@ class Settings:
         for declared in dataclasses.fields(cls):
             if declared.metadata:
                 values[declared.name] = read(declared.metadata, environ, process, found)
-        values["accounts"] = values["accounts"] or (_default_account(values),)
-        if process == WORKER:  # the service calls no provider
-            values["account_keys"] = _account_keys(values, environ, found)
-        doubt, timeout = values["submit_in_doubt_seconds"], values["provider_timeout_seconds"]
-        if doubt and timeout and doubt <= timeout:
-            found.append(
-                "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer than "
-                "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be repeated"
-            )
-        watch, callback = values["watch_seconds"], values["callback_timeout_seconds"]
-        if watch and callback and watch <= callback:
-            found.append(
-                "FLUXRELAY_WATCH_SECONDS: must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, "
-                "or a slow receiver would be called twice at a time"
-            )
+        settle(values, environ, process, found)
         if found:
             raise SettingsError(found)
         return cls(**values)
-
-
-def _default_account(values: Mapping[str, Any]) -> Account:
-    return Account(
-        name=DEFAULT_ACCOUNT,
-        url=values["provider_url"],
-        slots=values["slots"],
-        poll_urls=values["poll_urls"],
-    )
-
-
-def _account_keys(
-    values: Mapping[str, Any], environ: Mapping[str, str], problems: list[str]
-) -> dict[str, Secret]:
-    """Return each account's key."""
-    if values["accounts"] == (_default_account(values),):
-        if values["bfl_api_key"] is None and not any("BFL_API_KEY" in line for line in problems):
-            problems.append("BFL_API_KEY: is not set (and FLUXRELAY_ACCOUNTS names no accounts)")
-        return {DEFAULT_ACCOUNT: values["bfl_api_key"]}
-    keys: dict[str, Secret] = {}
-    for account in values["accounts"]:
-        doc = f"The provider's API key of the account {account.name}."
-        declared = declaration(account.key_variable, parsing.secret, doc, secret=True)
-        keys[account.name] = read(declared, environ, WORKER, problems)
-    return keys

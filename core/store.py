@@ -53,6 +53,7 @@ class JobStore:
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._accounts = settings.accounts
+        self._models = settings.models
         self._most_waiting = settings.max_backlog
         self._common = {
             "pools": pools(settings.accounts),
@@ -79,7 +80,7 @@ class JobStore:
             "deadline": request.deadline_at,
             "fields": {
                 "request": request.to_json(),
-                "lane": lane_of(request.model, request.region, self._accounts),
+                "lane": self.lane(request),
                 "rank": -request.priority,
                 "callback_state": callback,
             }
@@ -99,6 +100,11 @@ class JobStore:
         if answer == "full":
             raise BacklogFull
         return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
+
+    def lane(self, request: JobRequest) -> str:
+        """Return the lane in which such a job waits."""
+        model = self._models.get(request.model)
+        return lane_of((model and model.lane) or request.model, request.region, self._accounts)
 
     def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:
         """Return the job that this key brought before, if any.

@@ -50,6 +50,9 @@ def read(
             problems.append(f"{name}: is not set ({variable['doc']})")
             return None
         return variable["parse"](text or default)
+    except parsing.ManyProblems as error:
+        problems += [f"{name}: {problem}" for problem in error.problems]
+        return None
     except ValueError as error:
         problems.append(f"{name}: {error} ({variable['doc']})")
         return None

@@ -10,15 +10,15 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
-from core.catalogue import MODELS
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import drop_in, health, jobs, problems, provider_errors, samples, webhooks
+from service import drop_in, health, jobs, problems, provider_errors, reference, samples, webhooks
 from service.access import AccessLog
 from service.intake import Intake
+from service.openapi import document
 from service.problems import Problem
 from service.state import State
 
@@ -32,6 +32,7 @@ def create_app(settings: Settings) -> Starlette:
         store=store,
         accounts=AccountBook(store, settings.accounts),
         objects=objects,
+        openapi=document(settings),
         intake=Intake(settings, store, objects),
     )
 
@@ -41,13 +42,8 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/v1/jobs", jobs.create_job, methods=["POST"]),
-            Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
-            Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
-            Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
-            Route("/livez", health.livez, methods=["GET"]),
-            Route("/readyz", health.readyz, methods=["GET"]),
-            *_drop_in_routes(),
+            *_native_routes(),
+            *_drop_in_routes(settings),
         ],
         middleware=[Middleware(AccessLog)],
         exception_handlers={
@@ -65,11 +61,25 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def _drop_in_routes() -> list[Route]:
+def _native_routes() -> list[Route]:
+    return [
+        Route("/v1/jobs", jobs.create_job, methods=["POST"]),
+        Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
+        Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
+        Route("/v1/models", reference.list_models, methods=["GET"]),
+        Route("/openapi.json", reference.show_openapi, methods=["GET"]),
+        Route("/docs", reference.show_docs, methods=["GET"]),
+        Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
+        Route("/livez", health.livez, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+    ]
+
+
+def _drop_in_routes(settings: Settings) -> list[Route]:
     """Return the provider's own paths; they come last, so that no model's name hides our own."""
     submits = (
         Route(model.path, drop_in.submit_to(model), methods=["POST"], name=model.name)
-        for model in MODELS.values()
+        for model in settings.models.values()
     )
     return [
         Route("/v1/get_result", drop_in.get_result, methods=["GET"]),

@@ -15,10 +15,10 @@ from core.job import JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
+from service.bounds import LONGEST_IDEMPOTENCY_KEY
 from service.problems import Complaint, Problem, backlog_full
 from service.schemas import NewJob, parse_job, parse_json
 
-_LONGEST_IDEMPOTENCY_KEY: Final = 255  # characters
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
 _INPUT_GUARD: Final = 900.0
 
@@ -117,8 +117,8 @@ def _idempotency(key: str | None, body: Any) -> Idempotency | None:
     """Return the key's hash and the body's fingerprint: equal for equal JSON, however written."""
     if key is None:
         return None
-    if not key or len(key) > _LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
-        allowed = f"1 to {_LONGEST_IDEMPOTENCY_KEY} printable characters"
+    if not key or len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
+        allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable characters"
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
-from core.catalogue import MODELS, Kind, Model
+from core.catalogue import Kind, Model
 from core.egress import callback_url_problem
 from core.parsing import key_template_problem
 from core.settings import Settings
+from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA, LONGEST_KEY
 from service.images import InputImage, decode_image
 from service.problems import Complaint, Problem, invalid
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
 _FIELDS: Final = ("model", "input", "callback", "output", "region", "priority", "metadata")
 _DEEPEST: Final = 100  # levels of objects and arrays
-_HIGHEST_PRIORITY: Final = 100
-_LARGEST_METADATA: Final = 4096  # bytes as JSON
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
-_LONGEST_KEY: Final = 900  # bytes; S3 allows 1024, and the manifest's ending is added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,7 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
     complaints = [
         unknown_field(name, dict.fromkeys(_FIELDS)) for name in body if name not in _FIELDS
     ]
-    model = _model(body.get("model"), complaints)
+    model = _model(body.get("model"), settings.models, complaints)
     images: dict[str, InputImage] = {}
     if model:
         complaints += check_input(model, body.get("input"))
@@ -114,11 +112,11 @@ def _finite(text: str) -> float:
     return number
 
 
-def _model(name: Any, complaints: list[Complaint]) -> Model | None:
-    model = MODELS.get(name) if isinstance(name, str) else None
+def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:
+    model = models.get(name) if isinstance(name, str) else None
     if model is None:
         detail = "is missing" if name is None else f"is {shown(name)}, which is not a known model"
-        allowed = "one of " + ", ".join(MODELS)
+        allowed = "one of " + ", ".join(models)
         complaints.append(Complaint("model", detail, allowed, "send one of these names"))
     return model
 
@@ -187,12 +185,12 @@ def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str 
         return None
     problem: str | None = f"is {kind_of(key)}"
     if isinstance(key, str):
-        fits = key and is_unicode(key) and len(key.encode()) <= _LONGEST_KEY
+        fits = key and is_unicode(key) and len(key.encode()) <= LONGEST_KEY
         problem = key_template_problem(key) if fits else "is empty or too long"
-        if problem is None and len(_filled(key, settings).encode()) > _LONGEST_KEY:
+        if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
             problem = "is too long once it is filled in"
     if problem:
-        allowed = f"a key of 1 to {_LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
+        allowed = f"a key of 1 to {LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
         fix = "send such a key, or leave output.key out"
         complaints.append(Complaint("output.key", problem, allowed, fix))
     return str(key)
@@ -204,7 +202,7 @@ def _filled(key: str, settings: Settings) -> str:
         job_id="-" * _JOB_ID_LENGTH,
         date="2026-01-01",
         ext="webp",
-        model=max(MODELS, key=len),
+        model=max(settings.models, key=len),
         tenant=max(settings.api_keys.values(), key=len),
     )
 
@@ -235,9 +233,9 @@ def _priority(given: Any, complaints: list[Complaint]) -> int:
     if given is None:
         return 0
     whole = isinstance(given, int) and not isinstance(given, bool)
-    if whole and -_HIGHEST_PRIORITY <= given <= _HIGHEST_PRIORITY:
+    if whole and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
         return int(given)
-    allowed = f"a whole number from {-_HIGHEST_PRIORITY} to {_HIGHEST_PRIORITY}, higher goes first"
+    allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
     complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
     return 0
 
@@ -246,9 +244,9 @@ def _metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
     if given is None:
         return {}
     size = len(json.dumps(given))
-    if isinstance(given, dict) and size <= _LARGEST_METADATA:
+    if isinstance(given, dict) and size <= LARGEST_METADATA:
         return given
     detail = f"has {size} bytes" if isinstance(given, dict) else f"is {kind_of(given)}"
-    allowed = f"an object of at most {_LARGEST_METADATA} bytes as JSON"
+    allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
     complaints.append(Complaint("metadata", detail, allowed, "shorten it"))
     return {}

@@ -1,6 +1,6 @@
 """What requests are given to work with."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from core.account_book import AccountBook
 from core.object_store import ObjectStore
@@ -17,3 +17,5 @@ class State(TypedDict):
     accounts: AccountBook
     objects: ObjectStore
     intake: Intake
+    #: The OpenAPI document, which is the same for every caller.
+    openapi: dict[str, Any]

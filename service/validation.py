@@ -6,10 +6,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.catalogue import WIDEST_RATIO, Kind, Model, Parameter
+from service.bounds import LONGEST_URL, RATIO_PATTERN
 from service.problems import Complaint
 
-_RATIO: Final = re.compile(r"(\d{1,5}):(\d{1,5})", re.ASCII)
-_LONGEST_URL: Final = 2083  # characters
+_RATIO: Final = re.compile(RATIO_PATTERN)
 _SHOWN: Final = 60  # characters of a caller's value that a complaint repeats
 
 
@@ -27,7 +27,7 @@ def check_input(model: Model, given: Any) -> list[Complaint]:
         Complaint(
             f"input.{name}",
             "is missing",
-            _allowed(parameter),
+            allowed_value(parameter),
             f"add {name} to input",
         )
         for name, parameter in model.parameters.items()
@@ -71,7 +71,7 @@ def _check(path: str, parameter: Parameter, value: Any) -> list[Complaint]:
     problem = _CHECKS[parameter.kind](parameter, value)
     if problem is None:
         return []
-    allowed = _allowed(parameter)
+    allowed = allowed_value(parameter)
     return [Complaint(path, problem, allowed, f"send {allowed}, or leave {path} out")]
 
 
@@ -116,8 +116,8 @@ def _choice(parameter: Parameter, value: Any) -> str | None:
 def _aspect_ratio(_parameter: Parameter, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"is {kind_of(value)}"
-    match = _RATIO.fullmatch(value)
-    width, height = (int(part) for part in match.groups()) if match else (0, 0)
+    parts = value.split(":") if _RATIO.fullmatch(value) else ("0", "0")
+    width, height = (int(part) for part in parts)
     if not width or not height or not 1 / WIDEST_RATIO <= width / height <= WIDEST_RATIO:
         return f"is {shown(value)}"
     return None
@@ -133,7 +133,7 @@ def _image(parameter: Parameter, value: Any) -> str | None:
     if not parameter.urls:
         return "is a URL"
     try:
-        host, length_ok = urlsplit(value).hostname, len(value) <= _LONGEST_URL
+        host, length_ok = urlsplit(value).hostname, len(value) <= LONGEST_URL
     except ValueError:
         host, length_ok = None, True
     return None if host and length_ok and is_unicode(value) else "is not a usable URL"
@@ -155,7 +155,7 @@ _CHECKS: Final[Mapping[Kind, Callable[[Parameter, Any], str | None]]] = {
 }
 
 
-def _allowed(parameter: Parameter) -> str:
+def allowed_value(parameter: Parameter) -> str:
     """Say in words what a parameter may be."""
     match parameter.kind:
         case Kind.TEXT:
@@ -177,6 +177,12 @@ def _allowed_number(parameter: Parameter) -> str:
     noun = "a whole number" if parameter.kind is Kind.INTEGER else "a number"
     if parameter.multiple_of:
         noun = f"a multiple of {parameter.multiple_of}"
-    if parameter.minimum is None or parameter.maximum is None:
-        return noun
-    return f"{noun} from {parameter.minimum:g} to {parameter.maximum:g}"
+    match parameter.minimum, parameter.maximum:
+        case None, None:
+            return noun
+        case low, None:
+            return f"{noun} of at least {low:g}"
+        case None, high:
+            return f"{noun} of at most {high:g}"
+        case low, high:
+            return f"{noun} from {low:g} to {high:g}"

@@ -11,7 +11,6 @@ import logging
 import uuid
 from typing import Any
 
-from core.catalogue import MODELS
 from core.change import Change
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
@@ -40,6 +39,9 @@ def submit(job_id: JobId, deps: Deps) -> None:
     elif deps.clock() >= job.request.deadline_at:
         message = "The job's deadline passed before it could be submitted"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message)
+    elif job.request.model not in deps.settings.models:
+        message = f"This deployment does not know the model {job.request.model} any more"
+        deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message)
     else:
         body = _body(job, deps)
         if _claim(job, deps):
@@ -57,18 +59,23 @@ def _claim(job: Job, deps: Deps) -> bool:
 
 
 def _body(job: Job, deps: Deps) -> dict[str, Any]:
-    """Return what is sent: the caller's parameters, inputs from S3, and our webhook."""
+    """Return what is sent: the caller's parameters, inputs from S3, and our webhook if it may."""
     body = dict(job.request.input)
     for name, key in job.request.input_keys.items():
         body[name] = base64.b64encode(deps.objects.get(key)).decode()
-    if deps.settings.public_url:
+    if _has_webhook(job, deps):
         body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
         body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
     return body
 
 
+def _has_webhook(job: Job, deps: Deps) -> bool:
+    """Say whether the provider is asked for a webhook; without one the result is polled."""
+    return bool(deps.settings.public_url) and deps.settings.models[job.request.model].webhook
+
+
 def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
-    outcome = deps.provider(job).submit(MODELS[job.request.model].path, body)
+    outcome = deps.provider(job).submit(deps.settings.models[job.request.model].path, body)
     event(_log, "job.submitted", job_id=job.id, outcome=type(outcome).__name__)
     match outcome:
         case Accepted():
@@ -93,9 +100,9 @@ def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
     submission = outcome.submission
     settings = deps.settings
-    wait = (
-        settings.webhook_overdue_seconds if settings.public_url else settings.poll_interval_seconds
-    )
+    wait = settings.poll_interval_seconds
+    if _has_webhook(job, deps):
+        wait = settings.webhook_overdue_seconds
     known = {
         "provider_id": submission.provider_id,
         "cost": submission.cost,

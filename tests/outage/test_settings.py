@@ -24,6 +24,7 @@ BAD = {
     "FLUXRELAY_PROVIDER_POLL_URLS": "http://127.0.0.1,ftp://127.0.0.1",
     "FLUXRELAY_PUBLIC_URL": "example.com",
     "FLUXRELAY_SLOTS": ",",
+    "FLUXRELAY_MODELS_FILE": "/nowhere/models.json",
     "FLUXRELAY_REQUIRE_AOF": "maybe",
     "FLUXRELAY_S3_KEY_TEMPLATE": "{date}/{job_id:>99999999999}",
     "FLUXRELAY_PORT": "65536",

@@ -1,0 +1,62 @@
+"""Every bound of every parameter of every model, below, at and above."""
+
+from typing import Any
+
+import pytest
+
+from core.catalogue import MODELS
+from core.settings import Settings
+from service.schemas import parse_job
+from tests.bodies import full, minimal
+from tests.probes import bounds, complaints, complaints_about
+
+PARAMETERS = [(model, name) for model in MODELS for name in MODELS[model].parameters]
+
+
+@pytest.mark.parametrize(("model", "name"), PARAMETERS)
+def test_bounds(model: str, name: str, plain_settings: Settings) -> None:
+    """What lies at a bound is taken, what lies beyond it is refused, and that field is named."""
+    entry = MODELS[model]
+    inside, outside = bounds(entry.parameters[name])
+    for value in inside:
+        assert complaints_about(entry, name, value, plain_settings) == [], value
+    for value in outside:
+        assert complaints_about(entry, name, value, plain_settings) == [f"input.{name}"], value
+
+
+def test_bounds_are_tried() -> None:
+    """The values above are not empty by mistake: each bound in the data brings some."""
+    side = MODELS["flux-pro-1.1"].parameters["width"]
+    assert bounds(side) == ([256, 288, 1440, 1408], [224, 257, 1472, 1439])
+    guidance = MODELS["flux-2-flex"].parameters["guidance"]
+    assert bounds(guidance) == ([1.5, 1.51, 10, 9.99], [1.49, 10.01])
+    user = MODELS["flux-dev"].parameters["user"]
+    assert [len(value) for value in bounds(user)[0] + bounds(user)[1]] == [1, 256, 0, 257]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_required_parameter_is_missed(model: str, plain_settings: Settings) -> None:
+    """A model without its required parameters hears of all of them, whether absent or null."""
+    entry = MODELS[model]
+    required = [f"input.{name}" for name, one in entry.parameters.items() if one.required]
+    for given in ({}, dict.fromkeys(entry.parameters)):
+        assert complaints(entry, given, plain_settings) == required
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_minimal_and_full_inputs(model: str, plain_settings: Settings) -> None:
+    """The least and the most a model takes are taken, and kept as they came."""
+    for given in (minimal(MODELS[model]), full(MODELS[model])):
+        job = parse_job({"model": model, "input": given}, plain_settings)
+
+        assert {**job.input, **dict.fromkeys(job.images)}.keys() == given.keys()
+        assert all(given[name] == value for name, value in job.input.items())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_everything_wrong_at_once(model: str, plain_settings: Settings) -> None:
+    """A body whose every parameter is wrong hears of each of them, and of one that is none."""
+    entry = MODELS[model]
+    names = [*entry.parameters, "webhook_url"]
+    given: dict[str, Any] = {name: [] for name in names}
+    assert complaints(entry, given, plain_settings) == [f"input.{name}" for name in names]
