@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Lifespan
 
 from sandbox.access_log import AccessLog
 from sandbox.accounts import Accounts, Purse, account_of
@@ -64,16 +65,6 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
         settings, hosts, accounts, purse, finetunes, book, ledger, studio, mischief, connections
     )
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        for task in book.active():
-            studio.start(task)
-        yield
-        for part in (submits, studio, courier):
-            await part.close()
-        await client.aclose()
-        ledger.close()
-
     routes = [
         *ProviderApi(hosts, accounts, purse, finetunes, book, mischief, submits).routes(),
         *Downloads(hosts, signer, book, ledger, studio, mischief, connections).routes(),
@@ -81,10 +72,32 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        lifespan=lifespan,
+        lifespan=_lifespan(book, studio, (submits, studio, courier), client, ledger),
         middleware=[Middleware(AccessLog)],
         exception_handlers={HTTPException: _http_error},
     )
+
+
+def _lifespan(
+    book: TaskBook,
+    studio: Studio,
+    parts: tuple[Submits | Studio | Courier, ...],
+    client: httpx.AsyncClient,
+    ledger: Ledger,
+) -> Lifespan[Starlette]:
+    """Return what happens around the serving: old tasks go on, and at the end all is closed."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        for task in book.active():
+            studio.start(task)
+        yield
+        for part in parts:
+            await part.close()
+        await client.aclose()
+        ledger.close()
+
+    return lifespan
 
 
 def _client(settings: Settings) -> httpx.AsyncClient:

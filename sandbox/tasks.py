@@ -4,10 +4,14 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sandbox.settings import Slots
 from sandbox.statuses import STAGES, Ending, Status
 from sandbox.validation import Request
+
+#: What any larger picture counts as in megapixels.
+MOST_PIXELS: Final = 10**15
 
 
 class SlotsFullError(Exception):
@@ -84,7 +88,8 @@ class Task:
     def output_mp(self) -> float:
         """Megapixels of the picture, with two decimals as in the API."""
         width, height = self.size
-        return round(width * height / 1_000_000, 2)
+        # Sides that no picture can have are allowed in a request, and beyond all floats.
+        return round(min(width * height, MOST_PIXELS) / 1_000_000, 2)
 
     def result(self) -> dict[str, object] | None:
         """Return the `result` of a task that is ready, None otherwise."""

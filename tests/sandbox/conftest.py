@@ -55,6 +55,11 @@ class RunningSandbox:
         """POST a task."""
         return self.client.post(f"/v1/{model}", json=body, headers={"x-key": key})
 
+    def credits(self, key: str = KEY) -> float:
+        """Ask what an account has left."""
+        answer = self.client.get("/v1/credits", headers={"x-key": key})
+        return float(answer.json()["credits"])
+
     def create(self, model: str = "flux-pro-1.1", key: str = KEY, /, **body: object) -> str:
         """POST a task that must be accepted; return its id."""
         answer = self.submit(model, key, **body)
@@ -105,6 +110,7 @@ class RunningSandbox:
 
 
 StartSandbox = Callable[..., RunningSandbox]
+FreePorts = Callable[[int], list[int]]
 WaitFor = Callable[[Callable[[], Any]], Any]
 
 
@@ -144,13 +150,16 @@ def _environment(port: int, settings: dict[str, object]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], **own}
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def _started(stack: ExitStack, folder: Path, settings: dict[str, object]) -> RunningSandbox:
-    port = _free_port()
+    port = int(str(settings.get("PORT") or _free_ports(1)[0]))
     log = folder / f"sandbox-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -180,6 +189,12 @@ def _started(stack: ExitStack, folder: Path, settings: dict[str, object]) -> Run
 def wait_for() -> WaitFor:
     """Return a function that returns a condition's first true value."""
     return _wait_for
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """Return a function that finds so many free ports."""
+    return _free_ports
 
 
 @pytest.fixture

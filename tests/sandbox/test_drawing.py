@@ -17,6 +17,15 @@ def test_any_prompt_can_be_drawn(prompt: str) -> None:
     assert draw(Scene("flux-pro-1.1", prompt, -1, 256, 256)).size == (256, 256)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (64, 3000), (3000, 1)])
+def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
+    """An input image may be of any size, and some pictures are as large as their input."""
+    for form in ("png", "jpeg", "webp"):
+        data = encode(draw(Scene("flux-tools/deblur-v1", PROMPT, 1, *size)), form)
+        with Image.open(io.BytesIO(data)) as read:
+            assert read.size == size
+
+
 @pytest.mark.parametrize("side", [None, 1, 64, 4096])
 def test_detail_never_changes_the_size(side: int | None) -> None:
     """The drawn detail may be capped, the picture stays as large as asked."""

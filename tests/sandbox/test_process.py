@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from sandbox.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import Receiver, RunningSandbox, StartSandbox
+    from tests.sandbox.conftest import FreePorts, Receiver, RunningSandbox, StartSandbox
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"SANDBOX_API_KEYS": "sandbox-key-1"}
@@ -35,6 +36,10 @@ def test_bad_settings_stop_the_start_with_all_problems() -> None:
         "SANDBOX_TIME_SCALE": "0",
         "SANDBOX_WEBHOOK_SHAPE": "round",
         "SANDBOX_IMAGE_SIDE": "-1",
+        "SANDBOX_REGIONS": "global:1",
+        "SANDBOX_STAGES": "some",
+        "SANDBOX_CREDITS": "-1",
+        "SANDBOX_SIGNING_KEY": "short",
     }
     ended = subprocess.run(
         [sys.executable, "-m", "sandbox"],
@@ -47,6 +52,38 @@ def test_bad_settings_stop_the_start_with_all_problems() -> None:
     )
     assert ended.returncode == 2
     assert {line.partition(":")[0] for line in ended.stderr.splitlines()} == set(bad)
+
+
+@pytest.mark.parametrize(
+    "regions", ["eu", "eu:", "eu:1,eu:2", "eu:1,us:1", "eu:8090", "eu:99999", "e u:5", ":5"]
+)
+def test_bad_regions_are_refused(regions: str) -> None:
+    """Each region has a name and a port of its own."""
+    with pytest.raises(SettingsError, match="SANDBOX_REGIONS"):
+        Settings.from_env({**KEYS, "SANDBOX_REGIONS": regions})
+
+
+@pytest.mark.parametrize("variable", ["SANDBOX_PORT", "SANDBOX_REGIONS"])
+def test_a_port_in_use_stops_the_start(
+    sandbox: RunningSandbox, free_ports: FreePorts, variable: str
+) -> None:
+    """Exit code 2 and the variable's name, for the global port and for a region's."""
+    (free,) = free_ports(1)
+    taken = str(urlsplit(sandbox.url).port)
+    ports = {"SANDBOX_PORT": taken}
+    if variable == "SANDBOX_REGIONS":
+        ports = {"SANDBOX_PORT": str(free), "SANDBOX_REGIONS": f"eu:{taken}"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "sandbox"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **KEYS, **ports},
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{variable}:")
 
 
 def test_a_key_is_required() -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 PRO = "flux-pro-1.1"
 KONTEXT = "flux-kontext-pro"
+DEV = "flux-dev"
+FLEX = "flux-2-flex"
+ULTRA = "flux-pro-1.1-ultra"
 HEADERS = {"x-key": "sandbox-key-1", "content-type": "application/json"}
 
 
@@ -43,6 +46,23 @@ HEADERS = {"x-key": "sandbox-key-1", "content-type": "application/json"}
         (PRO, "webhook_url", "http://h:99999/", "url_parsing"),
         (PRO, "webhook_secret", 5, "string_type"),
         (PRO, "user", "", "string_too_short"),
+        (DEV, "prompt", None, "string_type"),
+        (DEV, "guidance", 1.49, "greater_than_equal"),
+        (DEV, "guidance", 5.01, "less_than_equal"),
+        (DEV, "guidance", "nan", "greater_than_equal"),
+        (DEV, "guidance", 10**400, "less_than_equal"),
+        (DEV, "guidance", -(10**400), "greater_than_equal"),
+        (DEV, "guidance", "much", "float_parsing"),
+        (DEV, "guidance", {}, "float_type"),
+        (DEV, "steps", 0, "greater_than_equal"),
+        (DEV, "steps", 51, "less_than_equal"),
+        (FLEX, "width", 63, "greater_than_equal"),
+        (FLEX, "safety_tolerance", 6, "less_than_equal"),
+        (FLEX, "guidance", 10.5, "less_than_equal"),
+        (ULTRA, "aspect_ratio", None, "string_type"),
+        (ULTRA, "aspect_ratio", "64:27", "value_error"),
+        (ULTRA, "image_prompt_strength", None, "float_type"),
+        (ULTRA, "image_prompt_strength", 1.1, "less_than_equal"),
         (KONTEXT, "prompt", None, "string_type"),
         (KONTEXT, "aspect_ratio", "22:9", "value_error"),
         (KONTEXT, "aspect_ratio", "9:22", "value_error"),
@@ -82,6 +102,16 @@ def test_a_bad_value_is_named(
         (PRO, "prompt_upsampling", "yes"),
         (PRO, "output_format", None),
         (PRO, "a_field_nobody_knows", {"ignored": True}),
+        (DEV, "guidance", "2.5"),
+        (DEV, "guidance", None),
+        (DEV, "guidance", 5),
+        (FLEX, "width", 64),
+        (FLEX, "guidance", 10),
+        (FLEX, "steps", True),
+        (FLEX, "prompt_upsampling", None),
+        (FLEX, "input_image_blob_path", "somewhere"),
+        (FLEX, "input_image_9", 5),
+        (ULTRA, "image_prompt_strength", 0),
         (KONTEXT, "aspect_ratio", "21:9"),
         (KONTEXT, "aspect_ratio", "9:21"),
         (KONTEXT, "aspect_ratio", None),

@@ -79,7 +79,7 @@ def test_without_a_secret_there_is_no_header(sandbox: RunningSandbox, receiver: 
 
 def test_retries_end_with_success(start_sandbox: StartSandbox, receiver: Receiver) -> None:
     """After two failures the third attempt is delivered, with the same body, and is the last."""
-    sandbox = start_sandbox(TIME_SCALE=0.01)
+    sandbox = start_sandbox(TIME_SCALE=0.05)
     receiver.statuses = [500, 404]
     task_id = hooked(sandbox, receiver)
     deliveries = sandbox.deliveries(task_id, 3)
@@ -96,7 +96,7 @@ def test_after_four_attempts_it_gives_up(
     start_sandbox: StartSandbox, receiver: Receiver, wait_for: WaitFor
 ) -> None:
     """One attempt and three retries, then nothing more; a redirect is a failure too."""
-    sandbox = start_sandbox(TIME_SCALE=0.01)
+    sandbox = start_sandbox(TIME_SCALE=0.05)
     receiver.statuses = [503, 302, 503, 503]
     task_id = hooked(sandbox, receiver)
     wait_for(lambda: f"task={task_id} given up" in sandbox.log.read_text())
