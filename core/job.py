@@ -104,7 +104,7 @@ class CallbackState(StrEnum):
     WAITING = "waiting"  # the job has not ended yet
     PENDING = "pending"  # owed: being sent, or due again
     DELIVERED = "delivered"
-    DEAD = "dead"  # given up; can be sent again on demand
+    DEAD = "dead"  # given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

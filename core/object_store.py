@@ -54,15 +54,6 @@ class ObjectStore:
         )
         self._client: S3Client = boto3.client("s3", config=config)
 
-    def check(self) -> None:
-        """Ask whether the bucket is there for us.
-
-        Raises:
-            StorageUnavailable: It is not.
-        """
-        with _translated("look for the bucket"):
-            self._client.head_bucket(Bucket=self.bucket)
-
     def put_once(
         self,
         key: str,

@@ -64,7 +64,7 @@ def text(value: str) -> str:
     return value
 
 
-def names(value: str) -> tuple[str, ...]:
+def model_names(value: str) -> tuple[str, ...]:
     """Names, comma-separated."""
     return tuple(_items(value))
 
@@ -126,8 +126,11 @@ def master_secrets(value: str) -> tuple[Secret, ...]:
 
 
 def api_keys(value: str) -> Mapping[str, str]:
-    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept."""
-    tenants: dict[str, str] = {}
+    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept.
+
+    A name may stand there with two keys, so that a caller can change from one to the other.
+    """
+    names: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
         allowed = string.ascii_letters + string.digits + "-_."
@@ -136,12 +139,12 @@ def api_keys(value: str) -> Mapping[str, str]:
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
-        if digest in tenants or name in tenants.values():
-            raise ValueError(f"key {number}, or its name, stands there twice")
-        tenants[digest] = name
-    if not tenants:
+        if names.get(digest, name) != name:
+            raise ValueError(f"key {number} stands there for another name too")
+        names[digest] = name
+    if not names:
         raise ValueError("holds no key")
-    return tenants
+    return names
 
 
 def boolean(value: str) -> bool:

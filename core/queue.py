@@ -63,7 +63,7 @@ def task_templates(now: float) -> dict[str, dict[str, Any]]:
                 "result_ttl": RESULT_TTL,
                 "failure_ttl": FAILURE_TTL,
                 "retries_left": TASK_RETRIES,
-                "number_of_retries": 0,
+                "retry_intervals": "[0]",
             },
             # RQ's JSON form of a call: function, instance, arguments, keyword arguments.
             "call": json.dumps([task_function(step), None, ["{job}"], {}]),

@@ -82,7 +82,7 @@ class Settings:
     )
     models: Mapping[str, Model] = _variable(
         "FLUXRELAY_MODELS",
-        parsing.names,
+        parsing.model_names,
         "Models that callers may ask for, comma-separated. Unset: all that are known.",
         "",
         only=SERVICE,
@@ -97,7 +97,7 @@ class Settings:
     api_keys: Mapping[str, str] = _variable(
         "FLUXRELAY_API_KEYS",
         parsing.api_keys,
-        "Callers' keys as name:key, comma-separated; each name is a tenant.",
+        "Callers' keys as name:key, comma-separated; each name is a tenant and may have two keys.",
         secret=True,
         only=SERVICE,
     )
@@ -265,6 +265,12 @@ class Settings:
             found.append(
                 "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer than "
                 "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be repeated"
+            )
+        watch, callback = values["watch_seconds"], values["callback_timeout_seconds"]
+        if watch and callback and watch <= callback:
+            found.append(
+                "FLUXRELAY_WATCH_SECONDS: must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, "
+                "or a slow receiver would be called twice at a time"
             )
         if found:
             raise SettingsError(found)

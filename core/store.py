@@ -6,6 +6,7 @@ same script, so it cannot be lost between two of them.
 """
 
 import json
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Change:
     done: Collection[Step] = ()
     #: (pool, seconds, reason): the pool grants nothing for so long.
     pause: tuple[str, float, str] | None = None
-    #: (pool, seconds): the pool has one slot less than it holds now for so long.
+    #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
     shrink: tuple[str, float] | None = None
 
 
@@ -78,7 +79,7 @@ class JobStore:
     def __init__(self, client: "redis.Redis", settings: Settings, clock: Any = time.time) -> None:
         self._client = client
         self._clock = clock
-        self._job_ttl = int(settings.job_ttl_seconds)
+        self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._limits = settings.slots
         self._models = settings.models
@@ -182,8 +183,8 @@ class JobStore:
             message: Why, in words for its caller.
             details: What else is known.
         """
-        error = error_record(code, message, **details)
-        return self.move(job_id, Status.FAILED, Change(set={"error": error}))
+        change = Change(set={"error": error_record(code, message, **details)}, clear=["result_url"])
+        return self.move(job_id, Status.FAILED, change)
 
     def change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
@@ -240,10 +241,10 @@ class JobStore:
         }
         if change.pause:
             pool, seconds, reason = change.pause
-            payload["pause"] = {"pool": pool, "ms": int(seconds * 1000), "reason": reason}
+            payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}
         if change.shrink:
             pool, seconds = change.shrink
-            payload["shrink"] = {"pool": pool, "ms": int(seconds * 1000)}
+            payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
         return payload
 
     def _read(self, command: str, *arguments: Any, **options: Any) -> Any:
@@ -251,6 +252,11 @@ class JobStore:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
+
+
+def _milliseconds(seconds: float) -> int:
+    """Round up: Redis refuses an expiry of 0, in the middle of a script."""
+    return math.ceil(seconds * 1000)
 
 
 def sweep_report(answer: str) -> dict[str, Any]:

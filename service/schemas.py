@@ -17,6 +17,8 @@ from service.problems import Complaint, Problem, invalid
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
 _FIELDS: Final = ("model", "input", "callback", "output", "priority", "metadata")
+_DEEPEST: Final = 100  # levels of objects and arrays
+_JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,15 @@ def parse_json(raw: bytes) -> Any:
         Problem: 400, with the place where it breaks.
     """
     try:
-        return json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        _check_depth(body)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
     except (ValueError, RecursionError):
         detail = "The body is not valid JSON: not UTF-8, too deep, NaN, or too large a number"
+    else:
+        return body
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
@@ -81,6 +86,18 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _check_depth(body: Any) -> None:
+    """Refuse what could be read but, deeper in our own calls, not be written again."""
+    level: list[Any] = [[body]]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise RecursionError
+        inside = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
 
 
 def _finite(text: str) -> float:
@@ -165,11 +182,24 @@ def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str 
     if isinstance(key, str):
         fits = key and is_unicode(key) and len(key.encode()) <= LONGEST_KEY
         problem = key_template_problem(key) if fits else "is empty or too long"
+        if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
+            problem = "is too long once it is filled in"
     if problem:
         allowed = f"a key of 1 to {LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
         fix = "send such a key, or leave output.key out"
         complaints.append(Complaint("output.key", problem, allowed, fix))
     return str(key)
+
+
+def _filled(key: str, settings: Settings) -> str:
+    """Return the longest key that a template may become."""
+    return key.format(
+        job_id="-" * _JOB_ID_LENGTH,
+        date="2026-01-01",
+        ext="webp",
+        model=max(settings.models, key=len),
+        tenant=max(settings.api_keys.values(), key=len),
+    )
 
 
 def _priority(given: Any, complaints: list[Complaint]) -> int:

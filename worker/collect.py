@@ -1,13 +1,15 @@
 """The collect step: copy a result into S3 before its URL dies."""
 
+import io
 import json
 import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
-from core.errors import Permanent, Transient
+from core.errors import Permanent, StorageUnavailable, Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.object_store import StoredObject
@@ -46,18 +48,17 @@ def _collect(job: Job, deps: Deps) -> None:
     result = deps.downloader.fetch(job.result_url or "", _lease_keeper(job.id, deps))
     with result.file:
         key = object_key(job, result.extension, deps)
-        sha256, size = _put(job, key, result, deps)
+        digest, size = _put(job, key, result, deps)
     image = {
         "bucket": deps.objects.bucket,
         "key": key,
         "bytes": size,
-        "sha256": sha256,
+        "sha256": digest,
         "content_type": result.content_type,
         "width": result.width,
         "height": result.height,
     }
-    manifest = json.dumps(_manifest(job, image, deps), indent=2).encode()
-    deps.objects.put(f"{key}.json", manifest, content_type="application/json")
+    _put_manifest(job, f"{key}.json", image, deps)
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
         set={"image": json.dumps(image), "margin": round(margin, 3)}, clear=["result_url"]
@@ -87,6 +88,18 @@ def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
         message = f"The key {key} holds an object of somebody else; it was left as it is"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
     return there.sha256, there.size
+
+
+def _put_manifest(job: Job, key: str, image: dict[str, Any], deps: Deps) -> None:
+    """Store the manifest once: what is there is from an earlier run, or somebody else's."""
+    manifest = json.dumps(_manifest(job, image, deps), indent=2).encode()
+    deps.objects.put_once(
+        key,
+        io.BytesIO(manifest),
+        sha256=sha256(manifest).digest(),
+        content_type="application/json",
+        metadata={"job-id": job.id},
+    )
 
 
 def _is_ours(job: Job, there: StoredObject) -> bool:
@@ -143,7 +156,7 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
         message = f"The result's URL was dead before the image was stored (it answered {error})"
         deps.store.fail(job.id, FailureCode.RESULT_EXPIRED, message)
         return
-    storage = str(error).startswith("S3")
+    storage = isinstance(error, StorageUnavailable)
     code = FailureCode.STORAGE_FAILED if storage else FailureCode.RESULT_EXPIRED
     message = f"The image could not be stored before its URL died; the last try said: {error}"
     deps.store.fail(job.id, code, message)

@@ -2,14 +2,13 @@
 
 import json
 import logging
-from datetime import UTC, datetime
 from typing import Final
 
 from core.job import TERMINAL, CallbackState, Job, JobId, Step
 from core.log import event
 from core.signatures import callback_secret, sign_callback
 from core.store import Change
-from core.views import job_view
+from core.views import job_view, timestamp
 from worker.callbacks import Delivery
 from worker.deps import Deps
 from worker.retry import backoff
@@ -48,7 +47,7 @@ def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
     body = json.dumps(
         {
             "type": f"job.{job.status}",
-            "timestamp": datetime.fromtimestamp(job.ended_at or now, UTC).isoformat(),
+            "timestamp": timestamp(job.ended_at or now),
             "data": job_view(job),
         }
     ).encode()

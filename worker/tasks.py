@@ -92,6 +92,8 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         if job and step is Step.COLLECT and job.result_expires_at:
             # Never sleep through the end of the URL: near it, tries come closer together.
             wait = min(wait, max(0.1, (job.result_expires_at - deps.clock()) / 4))
+        if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
+            deps.store.guard_inputs(job_id, deps.clock() + wait)
         change = Change(due={step: deps.clock() + wait}, add={f"tries:{step}": 1})
         deps.store.change(job_id, STEP_STATUSES[step], change)
     except StoreUnavailable:

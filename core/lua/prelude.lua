@@ -7,6 +7,7 @@
 -- pool:{name}:paused    string  while it lives, the pool grants nothing
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
+-- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
 -- rq:*                          RQ's own (core/queue.py)
 local input = cjson.decode(ARGV[1])

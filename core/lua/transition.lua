@@ -41,7 +41,11 @@ if input.pause then
 end
 if input.shrink then
   local held = redis.call('ZCARD', 'slots:' .. input.shrink.pool)
-  redis.call('SET', 'pool:' .. input.shrink.pool .. ':ceiling', math.max(1, held - 1), 'PX', input.shrink.ms)
+  -- With none active but this one there is none to shrink to; granted again at once, it would
+  -- be refused at once, over and over.
+  local name, value = ':ceiling', held - 1
+  if held <= 1 then name, value = ':paused', 'busy' end
+  redis.call('SET', 'pool:' .. input.shrink.pool .. name, value, 'PX', input.shrink.ms)
 end
 if input.release then
   release(id)

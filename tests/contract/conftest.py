@@ -2,13 +2,15 @@
 
 import io
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import redis
 from PIL import Image
 
-from core.job import JobRequest
-from core.settings import Settings
+from core.settings import WORKER, Settings
+from core.store import JobStore
+from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
 
 
@@ -38,17 +40,30 @@ def picture() -> Callable[[str], bytes]:
 
 
 @pytest.fixture
-def request_for(worker_settings: Settings) -> Callable[..., JobRequest]:
-    """Return a function that makes a request, of which anything may be set."""
+def raw_redis(redis_client: "redis.Redis") -> Iterator["redis.Redis"]:
+    """Return a client as RQ wants it, which decodes nothing, of the same empty Redis."""
+    options = dict(redis_client.connection_pool.connection_kwargs)
+    options |= {"decode_responses": False, "socket_timeout": None}
+    client = redis.Redis(connection_pool=redis.ConnectionPool(**options))
+    yield client
+    client.close()
+    client.connection_pool.disconnect()
 
-    def make(**fields: object) -> JobRequest:
-        usual: dict[str, object] = {
-            "tenant": "demo",
-            "model": "flux-pro-1.1",
-            "input": {"prompt": "a lighthouse"},
-            "created_at": 1_700_000_000.0,
-            "deadline_at": 1_700_000_000.0 + worker_settings.job_deadline_seconds,
-        }
-        return JobRequest(**(usual | fields))  # type: ignore[arg-type]  # a test's own keywords
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that the test sets."""
+    return Clock()
+
+
+@pytest.fixture
+def store_with(
+    redis_client: "redis.Redis", environment: Mapping[str, str], clock: Clock
+) -> Callable[..., JobStore]:
+    """Return a function that makes a store with other settings, whose time the test sets."""
+
+    def make(**variables: str) -> JobStore:
+        named = {f"FLUXRELAY_{name.upper()}": value for name, value in variables.items()}
+        return JobStore(redis_client, Settings.from_env({**environment, **named}, WORKER), clock)
 
     return make

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -84,11 +84,14 @@ def secrets_of(relay: Stack, job_ids: list[str], sandbox: SandboxDesk) -> dict[s
     """Return every secret that is about, by what it is."""
     master = relay.credentials.webhook_secret
     per_job = {f"webhook secret {job_id}": webhook_secret(master, job_id) for job_id in job_ids}
-    urls = [task["sample_url"] for job_id in job_ids for task in sandbox.tasks(job_id)]
-    signatures = {
-        f"signature of {url}": parse_qs(urlsplit(url).query)["sig"][0] for url in urls if url
+    urls = [str(task["sample_url"] or "") for job in job_ids for task in sandbox.tasks(job)]
+    written = {
+        url: urlsplit(url).query.partition("sig=")[2].partition("&")[0] for url in urls if url
     }
+    signatures = {f"signature of {url}": text for url, text in written.items()}
+    decoded = {f"decoded signature of {url}": unquote(text) for url, text in written.items()}
     assert len(signatures) > len(job_ids) / 2
+    assert all(len(text) > 20 for text in decoded.values())
     return {
         "API key": relay.api_key,
         "provider key": relay.credentials.provider_key,
@@ -98,6 +101,7 @@ def secrets_of(relay: Stack, job_ids: list[str], sandbox: SandboxDesk) -> dict[s
         "Redis password": str(urlsplit(relay.valkey.url).password),
         **per_job,
         **signatures,
+        **decoded,
     }
 
 

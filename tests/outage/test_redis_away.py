@@ -45,10 +45,10 @@ def check_unavailable(answer: httpx.Response) -> None:
 
 
 def test_jobs(town: Town, earlier: list[str]) -> None:
-    """A POST and a GET are answered with 503, and say that nothing was accepted."""
+    """A POST and a GET are answered with 503, and say that nothing is promised."""
     answer = town.post("comes too early")
     check_unavailable(answer)
-    assert "nothing was accepted" in answer.json()["detail"]
+    assert "nothing is promised" in answer.json()["detail"]
     check_unavailable(town.client.get(f"/v1/jobs/{earlier[0]}"))
 
 

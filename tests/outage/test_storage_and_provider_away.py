@@ -36,7 +36,7 @@ def test_storage_away(town: Town, picture: str) -> None:
     assert refused.status_code == 503
     assert refused.headers["content-type"] == "application/problem+json"
     assert int(refused.headers["retry-after"]) > 0
-    assert "nothing was accepted" in refused.json()["detail"]
+    assert "nothing is promised" in refused.json()["detail"]
     view = town.succeeds(job_id)
     (task,) = town.tasks(job_id)
     stored = town.stack.s3().head_object(Bucket=town.stack.bucket, Key=view["image"]["key"])

@@ -28,9 +28,9 @@ TYPES: Final[Mapping[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def openapi(plain_settings: Settings) -> dict[str, Any]:
+def openapi(settings: Settings) -> dict[str, Any]:
     """Return the document."""
-    return document(plain_settings)
+    return document(settings)
 
 
 def accepts(openapi: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> bool:
@@ -86,11 +86,9 @@ def test_references_lead_somewhere(openapi: dict[str, Any]) -> None:
     assert openapi["openapi"].startswith("3.1.")
 
 
-def test_every_native_endpoint_is_described(
-    openapi: dict[str, Any], plain_settings: Settings
-) -> None:
+def test_every_native_endpoint_is_described(openapi: dict[str, Any], settings: Settings) -> None:
     """Each route of the own API is in the document, and the document has no other."""
-    routes = [route for route in create_app(plain_settings).routes if isinstance(route, Route)]
+    routes = [route for route in create_app(settings).routes if isinstance(route, Route)]
     native = {route.path for route in routes if route.endpoint.__module__ in NATIVE}
 
     assert set(openapi["paths"]) == native | {"/v1/models"}
@@ -108,13 +106,13 @@ def test_one_schema_per_model(openapi: dict[str, Any], model: str) -> None:
         assert not accepts(openapi, new_job, {"model": model, "input": given, "priority": 101})
 
 
-def test_what_a_schema_cannot_say(openapi: dict[str, Any], plain_settings: Settings) -> None:
+def test_what_a_schema_cannot_say(openapi: dict[str, Any], settings: Settings) -> None:
     """The document never refuses what we take; it takes too much only where no schema can help."""
     for model in MODELS.values():
         schema = openapi["components"]["schemas"][f"Input.{model.name.replace('/', '.')}"]
         for name, one in model.parameters.items():
             for value in probes(one):
-                ours = complaints_about(model, name, value, plain_settings) == []
+                ours = complaints_about(model, name, value, settings) == []
                 theirs = accepts(openapi, schema, {**minimal(model), name: value})
                 where = f"{model.name}.{name} = {value!r:.80}"
                 assert theirs or not ours, where

@@ -1,0 +1,186 @@
+"""The bucket, on a real S3 server: one winner, whole bytes, and words for what goes wrong."""
+
+import io
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import Permanent, StorageUnavailable
+from core.object_store import ObjectStore, credentials_problem
+
+BODY = bytes(range(256)) * 500
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Return a prefix of the test's own, for the bucket outlives it."""
+    return f"{request.node.name}/"
+
+
+@pytest.fixture
+def make(environment: dict[str, str], request: pytest.FixtureRequest) -> Callable[..., ObjectStore]:
+    """Return a function that makes an object store, by default of the bucket that is there."""
+    assert environment
+
+    def store(bucket: str = "pictures", **options: Any) -> ObjectStore:
+        made = ObjectStore(bucket, **options)
+        request.addfinalizer(made._client.close)  # noqa: SLF001 - its sockets are closed at exit
+        return made
+
+    return store
+
+
+@pytest.fixture
+def objects(make: Callable[..., ObjectStore]) -> ObjectStore:
+    """Return the object store."""
+    return make()
+
+
+def _put(objects: ObjectStore, key: str, body: bytes = BODY, digest: bytes | None = None) -> bool:
+    return objects.put_once(
+        key,
+        io.BytesIO(body),
+        sha256=digest or sha256(body).digest(),
+        content_type="image/png",
+        metadata={"job-id": "1", "seed": "42"},
+    )
+
+
+def test_an_object_is_stored_as_it_was_sent(objects: ObjectStore, prefix: str) -> None:
+    """Bytes, checksum, size and metadata can be read back."""
+    assert _put(objects, prefix + "ä b.png")
+
+    assert objects.get(prefix + "ä b.png") == BODY
+    there = objects.look(prefix + "ä b.png")
+    assert there is not None
+    assert (there.size, there.sha256) == (len(BODY), sha256(BODY).hexdigest())
+    assert there.metadata["job-id"] == "1"
+    assert there.metadata["seed"] == "42"
+
+
+def test_a_key_is_written_once(objects: ObjectStore, prefix: str) -> None:
+    """The second write is told so, and the first object stays."""
+    assert _put(objects, prefix + "a", b"first")
+
+    assert not _put(objects, prefix + "a", b"second")
+
+    assert objects.get(prefix + "a") == b"first"
+
+
+def test_of_sixteen_writers_one_wins(make: Callable[..., ObjectStore], prefix: str) -> None:
+    """At the same moment too, exactly one stores its bytes, and it is told so."""
+    objects = make(connections=16)
+    start = threading.Barrier(16)
+
+    def put(number: int) -> bool:
+        start.wait()
+        return _put(objects, prefix + "a", f"writer {number}".encode())
+
+    with ThreadPoolExecutor(16) as threads:
+        outcomes = list(threads.map(put, range(16)))
+
+    assert outcomes.count(True) == 1
+    assert objects.get(prefix + "a") == f"writer {outcomes.index(True)}".encode()
+
+
+def test_wrong_bytes_are_refused(objects: ObjectStore, prefix: str) -> None:
+    """Bytes that are not those of the checksum are not stored."""
+    with pytest.raises(StorageUnavailable, match="S3 would not store the image"):
+        _put(objects, prefix + "a", digest=sha256(b"other").digest())
+
+    assert objects.look(prefix + "a") is None
+
+
+def test_put_overwrites(objects: ObjectStore, prefix: str) -> None:
+    """Inputs and manifests may be written again with the same key."""
+    for body in (b"first", b"second"):
+        objects.put(prefix + "a", body, content_type="text/plain")
+
+    assert objects.get(prefix + "a") == b"second"
+
+
+def test_what_is_not_there(objects: ObjectStore, prefix: str) -> None:
+    """Looking finds nothing; an input that has to be there ends the job when it is not."""
+    assert objects.look(prefix + "a") is None
+    with pytest.raises(Permanent, match="is gone"):
+        objects.get(prefix + "a")
+
+
+def test_deleting_below_a_prefix(objects: ObjectStore, prefix: str) -> None:
+    """Everything below it goes, nothing beside it, and doing it again does no harm."""
+    for name in ("in/1", "in/2", "in/deep/3", "inside", "other"):
+        objects.put(prefix + name, b"x", content_type="text/plain")
+
+    assert objects.delete_below(prefix + "in/") == 3
+
+    left = [name for name in ("in/1", "inside", "other") if objects.look(prefix + name)]
+    assert left == ["inside", "other"]
+    assert objects.delete_below(prefix + "in/") == 0
+
+
+Act = Callable[[ObjectStore], object]
+ACTS: list[Act] = [
+    lambda objects: _put(objects, "k"),
+    lambda objects: objects.put("k", b"x", content_type="text/plain"),
+    lambda objects: objects.look("k"),
+    lambda objects: objects.get("k"),
+    lambda objects: objects.delete_below("k"),
+]
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_wrong_credentials_are_unavailable(
+    make: Callable[..., ObjectStore], act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal may be mended by the operator while jobs wait; the error names no secret."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-key")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps what it found in the environment
+
+    with pytest.raises(StorageUnavailable, match="S3 would not") as caught:
+        act(make())
+    assert "wrong-secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_server_that_is_away_is_unavailable(
+    make: Callable[..., ObjectStore], act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs wait until it is back."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+
+    with pytest.raises(StorageUnavailable, match="S3 could not"):
+        act(make())
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_a_bucket_that_is_missing_is_unavailable(
+    make: Callable[..., ObjectStore], number: int
+) -> None:
+    """Nothing is stored, and the bucket is not made; the operator can still make it."""
+    with pytest.raises(StorageUnavailable, match="S3 would not"):
+        ACTS[number](make("no-such-bucket"))
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Take away every place in which credentials could be found."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("bare")
+def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without any says so before it starts; with some there is no problem."""
+    assert "AWS_ACCESS_KEY_ID" in str(credentials_problem())
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    assert credentials_problem() is None

@@ -1,0 +1,192 @@
+"""Our RQ worker runs many tasks at a time, takes no more than it can run, and leaves in peace."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from rq import Worker
+
+from core.store import JobStore
+from tests.conftest import Eventually
+from tests.contract.jobs import accept
+from worker import rq_worker
+from worker.rq_worker import ConcurrentWorker
+
+NAMES = [f"{number:04d}" for number in range(10)]
+
+
+class Work:
+    """A step that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.most = 0
+        self._lock = threading.Lock()
+        self._go = threading.Event()
+
+    def __call__(self, job_id: str) -> None:
+        """Be run as a task."""
+        with self._lock:
+            self.begun.append(job_id)
+            self.most = max(self.most, len(self.begun) - len(self.ended))
+        if not self._go.wait(20):
+            raise TimeoutError
+        with self._lock:
+            self.ended.append(job_id)
+
+    def let_go(self) -> None:
+        """Let the tasks end."""
+        self._go.set()
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    """Replace the submit step by work that the test ends."""
+    made = Work()
+    monkeypatch.setattr("worker.tasks.submit", made)
+    yield made
+    made.let_go()
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note in a list, instead of ending this process, that the grace is over."""
+    calls: list[bool] = []
+    monkeypatch.setattr(rq_worker, "_leave", lambda: calls.append(True))
+    return calls
+
+
+@pytest.fixture
+def start(
+    raw_redis: "redis.Redis", work: Work, cut_off: list[bool]
+) -> Iterator[Callable[..., tuple[ConcurrentWorker, threading.Thread]]]:
+    """Return a function that runs a worker in a thread, which is stopped after the test."""
+    running: list[tuple[ConcurrentWorker, threading.Thread]] = []
+    assert not cut_off
+
+    def begin(*, burst: bool = True) -> tuple[ConcurrentWorker, threading.Thread]:
+        worker = ConcurrentWorker("submit", raw_redis, 4)
+        options = {"burst": burst, "logging_level": "CRITICAL"}
+        thread = threading.Thread(target=worker.work, kwargs=options)
+        thread.start()
+        running.append((worker, thread))
+        return running[-1]
+
+    yield begin
+    work.let_go()
+    for worker, thread in running:
+        worker.request_stop()
+        thread.join(20)
+
+
+Start = Callable[..., tuple[ConcurrentWorker, threading.Thread]]
+
+
+def test_tasks_run_truly_at_once(
+    start: Start, work: Work, store: JobStore, redis_client: "redis.Redis", eventually: Eventually
+) -> None:
+    """With four threads four tasks are under way together; the other six wait in the queue."""
+    accept(store, *NAMES)
+    worker, thread = start()
+
+    eventually(lambda: len(work.begun) == 4)
+    assert worker.running == 4
+    assert redis_client.llen("rq:queue:submit") == 6
+    assert redis_client.llen("rq:queue:submit:intermediate") == 0
+    work.let_go()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert sorted(work.ended) == NAMES
+    assert work.most == 4
+    assert worker.running == 0
+    assert redis_client.llen("rq:queue:submit") == 0
+
+
+def test_a_full_worker_is_busy_to_rq(
+    start: Start, work: Work, store: JobStore, raw_redis: "redis.Redis", eventually: Eventually
+) -> None:
+    """RQ's own tools show the worker, and that it is at work."""
+    accept(store, *NAMES)
+    start()
+    eventually(lambda: len(work.begun) == 4)
+
+    (seen,) = Worker.all(connection=raw_redis)
+
+    assert seen.get_state() == "busy"
+    assert seen.queue_names() == ["submit"]
+
+
+def test_a_stop_lets_running_tasks_end(
+    start: Start, work: Work, store: JobStore, redis_client: "redis.Redis", eventually: Eventually
+) -> None:
+    """Told to stop, it fetches nothing more, and leaves once what it runs has ended."""
+    accept(store, *NAMES)
+    worker, thread = start(burst=False)
+    eventually(lambda: len(work.begun) == 4)
+
+    worker.request_stop()
+    worker.request_stop()
+    thread.join(1.5)
+    assert thread.is_alive()
+    assert not work.ended
+    work.let_go()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert sorted(work.ended) == sorted(work.begun)
+    assert len(work.ended) == 4
+    assert redis_client.llen("rq:queue:submit") == 6
+
+
+def test_an_idle_worker_stops_too(start: Start, eventually: Eventually) -> None:
+    """A worker that waits for a task looks for a stop every few seconds."""
+    worker, thread = start(burst=False)
+    eventually(lambda: worker.get_state() == "idle")
+
+    worker.request_stop()
+    thread.join(20)
+
+    assert not thread.is_alive()
+
+
+def test_a_stop_does_not_wait_forever(
+    start: Start,
+    work: Work,
+    store: JobStore,
+    cut_off: list[bool],
+    eventually: Eventually,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has not ended after the grace is cut off, as a crash would."""
+    monkeypatch.setattr(rq_worker, "GRACE", 0.1)
+    accept(store, *NAMES)
+    worker, _ = start(burst=False)
+    eventually(lambda: len(work.begun) == 4)
+
+    worker.request_stop()
+
+    eventually(lambda: cut_off == [True])
+
+
+def test_a_task_that_raises_gives_its_thread_back(
+    store: JobStore, raw_redis: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one thread, a task that fails again and again does not keep the next from running."""
+    ran: list[str] = []
+
+    def step(job_id: str) -> None:
+        ran.append(job_id)
+        if job_id == NAMES[0]:
+            raise ArithmeticError
+
+    monkeypatch.setattr("worker.tasks.submit", step)
+    accept(store, *NAMES[:3])
+
+    ConcurrentWorker("submit", raw_redis, 1).work(burst=True, logging_level="CRITICAL")
+
+    assert ran[:3] == NAMES[:3]
+    assert ran[3:] == [NAMES[0]] * 3  # RQ's own retries
