@@ -9,7 +9,9 @@ import pytest
 from starlette.routing import Route
 
 from core.catalogue import MODELS, Kind
+from core.job import Job, JobId, JobRequest, Status
 from core.settings import Settings
+from core.views import job_view
 from service.app import create_app
 from service.openapi import document
 from tests.bodies import full, minimal
@@ -134,6 +136,18 @@ def test_bounds_of_the_body_are_the_checks_own(openapi: dict[str, Any]) -> None:
     assert (priority["minimum"], priority["maximum"]) == (-100, 100)
     assert schemas["NewOutput"]["properties"]["key"]["maxLength"] == 900
     assert schemas["NewOutput"]["properties"]["bucket"]["enum"] == ["pictures", None]
+
+
+def test_a_job_is_described_as_it_is_shown(openapi: dict[str, Any]) -> None:
+    """The schema of a job requires the fields that the API shows, and the view of one fits it."""
+    request = JobRequest(tenant="a", model="flux-dev", input={}, created_at=0.0, deadline_at=1.0)
+    timeline = ((Status.QUEUED, 0.0),)
+    view = job_view(Job(id=JobId("1"), status=Status.QUEUED, request=request, timeline=timeline))
+    schema = openapi["components"]["schemas"]["Job"]
+
+    assert list(schema["properties"]) == schema["required"] == list(view)
+    assert list(schema["properties"]["provider"]["properties"]) == list(view["provider"])
+    assert accepts(openapi, schema, view)
 
 
 def test_the_page_names_no_other_host() -> None:
