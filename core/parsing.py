@@ -64,7 +64,7 @@ def text(value: str) -> str:
     return value
 
 
-def names(value: str) -> tuple[str, ...]:
+def model_names(value: str) -> tuple[str, ...]:
     """Names, comma-separated."""
     return tuple(_items(value))
 
@@ -130,7 +130,7 @@ def api_keys(value: str) -> Mapping[str, str]:
 
     A name may stand there with two keys, so that a caller can change from one to the other.
     """
-    names_of_keys: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
         name, _, key = item.partition(":")
         allowed = string.ascii_letters + string.digits + "-_."
@@ -139,12 +139,12 @@ def api_keys(value: str) -> Mapping[str, str]:
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
-        if names_of_keys.get(digest, name) != name:
+        if names.get(digest, name) != name:
             raise ValueError(f"key {number} stands there for another name too")
-        names_of_keys[digest] = name
-    if not names_of_keys:
+        names[digest] = name
+    if not names:
         raise ValueError("holds no key")
-    return names_of_keys
+    return names
 
 
 def boolean(value: str) -> bool:

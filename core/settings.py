@@ -80,7 +80,7 @@ class Settings:
     )
     models: Mapping[str, Model] = variable(
         "FLUXRELAY_MODELS",
-        parsing.names,
+        parsing.model_names,
         "Models that callers may ask for, comma-separated. Unset: all that are known.",
         "",
         only=SERVICE,

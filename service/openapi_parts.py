@@ -22,6 +22,28 @@ _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+_STATUS: Final[Json] = {"enum": list(Status)}
+_NO_KEY: Final = ("401", "No key, or an unknown one.")
+_IMAGE: Final[Json] = {
+    **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), _TEXT),
+    **dict.fromkeys(("bytes", "width", "height"), _COUNT),
+}
+_ERROR: Final[Json] = {
+    "code": {"enum": list(FailureCode)},
+    "message": _TEXT,
+    "retryable": _YES_OR_NO,
+}
+_ATTEMPT: Final[Json] = {
+    "at": _TIME,
+    "status": {"type": ["integer", "null"]},
+    "error": _TEXT_OR_NULL,
+}
+_CALLBACK: Final[Json] = {
+    "url": _TEXT,
+    "state": {"enum": list(CallbackState)},
+    "attempts": _COUNT,
+    "log": {"type": "array", "items": {"type": "object", "properties": _ATTEMPT}},
+}
 
 
 def new_job(model: str, parameters: Json) -> Json:
@@ -85,18 +107,16 @@ def paths(largest_body: int) -> Json:
     job_id = {"name": "job_id", "in": "path", "required": True, "schema": _TEXT}
     secret = _object({"secret": _TEXT, "previous": {"type": "array", "items": _TEXT}})
     status = _object({"status": _TEXT})
-    no_key = ("401", "No key, or an unknown one.")
+    no_job = ("404", "No job of yours.")
     return {
-        "/v1/jobs": {"post": _create_job(largest_body)},
+        "/v1/jobs": {"post": _create(largest_body)},
         "/v1/jobs/{job_id}": {
             "parameters": [job_id],
-            "get": _read(
-                "Show a job", "show_job", _ref("Job"), no_key, ("404", "No job of yours.")
-            ),
+            "get": _read("Show a job", "show_job", _ref("Job"), _NO_KEY, no_job),
         },
-        "/v1/models": {"get": _read("List the models", "list_models", _ref("Models"), no_key)},
+        "/v1/models": {"get": _read("List the models", "list_models", _ref("Models"), _NO_KEY)},
         "/v1/callback-secret": {
-            "get": _read("Show the callbacks' secret", "show_callback_secret", secret, no_key)
+            "get": _read("Show the callbacks' secret", "show_callback_secret", secret, _NO_KEY)
         },
         "/livez": {"get": {**_read("Is it alive?", "livez", status), "security": []}},
         "/readyz": {
@@ -108,51 +128,49 @@ def paths(largest_body: int) -> Json:
     }
 
 
-def _create_job(largest_body: int) -> Json:
+def _create(largest_body: int) -> Json:
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "The same key with the same body gives the same job again.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     }
+    accepted = {
+        "description": "It is on disk and will come to an end.",
+        "headers": {"Location": {"schema": _TEXT}},
+        "content": _json(_ref("Job")),
+    }
+    problems = _problems(
+        ("400", "The body is not JSON, or the Idempotency-Key is not usable."),
+        _NO_KEY,
+        ("413", f"The body is larger than {largest_body} bytes."),
+        ("422", "Fields are not as they must be, all of them named."),
+        ("503", "Redis or S3 is away; repeat it after Retry-After seconds."),
+    )
     return {
         "summary": "Create a job",
         "operationId": "create_job",
         "parameters": [key],
         "requestBody": {"required": True, "content": _json(_ref("NewJob"))},
-        "responses": {
-            "202": {
-                "description": "It is on disk and will come to an end.",
-                "headers": {"Location": {"schema": _TEXT}},
-                "content": _json(_ref("Job")),
-            },
-            **_problems(
-                ("400", "The body is not JSON, or the Idempotency-Key is not usable."),
-                ("401", "No key, or an unknown one."),
-                ("413", f"The body is larger than {largest_body} bytes."),
-                ("422", "Fields are not as they must be, all of them named."),
-                ("503", "Redis or S3 is away; repeat it after Retry-After seconds."),
-            ),
-        },
+        "responses": {"202": accepted, **problems},
     }
 
 
 def _job() -> Json:
-    step = _object({"status": _ref_status(), "at": _TIME})
-    image = {
-        **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), _TEXT),
-        **dict.fromkeys(("bytes", "width", "height"), _COUNT),
-    }
-    error = {
-        "code": {"enum": list(FailureCode)},
-        "message": _TEXT,
-        "retryable": _YES_OR_NO,
+    step = _object({"status": _STATUS, "at": _TIME})
+    provider = {
+        "id": _TEXT_OR_NULL,
+        "seed": {"type": ["integer", "null"]},
+        "cost": {"type": ["number", "null"], "description": "Credits, where it was told."},
+        "input_megapixels": {"type": ["number", "null"]},
+        "output_megapixels": {"type": ["number", "null"]},
+        "resubmits": _COUNT,
     }
     return _object(
         {
             "id": _TEXT,
             "model": _TEXT,
-            "status": _ref_status(),
+            "status": _STATUS,
             "input": {"type": "object"},
             "metadata": {"type": "object"},
             "region": _TEXT_OR_NULL,
@@ -161,33 +179,12 @@ def _job() -> Json:
             "deadline_at": _TIME,
             "ended_at": _TIME_OR_NULL,
             "timeline": {"type": "array", "items": step},
-            "image": _or_null(image),
-            "error": _or_null(error),
-            "callback": _or_null(_callback()),
-            "provider": {"type": "object", "properties": _provider()},
+            "image": _or_null(_IMAGE),
+            "error": _or_null(_ERROR),
+            "callback": _or_null(_CALLBACK),
+            "provider": {"type": "object", "properties": provider},
         }
     )
-
-
-def _callback() -> Json:
-    attempt = {"at": _TIME, "status": {"type": ["integer", "null"]}, "error": _TEXT_OR_NULL}
-    return {
-        "url": _TEXT,
-        "state": {"enum": list(CallbackState)},
-        "attempts": _COUNT,
-        "log": {"type": "array", "items": {"type": "object", "properties": attempt}},
-    }
-
-
-def _provider() -> Json:
-    return {
-        "id": _TEXT_OR_NULL,
-        "seed": {"type": ["integer", "null"]},
-        "cost": {"type": ["number", "null"], "description": "Credits, where it was told."},
-        "input_megapixels": {"type": ["number", "null"]},
-        "output_megapixels": {"type": ["number", "null"]},
-        "resubmits": _COUNT,
-    }
 
 
 def _models() -> Json:
@@ -232,7 +229,3 @@ def _or_null(properties: Json) -> Json:
 
 def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _ref_status() -> Json:
-    return {"enum": list(Status)}

@@ -131,18 +131,18 @@ PARAMETERS: Final = [(m, name) for m in MODELS if m in DOCUMENTED for name in MO
 
 
 @pytest.mark.parametrize(("model", "name"), PARAMETERS)
-def test_verdicts(model: str, name: str, plain_settings: Settings) -> None:
+def test_verdicts(model: str, name: str, settings: Settings) -> None:
     """At every bound and for every type both say the same, or a difference gives its reason."""
-    for value, accepted, reasons in _differences(model, name, plain_settings):
+    for value, accepted, reasons in _differences(model, name, settings):
         assert reasons, f"{model}.{name} = {value!r:.80}: we {'take' if accepted else 'refuse'} it"
 
 
-def test_every_difference_is_there(plain_settings: Settings) -> None:
+def test_every_difference_is_there(settings: Settings) -> None:
     """No reason stands in the list that no value needs any more."""
     used = {
         reason.reason
         for model, name in PARAMETERS
-        for _, _, reasons in _differences(model, name, plain_settings)
+        for _, _, reasons in _differences(model, name, settings)
         for reason in reasons
     }
     assert used == {one.reason for one in DIFFERENCES}
@@ -170,7 +170,7 @@ def test_parameters(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", DOCUMENTED)
-def test_unknown_parameter(model: str, plain_settings: Settings) -> None:
+def test_unknown_parameter(model: str, settings: Settings) -> None:
     """An unknown parameter is refused, though most endpoints ignore it: a slip costs an image."""
-    assert complaints_about(MODELS[model], "promt", "x", plain_settings) == ["input.promt"]
+    assert complaints_about(MODELS[model], "promt", "x", settings) == ["input.promt"]
     assert documented_verdict(model, "promt", "x") == (model not in STRICT)

@@ -14,14 +14,14 @@ PARAMETERS = [(model, name) for model in MODELS for name in MODELS[model].parame
 
 
 @pytest.mark.parametrize(("model", "name"), PARAMETERS)
-def test_bounds(model: str, name: str, plain_settings: Settings) -> None:
+def test_bounds(model: str, name: str, settings: Settings) -> None:
     """What lies at a bound is taken, what lies beyond it is refused, and that field is named."""
     entry = MODELS[model]
     inside, outside = bounds(entry.parameters[name])
     for value in inside:
-        assert complaints_about(entry, name, value, plain_settings) == [], value
+        assert complaints_about(entry, name, value, settings) == [], value
     for value in outside:
-        assert complaints_about(entry, name, value, plain_settings) == [f"input.{name}"], value
+        assert complaints_about(entry, name, value, settings) == [f"input.{name}"], value
 
 
 def test_bounds_are_tried() -> None:
@@ -35,28 +35,28 @@ def test_bounds_are_tried() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_each_required_parameter_is_missed(model: str, plain_settings: Settings) -> None:
+def test_each_required_parameter_is_missed(model: str, settings: Settings) -> None:
     """A model without its required parameters hears of all of them, whether absent or null."""
     entry = MODELS[model]
     required = [f"input.{name}" for name, one in entry.parameters.items() if one.required]
     for given in ({}, dict.fromkeys(entry.parameters)):
-        assert complaints(entry, given, plain_settings) == required
+        assert complaints(entry, given, settings) == required
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_minimal_and_full_inputs(model: str, plain_settings: Settings) -> None:
+def test_minimal_and_full_inputs(model: str, settings: Settings) -> None:
     """The least and the most a model takes are taken, and kept as they came."""
     for given in (minimal(MODELS[model]), full(MODELS[model])):
-        job = parse_job({"model": model, "input": given}, plain_settings)
+        job = parse_job({"model": model, "input": given}, settings)
 
         assert {**job.input, **dict.fromkeys(job.images)}.keys() == given.keys()
         assert all(given[name] == value for name, value in job.input.items())
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_everything_wrong_at_once(model: str, plain_settings: Settings) -> None:
+def test_everything_wrong_at_once(model: str, settings: Settings) -> None:
     """A body whose every parameter is wrong hears of each of them, and of one that is none."""
     entry = MODELS[model]
     names = [*entry.parameters, "webhook_url"]
     given: dict[str, Any] = {name: [] for name in names}
-    assert complaints(entry, given, plain_settings) == [f"input.{name}" for name in names]
+    assert complaints(entry, given, settings) == [f"input.{name}" for name in names]

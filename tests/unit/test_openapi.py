@@ -9,7 +9,9 @@ import pytest
 from starlette.routing import Route
 
 from core.catalogue import MODELS, Kind
+from core.job import Job, JobId, JobRequest, Status
 from core.settings import Settings
+from core.views import job_view
 from service.app import create_app
 from service.openapi import document
 from tests.bodies import full, minimal
@@ -23,14 +25,15 @@ TYPES: Final[Mapping[str, Any]] = {
     "number": int | float,
     "boolean": bool,
     "object": dict,
+    "array": list,
     "null": type(None),
 }
 
 
 @pytest.fixture(scope="module")
-def openapi(plain_settings: Settings) -> dict[str, Any]:
+def openapi(settings: Settings) -> dict[str, Any]:
     """Return the document."""
-    return document(plain_settings)
+    return document(settings)
 
 
 def accepts(openapi: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> bool:
@@ -86,11 +89,9 @@ def test_references_lead_somewhere(openapi: dict[str, Any]) -> None:
     assert openapi["openapi"].startswith("3.1.")
 
 
-def test_every_native_endpoint_is_described(
-    openapi: dict[str, Any], plain_settings: Settings
-) -> None:
+def test_every_native_endpoint_is_described(openapi: dict[str, Any], settings: Settings) -> None:
     """Each route of the own API is in the document, and the document has no other."""
-    routes = [route for route in create_app(plain_settings).routes if isinstance(route, Route)]
+    routes = [route for route in create_app(settings).routes if isinstance(route, Route)]
     native = {route.path for route in routes if route.endpoint.__module__ in NATIVE}
 
     assert set(openapi["paths"]) == native | {"/v1/models"}
@@ -108,13 +109,13 @@ def test_one_schema_per_model(openapi: dict[str, Any], model: str) -> None:
         assert not accepts(openapi, new_job, {"model": model, "input": given, "priority": 101})
 
 
-def test_what_a_schema_cannot_say(openapi: dict[str, Any], plain_settings: Settings) -> None:
+def test_what_a_schema_cannot_say(openapi: dict[str, Any], settings: Settings) -> None:
     """The document never refuses what we take; it takes too much only where no schema can help."""
     for model in MODELS.values():
         schema = openapi["components"]["schemas"][f"Input.{model.name.replace('/', '.')}"]
         for name, one in model.parameters.items():
             for value in probes(one):
-                ours = complaints_about(model, name, value, plain_settings) == []
+                ours = complaints_about(model, name, value, settings) == []
                 theirs = accepts(openapi, schema, {**minimal(model), name: value})
                 where = f"{model.name}.{name} = {value!r:.80}"
                 assert theirs or not ours, where
@@ -136,6 +137,18 @@ def test_bounds_of_the_body_are_the_checks_own(openapi: dict[str, Any]) -> None:
     assert (priority["minimum"], priority["maximum"]) == (-100, 100)
     assert schemas["NewOutput"]["properties"]["key"]["maxLength"] == 900
     assert schemas["NewOutput"]["properties"]["bucket"]["enum"] == ["pictures", None]
+
+
+def test_a_job_is_described_as_it_is_shown(openapi: dict[str, Any]) -> None:
+    """The schema of a job requires the fields that the API shows, and the view of one fits it."""
+    request = JobRequest(tenant="a", model="flux-dev", input={}, created_at=0.0, deadline_at=1.0)
+    timeline = ((Status.QUEUED, 0.0),)
+    view = job_view(Job(id=JobId("1"), status=Status.QUEUED, request=request, timeline=timeline))
+    schema = openapi["components"]["schemas"]["Job"]
+
+    assert list(schema["properties"]) == schema["required"] == list(view)
+    assert list(schema["properties"]["provider"]["properties"]) == list(view["provider"])
+    assert accepts(openapi, schema, view)
 
 
 def test_the_page_names_no_other_host() -> None:
