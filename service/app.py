@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from core.catalogue import MODELS
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
@@ -15,8 +16,10 @@ from core.settings import Settings
 from core.store import JobStore
 from service import health, jobs, problems, webhooks
 from service.access import AccessLog
+from service.body import BodyReader
 from service.intake import Intake
 from service.problems import Problem
+from service.schemas import image_names
 from service.state import State
 
 
@@ -24,7 +27,13 @@ def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
-    state = State(settings=settings, store=store, intake=Intake(settings, store, objects))
+    bodies = BodyReader(
+        limit=settings.max_body_bytes,
+        at_a_time=settings.large_bodies,
+        images=image_names(MODELS.values()),
+    )
+    intake = Intake(settings, store, objects)
+    state = State(settings=settings, store=store, bodies=bodies, intake=intake)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:

@@ -15,6 +15,7 @@ from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import Idempotency, JobStore
 from service.problems import Complaint, Problem
+from service.scanner import ScannedBody
 from service.schemas import NewJob, parse_job, parse_json
 
 _LONGEST_IDEMPOTENCY_KEY: Final = 255  # characters
@@ -30,7 +31,7 @@ class Intake:
     store: JobStore
     objects: ObjectStore
 
-    def accept(self, tenant: str, raw: bytes, key: str | None) -> tuple[JobId, bool]:
+    def accept(self, tenant: str, scanned: ScannedBody, key: str | None) -> tuple[JobId, bool]:
         """Accept one job.
 
         1. Check the whole body. 2. Look whether the idempotency key brought it before.
@@ -38,7 +39,7 @@ class Intake:
 
         Args:
             tenant: Whose job it is.
-            raw: The request's body.
+            scanned: The request's body.
             key: The `Idempotency-Key` header.
 
         Returns:
@@ -49,9 +50,9 @@ class Intake:
             StoreUnavailable: Nothing is promised.
             StorageUnavailable: Nothing is promised.
         """
-        body = parse_json(raw)
-        job = parse_job(body, self.settings)
-        idempotency = _idempotency(key, body)
+        body = parse_json(scanned.skeleton, scanned.gaps)
+        job = parse_job(body, self.settings, scanned.images)
+        idempotency = _idempotency(key, body, job)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
             if known:
@@ -71,7 +72,9 @@ class Intake:
         keys: dict[str, str] = {}
         for name, image in job.images.items():
             keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
-            self.objects.put(keys[name], image.data, content_type=image.content_type)
+            self.objects.put(
+                keys[name], image.file, sha256=image.sha256, content_type=image.content_type
+            )
         return keys
 
     def _request(self, tenant: str, job: NewJob, input_keys: dict[str, str]) -> JobRequest:
@@ -90,8 +93,12 @@ class Intake:
         )
 
 
-def _idempotency(key: str | None, body: Any) -> Idempotency | None:
-    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written."""
+def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempotency | None:
+    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written.
+
+    An image counts by the SHA-256 of its bytes, so that line breaks or a `data:` prefix make no
+    difference. It stands there as an object, which no caller can send in an image's place.
+    """
     if key is None:
         return None
     if not key or len(key) > _LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
@@ -99,7 +106,9 @@ def _idempotency(key: str | None, body: Any) -> Idempotency | None:
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    digests = {name: {"sha256": image.sha256.hex()} for name, image in job.images.items()}
+    counted = body | {"input": body["input"] | digests}
+    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from core.settings import Settings
 from core.store import JobStore
+from service.body import BodyReader
 from service.intake import Intake
 
 
@@ -12,4 +13,5 @@ class State(TypedDict):
 
     settings: Settings
     store: JobStore
+    bodies: BodyReader
     intake: Intake
