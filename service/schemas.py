@@ -123,15 +123,14 @@ def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> in
 
 def _check_depth(body: Any) -> None:
     """Refuse what could be read but, deeper in our own calls, not be written again."""
-    level, depth = [[body]], 0
+    level: list[Any] = [[body]]
+    depth = 0
     while level:
         depth += 1
         if depth > _DEEPEST:
             raise RecursionError
-        objects = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [
-            child for children in objects for child in children if isinstance(child, dict | list)
-        ]
+        inside = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
 
 
 def _finite(text: str) -> float:

@@ -53,8 +53,6 @@ def _put(objects: ObjectStore, key: str, body: bytes = BODY, digest: bytes | Non
 
 def test_an_object_is_stored_as_it_was_sent(objects: ObjectStore, prefix: str) -> None:
     """Bytes, checksum, size and metadata can be read back."""
-    objects.check()
-
     assert _put(objects, prefix + "ä b.png")
 
     assert objects.get(prefix + "ä b.png") == BODY
@@ -127,7 +125,6 @@ def test_deleting_below_a_prefix(objects: ObjectStore, prefix: str) -> None:
 
 Act = Callable[[ObjectStore], object]
 ACTS: list[Act] = [
-    lambda objects: objects.check(),
     lambda objects: _put(objects, "k"),
     lambda objects: objects.put("k", b"x", content_type="text/plain"),
     lambda objects: objects.look("k"),
@@ -160,7 +157,7 @@ def test_a_server_that_is_away_is_unavailable(
         act(make())
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 5])
+@pytest.mark.parametrize("number", [0, 1, 4])
 def test_a_bucket_that_is_missing_is_unavailable(
     make: Callable[..., ObjectStore], number: int
 ) -> None:

@@ -17,17 +17,27 @@ PATH = "/v1/flux-pro-1.1"
 KEY = "the-key-of-the-account"
 
 
-@pytest.fixture
-def provider(server: ScriptedServer, ssl_context: ssl.SSLContext) -> ProviderClient:
-    """Return a client of the scripted server that gives up after half a second."""
+def _client(server: ScriptedServer, ssl_context: ssl.SSLContext, timeout: float) -> ProviderClient:
     return ProviderClient(
         server.url,
         Secret(KEY),
-        timeout=0.5,
+        timeout=timeout,
         lifetime=600,
         connections=2,
         ssl_context=ssl_context,
     )
+
+
+@pytest.fixture
+def provider(server: ScriptedServer, ssl_context: ssl.SSLContext) -> ProviderClient:
+    """Return a client of the scripted server."""
+    return _client(server, ssl_context, 5)
+
+
+@pytest.fixture
+def hasty(server: ScriptedServer, ssl_context: ssl.SSLContext) -> ProviderClient:
+    """Return the same, but one that soon gives up."""
+    return _client(server, ssl_context, 0.4)
 
 
 def _json(value: object) -> bytes:
@@ -86,7 +96,7 @@ def test_a_broken_answer_is_in_doubt(
 
 @pytest.mark.parametrize("stalls_after", [b"", b"HTTP/1.1 200 OK\r\n", head(200) + b'{"id"'])
 def test_silence_is_in_doubt(
-    provider: ProviderClient, server: ScriptedServer, stalls_after: bytes
+    hasty: ProviderClient, server: ScriptedServer, stalls_after: bytes
 ) -> None:
     """Once the request has left, a lost answer proves nothing."""
 
@@ -96,11 +106,11 @@ def test_silence_is_in_doubt(
 
     server.script = script
 
-    assert isinstance(provider.submit(PATH, {}), InDoubt)
+    assert isinstance(hasty.submit(PATH, {}), InDoubt)
     assert len(server.requests) == 1
 
 
-def test_a_trickling_answer_is_in_doubt(provider: ProviderClient, server: ScriptedServer) -> None:
+def test_a_trickling_answer_is_in_doubt(hasty: ProviderClient, server: ScriptedServer) -> None:
     """An answer that comes byte by byte is given up after the time limit."""
 
     def script(wire: Wire) -> None:
@@ -109,7 +119,7 @@ def test_a_trickling_answer_is_in_doubt(provider: ProviderClient, server: Script
 
     server.script = script
 
-    assert isinstance(provider.submit(PATH, {}), InDoubt)
+    assert isinstance(hasty.submit(PATH, {}), InDoubt)
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"nonsense\r\n\r\n"])

@@ -1,7 +1,7 @@
 """A body becomes a job to be, or a problem that names everything at once."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.problems import Problem
 from service.schemas import NewJob, parse_job, parse_json
 
 Encode = Callable[..., str]
-GOOD = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}
+GOOD: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}
 
 
 def _fields(body: Any, settings: Settings) -> list[str]:
@@ -181,7 +181,7 @@ def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
         ({"metadata": {"a": "x" * 4088}}, ["metadata"]),
     ],
 )
-def test_bad_fields(settings: Settings, change: Mapping[str, Any], fields: list[str]) -> None:
+def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str]) -> None:
     """Each bad field is the one complaint, by its path."""
     assert _fields(GOOD | change, settings) == fields
 
@@ -202,7 +202,7 @@ def test_bad_fields(settings: Settings, change: Mapping[str, Any], fields: list[
         {"callback": {"url": "http://10.9.0.1/"}},
     ],
 )
-def test_good_fields(settings: Settings, change: Mapping[str, Any]) -> None:
+def test_good_fields(settings: Settings, change: dict[str, Any]) -> None:
     """At its bounds a field is taken."""
     assert parse_job(GOOD | change, settings).model == "flux-pro-1.1"
 

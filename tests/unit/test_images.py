@@ -1,0 +1,184 @@
+"""Images that come as base64 are decoded and looked at, but never unpacked."""
+
+import base64
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from core.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
+from service.images import InputImage, decode_image
+from service.problems import Complaint
+
+Encode = Callable[..., str]
+
+
+def _complaint(text: str) -> Complaint:
+    result = decode_image("input.input_image", text)
+    assert isinstance(result, Complaint)
+    assert result.field == "input.input_image"
+    assert str(LARGEST_IMAGE_BYTES) in result.allowed
+    assert str(LARGEST_IMAGE_PIXELS) in result.allowed
+    assert result.fix
+    return result
+
+
+def _png(width: int, height: int, data: bytes = b"") -> bytes:
+    """Return a PNG that states a size, whatever its data holds (PNG specification, section 11)."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type"),
+    [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_three_formats(encoded: Encode, kind: str, content_type: str, mode: str) -> None:
+    """The bytes come back as they were, with the type that they have."""
+    text = encoded(kind, mode=mode)
+
+    assert decode_image("f", text) == InputImage(base64.b64decode(text), content_type)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda text: f"data:image/png;base64,{text}",
+        lambda text: f"DATA:;BASE64,{text}",
+        lambda text: f"data:image/jpeg;name=a.jpg;base64,{text}",
+        lambda text: "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)),
+        lambda text: f"  {text}\n",
+        lambda text: f"data:image/png;base64,\n{text}",
+    ],
+)
+def test_usual_wrappings(encoded: Encode, wrapped: Callable[[str], str]) -> None:
+    """A data: prefix, whatever type it claims, line breaks and blanks make no difference."""
+    text = encoded("PNG")
+
+    assert decode_image("f", wrapped(text)) == InputImage(base64.b64decode(text), "image/png")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda text: text.rstrip("=")[:-1],
+        lambda text: text + "=",
+        lambda text: text[:8] + "*" + text[8:],
+        lambda text: text[:8] + "-_" + text[10:] + "A",
+        lambda _: "no base64 at all!",
+        lambda _: "AA=A",
+        lambda _: "====",
+        lambda _: "ä" * 8,
+        lambda _: "\ud800" * 8,
+        lambda _: "/home/user/picture.png.",
+        lambda _: "ftp://example.com/a.png",
+    ],
+)
+def test_what_is_no_base64(encoded: Encode, broken: Callable[[str], str]) -> None:
+    """Broken padding, foreign alphabets and paths are told from broken images."""
+    assert "base64" in _complaint(broken(encoded("PNG"))).detail
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello world!",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"RIFF\x00\x00\x00\x00WEBP",
+        _png(0, 0),
+        bytes(100_000),
+    ],
+)
+def test_what_is_no_image(data: bytes) -> None:
+    """Other files, and heads of images without an image, are refused."""
+    assert _complaint(_base64(data)).detail == "is not an image that can be read"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO", "PPM"])
+def test_other_formats_are_refused(encoded: Encode, kind: str) -> None:
+    """Only what the provider is known to read is taken, also where we could read more."""
+    assert _complaint(encoded(kind)).detail == "is not an image that can be read"
+
+
+def test_a_lying_prefix_is_refused(encoded: Encode) -> None:
+    """What counts is what the bytes are, not what the prefix says."""
+    assert "not an image" in _complaint("data:image/png;base64," + encoded("GIF")).detail
+
+
+def test_too_many_bytes() -> None:
+    """At the limit in bytes an image is taken, one more is refused, before it is looked at."""
+    image = _png(8, 8, bytes(200))
+    at_limit = image + bytes(LARGEST_IMAGE_BYTES - len(image))
+
+    assert isinstance(decode_image("f", _base64(at_limit)), InputImage)
+    complaint = _complaint(_base64(at_limit + b"\x00"))
+    assert complaint.detail == f"has {LARGEST_IMAGE_BYTES + 1} bytes"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "detail"),
+    [
+        (5000, 4000, None),
+        (4001, 5000, "has 20005000 pixels"),
+        (20_000_001, 1, "has 20000001 pixels"),
+        (30_000, 30_000, "has far too many pixels"),
+        (2**31 - 1, 2**31 - 1, "has far too many pixels"),
+    ],
+)
+def test_too_many_pixels_are_seen_without_unpacking(
+    width: int, height: int, detail: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes that would unpack to gigabytes are refused by their head alone."""
+
+    def unpack(_: Image.Image) -> None:
+        pytest.fail("the pixels were decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", unpack)
+    image = _base64(_png(width, height))
+
+    if detail is None:
+        assert isinstance(decode_image("f", image), InputImage)
+    else:
+        assert _complaint(image).detail == detail
+
+
+def test_a_text_that_would_unpack_to_much_is_refused() -> None:
+    """Compressed comments in a PNG are bounded as well."""
+    content = b"c\x00\x00" + zlib.compress(bytes(80_000_000))
+    chunk = struct.pack(">I", len(content)) + b"zTXt" + content
+    chunk += struct.pack(">I", zlib.crc32(b"zTXt" + content))
+    image = _png(8, 8, bytes(200))
+
+    result = decode_image("f", _base64(image[:33] + chunk + image[33:]))
+
+    assert isinstance(result, Complaint)
+
+
+def test_an_image_is_not_kept_open(encoded: Encode) -> None:
+    """The bytes that come back are the caller's, apart from any open file."""
+    result = decode_image("f", encoded("JPEG"))
+
+    assert isinstance(result, InputImage)
+    assert Image.open(io.BytesIO(result.data)).size == (40, 30)

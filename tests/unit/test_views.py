@@ -1,0 +1,133 @@
+"""How a job looks from outside, and what is kept from it."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from core.job import CallbackState, Job, JobId, JobRequest, Status
+from core.views import job_view, timestamp
+
+REQUEST = JobRequest(
+    tenant="demo",
+    model="flux-kontext-pro",
+    input={"prompt": "p", "seed": 7},
+    input_keys={"input_image": "_inputs/1/input_image"},
+    callback_url="https://example.com/done",
+    output_key="{job_id}",
+    priority=5,
+    metadata={"order": 1},
+    created_at=1_750_000_000.0,
+    deadline_at=1_750_086_400.0,
+)
+JOB = Job(
+    id=JobId("1"),
+    status=Status.SUCCEEDED,
+    request=REQUEST,
+    timeline=((Status.QUEUED, 1_750_000_000.0), (Status.SUCCEEDED, 1_750_000_009.5)),
+    pool="default-pool",
+    posting_at=1.0,
+    posting_by="run-of-the-step",
+    tries={"poll": 3},
+    provider_id="task-1",
+    polling_url="https://api.example/get_result?id=signed-polling",
+    cost=4.0,
+    result_url="https://delivery.example/sample.jpeg?sig=signed-result",
+    result_expires_at=9e9,
+    seed=42,
+    resubmits=1,
+    image={"bucket": "pictures", "key": "a/1.jpg", "bytes": 5},
+    callback_state=CallbackState.DELIVERED,
+    callback_attempts=2,
+    callback_log=({"at": 1_750_000_010.0, "status": 500, "error": None},),
+)
+
+
+def test_an_ended_job() -> None:
+    """Everything a caller may know is there, with times as ISO 8601 in UTC."""
+    assert job_view(JOB) == {
+        "id": "1",
+        "model": "flux-kontext-pro",
+        "status": "succeeded",
+        "input": {"prompt": "p", "seed": 7, "input_image": {"bytes_in": "s3"}},
+        "metadata": {"order": 1},
+        "priority": 5,
+        "created_at": "2025-06-15T15:06:40.000Z",
+        "deadline_at": "2025-06-16T15:06:40.000Z",
+        "ended_at": "2025-06-15T15:06:49.500Z",
+        "timeline": [
+            {"status": "queued", "at": "2025-06-15T15:06:40.000Z"},
+            {"status": "succeeded", "at": "2025-06-15T15:06:49.500Z"},
+        ],
+        "image": {
+            "uri": "s3://pictures/a/1.jpg",
+            "bucket": "pictures",
+            "key": "a/1.jpg",
+            "bytes": 5,
+        },
+        "error": None,
+        "callback": {
+            "url": "https://example.com/done",
+            "state": "delivered",
+            "attempts": 2,
+            "log": [{"at": "2025-06-15T15:06:50.000Z", "status": 500, "error": None}],
+        },
+        "provider": {"id": "task-1", "seed": 42, "cost": 4.0, "resubmits": 1},
+    }
+
+
+@pytest.mark.parametrize("status", Status)
+def test_nothing_signed_and_nothing_internal_shows(status: Status) -> None:
+    """At no status does the view hold a signed URL, an input's key or our own book-keeping."""
+    shown = json.dumps(job_view(dataclasses.replace(JOB, status=status)))
+
+    for hidden in ("signed-", "_inputs/", "run-of-the-step", "default-pool", "demo", "tries"):
+        assert hidden not in shown
+
+
+def test_a_fresh_job() -> None:
+    """What is not known yet is null, and a job without a callback has none."""
+    request = dataclasses.replace(REQUEST, callback_url=None, input_keys={})
+    fresh = Job(
+        id=JobId("1"),
+        status=Status.QUEUED,
+        request=request,
+        timeline=((Status.QUEUED, 1_750_000_000.0),),
+    )
+
+    view = job_view(fresh)
+
+    assert [view[name] for name in ("ended_at", "image", "error", "callback")] == [None] * 4
+    assert view["provider"] == {"id": None, "seed": None, "cost": None, "resubmits": 0}
+    assert view["input"] == {"prompt": "p", "seed": 7}
+
+
+def test_a_failed_job_says_why() -> None:
+    """The error is shown as it was recorded."""
+    error = {"code": "timed_out", "message": "m", "retryable": True}
+
+    failed = dataclasses.replace(JOB, status=Status.FAILED, image=None, error=error)
+
+    assert job_view(failed)["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (None, None),
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_750_000_000.9994, "2025-06-15T15:06:40.999Z"),
+        (
+            datetime(2025, 6, 15, 12, tzinfo=timezone(timedelta(hours=-5))).timestamp(),
+            "2025-06-15T17:00:00.000Z",
+        ),
+    ],
+)
+def test_timestamps(at: float | None, text: str | None) -> None:
+    """Times are UTC with milliseconds, and read back as the same moment."""
+    assert timestamp(at) == text
+    if at is not None and text is not None:
+        moment = datetime.fromisoformat(text)
+        assert moment.tzinfo == UTC
+        assert abs(moment.timestamp() - at) < 0.001
