@@ -14,6 +14,7 @@ _FORMATS: Final = {"JPEG": "image/jpeg", "PNG": "image/png"}
 _WEBP: Final = "image/webp"
 _WEBP_HEAD: Final = 30  # bytes
 _VP8L_SIGNATURE: Final = 0x2F
+_VP8L_HEAD: Final = 5  # bytes behind the chunk's own head
 _ALLOWED: Final = (
     f"a JPEG, PNG or WebP image of at most {LARGEST_IMAGE_BYTES} bytes "
     f"and {LARGEST_IMAGE_PIXELS} pixels, as base64"
@@ -87,7 +88,9 @@ def _look(file: IO[bytes], size: int) -> tuple[str, int]:
 
 def _webp_pixels(head: bytes) -> int:
     """Read a WebP's size (RFC 9649 sections 2.5 to 2.7), for Pillow reads the file whole for it."""
-    kind, data = head[12:16], head[20:].ljust(_WEBP_HEAD - 20, b"\0")
+    kind, data = head[12:16], head[20:]
+    if len(data) < (_VP8L_HEAD if kind == b"VP8L" else _WEBP_HEAD - 20):
+        raise ValueError("no WebP frame")
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
     elif kind == b"VP8L" and data[0] == _VP8L_SIGNATURE:
