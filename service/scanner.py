@@ -30,6 +30,7 @@ _QUOTE: Final = ord('"')
 #: The rest of a string, up to its quote or to an escape that the next piece completes.
 _STRING: Final = re.compile(rb'[^"\\]*+(?:\\(?:u.{4}|[^u])[^"\\]*+)*+', re.DOTALL)
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"{}[]"))
+_CONTROL: Final = bytes(range(32))  # which must be escaped in a string
 _JSON_SPACE: Final = b" \t\n\r"
 
 
@@ -192,8 +193,11 @@ class BodyScanner:
 
     def _end_of_string(self, data: bytes, at: int) -> tuple[int, bool]:
         """Return up to where the string is here, and whether its quote follows."""
-        match = _STRING.match(data, at)
-        end = match.end() if match else at  # it always matches, if only nothing
+        quote = data.find(b'"', at)
+        end = quote if quote >= 0 else len(data)
+        if data.find(b"\\", at, end) >= 0:  # rare, and the expression is slow
+            match = _STRING.match(data, at)
+            end = match.end() if match else at  # it always matches, if only nothing
         if end < len(data) and data[end] != _QUOTE:
             self._carry = data[end:]  # the beginning of an escape
             return end, False
@@ -216,7 +220,7 @@ class BodyScanner:
         text = ""
         try:
             text = spooled.utf8.decode(piece, closed)
-            plain = json.loads(f'"{text}"')
+            plain = text if _is_plain(piece) else json.loads(f'"{text}"')
         except ValueError as error:
             self._gaps.append(Gap(len(self._skeleton), spooled.characters))
             # The piece alone could be UTF-8 although the whole is not: what follows never is.
@@ -242,6 +246,11 @@ class BodyScanner:
         self._skeleton += piece
         if len(self._skeleton) > self._largest_skeleton:
             raise SkeletonTooLarge
+
+
+def _is_plain(piece: bytes) -> bool:
+    """Say whether a part of a string reads as it is written, which is much the usual case."""
+    return b"\\" not in piece and len(piece.translate(None, _CONTROL)) == len(piece)
 
 
 class _Spooled:

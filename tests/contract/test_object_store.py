@@ -123,9 +123,7 @@ def test_reading_may_be_broken_off(objects: ObjectStore, prefix: str) -> None:
     _put_input(objects, prefix + "a", BODY)
 
     for _ in range(20):
-        pieces = objects.chunks(prefix + "a", 1000)
-        assert next(pieces) == BODY[:1000]
-        pieces.close()
+        assert next(objects.chunks(prefix + "a", 1000)) == BODY[:1000]
 
     assert _read(objects, prefix + "a") == BODY
 

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -46,15 +46,12 @@ def scan(pieces: Iterable[bytes], parents: tuple[str, ...] = ("input",)) -> Scan
 
 def whole(body: ScannedBody) -> Any:
     """Return the body with each image's bytes in the place of its text."""
-    read = parse_json(body.skeleton, body.gaps)
-    text = json.dumps(read)
-    found: Any = json.loads(
-        text, object_hook=lambda pairs: {n: _back(body, v) for n, v in pairs.items()}
-    )
-    return found
+    return _with_images(parse_json(body.skeleton, body.gaps), body)
 
 
-def _back(body: ScannedBody, value: Any) -> Any:
+def _with_images(value: Any, body: ScannedBody) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_images(child, body) for name, child in value.items()}
     image = body.images.get(value) if isinstance(value, str) else None
     if image is None:
         return value
@@ -111,7 +108,7 @@ def test_pieces_of_any_size(size: int) -> None:
 
 def _escaped(rng: random.Random) -> str:
     """Write the base64 as a JSON string in one of the ways in which it may be written."""
-    ways = (
+    ways: tuple[Callable[[str], str], ...] = (
         lambda character: character,
         lambda character: f"\\u{ord(character):04x}",
         lambda character: f"\\u{ord(character):04X}",
