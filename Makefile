@@ -15,7 +15,7 @@ $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("FluxRelay needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@echo "Installing into $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.txt
 	@touch $@
 
 demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.catalogue import MODELS
@@ -39,7 +40,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         yield state
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/jobs", jobs.create_job, methods=["POST"]),
             Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[Middleware(AccessLog)],
         exception_handlers={
             Problem: problems.on_problem,
+            ClientDisconnect: problems.on_disconnect,
             HTTPException: problems.on_http_exception,
             StoreUnavailable: problems.on_unavailable,
             StorageUnavailable: problems.on_unavailable,
@@ -58,3 +60,6 @@ def create_app(settings: Settings) -> Starlette:
         },
         lifespan=lifespan,
     )
+    # A path with a slash too many gets a problem document, not a redirect that drops the body.
+    app.router.redirect_slashes = False
+    return app

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds after which a caller may try again when Redis or S3 was away.
 _RETRY_AFTER: Final = "2"
+_MOST_COMPLAINTS: Final = 100
+#: Status of a request whose caller left before its body was whole; nobody reads it.
+_CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,9 @@ class Problem(Exception):
             "detail": self.detail,
         }
         if self.complaints:
-            document["errors"] = [asdict(complaint) for complaint in self.complaints]
+            # A body can hold more mistakes than anybody reads, or than an answer should hold.
+            shown = self.complaints[:_MOST_COMPLAINTS]
+            document["errors"] = [asdict(complaint) for complaint in shown]
         return JsonAnswer(
             document,
             self.status.value,
@@ -146,6 +151,12 @@ async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
     headers = {"retry-after": _RETRY_AFTER}
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return Problem(status, "unavailable", detail, headers=headers).response()
+
+
+async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:
+    """Answer nobody: the caller left while it was sending its body."""
+    event(_log, "request.cut_off", path=request.url.path)
+    return Problem(_CALLER_LEFT, "cut-off", "The body did not come as a whole").response()
 
 
 async def on_bug(request: Request, error: Exception) -> JSONResponse:
