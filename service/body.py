@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from core.catalogue import LARGEST_IMAGE_BYTES
 from service.problems import Problem, too_large
@@ -140,16 +140,11 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
     if stated.isdigit() and int(stated) > limit:
         raise too_large(limit)
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large(limit)
-            yield chunk
-    except ClientDisconnect:
-        # Nobody reads this answer, but it is no bug of ours either.
-        detail = "The connection ended before the body did"
-        raise Problem(HTTPStatus.BAD_REQUEST, "disconnected", detail) from None
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        yield chunk
 
 
 def _hung_up(status: HTTPStatus, kind: str, detail: str, *, retry: bool = False) -> Problem:

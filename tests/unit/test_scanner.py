@@ -1,72 +1,28 @@
 """A body that comes in pieces, cut anywhere, is read as it would be read whole."""
 
 import base64
-import io
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from service.problems import Problem
 from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
 from service.schemas import parse_json
-
-NAMES = frozenset({"image", "mask"})
-LARGEST = 1024 * 1024
-LARGEST_IMAGE = 90_000  # bytes
-#: A little longer than what stays in the skeleton.
-DATA = random.Random(7).randbytes(50_000)  # noqa: S311 - noise, not a secret
-TEXT = base64.b64encode(DATA).decode()
-
-
-class OpenFiles(list[io.BytesIO]):
-    """Opens files in memory, and remembers them."""
-
-    def __call__(self) -> io.BytesIO:
-        """Open one."""
-        self.append(io.BytesIO())
-        return self[-1]
-
-
-def scan(pieces: Iterable[bytes], parents: tuple[str, ...] = ("input",)) -> ScannedBody:
-    """Scan a body that comes in these pieces."""
-    scanner = BodyScanner(
-        Wanted(NAMES, parents),
-        largest_skeleton=LARGEST,
-        largest_image=LARGEST_IMAGE,
-        open_file=OpenFiles(),
-    )
-    for piece in pieces:
-        scanner.feed(piece)
-    return scanner.end()
-
-
-def whole(body: ScannedBody) -> Any:
-    """Return the body with each image's bytes in the place of its text."""
-    return _with_images(parse_json(body.skeleton, body.gaps), body)
-
-
-def _with_images(value: Any, body: ScannedBody) -> Any:
-    if isinstance(value, dict):
-        return {name: _with_images(child, body) for name, child in value.items()}
-    image = body.images.get(value) if isinstance(value, str) else None
-    if image is None:
-        return value
-    image.file.seek(0)
-    return image.file.read() if image.is_base64 else "no base64"
-
-
-def at_every(raw: bytes, places: Iterable[int]) -> Iterable[list[bytes]]:
-    """Cut a text in two at each of these places."""
-    return ([raw[:place], raw[place:]] for place in places)
-
-
-def request(**fields: Any) -> dict[str, Any]:
-    """Return a body with these fields as its input."""
-    return {"model": "m", "input": {"prompt": 'a "quoted" \\ ä 😀', **fields}, "metadata": {}}
+from tests.unit.scanning import (
+    DATA,
+    LARGEST,
+    LARGEST_IMAGE,
+    NAMES,
+    TEXT,
+    OpenFiles,
+    at_every,
+    request,
+    scan,
+    whole,
+)
 
 
 def test_without_a_long_image_nothing_is_taken_out() -> None:
@@ -232,69 +188,6 @@ def test_an_image_that_is_too_large_is_counted_and_not_kept() -> None:
 
     assert (image.is_base64, image.size) == (True, 3 * len(DATA))
     assert len(image.file.read()) <= LARGEST_IMAGE
-
-
-def _complaint(pieces: Iterable[bytes]) -> str:
-    with pytest.raises(Problem) as caught:
-        whole(scan(pieces))
-    return caught.value.detail
-
-
-MISTAKES = [
-    ('{"input": {"image": "%s" "mask": 1}}', "Expecting ',' delimiter"),
-    ('{"input": {"image": "%s", }}', "Expecting property name"),
-    ('{"input": {"a": tru, "image": "%s"}}', "Expecting value"),
-    ('{\n "input": {"image": "%s"},\n "x": [1, 2\n}', "Expecting ',' delimiter"),
-    ('{"input": {"image": "%s", "mask": "%s"} x}', "Expecting ',' delimiter"),
-    ('{"input":\n{"image": "%s", "mask": "%s"}} x', "Extra data"),
-    ('{"input": {"image": "%s\n"}}', "Invalid control character"),
-    ('{"input": {"mask": "%s", "image": "%s\x01AAAA"}}', "Invalid control character"),
-    ('{"input": {"image": "%s\\x41"}}', "Invalid \\escape"),
-    ('{"input": {"image": "%s\\u12"}}', "Invalid \\uXXXX escape"),
-    ('{"input": {"image": "%s\\uzzzz"}}', "Invalid \\uXXXX escape"),
-    ('{"ä": "😀", "input": {"image": "%s"}, }', "Expecting property name"),
-    ('{"input": {"image": "%s', "Unterminated string"),
-    ('{"input": {"mask": "%s", "image": "%s\\', "Unterminated string"),
-    ('{"input": {"image": "%s"', "Expecting ',' delimiter"),
-    ('{"input": {"image": %s"}}', "Expecting value"),
-    ('{"input": {"image": "%s"}}"', "Extra data"),
-    ('{\'input\': {"image": "%s"}}', "Expecting property name"),
-]
-
-
-@pytest.mark.parametrize(("template", "words"), MISTAKES)
-def test_the_place_of_a_mistake(template: str, words: str) -> None:
-    """What is wrong, and where, is said as it is of the body as a whole."""
-    raw = template.replace("%s", TEXT).encode()
-    with pytest.raises(Problem) as caught:
-        parse_json(raw)
-
-    for size in (len(raw), 20_001, 333):
-        detail = _complaint(raw[at : at + size] for at in range(0, len(raw), size))
-        assert words in detail
-        assert detail == caught.value.detail
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b'{"input": {"image": "%b\xff"}}',
-        b'{"input": {"image": "%b\xc3"}}',
-        b'{"input": {"image": "%b\xc3AAAA"}}',
-        b'{"input": {"image": "%b"}, "x": "\xff"}',
-        b'{"input": {"image": "%b"}, "x": NaN}',
-        b'{"input": {"image": "%b"}, "x": 1e999}',
-        b'{"input": {"image": "%b"}, "x": ' + b"[" * 100_000,
-        b"[" * 100_000 + b'{"input": {"image": "%b"}}',
-    ],
-)
-def test_other_mistakes(raw: bytes) -> None:
-    """Broken UTF-8, numbers that are none and depths are found beside images, cut anywhere."""
-    body = raw.replace(b"%b", TEXT.encode())
-    edge = body.index(TEXT.encode()) + len(TEXT)
-
-    for pieces in at_every(body, range(edge - 3, edge + 4)):
-        assert "not valid JSON" in _complaint(pieces)
 
 
 def test_utf_16_is_read_as_well() -> None:
