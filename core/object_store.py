@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 INPUT_PREFIX: Final = "_inputs/"
 _CONNECT_TIMEOUT: Final = 5  # seconds
 _READ_TIMEOUT: Final = 30  # seconds
+_CHUNK: Final = 192 * 1024  # bytes
 _CONDITION_FAILED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
 
@@ -87,19 +88,19 @@ class ObjectStore:
             return False
         return True
 
-    def put(self, key: str, body: bytes, *, content_type: str) -> None:
-        """Store a small object, over whatever is there.
+    def put(self, key: str, body: IO[bytes], *, sha256: bytes, content_type: str) -> None:
+        """Store an object, over whatever is there; S3 verifies the checksum.
 
         Raises:
             StorageUnavailable: It may go well later.
         """
-        with _translated("store an object"):
+        with _translated("store an input"):
             self._client.put_object(
                 Bucket=self.bucket,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
-                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=base64.b64encode(sha256).decode(),
             )
 
     def look(self, key: str) -> StoredObject | None:
@@ -117,8 +118,8 @@ class ObjectStore:
             metadata=head["Metadata"],
         )
 
-    def get(self, key: str) -> bytes:
-        """Return an object's bytes.
+    def chunks(self, key: str, size: int = _CHUNK) -> Iterator[bytes]:
+        """Yield an object's bytes, `size` at a time; nothing is asked for before the first.
 
         Raises:
             Permanent: There is no such object.
@@ -126,9 +127,12 @@ class ObjectStore:
         """
         try:
             with _translated("read an input"):
-                return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+                body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+                with contextlib.closing(body):
+                    while chunk := body.read(size):
+                        yield chunk
         except KeyError:
-            raise Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone") from None
+            raise gone(key) from None
 
     def open(self, key: str, first: int, last: int) -> "ObjectReader":
         """Begin to read the bytes `first` to `last` of an object; close what is returned.
@@ -175,6 +179,11 @@ class ObjectReader:
     def close(self) -> None:
         """Give the connection back."""
         self._body.close()
+
+
+def gone(key: str) -> Permanent:
+    """Return the error of an input that is not there any more."""
+    return Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone")
 
 
 def credentials_problem() -> str | None:

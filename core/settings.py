@@ -126,8 +126,15 @@ class Settings:
     max_body_bytes: int = variable(
         "FLUXRELAY_MAX_BODY_BYTES",
         parsing.positive_int,
-        "Largest request body; base64 makes an image a third larger.",
-        str(32 * 1024 * 1024),
+        "Largest request body; the default has room for eight of the largest images as base64.",
+        str(256 * 1024 * 1024),
+        only=SERVICE,
+    )
+    large_bodies: int = variable(
+        "FLUXRELAY_LARGE_BODIES",
+        parsing.positive_int,
+        "Bodies over 64 KiB taken in at a time; the images of each lie in TMPDIR meanwhile.",
+        "8",
         only=SERVICE,
     )
     callback_allow_nets: tuple[Network, ...] = variable(

@@ -17,9 +17,11 @@ from core.settings import Settings
 from core.store import JobStore
 from service import drop_in, health, jobs, problems, provider_errors, reference, samples, webhooks
 from service.access import AccessLog
+from service.body import BodyReader
 from service.intake import Intake
 from service.openapi import document
 from service.problems import Problem
+from service.schemas import image_names
 from service.state import State
 
 
@@ -27,12 +29,18 @@ def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
+    bodies = BodyReader(
+        limit=settings.max_body_bytes,
+        at_a_time=settings.large_bodies,
+        images=image_names(settings.models.values()),
+    )
     state = State(
         settings=settings,
         store=store,
         accounts=AccountBook(store, settings.accounts),
         objects=objects,
         openapi=document(settings),
+        bodies=bodies,
         intake=Intake(settings, store, objects),
     )
 

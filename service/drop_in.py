@@ -14,7 +14,6 @@ from core.catalogue import Model
 from core.job import JobId
 from core.provider_views import submission_view, task_view, unknown_task_view
 from service.auth import tenant_of
-from service.body import read_body
 from service.flat import parse_flat
 from service.origin import origin_of
 from service.problems import Complaint, JsonAnswer, Problem, invalid
@@ -39,11 +38,11 @@ async def _submit(request: Request[State], model: Model) -> Response:
     state = request.state
     settings = state["settings"]
     tenant = tenant_of(request, settings.api_keys)
-    raw = await read_body(request, settings.max_body_bytes)
     key = request.headers.get("idempotency-key")
     origin = origin_of(request, settings.trusted_proxies)
     parse = partial(parse_flat, model=model, origin=origin)
-    job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, raw, key, parse)
+    async with state["bodies"].read(request, parents=()) as body:
+        job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key, parse)
     job = await run_in_threadpool(state["store"].load, job_id)
     headers = {} if fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(job_id, job, origin), headers=headers)

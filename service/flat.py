@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from core.catalogue import Model
 from core.settings import Settings
+from service.inline import InlineImage
 from service.problems import Complaint, Problem, invalid
 from service.schemas import NewJob, parse_job
 from service.validation import kind_of
@@ -16,7 +17,14 @@ _WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the field's name
 _LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
 
 
-def parse_flat(body: Any, settings: Settings, *, model: Model, origin: str) -> NewJob:
+def parse_flat(
+    body: Any,
+    settings: Settings,
+    inline: Mapping[str, InlineImage],
+    *,
+    model: Model,
+    origin: str,
+) -> NewJob:
     """Check a body and return what it asks for.
 
     Fields that the model does not know are left out, as the provider leaves them out.
@@ -24,6 +32,7 @@ def parse_flat(body: Any, settings: Settings, *, model: Model, origin: str) -> N
     Args:
         body: Parameters and webhook fields side by side.
         settings: Which callbacks are allowed.
+        inline: Images that were taken out of the body, by the references in their place.
         model: From the path.
         origin: Where the client sent it.
 
@@ -34,12 +43,14 @@ def parse_flat(body: Any, settings: Settings, *, model: Model, origin: str) -> N
         allowed = "an object with the model's parameters"
         raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
     known = {name: value for name, value in body.items() if name in model.parameters}
+    if not model.webhook:  # these endpoints take no webhook and refuse what they do not know
+        known = body
     native: dict[str, Any] = {"model": model.name, "input": known}
-    if body.get(_WEBHOOK_URL) is not None:
+    if model.webhook and body.get(_WEBHOOK_URL) is not None:
         native["callback"] = {"url": body[_WEBHOOK_URL]}
     complaints = _secret_complaints(body)
     try:
-        job = parse_job(native, settings)
+        job = parse_job(native, settings, inline)
     except Problem as problem:
         raise invalid([*problem.complaints, *complaints]) from None
     if complaints:

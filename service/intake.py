@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
@@ -16,7 +17,9 @@ from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.bounds import LONGEST_IDEMPOTENCY_KEY
+from service.inline import InlineImage
 from service.problems import Complaint, Problem, backlog_full
+from service.scanner import ScannedBody
 from service.schemas import NewJob, parse_job, parse_json
 
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
@@ -26,7 +29,9 @@ _INPUT_GUARD: Final = 900.0
 class Parse(Protocol):
     """Reads a body that is JSON."""
 
-    def __call__(self, body: Any, settings: Settings, /) -> NewJob:
+    def __call__(
+        self, body: Any, settings: Settings, inline: Mapping[str, InlineImage], /
+    ) -> NewJob:
         """Return what the body asks for; raises a `Problem` with everything that is wrong."""
 
 
@@ -39,7 +44,7 @@ class Intake:
     objects: ObjectStore
 
     def accept(
-        self, tenant: str, raw: bytes, key: str | None, parse: Parse = parse_job
+        self, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
     ) -> tuple[JobId, bool]:
         """Accept one job.
 
@@ -48,7 +53,7 @@ class Intake:
 
         Args:
             tenant: Whose job it is.
-            raw: The request's body.
+            scanned: The request's body.
             key: The `Idempotency-Key` header.
             parse: Reads the body; faces differ in it.
 
@@ -60,10 +65,9 @@ class Intake:
             StoreUnavailable: Nothing is promised.
             StorageUnavailable: Nothing is promised.
         """
-        body = parse_json(raw)
-        job = parse(body, self.settings)
-        # A client of the provider's API names the model in the path.
-        idempotency = _idempotency(key, [job.model, body] if job.origin else body)
+        body = parse_json(scanned.skeleton, scanned.gaps)
+        job = parse(body, self.settings, scanned.images)
+        idempotency = _idempotency(key, body, job)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
             if known:
@@ -91,7 +95,9 @@ class Intake:
         keys: dict[str, str] = {}
         for name, image in job.images.items():
             keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
-            self.objects.put(keys[name], image.data, content_type=image.content_type)
+            self.objects.put(
+                keys[name], image.file, sha256=image.sha256, content_type=image.content_type
+            )
         return keys
 
     def _request(self, tenant: str, job: NewJob, input_keys: dict[str, str]) -> JobRequest:
@@ -113,8 +119,12 @@ class Intake:
         )
 
 
-def _idempotency(key: str | None, body: Any) -> Idempotency | None:
-    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written."""
+def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempotency | None:
+    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written.
+
+    An image counts by the SHA-256 of its bytes, so that line breaks or a `data:` prefix make no
+    difference. It stands there as an object, which no caller can send in an image's place.
+    """
     if key is None:
         return None
     if not key or len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
@@ -122,7 +132,12 @@ def _idempotency(key: str | None, body: Any) -> Idempotency | None:
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    digests = {name: {"sha256": image.sha256.hex()} for name, image in job.images.items()}
+    # A client of the provider's API names the model in the path.
+    counted = [job.model, body | digests]
+    if not job.origin:
+        counted = [body | {"input": body["input"] | digests}]
+    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )

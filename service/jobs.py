@@ -10,7 +10,6 @@ from core.job import Job, JobId
 from core.signatures import callback_secret
 from core.views import job_view
 from service.auth import tenant_of
-from service.body import read_body
 from service.problems import JsonAnswer, Problem
 from service.state import State
 
@@ -18,11 +17,10 @@ from service.state import State
 async def create_job(request: Request[State]) -> Response:
     """Take a job in; 202 only once it is on disk."""
     state = request.state
-    settings = state["settings"]
-    tenant = tenant_of(request, settings.api_keys)
-    raw = await read_body(request, settings.max_body_bytes)
+    tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
-    job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, raw, key)
+    async with state["bodies"].read(request) as body:
+        job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key)
     job = await run_in_threadpool(state["store"].load, job_id)
     headers = {"location": f"/v1/jobs/{job_id}"}
     if not fresh:

@@ -108,9 +108,10 @@ def invalid(complaints: Sequence[Complaint]) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, complaints)
 
 
-def too_large(limit: int) -> Problem:
-    """Return the problem of a body over the limit, in bytes."""
-    detail = f"The body is larger than {limit} bytes; send less, or large images as URLs"
+def too_large(limit: int, part: str = "") -> Problem:
+    """Return the problem of a body, or of a part of it, over the limit in bytes."""
+    what = f"The body {part}".strip()
+    detail = f"{what} is larger than {limit} bytes; send less, or large images as URLs"
     kind = "body-too-large"
     # The rest of the body is not read, so the connection cannot be used again.
     headers = {"connection": "close"}

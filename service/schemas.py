@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,8 +12,10 @@ from core.egress import callback_url_problem
 from core.parsing import key_template_problem
 from core.settings import Settings
 from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA, LONGEST_KEY
-from service.images import InputImage, decode_image
+from service.images import InputImage, check_image, decode_image
+from service.inline import InlineImage
 from service.problems import Complaint, Problem, invalid
+from service.scanner import LONG, Gap
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
 _FIELDS: Final = ("model", "input", "callback", "output", "region", "priority", "metadata")
@@ -38,8 +40,12 @@ class NewJob:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parse_json(raw: bytes) -> Any:
+def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
     """Read a JSON text (RFC 8259); NaN and Infinity are none.
+
+    Args:
+        raw: The text, or the skeleton of one.
+        gaps: Where the skeleton is shorter than the text.
 
     Raises:
         Problem: 400, with the place where it breaks.
@@ -48,7 +54,7 @@ def parse_json(raw: bytes) -> Any:
         body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
         _check_depth(body)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
+        where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
         detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
     except (ValueError, RecursionError):
         detail = "The body is not valid JSON: not UTF-8, too deep, NaN, or too large a number"
@@ -57,8 +63,15 @@ def parse_json(raw: bytes) -> Any:
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
-def parse_job(body: Any, settings: Settings) -> NewJob:
+def parse_job(
+    body: Any, settings: Settings, inline: Mapping[str, InlineImage] | None = None
+) -> NewJob:
     """Check a body and return what it asks for.
+
+    Args:
+        body: As it was read.
+        settings: The service's.
+        inline: Images that were taken out of the body, by the references in their place.
 
     Raises:
         Problem: 422, with everything that is wrong.
@@ -73,7 +86,7 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
     images: dict[str, InputImage] = {}
     if model:
         complaints += check_input(model, body.get("input"))
-        images = _images(model, body.get("input"), complaints)
+        images = _images(model, body.get("input"), inline or {}, complaints)
     job = NewJob(
         model=model.name if model else "",
         input=_plain_input(body.get("input"), images),
@@ -89,8 +102,26 @@ def parse_job(body: Any, settings: Settings) -> NewJob:
     return job
 
 
+def image_names(models: Iterable[Model]) -> frozenset[str]:
+    """Return the names that an image has with any of these models."""
+    return frozenset(
+        name
+        for model in models
+        for name, parameter in model.parameters.items()
+        if parameter.kind is Kind.IMAGE
+    )
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> int:
+    """Return how many characters of the line before the mistake a skeleton lacks."""
+    encoding = json.detect_encoding(raw)
+    places = ((len(raw[: gap.at].decode(encoding, "replace")), gap.characters) for gap in gaps)
+    line_from = error.doc.rfind("\n", 0, error.pos) + 1
+    return sum(missing for at, missing in places if line_from <= at <= error.pos)
 
 
 def _check_depth(body: Any) -> None:
@@ -127,18 +158,25 @@ def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]
     return {name: value for name, value in pairs if value is not None and name not in images}
 
 
-def _images(model: Model, given: Any, complaints: list[Complaint]) -> dict[str, InputImage]:
-    """Decode what came as base64; what is no text was complained about before."""
+def _images(
+    model: Model, given: Any, inline: Mapping[str, InlineImage], complaints: list[Complaint]
+) -> dict[str, InputImage]:
+    """Check what came as base64; what is no text was complained about before."""
     images: dict[str, InputImage] = {}
     for name, value in given.items() if isinstance(given, dict) else ():
         parameter = model.parameters.get(name)
-        is_image = parameter is not None and parameter.kind is Kind.IMAGE
-        if is_image and isinstance(value, str) and value and not is_url(value):
-            image = decode_image(f"input.{name}", value)
-            if isinstance(image, Complaint):
-                complaints.append(image)
+        if parameter is None or not isinstance(value, str) or not value or is_url(value):
+            continue
+        path, image = f"input.{name}", inline.get(value)
+        if parameter.kind is Kind.IMAGE:
+            found = check_image(path, image) if image else decode_image(path, value)
+            if isinstance(found, Complaint):
+                complaints.append(found)
             else:
-                images[name] = image
+                images[name] = found
+        elif image:  # an image's name, but with this model it is none
+            fix = f"shorten {path}"
+            complaints.append(Complaint(path, "is far too long", f"{LONG} bytes", fix))
     return images
 
 

@@ -6,6 +6,7 @@ from core.account_book import AccountBook
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
+from service.body import BodyReader
 from service.intake import Intake
 
 
@@ -16,6 +17,7 @@ class State(TypedDict):
     store: JobStore
     accounts: AccountBook
     objects: ObjectStore
+    bodies: BodyReader
     intake: Intake
     #: The OpenAPI document, which is the same for every caller.
     openapi: dict[str, Any]

@@ -31,6 +31,7 @@ from worker.outcomes import (
     Outcome,
     Rejected,
 )
+from worker.payload import Payload, Source
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024  # bytes; previews may come inline
@@ -48,7 +49,8 @@ class ProviderClient:
     Args:
         base_url: The account's API host.
         key: The account's API key; sent to the provider's hosts only.
-        timeout: Seconds for one request as a whole.
+        timeout: Seconds for the answer to a request.
+        send_timeout: Seconds for sending a submit's images, where it is longer than `timeout`.
         lifetime: Seconds that a result URL lives where it does not say so.
         connections: How many requests may run at a time.
         ssl_context: Made once per process.
@@ -63,10 +65,12 @@ class ProviderClient:
         lifetime: float,
         connections: int,
         ssl_context: ssl.SSLContext,
+        send_timeout: float = 0.0,
     ) -> None:
         self._base_url = base_url
         self._key = key
         self._timeout = timeout
+        self._send_timeout = max(timeout, send_timeout)
         self._lifetime = lifetime
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
@@ -76,20 +80,36 @@ class ProviderClient:
             trust_env=False,
         )
 
-    def submit(self, path: str, body: Mapping[str, Any]) -> Outcome:
-        """Post one task, exactly once, and say what came of it; raises nothing.
+    def submit(
+        self, path: str, body: Mapping[str, Any], images: Mapping[str, Source] | None = None
+    ) -> Outcome:
+        """Post one task, exactly once, and say what came of it.
+
+        A request whose last part was never handed over cannot have been accepted: it is shorter
+        than its stated length (RFC 9112 section 8: incomplete), and what there is of it is no
+        JSON. So no failure before that leaves a doubt, be it ours, or an answer to half a request.
 
         Args:
             path: The model's endpoint.
             body: Its parameters and webhook fields.
+            images: What goes in as base64, by field; read while it is sent.
+
+        Raises:
+            Transient: An image could not be read now, or took too long; nothing was accepted.
+            Permanent: An image is gone; nothing was accepted.
         """
+        payload = Payload(body, images or {}, seconds=self._send_timeout)
         try:
-            status, headers, raw = self._request("POST", self._base_url + path, body)
+            status, headers, raw = self._request("POST", self._base_url + path, payload)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotSent(_words(error))
         except httpx.HTTPError as error:
-            return InDoubt(_words(error))
-        return _classify(status, headers, raw)
+            outcome: Outcome = InDoubt(_words(error))
+        else:
+            outcome = _classify(status, headers, raw)
+        if isinstance(outcome, InDoubt) and payload.handed_over_at is None:
+            return NotSent(f"{outcome.message}, before all was sent")
+        return outcome
 
     def credits(self) -> float | AccountRefused:
         """Ask for the account's credits (BFL OpenAPI, GET /v1/credits).
@@ -134,14 +154,17 @@ class ProviderClient:
         raise Transient(f"get_result answered {status}", retry_after=_retry_after(headers))
 
     def _request(
-        self, method: str, url: str, body: Mapping[str, Any] | None
+        self, method: str, url: str, payload: Payload | None
     ) -> tuple[int, httpx.Headers, bytes]:
-        give_up_at = time.monotonic() + self._timeout
+        began_at = time.monotonic()
         headers = {KEY_HEADER: self._key.reveal(), "accept": "application/json"}
-        content = None if body is None else json.dumps(body).encode()
-        if content:
+        if payload:
             headers["content-type"] = "application/json"
-        with self._client.stream(method, url, content=content, headers=headers) as response:
+            headers["content-length"] = str(payload.length)
+        with self._client.stream(method, url, content=payload, headers=headers) as response:
+            # How long the request took to send is no fault of the answer's.
+            asked_at = (payload.handed_over_at if payload else None) or began_at
+            give_up_at = asked_at + self._timeout
             raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at)
             return response.status_code, response.headers, raw
 

@@ -6,17 +6,20 @@ may, the job is in doubt: its webhook (whose path carries our job id) settles it
 long silence it is posted again, which is counted.
 """
 
-import base64
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from core.change import Change
+from core.errors import Permanent, Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
+from core.object_store import gone
 from core.signatures import webhook_secret
 from worker.deps import Deps
 from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected
+from worker.payload import Source
 
 _log = logging.getLogger(__name__)
 
@@ -26,10 +29,15 @@ def submit(job_id: JobId, deps: Deps) -> None:
 
     1. Leave a job alone that is not `submitting`: a twin, or its webhook, was faster.
     2. One that somebody began to post before is in doubt: settle that instead.
-    3. Write "posting since", durably and only if nobody did; the loser of that race leaves.
-    4. Post. 5. Record what came of it.
+    3. Look whether its images are there: what S3 refuses now, it refuses before 4.
+    4. Write "posting since", durably and only if nobody did; the loser of that race leaves.
+    5. Post. 6. Record what came of it.
 
-    Dying before 3 costs nothing; dying between 3 and 5 leaves the job in doubt.
+    Dying before 4 costs nothing; dying between 4 and 6 leaves the job in doubt.
+
+    Raises:
+        Transient: An image cannot be read now; nothing was posted.
+        Permanent: An image is gone; nothing was posted.
     """
     job = deps.store.begin(Step.SUBMIT, job_id)
     if job is None or job.status is not Status.SUBMITTING:
@@ -43,26 +51,38 @@ def submit(job_id: JobId, deps: Deps) -> None:
         message = f"This deployment does not know the model {job.request.model} any more"
         deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message)
     else:
-        body = _body(job, deps)
-        if _claim(job, deps):
-            _post(job, body, deps)
+        images = {name: _source(key, deps) for name, key in job.request.input_keys.items()}
+        claim = uuid.uuid4().hex
+        if _claim(job, claim, deps):
+            _post(job, claim, images, deps)
 
 
-def _claim(job: Job, deps: Deps) -> bool:
+def _claim(job: Job, claim: str, deps: Deps) -> bool:
     """Write "posting since"; True for the only one that may post."""
     change = Change(
         expect={"posting_at": ""},
-        set={"posting_at": deps.clock(), "posting_by": uuid.uuid4().hex},
+        set={"posting_at": deps.clock(), "posting_by": claim},
         add={"submits": 1},
     )
     return deps.store.change(job.id, {Status.SUBMITTING}, change, durable=True)
 
 
+def _unclaim(job: Job, claim: str, deps: Deps) -> None:
+    """Take "posting since" back: the request was cut off, so nobody has it."""
+    change = Change(expect={"posting_by": claim}, clear=["posting_at", "posting_by"])
+    deps.store.change(job.id, {Status.SUBMITTING}, change)
+
+
+def _source(key: str, deps: Deps) -> Source:
+    there = deps.objects.look(key)
+    if there is None:
+        raise gone(key)
+    return Source(there.size, lambda: deps.objects.chunks(key))
+
+
 def _body(job: Job, deps: Deps) -> dict[str, Any]:
-    """Return what is sent: the caller's parameters, inputs from S3, and our webhook if it may."""
+    """Return what is sent besides images: the caller's parameters, and our webhook if it may."""
     body = dict(job.request.input)
-    for name, key in job.request.input_keys.items():
-        body[name] = base64.b64encode(deps.objects.get(key)).decode()
     if _has_webhook(job, deps):
         body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
         body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
@@ -74,8 +94,13 @@ def _has_webhook(job: Job, deps: Deps) -> bool:
     return bool(deps.settings.public_url) and deps.settings.models[job.request.model].webhook
 
 
-def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
-    outcome = deps.provider(job).submit(deps.settings.models[job.request.model].path, body)
+def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> None:
+    path = deps.settings.models[job.request.model].path
+    try:
+        outcome = deps.provider(job).submit(path, _body(job, deps), images)
+    except (Transient, Permanent):
+        _unclaim(job, claim, deps)
+        raise
     event(_log, "job.submitted", job_id=job.id, outcome=type(outcome).__name__)
     match outcome:
         case Accepted():

@@ -32,6 +32,9 @@ def build(settings: Settings) -> Deps:
                 account.url,
                 settings.account_keys[account.name],
                 timeout=settings.provider_timeout_seconds,
+                # Sending and the answer's last word must both come before the doubt is over.
+                send_timeout=settings.submit_in_doubt_seconds
+                - 2 * settings.provider_timeout_seconds,
                 lifetime=settings.result_lifetime_seconds,
                 connections=connections,
                 ssl_context=ssl_context,

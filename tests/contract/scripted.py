@@ -141,6 +141,9 @@ def _read(connection: socket.socket) -> Received | None:
     pairs = (line.partition(":") for line in lines)
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65_536)
+        more = connection.recv(65_536)
+        if not more:  # the client cut its request off
+            return None
+        body += more
     method, target, _ = first.split(" ", 2)
     return Received(method, target, headers, body)
