@@ -10,12 +10,13 @@ STAMP := $(VENV)/.installed
 help: ## Show what can be run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# --no-deps: the lock is complete, and one client in it pins a Pillow that we override.
 # The stamp is written last, so an install that was cut off is done again.
 $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("FluxRelay needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@echo "Installing into $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
 demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop
