@@ -39,7 +39,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
         _settle_doubt(job, job.posting_at, deps)
     elif deps.clock() >= job.request.deadline_at:
         message = "The job's deadline passed before it could be submitted"
-        deps.store.fail(job.id, FailureCode.TIMED_OUT, message)
+        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
     else:
         body = _body(job, deps)
         if _claim(job, deps):
@@ -74,7 +74,7 @@ def _post(job: Job, body: dict[str, Any], deps: Deps) -> None:
         case Accepted():
             _record(job, outcome, deps)
         case Rejected(code, message):
-            deps.store.fail(job.id, code, message)
+            deps.store.fail(job.id, code, message, was=[Status.SUBMITTING])
         case Busy(retry_after):
             pause = retry_after or deps.settings.pool_pause_seconds
             _give_back(job, deps, Change(shrink=(job.pool or "", pause)), "429")
@@ -142,7 +142,7 @@ def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:
         deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: over_at}))
     elif deps.clock() >= job.request.deadline_at:
         message = "The provider never said whether it took the job"
-        deps.store.fail(job.id, FailureCode.LOST, message)
+        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.SUBMITTING])
     else:
         event(_log, "job.resubmitted", logging.WARNING, job_id=job.id, resubmits=job.resubmits + 1)
         change = Change(

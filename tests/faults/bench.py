@@ -59,7 +59,9 @@ class Played:
         """Assert a good end after one counted resubmit and so many tasks; return the job."""
         job = self.job(scene)
         self.customer.eventually(lambda: len(self.tasks(scene)) >= tasks, PATIENCE)
-        self.customer.eventually(lambda: all(t["sha256"] for t in self.tasks(scene)), PATIENCE)
+        self.customer.eventually(
+            lambda: all(task["finished_at"] for task in self.tasks(scene)), PATIENCE
+        )
         self.customer.judge([job])
         assert job["provider"]["resubmits"] == 1
         assert len(self.tasks(scene)) == tasks

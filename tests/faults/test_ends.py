@@ -17,7 +17,7 @@ ENDS = {
     "error-unsaid": ("Error", None, "provider_error"),
     "bad-input": ("Error", BAD_INPUT, "invalid_input"),
 }
-TOLD = {"webhook": {}, "poll": {"drop_webhook": {}}}
+TOLD: dict[str, dict[str, dict[str, object]]] = {"webhook": {}, "poll": {"drop_webhook": {}}}
 SILENT: dict[str, dict[str, object]] = {"drop_webhook": {}}
 #: `no_result` has the result asked for at once, a dropped webhook after 3 s.
 ASKED: dict[str, dict[str, object]] = {"no_result": {}}
@@ -33,6 +33,15 @@ SCENES = {
     "hidden-but-told": Scene({"hide_task": {}, "delay_webhook": {"seconds": 5}}),
     "poll-error": Scene({"error_poll": {}, **SILENT}),
     "poll-error-unlucky": Scene({"error_poll": {"text": "Out of memory"}, **SILENT}),
+    # Asked at 3 s, told of the result at 4 s, answered at 6 s; fetched by 9 s.
+    "poll-error-after-webhook": Scene(
+        {
+            "error_poll": {},
+            "delay_poll": {"seconds": 3},
+            "delay_webhook": {"seconds": 4},
+            "trickle_download": {"seconds": 5},
+        }
+    ),
     **{
         f"poll-{status}": Scene({"refuse_poll": {"status": status, "times": 3}, **ASKED})
         for status in (400, 402, 403, 404, 422, 429, 500, 503)
@@ -97,6 +106,13 @@ def test_an_error_that_holds_a_task(played: Played, scene: str, code: str) -> No
     assert error["details"]["error"] in error["message"]
     (task,) = played.tasks(scene)
     assert task["polls"] == {"global": 1}
+
+
+def test_an_error_after_the_webhook(played: Played) -> None:
+    """`error_poll` that comes after the webhook takes no image away: a good end, made once."""
+    task = played.made_once("poll-error-after-webhook")
+
+    assert task["polls"]["global"] >= 1
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 422, 429, 500, 503])

@@ -1,4 +1,4 @@
-"""What becomes of jobs when the account runs dry, is shared, or the provider dies and comes back."""
+"""What becomes of jobs when the account runs dry or is shared, or the provider dies."""
 
 from collections.abc import Iterator
 

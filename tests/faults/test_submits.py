@@ -44,6 +44,18 @@ SCENES = {
     "early": Scene({"early_webhook": {}}, count=3),
     "early-and-cut": Scene({"early_webhook": {}, "cut_answer": {}}),
     "early-and-late": Scene({"early_webhook": {}, "delay_answer": {"seconds": 6}}),
+    "no-after-webhook": Scene(
+        {"early_webhook": {}, "fail_answer": {"status": 400}, "trickle_download": {"seconds": 3}}
+    ),
+    # The first of two tasks fails while the second is still being made.
+    "first-fails-late": Scene(
+        {
+            "cut_answer": {"seconds": 9, **ONCE},
+            "early_webhook": ONCE,
+            "end_task": {"status": "Error", "details": {"error": "Out of memory"}, **ONCE},
+            "delay_generation": {"seconds": 6},
+        }
+    ),
     "long": Scene({"delay_generation": {"seconds": 5}}),
 }
 
@@ -122,6 +134,19 @@ def test_an_early_webhook(played: Played, scene: str) -> None:
 
     for job in played.jobs[scene]:
         assert "generating" not in [entry["status"] for entry in job["timeline"]]
+
+
+def test_a_clear_no_after_the_webhook(played: Played) -> None:
+    """`fail_answer` with 400 after `early_webhook` takes no image away: a good end, made once."""
+    played.made_once("no-after-webhook")
+
+
+def test_a_first_task_that_fails_after_the_second_was_made(played: Played) -> None:
+    """`end_task` of a task that was thought lost does not end the job that was made again."""
+    played.made_again("first-fails-late", tasks=2)
+
+    statuses = [task["status"] for task in played.tasks("first-fails-late")]
+    assert sorted(statuses) == ["Error", "Ready"]
 
 
 def test_a_long_generation(played: Played) -> None:
