@@ -1,14 +1,18 @@
 """What the provider says of a job, acted on, whichever way it came: webhook or poll."""
 
 import logging
+from collections.abc import Mapping
+from typing import Final
 
 from core.bfl import Kind, Notice
 from core.change import Change
-from core.job import JobId, Status, Step, error_record
+from core.job import JobId, Status, Step, before, error_record
 from core.log import event
 from core.store import JobStore
 
 _log = logging.getLogger(__name__)
+_Facts = Mapping[str, str | int | float | None]
+_RESULT_UNKNOWN: Final = before(Status.STORING)
 _KEPT = 4096  # bytes of a webhook's body
 
 
@@ -39,12 +43,7 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
         change = Change(set=known | result, wake=[Step.COLLECT])
         moved = store.move(job_id, Status.STORING, change)
     elif notice.kind is Kind.FAILED:
-        error = error_record(
-            notice.code, notice.message, provider_status=notice.status, details=notice.details
-        )
-        moved = store.move(
-            job_id, Status.FAILED, Change(set=known | {"error": error, "webhook_body": said})
-        )
+        moved = _fail(store, job_id, notice, source, known | {"webhook_body": said})
     elif notice.kind is not Kind.PENDING and source == "webhook":
         change = Change(set={"webhook_body": said}, wake=[Step.POLL])
         store.change(job_id, {Status.GENERATING}, change)
@@ -59,3 +58,27 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
         moved=moved,
     )
     return moved
+
+
+def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> bool:
+    """End the job, unless its result is known already, or another task of it is being made.
+
+    A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
+    says nothing of the second task.
+    """
+    error = error_record(
+        notice.code, notice.message, provider_status=notice.status, details=notice.details
+    )
+    task = notice.provider_id
+    expectations: list[dict[str, str]] = [{}]
+    if task and source == "webhook":
+        expectations = [{"resubmits": ""}, {"provider_id": ""}, {"provider_id": task}]
+    return any(
+        store.move(
+            job_id,
+            Status.FAILED,
+            Change(set={**facts, "error": error}, expect=expected),
+            was=_RESULT_UNKNOWN,
+        )
+        for expected in expectations
+    )

@@ -137,8 +137,15 @@ class JobStore:
         payload = self.payload() | {"job": job_id, "step": step, "renew": True}
         self.scripts.run("begin", payload)
 
-    def move(self, job_id: JobId, to: Status, change: Change | None = None) -> bool:
-        """Move a job to `to` from any status that allows it.
+    def move(
+        self,
+        job_id: JobId,
+        to: Status,
+        change: Change | None = None,
+        *,
+        was: Iterable[Status] | None = None,
+    ) -> bool:
+        """Move a job to `to` from any status that allows it, or only from one of `was`.
 
         Leaving `submitting` or `generating` frees the slot and grants it to the next job;
         reaching an end owes the callback and the clean-up of inputs.
@@ -146,8 +153,8 @@ class JobStore:
         Returns:
             False where the job had moved on already, or is gone: a normal outcome.
         """
-        was = before(to)
-        payload = self._change(job_id, was, change or Change()) | {
+        allowed = before(to) if was is None else before(to) & set(was)
+        payload = self._change(job_id, allowed, change or Change()) | {
             "to": to,
             "terminal": to in TERMINAL,
             "ttl": self._job_ttl,
@@ -156,17 +163,27 @@ class JobStore:
         }
         return bool(self.scripts.run("transition", payload) == "done")
 
-    def fail(self, job_id: JobId, code: FailureCode, message: str, **details: Any) -> bool:
+    def fail(
+        self,
+        job_id: JobId,
+        code: FailureCode,
+        message: str,
+        *,
+        was: Iterable[Status] | None = None,
+        **details: Any,
+    ) -> bool:
         """End a job as failed; False where it moved on before.
 
         Args:
             job_id: Which.
             code: Why.
             message: Why, in words for its caller.
+            was: Where it must stand: a step that gives up must not take away the image that
+                another step has been told of meanwhile.
             details: What else is known.
         """
         change = Change(set={"error": error_record(code, message, **details)}, clear=["result_url"])
-        return self.move(job_id, Status.FAILED, change)
+        return self.move(job_id, Status.FAILED, change, was=was)
 
     def change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False

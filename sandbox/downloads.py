@@ -1,7 +1,9 @@
 """Hands out finished pictures at their signed addresses, as Azure's blob storage does."""
 
+import base64
 import time
 from dataclasses import dataclass
+from hashlib import md5
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -68,7 +70,7 @@ class Downloads:
         self, request: Request, task: Task, sample: Sample, plan: DownloadPlan
     ) -> Response:
         data = await self.studio.picture(task)
-        headers = _headers(task, sample, request)
+        headers = _headers(task, sample, request) | {"content-md5": _content_md5(data)}
         if plan.flips:
             return Response(_flipped(data, plan.flips), headers=headers)
         whole = Response(data, headers=headers)
@@ -85,6 +87,11 @@ def _flipped(data: bytes, flips: int) -> bytes:
     for number in range(flips):
         wrong[(2 * number + 1) * len(data) // (2 * flips)] ^= 1 << number % 8
     return bytes(wrong)
+
+
+def _content_md5(data: bytes) -> str:
+    """Return the checksum that Azure's blob storage keeps and sends (RFC 1864)."""
+    return base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()
 
 
 def _headers(task: Task, sample: Sample, request: Request) -> dict[str, str]:

@@ -29,7 +29,7 @@ from sandbox.tasks import SlotsFullError, Task, TaskBook, new_task_id
 from sandbox.transmission import sent
 
 #: Largest request body in bytes: eight input images of 20 MB as base64, and some.
-BODY_BYTES_MAX: Final = 240 * 1024 * 1024
+BODY_BYTES_MAX: Final = 256 * 1024 * 1024
 #: Bodies beyond so many bytes are read off the event loop.
 BODY_BYTES_LARGE: Final = 1024 * 1024
 #: Seeds that are chosen for the caller are below this.

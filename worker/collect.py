@@ -39,9 +39,13 @@ def collect(job_id: JobId, deps: Deps) -> None:
     try:
         _collect(job, deps)
     except (Transient, ResultGone) as error:
-        if isinstance(error, Transient) and deps.clock() < (job.result_expires_at or 0):
+        if deps.clock() >= (job.result_expires_at or 0):
+            _give_up(job, error, deps)
+        elif isinstance(error, ResultGone):
+            # It should live: a slip of the storage must not cost an image that is paid for.
+            raise Transient(f"the result's host answered {error} before the URL's end") from error
+        else:
             raise
-        _give_up(job, error, deps)
 
 
 def _collect(job: Job, deps: Deps) -> None:

@@ -1,13 +1,16 @@
 """Fetches a result into a file of bounded memory, and looks at what came."""
 
+import base64
+import binascii
 import ssl
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import IO, Final
 from urllib.parse import urlsplit
+from zlib import crc32
 
 import httpx
 from PIL import Image
@@ -22,6 +25,10 @@ _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
 _IN_MEMORY: Final = 1024 * 1024  # bytes of one result held in memory; the rest is on disk
 #: Larger results are refused; the provider's largest image is a few megapixels.
 LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
+
+_MD5_BYTES: Final = 16
+_PNG_SIGNATURE_BYTES: Final = 8
+_PIECE: Final = 64 * 1024  # bytes that are looked at at a time
 
 #: Pillow's name of a format -> media type, file ending, and the bytes that a whole file ends with.
 _FORMATS: Final = {
@@ -108,7 +115,7 @@ class Downloader:
             raise Permanent(FailureCode.PROVIDER_ERROR, message)
 
     def _copy(self, url: str, file: IO[bytes], alive: Callable[[], None]) -> tuple[int, bytes]:
-        digest, size = sha256(), 0
+        digest, check, size = sha256(), md5(usedforsecurity=False), 0
         give_up_at = time.monotonic() + self._timeout
         try:
             # Compressed on the way, the bytes would be neither the image's nor of its length.
@@ -119,17 +126,30 @@ class Downloader:
                 for chunk in response.iter_raw():
                     size += len(chunk)
                     digest.update(chunk)
+                    check.update(chunk)
                     file.write(chunk)
                     alive()
                     if size > LARGEST_RESULT or time.monotonic() > give_up_at:
                         raise Transient(f"the result is too large or too slow ({size} bytes)")
                 stated = response.headers.get("content-length", str(size))
+                stated_check = _content_md5(response.headers)
         except httpx.HTTPError as error:
             # The text of such an error may hold the signed URL.
             raise Transient(f"the result could not be fetched: {type(error).__name__}") from error
         if stated != str(size):
             raise Transient(f"the result has {size} bytes instead of {stated}")
+        if stated_check not in (None, check.digest()):
+            raise Transient("the result's bytes are not those of its Content-MD5")
         return size, digest.digest()
+
+
+def _content_md5(headers: httpx.Headers) -> bytes | None:
+    """Return the checksum that the host states (RFC 1864; Azure "Get Blob"), None if it is none."""
+    try:
+        check = base64.b64decode(headers.get("content-md5", ""), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return check if len(check) == _MD5_BYTES else None
 
 
 def _check_status(status: int) -> None:
@@ -149,7 +169,7 @@ def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
         raise Transient("the result is not an image") from error
     content_type, extension, ending = _FORMATS[name]
     file.seek(max(0, size - 64))
-    if ending not in file.read() or (name == "WEBP" and size != _webp_size(file)):
+    if ending not in file.read() or not _is_sound(name, file, size):
         raise Transient("the result is not a whole image")
     file.seek(0)
     return Result(
@@ -163,7 +183,24 @@ def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
     )
 
 
-def _webp_size(file: IO[bytes]) -> int:
-    """Return the size in bytes that a WebP file states (RFC 9649 section 2.4)."""
-    file.seek(4)
-    return int.from_bytes(file.read(4), "little") + 8
+def _is_sound(name: str, file: IO[bytes], size: int) -> bool:
+    """Say whether the file is what it says of itself; JPEG says nothing."""
+    if name == "WEBP":  # RFC 9649 section 2.4
+        file.seek(4)
+        return size == int.from_bytes(file.read(4), "little") + 8
+    return name != "PNG" or _has_sound_chunks(file)
+
+
+def _has_sound_chunks(file: IO[bytes]) -> bool:
+    """Say whether each chunk has its checksum (PNG specification, chunk layout)."""
+    file.seek(_PNG_SIGNATURE_BYTES)
+    while len(head := file.read(8)) == 8:  # noqa: PLR2004 - a chunk's length and name
+        left, name = int.from_bytes(head[:4], "big"), head[4:]
+        check = crc32(name)
+        while part := file.read(min(left, _PIECE)):
+            check, left = crc32(part, check), left - len(part)
+        if left or file.read(4) != check.to_bytes(4, "big"):
+            return False
+        if name == b"IEND":
+            return True
+    return False

@@ -36,10 +36,10 @@ def poll(job_id: JobId, deps: Deps) -> None:
     now = deps.clock()
     if now >= job.request.deadline_at:
         message = "The provider did not finish before the job's deadline"
-        deps.store.fail(job.id, FailureCode.TIMED_OUT, message)
+        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.GENERATING])
     elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
         message = "The provider does not know the task (any more), on any host"
-        deps.store.fail(job.id, FailureCode.LOST, message)
+        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
     else:
         tries = job.tries.get(Step.POLL, 0)
         wait = min(_SLOWEST_POLL, deps.settings.poll_interval_seconds * _GROWTH**tries)

@@ -46,10 +46,10 @@ def submit(job_id: JobId, deps: Deps) -> None:
         _settle_doubt(job, job.posting_at, deps)
     elif deps.clock() >= job.request.deadline_at:
         message = "The job's deadline passed before it could be submitted"
-        deps.store.fail(job.id, FailureCode.TIMED_OUT, message)
+        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
     elif job.request.model not in deps.settings.models:
         message = f"This deployment does not know the model {job.request.model} any more"
-        deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message)
+        deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message, was=[Status.SUBMITTING])
     else:
         images = {name: _source(key, deps) for name, key in job.request.input_keys.items()}
         claim = uuid.uuid4().hex
@@ -106,7 +106,7 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
         case Accepted():
             _record(job, outcome, deps)
         case Rejected(code, message):
-            deps.store.fail(job.id, code, message)
+            deps.store.fail(job.id, code, message, was=[Status.SUBMITTING])
         case Busy(retry_after):
             pause = retry_after or deps.settings.pool_pause_seconds
             _give_back(job, deps, Change(shrink=(job.pool or "", pause)), "429")
@@ -174,7 +174,7 @@ def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:
         deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: over_at}))
     elif deps.clock() >= job.request.deadline_at:
         message = "The provider never said whether it took the job"
-        deps.store.fail(job.id, FailureCode.LOST, message)
+        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.SUBMITTING])
     else:
         event(_log, "job.resubmitted", logging.WARNING, job_id=job.id, resubmits=job.resubmits + 1)
         change = Change(

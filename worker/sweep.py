@@ -12,7 +12,7 @@ from typing import Final
 
 from core.account_book import AccountBook
 from core.errors import StoreUnavailable
-from core.job import FailureCode, JobId
+from core.job import FailureCode, JobId, Status
 from core.log import event
 from core.store import JobStore
 
@@ -58,7 +58,7 @@ def sweep_once(store: JobStore, accounts: AccountBook, token: str) -> tuple[str,
         return "", False
     for job_id in report["overdue"]:
         message = "The job's deadline passed while it waited for a free slot"
-        store.fail(JobId(job_id), FailureCode.TIMED_OUT, message)
+        store.fail(JobId(job_id), FailureCode.TIMED_OUT, message, was=[Status.QUEUED])
     if report["woken"] or report["overdue"] or report["freed"]:
         counts = {name: len(report[name]) for name in ("woken", "overdue", "freed")}
         event(_log, "sweep.acted", backlog=report["backlog"], slots=report["held"], **counts)

@@ -75,7 +75,7 @@ def run(step: Step, function: Callable[[JobId, Deps], None], job_id: JobId, deps
     except Transient as error:
         _again(step, job_id, error, deps)
     except Permanent as error:
-        deps.store.fail(job_id, error.code, str(error))
+        deps.store.fail(job_id, error.code, str(error), was=STEP_STATUSES[step])
     except Exception:
         _crashed(step, job_id, deps)
         raise
@@ -88,7 +88,7 @@ def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
     if crashes + 1 >= _MOST_CRASHES and step is not Step.NOTIFY:
         message = "FluxRelay met an internal error while it handled this job, again and again"
-        deps.store.fail(job_id, FailureCode.LOST, message)
+        deps.store.fail(job_id, FailureCode.LOST, message, was=STEP_STATUSES[step])
     due = {step: deps.clock() + deps.wait(crashes)}
     change = Change(due=due, add={f"tries:{_CRASH}": 1})
     deps.store.change(job_id, STEP_STATUSES[step], change)

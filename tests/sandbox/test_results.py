@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from datetime import datetime
@@ -53,6 +54,8 @@ def test_the_ledger_holds_the_bytes_that_are_downloaded(sandbox: RunningSandbox)
     assert entry["sha256"] == hashlib.sha256(got.content).hexdigest()
     assert entry["bytes"] == len(got.content) == int(got.headers["content-length"])
     assert entry["downloads"] == 1
+    md5 = hashlib.md5(got.content, usedforsecurity=False).digest()
+    assert got.headers["content-md5"] == base64.b64encode(md5).decode()
 
 
 def test_the_same_request_gives_the_same_bytes(sandbox: RunningSandbox) -> None:
