@@ -19,8 +19,8 @@ _KEPT = 4096  # bytes of a webhook's body
 def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b"") -> bool:
     """Move the job on as the notice says.
 
-    A duplicate, or a notice that comes after the job moved on, changes nothing. An unclear one
-    changes nothing either, but has the provider asked.
+    A duplicate, or a notice that comes after the job moved on, changes nothing; so the first word
+    on a result counts. An unclear one changes nothing either, but has the provider asked.
 
     Args:
         store: Where the job is.

@@ -235,6 +235,18 @@ def test_a_failure_is_recorded_and_told(store: JobStore, redis_client: "redis.Re
     assert not store.fail(A, FailureCode.LOST, "again")
 
 
+def test_a_step_that_gives_up_too_late_changes_nothing(store: JobStore) -> None:
+    """A failure that is only for one status leaves a job alone that moved on from there."""
+    accept(store, A)
+    store.move(A, Status.STORING)
+
+    assert not store.fail(A, FailureCode.LOST, "nobody knows", was=[Status.GENERATING])
+
+    job = store.load(A)
+    assert job is not None
+    assert (job.status, job.error) == (Status.STORING, None)
+
+
 def test_an_end_without_callback_and_inputs_owes_nothing(
     store: JobStore, redis_client: "redis.Redis"
 ) -> None:

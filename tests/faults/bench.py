@@ -14,7 +14,7 @@ from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
 
 #: Seconds that any set of jobs gets to end, on a machine that has other things to do.
-PATIENCE: Final = 120.0
+PATIENCE: Final = 60.0
 SMALL: Final[Mapping[str, object]] = {"width": 256, "height": 256}
 
 

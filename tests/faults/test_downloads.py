@@ -46,7 +46,11 @@ def played(bench: Customer) -> Played:
 
 @pytest.mark.parametrize("scene", SPOILT)
 def test_a_spoilt_download(played: Played, scene: str) -> None:
-    """A faulty download is done again: the true bytes in the bucket, a good end, made once."""
+    """A good end, made once, with the true bytes in the bucket: the download is done again.
+
+    So after `truncate_download`, `stall_download`, `trickle_download`, `corrupt_download`,
+    `refuse_download` and `html_download`.
+    """
     task = played.made_once(scene)
 
     job = played.job(scene)

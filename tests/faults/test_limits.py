@@ -1,6 +1,7 @@
 """What becomes of jobs when the account runs dry or is shared, or the provider dies."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -39,23 +40,31 @@ def customer(eventually: Eventually) -> Iterator[Customer]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _fair(customer: Customer) -> Iterator[None]:
+    """Leave no fault and no want of credits to the next test."""
+    yield
+    set_faults(customer, {})
+    set_credits(customer, PLENTY)
+
+
 def test_credits_that_run_out(customer: Customer) -> None:
     """402 in mid-run fails nothing: jobs wait, `/readyz` says why, all are made once in the end."""
     job_ids = customer.send(30, lambda number: order(f"dear {number}"))
-    customer.eventually(lambda: len(_made(customer, job_ids)) >= 6, PATIENCE)
+    _until_made(customer, job_ids, 6)
     set_credits(customer, 0)
     customer.eventually(lambda: customer.ledger()["rejections"].get("402", 0) >= 1, PATIENCE)
+    # The credits it tells of are those of the latest check, which follows the refusal.
+    customer.eventually(lambda: _account(customer)["credits"] == "0.0", PATIENCE)
     customer.eventually(lambda: _refused(customer).startswith("402"), PATIENCE)
     customer.eventually(lambda: customer.ledger()["active_now"] == 0, PATIENCE)
     customer.eventually(lambda: not _busy(customer, job_ids), PATIENCE)
     made = len(_made(customer, job_ids))
-    states = account_states(customer)["default"]
     waiting = customer.statuses(job_ids)
 
     set_credits(customer, PLENTY)
 
     assert made < len(job_ids)
-    assert float(states["credits"]) == 0
     assert {name: len(ids) for name, ids in waiting.items()} == {
         "succeeded": made,
         "queued": len(job_ids) - made,
@@ -127,6 +136,22 @@ def test_a_provider_that_dies(customer: Customer) -> None:
     _all_made_once(customer, [*storing, *generating, *queued, *meanwhile])
 
 
+def test_a_provider_that_dies_again_and_again(customer: Customer) -> None:
+    """Killed while submits are under way: nothing is lost, what may be made twice is counted."""
+    sandbox = customer.stack.processes["sandbox"]
+    job_ids = customer.send(40, lambda number: order(f"unlucky {number}"))
+    for share in (5, 15, 25):
+        _until_made(customer, job_ids, share)
+        sandbox.kill()
+        sandbox.start()
+        sandbox.wait_ready()
+
+    jobs = customer.wait_for_end(job_ids, PATIENCE)
+    customer.judge(jobs)
+    resubmits = sum(job["provider"]["resubmits"] for job in jobs)
+    assert len(job_ids) <= len(_made(customer, job_ids)) <= len(job_ids) + resubmits
+
+
 def _all_made_once(customer: Customer, job_ids: list[str]) -> None:
     """Wait for the end of all jobs, which must be a good one, each with one task."""
     jobs = customer.wait_for_end(job_ids, PATIENCE)
@@ -137,6 +162,11 @@ def _all_made_once(customer: Customer, job_ids: list[str]) -> None:
 def _made(customer: Customer, job_ids: list[str]) -> list[str]:
     """Return those of the jobs that were made, in the order of their tasks."""
     return [job for task in customer.ledger()["tasks"] if (job := owner(task)) in set(job_ids)]
+
+
+def _until_made(customer: Customer, job_ids: list[str], count: int) -> None:
+    """Wait until so many tasks of the jobs were made."""
+    customer.eventually(lambda: len(_made(customer, job_ids)) >= count, PATIENCE)
 
 
 def _stand(customer: Customer, job_ids: list[str], status: str) -> None:
@@ -150,7 +180,11 @@ def _busy(customer: Customer, job_ids: list[str]) -> bool:
 
 
 def _refused(customer: Customer) -> str:
-    return str(account_states(customer)["default"]["refused"] or "")
+    return str(_account(customer)["refused"] or "")
+
+
+def _account(customer: Customer) -> dict[str, Any]:
+    return account_states(customer)["default"]
 
 
 def _as_a_stranger(customer: Customer, number: int) -> None:
