@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from core.job import Job, JobId, JobRequest, Status
+from core.job import Job, JobId, Status
 from core.settings import WORKER, Settings
 from core.store import JobStore
+from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
 from worker.submit import submit
 from worker.wiring import build
@@ -25,7 +26,6 @@ def submit_job(
     environment: Mapping[str, str],
     redis_client: "redis.Redis",
     server: ScriptedServer,
-    request_for: Callable[..., JobRequest],
 ) -> Submit:
     """Return a function that accepts a job, posts it, and tells what it is then and its poll."""
 
@@ -35,7 +35,7 @@ def submit_job(
         settings = Settings.from_env({**environment, **own, **public, **variables}, WORKER)
         store = JobStore(redis_client, settings)
         now = time.time()
-        store.create(JOB, request_for(model=model, created_at=now, deadline_at=now + 900))
+        store.create(JOB, make_request(model=model, created_at=now, deadline_at=now + 900))
         submit(JOB, build(settings))
         job = store.load(JOB)
         assert job is not None
