@@ -62,8 +62,12 @@ def _is_within(openapi: Mapping[str, Any], schema: Mapping[str, Any], value: Any
     if isinstance(value, str):
         length_ok = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
         return length_ok and bool(re.search(schema.get("pattern", ""), value))
-    if value is None or isinstance(value, bool | list):
-        return True
+    if isinstance(value, list):
+        return all(accepts(openapi, schema["items"], item) for item in value)
+    return value is None or isinstance(value, bool) or _is_in_range(schema, value)
+
+
+def _is_in_range(schema: Mapping[str, Any], value: Any) -> bool:
     within = schema.get("minimum", value) <= value <= schema.get("maximum", value)
     return bool(within and value % schema.get("multipleOf", value or 1) == 0)
 
