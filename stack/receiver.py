@@ -4,12 +4,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from stack.ports import LOOPBACK, Ports
 
@@ -37,6 +37,7 @@ class Callback:
         body: Its body as it was on the wire.
         received_at: When, in seconds since 1970.
         answered: The status it was answered with; None for none at all.
+        payload: Its parsed body, where its signature was verified as it came in.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Callback:
     body: bytes
     received_at: float
     answered: int | None
+    payload: object = None
 
     def verify(self, secret: str) -> object:
         """Return the parsed body once the signature has been checked.
@@ -71,6 +73,7 @@ class CallbackReceiver:
         self._script: deque[Answer] = deque()
         self._usual = Answer()
         self._closing = threading.Event()
+        self._secret: str | None = None
         self._server: ThreadingHTTPServer | None = None
         self.come_up()
 
@@ -84,6 +87,14 @@ class CallbackReceiver:
         """All callbacks so far, in the order they came."""
         with self._changed:
             return tuple(self._callbacks)
+
+    def trust(self, secret: str) -> None:
+        """Verify every callback from now on as it comes in: a signature counts for minutes only.
+
+        Args:
+            secret: The Standard Webhooks secret of the caller, `whsec_...`.
+        """
+        self._secret = secret
 
     def script(self, *answers: Answer, then: Answer | None = None) -> None:
         """Answer the next callbacks one by one as given, and all later ones like `then`."""
@@ -151,10 +162,19 @@ class CallbackReceiver:
         """Keep a callback and return how to answer it, after the answer's delay."""
         with self._changed:
             answer = self._script.popleft() if self._script else self._usual
-            self._callbacks.append(Callback(path, headers, body, time.time(), answer.status))
+            callback = Callback(path, headers, body, time.time(), answer.status)
+            self._callbacks.append(replace(callback, payload=self._verified(callback)))
             self._changed.notify_all()
         self._closing.wait(answer.delay_seconds)
         return answer
+
+    def _verified(self, callback: Callback) -> object:
+        if self._secret is None:
+            return None
+        try:
+            return callback.verify(self._secret)
+        except WebhookVerificationError:
+            return None
 
     @property
     def port(self) -> int:

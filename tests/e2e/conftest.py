@@ -114,10 +114,9 @@ class Customer:
 
     def _told(self) -> dict[str, set[str]]:
         """Return each job's statuses as its verified callbacks tell them."""
-        secret = self.http.get("/v1/callback-secret").json()["secret"]
         told: dict[str, set[str]] = {}
         for callback in self.receiver.callbacks:
-            body = callback.verify(secret)
+            body = callback.payload  # None where its signature was not the right one
             assert isinstance(body, dict)
             told.setdefault(body["data"]["id"], set()).add(body["data"]["status"])
         return told
@@ -141,6 +140,7 @@ def customer(
     with httpx.Client(
         base_url=loaded.service_url, headers=headers, timeout=20, trust_env=False
     ) as http:
+        receiver.trust(http.get("/v1/callback-secret").json()["secret"])
         yield Customer(loaded, receiver, eventually, http)
 
 

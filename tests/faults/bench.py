@@ -82,8 +82,8 @@ class Played:
 
     def told(self, scene: str) -> list[Any]:
         """Return the verified callbacks of a scene's jobs."""
-        secret = self.customer.http.get("/v1/callback-secret").json()["secret"]
-        bodies: list[Any] = [call.verify(secret) for call in self.customer.receiver.callbacks]
+        bodies: list[Any] = [call.payload for call in self.customer.receiver.callbacks]
+        assert all(bodies), "a callback's signature was not the right one"
         ids = {job["id"] for job in self.jobs[scene]}
         return [body for body in bodies if body["data"]["id"] in ids]
 
@@ -143,4 +143,5 @@ def opened(options: StackOptions, eventually: Eventually) -> Iterator[Customer]:
         with httpx.Client(
             base_url=stack.service_url, headers=headers, timeout=20, trust_env=False
         ) as http:
+            receiver.trust(http.get("/v1/callback-secret").json()["secret"])
             yield Customer(stack, receiver, eventually, http)

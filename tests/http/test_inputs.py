@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,12 +26,12 @@ def inputs_of(s3: "S3Client", bucket: str, job_id: str) -> dict[str, bytes]:
     """Return the inputs of a job that lie in the bucket, by parameter."""
     prefix = f"_inputs/{job_id}/"
     listing = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
-    return {
-        item["Key"].removeprefix(prefix): s3.get_object(Bucket=bucket, Key=item["Key"])[
-            "Body"
-        ].read()
-        for item in listing.get("Contents", ())
-    }
+    found: dict[str, bytes] = {}
+    for item in listing.get("Contents", ()):
+        with suppress(s3.exceptions.NoSuchKey):  # the clean-up may come between the two
+            body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"]
+            found[item["Key"].removeprefix(prefix)] = body.read()
+    return found
 
 
 def everything_in(url: str) -> bytes:

@@ -65,6 +65,15 @@ def test_a_wrong_signature_is_rejected(
         receiver.callbacks[0].verify(secret)
 
 
+def test_callbacks_may_be_verified_as_they_come(receiver: CallbackReceiver) -> None:
+    """With a secret to trust, a callback keeps its payload if, and only if, it was signed."""
+    receiver.trust(SECRET)
+    _post(receiver, _signed(BODY))
+    _post(receiver, {})
+
+    assert [callback.payload for callback in receiver.callbacks] == [json.loads(BODY), None]
+
+
 def test_answers_follow_the_script(receiver: CallbackReceiver) -> None:
     """The next callbacks are answered one by one as scripted, later ones like the last word."""
     receiver.script(Answer(503), Answer(410), then=Answer(202))
