@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from core.catalogue import MODELS
-from sandbox.models import MODELS as SANDBOX_MODELS
 from stack.stack import Stack
 from tests.bodies import PICTURE_SIZE, full, minimal
 from tests.conftest import Eventually
@@ -18,9 +17,7 @@ Case = tuple[str, str]
 Sent = tuple[str, dict[str, Any]]
 
 EXTENTS: Final = {"minimal": minimal, "full": full}
-CASES: Final[list[Case]] = [
-    (name, extent) for name in MODELS if name in SANDBOX_MODELS for extent in EXTENTS
-]
+CASES: Final[list[Case]] = [(name, extent) for name in MODELS for extent in EXTENTS]
 WEBHOOK_FIELDS: Final = {"webhook_url", "webhook_secret"}
 #: The provider makes sides multiples of some pixels, so a ratio is kept about so well.
 RATIO_TOLERANCE: Final = 0.05
