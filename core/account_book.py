@@ -1,9 +1,14 @@
 """What is known of the provider's accounts, in Redis; keys are listed in `core/lua/prelude.lua`."""
 
+from typing import Final
+
 from core.accounts import Account
 from core.job import JobId, Step
 from core.slots import pools
 from core.store import JobStore
+
+#: Jobs of one lane that are looked at in one go: it must not outlast the sweep's lease.
+_ADOPT_BATCH: Final = 200
 
 
 class AccountBook:
@@ -70,7 +75,7 @@ class AccountBook:
         served = {lane["name"] for pool in pools(self._accounts) for lane in pool["lanes"]}
         moved = 0
         for lane in set(self._store.read("smembers", "lanes")) - served:
-            for job_id in self._store.read("zrange", f"backlog:{lane}", 0, -1):
+            for job_id in self._store.read("zrange", f"backlog:{lane}", 0, _ADOPT_BATCH - 1):
                 moved += self._move(JobId(job_id), lane)
         return moved
 

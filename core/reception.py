@@ -44,9 +44,8 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
         moved = store.move(job_id, Status.STORING, change)
     elif notice.kind is Kind.FAILED:
         moved = _fail(store, job_id, notice, source, known | {"webhook_body": said})
-    elif notice.kind is not Kind.PENDING and source == "webhook":
-        change = Change(set={"webhook_body": said}, wake=[Step.POLL])
-        store.change(job_id, {Status.GENERATING}, change)
+    elif source == "webhook":
+        _ask(store, job_id, notice, known | {"webhook_body": said})
     event(
         _log,
         "provider.notice",
@@ -58,6 +57,19 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
         moved=moved,
     )
     return moved
+
+
+def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
+    """Have the provider asked about a task whose webhook tells no end.
+
+    A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
+    """
+    change = Change(set=facts, wake=[Step.POLL])
+    settled = bool(notice.provider_id) and store.move(
+        job_id, Status.GENERATING, change, was=[Status.SUBMITTING]
+    )
+    if not settled and notice.kind is not Kind.PENDING:
+        store.change(job_id, {Status.GENERATING}, change)
 
 
 def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> bool:

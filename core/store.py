@@ -36,6 +36,8 @@ from core.slots import lane_of, pools
 
 #: How many due times one round of sweeping looks at.
 SWEEP_BATCH: Final = 500
+#: Seconds that a record outlives the time in which its callback is tried.
+_OWED_MARGIN: Final = 7200.0
 
 
 class JobStore:
@@ -51,6 +53,8 @@ class JobStore:
         self._client = client
         self._clock = clock
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
+        self._deadline = settings.job_deadline_seconds
+        self._owed_ttl = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._accounts = settings.accounts
         self._models = settings.models
@@ -92,7 +96,8 @@ class JobStore:
             payload["idempotency"] = {
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
                 "fingerprint": idempotency.fingerprint,
-                "ttl": self._job_ttl,
+                # It must outlive its job, which may wait until its deadline.
+                "ttl": self._job_ttl + math.ceil(self._deadline),
             }
         answer = str(self.scripts.run("create", payload, durable=True))
         if answer == "conflict":
@@ -107,13 +112,14 @@ class JobStore:
         return lane_of((model and model.lane) or request.model, request.region, self._accounts)
 
     def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:
-        """Return the job that this key brought before, if any.
+        """Return the job that this key brought before, if any; when this returns, it is on disk.
 
         Raises:
             IdempotencyConflict: It brought another body.
             StoreUnavailable: Redis is away.
         """
-        value = self.read("get", f"idempotency:{tenant}:{idempotency.key_hash}")
+        key = f"idempotency:{tenant}:{idempotency.key_hash}"
+        value = self.scripts.run("replay", self.payload() | {"key": key}, durable=True)
         if not value:
             return None
         fingerprint, _, job_id = str(value).partition(" ")
@@ -158,6 +164,7 @@ class JobStore:
             "to": to,
             "terminal": to in TERMINAL,
             "ttl": self._job_ttl,
+            "ttl_owed": max(self._job_ttl, self._owed_ttl),
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }

@@ -10,12 +10,12 @@ from hashlib import sha256
 from typing import Any
 
 from core.change import Change
-from core.errors import Permanent, StorageUnavailable, Transient
+from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.object_store import StoredObject
 from worker.deps import Deps
-from worker.download import Result, ResultGone
+from worker.download import CONTENT_TYPES, Result, ResultGone
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ def collect(job_id: JobId, deps: Deps) -> None:
         return
     try:
         _collect(job, deps)
+    except StoreUnavailable:
+        raise  # Redis says nothing of the image, which may be stored already
     except (Transient, ResultGone) as error:
         if deps.clock() >= (job.result_expires_at or 0):
             _give_up(job, error, deps)
@@ -53,27 +55,45 @@ def _collect(job: Job, deps: Deps) -> None:
     with result.file:
         key = object_key(job, result.extension, deps)
         digest, size = _put(job, key, result, deps)
-    image = {
-        "bucket": deps.objects.bucket,
-        "key": key,
-        "bytes": size,
-        "sha256": digest,
-        "content_type": result.content_type,
-        "width": result.width,
-        "height": result.height,
-    }
-    _put_manifest(job, f"{key}.json", image, deps)
+    _finish(
+        job,
+        deps,
+        key=key,
+        bytes=size,
+        sha256=digest,
+        content_type=result.content_type,
+        width=result.width,
+        height=result.height,
+    )
+
+
+def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
+    """Put the manifest beside a stored image, and record the success."""
+    image = {"bucket": deps.objects.bucket, **stored}
+    _put_manifest(job, f"{stored['key']}.json", image, deps)
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
         set={"image": json.dumps(image), "margin": round(margin, 3)}, clear=["result_url"]
     )
-    stored = deps.store.move(job.id, Status.SUCCEEDED, change)
-    event(_log, "job.collected", job_id=job.id, bytes=size, margin_seconds=margin, moved=stored)
+    moved = deps.store.move(job.id, Status.SUCCEEDED, change)
+    event(
+        _log,
+        "job.collected",
+        job_id=job.id,
+        bytes=stored["bytes"],
+        margin_seconds=margin,
+        moved=moved,
+    )
 
 
 def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
     """Store the image once; return the SHA-256 (hex) and size of what lies there."""
-    metadata = {"job-id": job.id, "model": job.request.model}
+    metadata = {
+        "job-id": job.id,
+        "model": job.request.model,
+        "width": str(result.width),
+        "height": str(result.height),
+    }
     if job.seed is not None:
         metadata["seed"] = str(job.seed)
     fresh = deps.objects.put_once(
@@ -92,6 +112,26 @@ def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
         message = f"The key {key} holds an object of somebody else; it was left as it is"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
     return there.sha256, there.size
+
+
+def _take_stored(job: Job, deps: Deps) -> bool:
+    """Finish a job whose image an earlier run put into the bucket before it died."""
+    for extension, content_type in CONTENT_TYPES.items():
+        key = object_key(job, extension, deps)
+        there = deps.objects.look(key)
+        if there and _is_ours(job, there):
+            _finish(
+                job,
+                deps,
+                key=key,
+                bytes=there.size,
+                sha256=there.sha256,
+                content_type=content_type,
+                width=int(there.metadata.get("width", 0)),
+                height=int(there.metadata.get("height", 0)),
+            )
+            return True
+    return False
 
 
 def _put_manifest(job: Job, key: str, image: dict[str, Any], deps: Deps) -> None:
@@ -155,7 +195,13 @@ def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
 
 
 def _give_up(job: Job, error: Exception, deps: Deps) -> None:
-    """End a job whose result is out of reach for good."""
+    """End a job whose result is out of reach, unless an earlier run stored its image."""
+    try:
+        if _take_stored(job, deps):
+            return
+    except StorageUnavailable:
+        if deps.clock() < job.request.deadline_at:
+            raise  # nobody can say now; the bucket will
     if isinstance(error, ResultGone):
         message = f"The result's URL was dead before the image was stored (it answered {error})"
         deps.store.fail(job.id, FailureCode.RESULT_EXPIRED, message)

@@ -37,6 +37,9 @@ _FORMATS: Final = {
     "WEBP": ("image/webp", "webp", b""),
 }
 
+#: File ending -> media type of what a result may be.
+CONTENT_TYPES: Final = {extension: kind for kind, extension, _ in _FORMATS.values()}
+
 
 class ResultGone(Exception):
     """The URL is dead: 403, 404 or 410, as a signed URL answers after its end."""
@@ -100,8 +103,10 @@ class Downloader:
         try:
             size, digest = self._copy(url, file, alive)
             return _looked_at(file, size, digest)
-        except BaseException:
+        except BaseException as error:
             file.close()
+            if isinstance(error, OSError):  # of the temporary file; the network's are httpx'
+                raise Transient(f"there is no room for the result: {error.strerror}") from error
             raise
 
     def _check_url(self, url: str) -> None:

@@ -13,6 +13,7 @@ from worker.provider import ProviderClient
 
 _SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
 _GROWTH: Final = 1.3
+_MOST_GROWTHS: Final = 30
 
 
 def poll(job_id: JobId, deps: Deps) -> None:
@@ -42,7 +43,10 @@ def poll(job_id: JobId, deps: Deps) -> None:
         deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
     else:
         tries = job.tries.get(Step.POLL, 0)
-        wait = min(_SLOWEST_POLL, deps.settings.poll_interval_seconds * _GROWTH**tries)
+        wait = min(
+            _SLOWEST_POLL,
+            deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS),
+        )
         change = Change(due={Step.POLL: now + wait}, add={f"tries:{Step.POLL}": 1})
         deps.store.change(job.id, {Status.GENERATING}, change)
 

@@ -176,7 +176,7 @@ def _classify(status: int, headers: httpx.Headers, raw: bytes) -> Outcome:
     except ValueError:
         answer = None
     detail = answer.get("detail") if isinstance(answer, dict) else None
-    if status == httpx.codes.OK:
+    if httpx.codes.is_success(status):
         submission = parse_submission(answer)
         return Accepted(submission) if submission else InDoubt("an answer without a task id")
     if status == httpx.codes.TOO_MANY_REQUESTS:

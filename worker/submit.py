@@ -13,7 +13,7 @@ from typing import Any
 
 from core.change import Change
 from core.errors import Permanent, Transient
-from core.job import FailureCode, Job, JobId, Status, Step
+from core.job import FailureCode, Job, JobId, Status, Step, error_record
 from core.log import event
 from core.object_store import gone
 from core.signatures import webhook_secret
@@ -50,6 +50,9 @@ def submit(job_id: JobId, deps: Deps) -> None:
     elif job.request.model not in deps.settings.models:
         message = f"This deployment does not know the model {job.request.model} any more"
         deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message, was=[Status.SUBMITTING])
+    elif job.pool not in deps.providers:
+        pause = (job.pool or "", deps.wait(0), "the account is not configured here")
+        _give_back(job, "", deps, Change(pause=pause), pause[2])
     else:
         images = {name: _source(key, deps) for name, key in job.request.input_keys.items()}
         claim = uuid.uuid4().hex
@@ -60,7 +63,12 @@ def submit(job_id: JobId, deps: Deps) -> None:
 def _claim(job: Job, claim: str, deps: Deps) -> bool:
     """Write "posting since"; True for the only one that may post."""
     change = Change(
-        expect={"posting_at": ""},
+        # As it was read: granted again meanwhile, it may belong to another account's slot.
+        expect={
+            "posting_at": "",
+            "pool": job.pool or "",
+            "submits": str(job.submits) if job.submits else "",
+        },
         set={"posting_at": deps.clock(), "posting_by": claim},
         add={"submits": 1},
     )
@@ -106,20 +114,23 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
         case Accepted():
             _record(job, outcome, deps)
         case Rejected(code, message):
-            deps.store.fail(job.id, code, message, was=[Status.SUBMITTING])
+            change = Change(
+                set={"error": error_record(code, message)}, expect={"posting_by": claim}
+            )
+            deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         case Busy(retry_after):
             pause = retry_after or deps.settings.pool_pause_seconds
-            _give_back(job, deps, Change(shrink=(job.pool or "", pause)), "429")
+            _give_back(job, claim, deps, Change(shrink=(job.pool or "", pause)), "429")
         case AccountRefused(reason):
             event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
             check_at = deps.clock() + deps.settings.pool_pause_seconds
-            _give_back(job, deps, Change(refuse=(job.pool or "", check_at, reason)), reason)
+            _give_back(job, claim, deps, Change(refuse=(job.pool or "", check_at, reason)), reason)
         case NotSent(message):
             # The provider is away for every job, so all of them wait, in the backlog.
             pause = deps.wait(job.tries.get(Step.SUBMIT, 0))
-            _give_back(job, deps, Change(pause=(job.pool or "", pause, message)), message)
+            _give_back(job, claim, deps, Change(pause=(job.pool or "", pause, message)), message)
         case InDoubt(message):
-            _doubt(job, message, deps)
+            _doubt(job, claim, message, deps)
 
 
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
@@ -143,13 +154,18 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
         ),
     )
     if not moved:  # the webhook was faster; what it did not say is noted
-        deps.store.change(job.id, list(Status), Change(set=known))
+        more = known | {"polling_url": submission.polling_url}
+        deps.store.change(job.id, list(Status), Change(set=more))
 
 
-def _give_back(job: Job, deps: Deps, change: Change, reason: str) -> None:
-    """Return the slot; the job keeps its place, which by its age is the front of the backlog."""
+def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) -> None:
+    """Return the slot; the job keeps its place, which by its age is the front of the backlog.
+
+    Only the run that holds the claim may: a late one must not undo a newer submit.
+    """
     event(_log, "job.given_back", logging.WARNING, job_id=job.id, pool=job.pool, reason=reason)
     back = Change(
+        expect={"posting_by": claim},
         clear=["posting_at", "posting_by"],
         add={f"tries:{Step.SUBMIT}": 1},
         pause=change.pause,
@@ -159,12 +175,13 @@ def _give_back(job: Job, deps: Deps, change: Change, reason: str) -> None:
     deps.store.move(job.id, Status.QUEUED, back)
 
 
-def _doubt(job: Job, message: str, deps: Deps) -> None:
+def _doubt(job: Job, claim: str, message: str, deps: Deps) -> None:
     event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=message)
     at = deps.clock() + _doubt_seconds(job, deps)
     # What befell this job would befall the next one; another account may be better off.
     pause = (job.pool or "", deps.wait(job.submits), message)
-    deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: at}, pause=pause))
+    change = Change(expect={"posting_by": claim}, due={Step.SUBMIT: at}, pause=pause)
+    deps.store.change(job.id, {Status.SUBMITTING}, change)
 
 
 def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:

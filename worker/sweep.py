@@ -7,6 +7,7 @@ jobs that were never accepted. Its cost grows with what is due, not with what ex
 
 import logging
 import threading
+import time
 import uuid
 from typing import Final
 
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds after which another process may take over from one that shows no sign of life.
 _LEASE: Final = 5.0
+#: Seconds between two looks for jobs that no account's lane holds.
+_ADOPT_EVERY: Final = 30.0
 
 
 def sweep_forever(
@@ -30,11 +33,14 @@ def sweep_forever(
     The lease's token is new each time it is taken, and the script refuses an old one: a sweeper
     that was frozen for a while cannot act beside the one that took over.
     """
-    token = ""
+    token, adopt_at = "", 0.0
     while not stop.is_set():
         more = False
         try:
-            token, more = sweep_once(store, accounts, token)
+            token, more = sweep_once(store, token)
+            if token and time.monotonic() >= adopt_at:
+                adopt_at = time.monotonic() + _ADOPT_EVERY
+                _adopt(accounts)
         except StoreUnavailable as error:
             event(_log, "sweep.failed", logging.ERROR, reason=str(error))
             token = ""
@@ -42,7 +48,14 @@ def sweep_forever(
             stop.wait(interval)
 
 
-def sweep_once(store: JobStore, accounts: AccountBook, token: str) -> tuple[str, bool]:
+def _adopt(accounts: AccountBook) -> None:
+    """See after jobs in lanes that the settings do not know; some come late, so again and again."""
+    adopted = accounts.adopt()
+    if adopted:
+        event(_log, "sweep.adopted", logging.WARNING, jobs=adopted)
+
+
+def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
     """Do one round if the lease is, or becomes, ours.
 
     Returns:
@@ -52,7 +65,7 @@ def sweep_once(store: JobStore, accounts: AccountBook, token: str) -> tuple[str,
         token = uuid.uuid4().hex
         if not store.take_sweep_lease(token, _LEASE):
             return "", False
-        event(_log, "sweep.leading", adopted=accounts.adopt())
+        event(_log, "sweep.leading")
     report = store.sweep(token, _LEASE)
     if report is None:
         return "", False

@@ -86,7 +86,9 @@ def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
     job = deps.store.load(job_id)
     crashes = job.tries.get(_CRASH, 0) if job else 0
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
-    if crashes + 1 >= _MOST_CRASHES and step is not Step.NOTIFY:
+    # An image that is paid for is not given up while its link lives.
+    alive = step is Step.COLLECT and job and deps.clock() < (job.result_expires_at or 0)
+    if crashes + 1 >= _MOST_CRASHES and step is not Step.NOTIFY and not alive:
         message = "FluxRelay met an internal error while it handled this job, again and again"
         deps.store.fail(job_id, FailureCode.LOST, message, was=STEP_STATUSES[step])
     due = {step: deps.clock() + deps.wait(crashes)}
@@ -102,6 +104,8 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         if job and step is Step.COLLECT and job.result_expires_at:
             # Never sleep through the end of the URL: near it, tries come closer together.
             wait = min(wait, max(0.1, (job.result_expires_at - deps.clock()) / 4))
+        if step is Step.POLL:  # however long the host asks to be left alone: the result may die
+            wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
         change = Change(due={step: deps.clock() + wait}, add={f"tries:{step}": 1})

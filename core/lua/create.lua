@@ -6,12 +6,17 @@ if idempotency then
   if known then
     local fingerprint, id = string.match(known, '^(%S+) (%S+)$')
     if fingerprint ~= idempotency.fingerprint then return 'conflict' end
+    -- Written again, so that the answer can wait for it to be on disk.
+    redis.call('SET', idempotency.key, known, 'KEEPTTL')
     return 'exists ' .. id
   end
 end
 local id = input.job
 -- The same command again, because its answer was lost on the way: it is done already.
-if redis.call('EXISTS', job_key(id)) == 1 then return 'exists ' .. id end
+if redis.call('EXISTS', job_key(id)) == 1 then
+  redis.call('HSET', job_key(id), 'request', redis.call('HGET', job_key(id), 'request'))
+  return 'exists ' .. id
+end
 -- Counted here, where nothing comes between the count and the job.
 if input.most_waiting and backlog_size() >= input.most_waiting then return 'full' end
 if idempotency then

@@ -27,6 +27,7 @@ if input.to and input.to ~= status then
     redis.call('EXPIRE', key, input.ttl)
     if redis.call('HGET', key, 'callback_state') == 'waiting' then
       redis.call('HSET', key, 'callback_state', 'pending')
+      redis.call('EXPIRE', key, input.ttl_owed)
       wake('notify', id)
     end
     if redis.call('HGET', key, 'has_inputs') == '1' then wake('cleanup', id) end

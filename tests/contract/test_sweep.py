@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import redis
 
-from core.account_book import AccountBook
 from core.change import Change
 from core.job import CallbackState, FailureCode, JobId, Status, Step
 from core.store import JobStore
@@ -147,11 +146,11 @@ def test_a_job_that_waited_too_long_times_out(
     accept(store, "1", "2", "3", deadline_at=late, callback_url="https://example.com/")
     assert status_of(store, "3") is Status.QUEUED
     clock.now = late - 1
-    assert sweep_once(store, AccountBook(store, ()), "token")[0] == "token"
+    assert sweep_once(store, "token")[0] == "token"
     assert status_of(store, "3") is Status.QUEUED
 
     clock.now = late
-    sweep_once(store, AccountBook(store, ()), "token")
+    sweep_once(store, "token")
 
     job = store.load(JobId("3"))
     assert job is not None
@@ -233,7 +232,7 @@ def test_only_one_sweeps(store: JobStore) -> None:
     assert not store.take_sweep_lease("other", 60)
     assert store.sweep("other", 60) is None
     assert store.sweep("", 60) is None
-    assert sweep_once(store, AccountBook(store, ()), "")[0] == ""
+    assert sweep_once(store, "")[0] == ""
     assert store.sweep("token", 60) is not None
 
 
@@ -243,12 +242,12 @@ def test_a_frozen_sweeper_is_replaced_and_refused(
     """After its lease another takes over; when it wakes up, its token is worth nothing."""
     redis_client.delete("sweep:lease")  # as when its time is over
 
-    second, _ = sweep_once(store, AccountBook(store, ()), "")
+    second, _ = sweep_once(store, "")
 
     assert second
     assert store.sweep("token", 60) is None
-    assert sweep_once(store, AccountBook(store, ()), "token")[0] == ""
-    assert sweep_once(store, AccountBook(store, ()), second)[0] == second
+    assert sweep_once(store, "token")[0] == ""
+    assert sweep_once(store, second)[0] == second
 
 
 def test_sweeping_renews_the_lease(store: JobStore, redis_client: "redis.Redis") -> None:

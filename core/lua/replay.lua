@@ -1,0 +1,6 @@
+-- Look an idempotency key up; what is found is written again, so that an answer which promises it
+-- can wait for that write to be on disk.
+local known = redis.call('GET', input.key)
+if not known then return '' end
+redis.call('SET', input.key, known, 'KEEPTTL')
+return known
