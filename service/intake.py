@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 from uuid_utils import uuid7
 
 from core.change import Idempotency
-from core.errors import BacklogFull, IdempotencyConflict
-from core.job import JobId, JobRequest
+from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
+from core.job import Job, JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
@@ -79,6 +79,16 @@ class Intake:
         except IdempotencyConflict:
             raise _conflict() from None
         return accepted, accepted == job_id
+
+    def record(self, job_id: JobId) -> Job | None:
+        """Return an accepted job's record; None where it is gone, or cannot be read right now.
+
+        The promise has been given by then, so its answer must not be that nothing is promised.
+        """
+        try:
+            return self.store.load(job_id)
+        except StoreUnavailable:
+            return None
 
     def _create(self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None) -> JobId:
         try:
