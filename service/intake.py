@@ -17,6 +17,7 @@ from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.bounds import LONGEST_IDEMPOTENCY_KEY
+from service.images import InputImage
 from service.inline import InlineImage
 from service.problems import Complaint, Problem, backlog_full
 from service.scanner import ScannedBody
@@ -67,7 +68,7 @@ class Intake:
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
         job = parse(body, self.settings, scanned.images)
-        idempotency = _idempotency(key, body, job)
+        idempotency = _idempotency(key, body, job, scanned.images)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
             if known:
@@ -129,7 +130,9 @@ class Intake:
         )
 
 
-def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempotency | None:
+def _idempotency(
+    key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+) -> Idempotency | None:
     """Return the key's hash and the body's fingerprint: equal for equal JSON, however written.
 
     An image counts by the SHA-256 of its bytes, so that line breaks or a `data:` prefix make no
@@ -142,15 +145,31 @@ def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempote
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
-    digests = {name: {"sha256": image.sha256.hex()} for name, image in job.images.items()}
     # A client of the provider's API names the model in the path.
-    counted = [job.model, body | digests]
+    counted: list[Any] = [job.model, _with_digests(body, job, inline)]
     if not job.origin:
-        counted = [body | {"input": body["input"] | digests}]
+        counted = [body | {"input": _with_digests(body["input"], job, inline)}]
     canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )
+
+
+def _with_digests(
+    fields: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+) -> dict[str, Any]:
+    """Return fields with each image's digest in its place.
+
+    A long image that the model ignores is none of the job's. In its place stands a reference,
+    which is another one each time the body comes.
+    """
+    images: dict[str, InputImage | InlineImage] = {
+        name: inline[value]
+        for name, value in fields.items()
+        if isinstance(value, str) and value in inline
+    }
+    images.update(job.images)
+    return fields | {name: {"sha256": image.sha256.hex()} for name, image in images.items()}
 
 
 def _conflict() -> Problem:
