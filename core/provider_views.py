@@ -21,7 +21,7 @@ def submission_view(job_id: JobId, job: Job | None, origin: str) -> dict[str, An
 
     Args:
         job_id: The task's id.
-        job: Its record; None where it is gone already.
+        job: Its record; None where it is gone already, or cannot be read right now.
         origin: Where the client finds the task (`https://host`).
     """
     costs = {"cost": job.cost if job else None, "input_mp": None, "output_mp": None}

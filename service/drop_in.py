@@ -43,7 +43,7 @@ async def _submit(request: Request[State], model: Model) -> Response:
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:
         job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key, parse)
-    job = await run_in_threadpool(state["store"].load, job_id)
+    job = await run_in_threadpool(state["intake"].record, job_id)
     headers = {} if fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(job_id, job, origin), headers=headers)
 

@@ -11,12 +11,13 @@ from typing import Any, Final, Protocol
 from uuid_utils import uuid7
 
 from core.change import Idempotency
-from core.errors import BacklogFull, IdempotencyConflict
-from core.job import JobId, JobRequest
+from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
+from core.job import Job, JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.bounds import LONGEST_IDEMPOTENCY_KEY
+from service.images import InputImage
 from service.inline import InlineImage
 from service.problems import Complaint, Problem, backlog_full
 from service.scanner import ScannedBody
@@ -67,7 +68,7 @@ class Intake:
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
         job = parse(body, self.settings, scanned.images)
-        idempotency = _idempotency(key, body, job)
+        idempotency = _idempotency(key, body, job, scanned.images)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
             if known:
@@ -79,6 +80,16 @@ class Intake:
         except IdempotencyConflict:
             raise _conflict() from None
         return accepted, accepted == job_id
+
+    def record(self, job_id: JobId) -> Job | None:
+        """Return an accepted job's record; None where it is gone, or cannot be read right now.
+
+        The promise has been given by then, so its answer must not be that nothing is promised.
+        """
+        try:
+            return self.store.load(job_id)
+        except StoreUnavailable:
+            return None
 
     def _create(self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None) -> JobId:
         try:
@@ -119,7 +130,9 @@ class Intake:
         )
 
 
-def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempotency | None:
+def _idempotency(
+    key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+) -> Idempotency | None:
     """Return the key's hash and the body's fingerprint: equal for equal JSON, however written.
 
     An image counts by the SHA-256 of its bytes, so that line breaks or a `data:` prefix make no
@@ -132,15 +145,31 @@ def _idempotency(key: str | None, body: dict[str, Any], job: NewJob) -> Idempote
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
-    digests = {name: {"sha256": image.sha256.hex()} for name, image in job.images.items()}
     # A client of the provider's API names the model in the path.
-    counted = [job.model, body | digests]
+    counted: list[Any] = [job.model, _with_digests(body, job, inline)]
     if not job.origin:
-        counted = [body | {"input": body["input"] | digests}]
+        counted = [body | {"input": _with_digests(body["input"], job, inline)}]
     canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )
+
+
+def _with_digests(
+    fields: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+) -> dict[str, Any]:
+    """Return fields with each image's digest in its place.
+
+    A long image that the model ignores is none of the job's. In its place stands a reference,
+    which is another one each time the body comes.
+    """
+    images: dict[str, InputImage | InlineImage] = {
+        name: inline[value]
+        for name, value in fields.items()
+        if isinstance(value, str) and value in inline
+    }
+    images.update(job.images)
+    return fields | {name: {"sha256": image.sha256.hex()} for name, image in images.items()}
 
 
 def _conflict() -> Problem:

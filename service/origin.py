@@ -5,7 +5,7 @@ believed only where `FLUXRELAY_TRUSTED_PROXIES` names whoever opened the connect
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -15,8 +15,14 @@ from starlette.requests import Request
 from core.egress import Network
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-#: RFC 7239 section 4: token "=" ( token / quoted-string ).
-_PAIR: Final = re.compile(r'\s*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*')
+#: Characters of `Forwarded` that are read; a longer one says nothing.
+_LONGEST_FORWARDED: Final = 4096
+#: RFC 7239 section 4: token "=" ( token / quoted-string ), or what is none, up to its separator.
+#: Nothing is tried twice, for its text is a stranger's.
+_PAIR: Final = re.compile(
+    r'\s*+(?:([\w!#$%&\'*+.^`|~-]++)=("(?:[^"\\]|\\.)*+"|[^\s;,"]*+)\s*+(?=[;,]|\Z)|[^;,"]*+)'
+    r"([;,]|\Z)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,8 @@ def origin_of(request: Request[Any], proxies: Sequence[Network]) -> str:
     """
     scheme, host = request.url.scheme, request.headers.get("host", "")
     peer = request.client.host if request.client else ""
-    for hop in _hops(request):
-        if not _is_trusted(peer, proxies):
-            break
+    hops = _hops(request)  # which reads nothing before it is asked
+    while _is_trusted(peer, proxies) and (hop := next(hops, None)):
         # The outermost trusted proxy is the one that the client called, so it has the last word.
         scheme, host, peer = hop.scheme or scheme, hop.host or host, hop.client
     if not _HOST.fullmatch(host):
@@ -53,7 +58,8 @@ def _hops(request: Request[Any]) -> Iterator[_Hop]:
     """Yield what proxies say, nearest first: RFC 7239 where it comes, else the X- headers."""
     forwarded = ",".join(request.headers.getlist("forwarded"))
     if forwarded:
-        yield from reversed([_read(element) for element in _split(forwarded)])
+        if len(forwarded) <= _LONGEST_FORWARDED:
+            yield from reversed(_read(forwarded))
         return
     names = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
     clients, hosts, schemes = (_values(request, name) for name in names)
@@ -74,16 +80,28 @@ def _from_right(values: Sequence[str], number: int) -> str:
     return values[-1 - number] if number < len(values) else ""
 
 
-def _split(forwarded: str) -> list[str]:
-    """Split a header at the commas that stand outside of quotes."""
-    return re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+', forwarded)
-
-
-def _read(element: str) -> _Hop:
+def _read(forwarded: str) -> list[_Hop]:
+    """Read a header; empty where a quote is left open, for nobody knows what it swallowed."""
+    hops: list[_Hop] = []
     pairs: dict[str, str] = {}
-    for name, value in _PAIR.findall(element):
-        plain = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
-        pairs[name.lower()] = plain
+    start = at = 0
+    while match := _PAIR.match(forwarded, at):
+        name, value, separator = match.groups()
+        at = match.end()
+        if name:
+            quoted = value.startswith('"')
+            pairs[name.lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted else value
+        if separator == ";":
+            continue
+        if forwarded[start : match.start(3)].strip():
+            hops.append(_hop(pairs))
+        if not separator:
+            return hops
+        pairs, start = {}, at
+    return []
+
+
+def _hop(pairs: Mapping[str, str]) -> _Hop:
     proto = _scheme(pairs.get("proto", ""))
     return _Hop(_address(pairs.get("for", "")), pairs.get("host", ""), proto)
 

@@ -9,13 +9,16 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import httpcore
 import httpx
 from httpcore._backends.sync import SyncBackend
 
 from core.egress import Network, is_allowed_address
+
+#: Seconds that an address gets, however many there are and however little time is left.
+_SHORTEST_CONNECT: Final = 0.1
 
 
 class AddressRefused(httpx.ConnectError):
@@ -93,12 +96,14 @@ class _GuardedBackend(SyncBackend):
     ) -> httpcore.NetworkStream:
         addresses = [host] if host in self._trusted else self._addresses(host, port)
         give_up_at = None if timeout is None else time.monotonic() + timeout
-        for number, address in enumerate(addresses, start=1):
-            left = None if give_up_at is None else max(0.1, give_up_at - time.monotonic())
+        for remaining, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            left = None if give_up_at is None else give_up_at - time.monotonic()
+            # One that swallows what is sent to it must leave time for those behind it.
+            share = None if left is None else max(_SHORTEST_CONNECT, left / remaining)
             try:
-                return super().connect_tcp(address, port, left, local_address, socket_options)
-            except httpcore.ConnectError:
-                if number == len(addresses):
+                return super().connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if remaining == 1 or (give_up_at and time.monotonic() >= give_up_at):
                     raise
         raise AddressRefused(f"{host} leads to private or reserved addresses only")
 

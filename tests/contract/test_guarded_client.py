@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from ipaddress import ip_network
 from typing import Any
 
@@ -20,9 +21,8 @@ def make(ssl_context: ssl.SSLContext, request: pytest.FixtureRequest) -> Make:
     """Return a function that makes a guarded client, closed after the test."""
 
     def client(**options: Any) -> httpx.Client:
-        made = guarded_client(
-            timeout=httpx.Timeout(5), connections=2, ssl_context=ssl_context, **options
-        )
+        options = {"timeout": httpx.Timeout(5)} | options
+        made = guarded_client(connections=2, ssl_context=ssl_context, **options)
         request.addfinalizer(made.close)
         return made
 
@@ -97,6 +97,33 @@ def test_the_public_addresses_of_a_mixed_name_are_used(
     client = make(allowed=[ip_network("127.0.0.0/8")])
 
     assert client.get(f"http://{NAME}:{server.port}/").status_code == 200
+
+
+@pytest.fixture
+def black_hole(server: ScriptedServer) -> Iterator[str]:
+    """Return an address that answers no one: at the server's port its queue is full."""
+    with ExitStack() as sockets:
+        hole = sockets.enter_context(socket.socket())
+        hole.bind(("127.0.0.9", server.port))
+        hole.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.9", server.port))
+        yield "127.0.0.9"
+
+
+def test_an_address_that_never_answers_does_not_take_all_the_time(
+    make: Make, server: ScriptedServer, resolve: Callable[..., list[str]], black_hole: str
+) -> None:
+    """Each address gets its share of the time, so that those behind a black hole are reached."""
+    resolve(black_hole, "127.0.0.1")
+    allowed = [ip_network("127.0.0.0/8")]
+    client = make(allowed=allowed, timeout=httpx.Timeout(1))
+
+    assert client.get(f"http://{NAME}:{server.port}/").status_code == 200
+    with pytest.raises(httpx.ConnectTimeout):
+        make(allowed=allowed, timeout=httpx.Timeout(0.2)).get(f"http://{black_hole}:{server.port}/")
 
 
 def test_allowed_networks_pass(make: Make, server: ScriptedServer) -> None:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from starlette.requests import Request
 
-from service.origin import origin_of
+from service.origin import _read, origin_of
 from stack.stack import Stack
 from tests.face.conftest import SMALL, Client, MakeClient
 
@@ -61,6 +61,54 @@ def test_chains_of_proxies() -> None:
     assert origin("10.0.0.7", ("forwarded", f"{forwarded}, {inner}")) == "https://api.example"
     apart = [("forwarded", forwarded), ("forwarded", inner)]
     assert origin("10.0.0.7", *apart) == "https://api.example"
+
+
+def test_strangers_headers_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header is read only where its sender is believed: reading costs time."""
+    read: list[str] = []
+
+    def note(text: str) -> list[object]:
+        read.append(text)
+        return []
+
+    monkeypatch.setattr("service.origin._read", note)
+    assert origin("203.0.113.5", ("forwarded", "host=evil.example")) == "http://relay.example"
+    assert read == []
+    origin("10.0.0.7", ("forwarded", "host=api.example"))
+    assert read == ["host=api.example"]
+
+
+def test_long_headers_say_nothing() -> None:
+    """Of a `Forwarded` of more than 4096 characters nothing counts, nor of what stands beside."""
+    beside = ("x-forwarded-host", "evil.example")
+    for length, host in ((4096, "api.example"), (4097, "relay.example")):
+        forwarded = "host=api.example;by=".ljust(length, "x")
+        assert origin("10.0.0.7", ("forwarded", forwarded), beside) == f"http://{host}"
+
+
+@pytest.mark.parametrize("piece", ["a", " ", '\\"', '"', "a=", ";", ",", '"\\', '=" '])
+def test_headers_are_read_in_linear_time(piece: str) -> None:
+    """A long header that fits no pair is read once, for a squared time would never end."""
+    for before, after in (("", ""), ('"', ""), ('a="', ""), ("", '"'), ("", "\\")):
+        for hop in _read(before + piece * 100_000 + after):
+            assert hop.host == ""
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "host"),
+    [
+        ("garbage, for=10.0.0.8;host=api.example", "api.example"),
+        ("host=api.example, garbage", "relay.example"),
+        ("host=evil.example, ,host=api.example;,", "api.example"),
+        ('by="a,b;\\"c" ; host="api.example" ;', "api.example"),
+        ("junk; host=api.example;a = b", "api.example"),
+        ('host=api.example;by="open', "relay.example"),
+        ('by="open, host=api.example', "relay.example"),
+    ],
+)
+def test_odd_headers(forwarded: str, host: str) -> None:
+    """What is no pair is passed over, and a header with an open quote is passed over as a whole."""
+    assert origin("10.0.0.7", ("forwarded", forwarded)) == f"http://{host}"
 
 
 @pytest.mark.parametrize("host", ["a b", "a/../b", "user@host", "a\\b", 'x"y', "host:port", ""])

@@ -1,0 +1,82 @@
+"""Which bodies are one and the same job, and what is said of it once it is accepted."""
+
+import asyncio
+import json
+from functools import partial
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from core.change import Idempotency
+from core.job import JobId
+from core.object_store import ObjectStore
+from core.settings import Settings
+from core.store import JobStore
+from service.app import create_app
+from service.flat import parse_flat
+from service.intake import Intake
+from tests.unit.scanning import TEXT, scan
+
+JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
+KEY = {"x-key": "api-key-of-a-test-0001"}
+
+
+async def answers(settings: Settings, *requests: tuple[str, str]) -> list[httpx.Response]:
+    """Send requests (method and path) to the application, with an empty object as their body."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        transport = httpx.ASGITransport(with_state)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://relay", headers=KEY
+        ) as client:
+            return [await client.request(method, path, json={}) for method, path in requests]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/jobs", 202), ("/v1/flux-pro-1.1", 200)])
+def test_the_store_goes_away_after_the_promise(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, status: int
+) -> None:
+    """An accepted job whose record cannot be read is answered with its id, not with a 503."""
+    monkeypatch.setattr(Intake, "accept", lambda *_: (JOB_ID, True))  # there is no Redis
+
+    requests = [("POST", path), ("GET", f"/v1/jobs/{JOB_ID}")]
+    posted, shown = asyncio.run(answers(settings, *requests))
+
+    assert (posted.status_code, posted.json()["id"]) == (status, JOB_ID)
+    assert shown.status_code == 503
+
+
+class Fingerprints(JobStore):
+    """Knows every job, and remembers the fingerprints that it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def known(self, _tenant: str, idempotency: Idempotency) -> JobId:
+        """Note a fingerprint."""
+        self.asked.append(idempotency.fingerprint)
+        return JOB_ID
+
+
+def test_long_images_that_a_model_ignores(settings: Settings) -> None:
+    """The same body is the same job, whatever stands in its fields that count for nothing."""
+    store = Fingerprints()
+    intake = Intake(settings, store, ObjectStore("pictures"))
+    model = settings.models["flux-pro-1.1"]
+    parse = partial(parse_flat, model=model, origin="http://relay")
+    other = TEXT[4:]
+    assert "mask" not in model.parameters
+
+    for text in (TEXT, TEXT, other):
+        body = scan([json.dumps({"prompt": "p", "mask": text}).encode()], parents=())
+        assert len(body.images) == 1
+        intake.accept("demo", body, "a key", parse)
+
+    first, second, third = store.asked
+    assert first == second
+    assert third != first
