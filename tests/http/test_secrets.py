@@ -73,7 +73,7 @@ def job_ids(
     edit = {"prompt": "an edit", "input_image": base64.b64encode(picture).decode()}
     ids.append(api.create("", model="flux-kontext-pro", input=edit, callback=callback))
     for job_id in ids:
-        api.ended(job_id, 40)
+        api.ended(job_id, 90)
     api.eventually(
         lambda: {api.job(job_id)["callback"]["state"] for job_id in ids} == {"delivered"}, 20
     )
