@@ -63,13 +63,17 @@ def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
     """Have the provider asked about a task whose webhook tells no end.
 
     A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
+    Where the task is known already, the provider's own answer to the submit counts, not this.
     """
-    change = Change(set=facts, wake=[Step.POLL])
     settled = bool(notice.provider_id) and store.move(
-        job_id, Status.GENERATING, change, was=[Status.SUBMITTING]
+        job_id,
+        Status.GENERATING,
+        Change(set=facts, wake=[Step.POLL]),
+        was=[Status.SUBMITTING],
     )
     if not settled and notice.kind is not Kind.PENDING:
-        store.change(job_id, {Status.GENERATING}, change)
+        said = Change(set={"webhook_body": facts.get("webhook_body")}, wake=[Step.POLL])
+        store.change(job_id, {Status.GENERATING}, said)
 
 
 def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> bool:

@@ -145,6 +145,16 @@ def test_a_webhook_that_names_a_task_settles_a_doubt(deps: Deps, kind: Kind) -> 
     assert (job.status, job.provider_id) == (Status.GENERATING, "t1")
 
 
+def test_an_unclear_webhook_does_not_rename_a_task(deps: Deps) -> None:
+    """The id that the submit was answered with stays, whatever a webhook says."""
+    assert deps.store.move(A, Status.GENERATING, Change(set={"provider_id": "t1"}))
+
+    notice = Notice(kind=Kind.UNCLEAR, status="?", provider_id="other")
+    receive(deps.store, A, notice, "webhook", b"{}")
+
+    assert job_of(deps).provider_id == "t1"
+
+
 def test_no_host_may_put_a_poll_off_beyond_the_result_s_life(
     deps: Deps, redis_client: "redis.Redis"
 ) -> None:
