@@ -65,7 +65,8 @@ def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
     A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
     Where the task is known already, the provider's own answer to the submit counts, not this.
     """
-    settled = bool(notice.provider_id) and store.move(
+    is_there = bool(notice.provider_id) and notice.kind is not Kind.NOT_FOUND
+    settled = is_there and store.move(
         job_id,
         Status.GENERATING,
         Change(set=facts, wake=[Step.POLL]),

@@ -145,6 +145,17 @@ def test_a_webhook_that_names_a_task_settles_a_doubt(deps: Deps, kind: Kind) -> 
     assert (job.status, job.provider_id) == (Status.GENERATING, "t1")
 
 
+def test_a_webhook_of_no_task_settles_no_doubt(deps: Deps) -> None:
+    """A "Task not found" proves nothing: the job goes on waiting for its webhook."""
+    doubt = Change(set={"posting_at": time.time() - 1000, "posting_by": "died"})
+    assert deps.store.change(A, {Status.SUBMITTING}, doubt)
+
+    notice = Notice(kind=Kind.NOT_FOUND, status="Task not found", provider_id="t1")
+    receive(deps.store, A, notice, "webhook", b"{}")
+
+    assert job_of(deps).status is Status.SUBMITTING
+
+
 def test_an_unclear_webhook_does_not_rename_a_task(deps: Deps) -> None:
     """The id that the submit was answered with stays, whatever a webhook says."""
     assert deps.store.move(A, Status.GENERATING, Change(set={"provider_id": "t1"}))
