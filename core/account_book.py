@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from core import breakers
 from core.accounts import Account
 from core.job import JobId, Step
 from core.slots import pools
@@ -57,10 +58,19 @@ class AccountBook:
 
     def states(self) -> dict[str, dict[str, str | None]]:
         """Return of each account why it is refused, why it rests, and its credits, where known."""
+        return {account.name: self._state(account.name) for account in self._accounts}
+
+    def _state(self, name: str) -> dict[str, str | None]:
         names = ("refused", "paused", "credits")
-        keys = [f"pool:{account.name}:{name}" for account in self._accounts for name in names]
-        values = iter(self._store.read("mget", keys))
-        return {account.name: {name: next(values) for name in names} for account in self._accounts}
+        values = self._store.read("mget", [f"pool:{name}:{what}" for what in names])
+        state: dict[str, str | None] = dict(zip(names, values, strict=True))
+        state["paused"] = state["paused"] or self.trouble(breakers.provider(name))
+        return state
+
+    def trouble(self, breaker: str) -> str | None:
+        """Return why a breaker was asked to open; None where all is well."""
+        reason: str | None = self._store.read("hget", f"breaker:{breaker}", "reason")
+        return reason
 
     def credits(self) -> float | None:
         """Return the credits of all accounts as workers saw them last, None where none has."""

@@ -1,7 +1,9 @@
 """What `core.store` is asked to do to a job, as values."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.job import Step
 
@@ -20,6 +22,8 @@ class Change:
 
     #: Fields that must have these values, or the change does not happen ("" for none).
     expect: Mapping[str, str] = field(default_factory=dict)
+    #: Fields that must not have these values.
+    unless: Mapping[str, str] = field(default_factory=dict)
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     clear: Collection[str] = ()
@@ -35,3 +39,38 @@ class Change:
     refuse: tuple[str, float, str] | None = None
     #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
     shrink: tuple[str, float] | None = None
+    #: Breaker -> why: what was tried there failed (`core.breakers`).
+    failed: Mapping[str, str] = field(default_factory=dict)
+    #: Breakers of what went well.
+    passed: Collection[str] = ()
+
+    def payload(self) -> dict[str, Any]:
+        """Return it as `core/lua/transition.lua` reads it."""
+        payload: dict[str, Any] = {
+            "expect": dict(self.expect),
+            "unless": dict(self.unless),
+            # As text: Lua's numbers have 53 bits, fewer than a seed may have.
+            "set": {k: str(v) for k, v in self.set.items() if v is not None},
+            "add": dict(self.add),
+            "clear": list(self.clear),
+            "wake": list(self.wake),
+            "due": dict(self.due),
+            "done": list(self.done),
+            "failed": dict(self.failed),
+            "passed": list(self.passed),
+        }
+        if self.pause:
+            pool, seconds, reason = self.pause
+            payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}
+        if self.refuse:
+            pool, at, reason = self.refuse
+            payload["refuse"] = {"pool": pool, "check_at": at, "reason": reason}
+        if self.shrink:
+            pool, seconds = self.shrink
+            payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
+        return payload
+
+
+def _milliseconds(seconds: float) -> int:
+    """Round up: Redis refuses an expiry of 0, in the middle of a script."""
+    return math.ceil(seconds * 1000)

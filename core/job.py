@@ -23,14 +23,15 @@ class Status(StrEnum):
 
 #: The whole state machine. `submitting -> storing` is real: the webhook may overtake the answer
 #: to our own submit. `submitting -> queued` gives a job back that the provider had no room for;
-#: `queued -> storing` is the late webhook of an earlier submit that was thought lost.
+#: `queued -> storing` is the late webhook of an earlier submit that was thought lost;
+#: `storing -> queued` has a result made anew that died before it was stored, if its caller wants.
 NEXT: Final[Mapping[Status, frozenset[Status]]] = {
     Status.QUEUED: frozenset({Status.SUBMITTING, Status.STORING, Status.FAILED, Status.CANCELED}),
     Status.SUBMITTING: frozenset(
         {Status.QUEUED, Status.GENERATING, Status.STORING, Status.FAILED, Status.CANCELED}
     ),
     Status.GENERATING: frozenset({Status.STORING, Status.FAILED}),
-    Status.STORING: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.STORING: frozenset({Status.QUEUED, Status.SUCCEEDED, Status.FAILED}),
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELED: frozenset(),
@@ -131,6 +132,8 @@ class JobRequest:
     region: str | None = None
     #: -100 to 100; higher goes first.
     priority: int = 0
+    #: Have a result that died before it was stored made again, once, which is paid for again.
+    regenerate: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: float  # Unix time in seconds
     deadline_at: float  # Unix time in seconds
@@ -171,6 +174,11 @@ class Job:
     submits: int = 0
     #: Submits made although an earlier one may have been paid for.
     resubmits: int = 0
+    #: 1 where the result died before it was stored and was made again.
+    regenerations: int = 0
+    #: That earlier task's id at the provider, and what it cost in credits.
+    expired_id: str | None = None
+    expired_cost: float | None = None
     #: Step -> how often it was put off since it was started first.
     tries: Mapping[str, int] = field(default_factory=dict)
     provider_id: str | None = None
@@ -182,6 +190,8 @@ class Job:
     result_url: str | None = None
     result_expires_at: float | None = None  # Unix time in seconds
     seed: int | None = None
+    #: Seconds that the result's URL had left when the image was stored.
+    margin: float | None = None
     image: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     callback_state: CallbackState = CallbackState.NONE
@@ -214,6 +224,9 @@ class Job:
             posting_by=fields.get("posting_by") or None,
             submits=int(fields.get("submits", 0)),
             resubmits=int(fields.get("resubmits", 0)),
+            regenerations=int(fields.get("regenerations", 0)),
+            expired_id=fields.get("expired_id"),
+            expired_cost=number("expired_cost"),
             tries={
                 name.removeprefix("tries:"): int(count)
                 for name, count in fields.items()
@@ -227,6 +240,7 @@ class Job:
             result_url=fields.get("result_url"),
             result_expires_at=number("result_expires_at"),
             seed=int(seed) if seed else None,
+            margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,
             error=json.loads(fields["error"]) if "error" in fields else None,
             callback_state=CallbackState(fields.get("callback_state", CallbackState.NONE)),

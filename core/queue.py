@@ -37,6 +37,9 @@ TASK_RETRIES: Final = 3
 #: Seconds that RQ keeps a finished, and a failed, task's own record.
 RESULT_TTL: Final = 60
 FAILURE_TTL: Final = 86_400
+#: Seconds that RQ's record of a task lives if nobody runs it. A task that waits longer is skipped
+#: by RQ, and its step is started again by `sweep`, as it is not in the queue any more.
+TASK_TTL: Final = 86_400
 
 
 def task_function(step: Step) -> str:

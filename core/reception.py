@@ -40,7 +40,7 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
-        change = Change(set=known | result, wake=[Step.COLLECT])
+        change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
         moved = store.move(job_id, Status.STORING, change)
     elif notice.kind is Kind.FAILED:
         moved = _fail(store, job_id, notice, source, known | {"webhook_body": said})
@@ -59,6 +59,12 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     return moved
 
 
+def _expired(notice: Notice) -> dict[str, str]:
+    """Return what a job must not hold: this is about a task whose result died, and is made anew."""
+    told = {"expired_id": notice.provider_id, "expired_url": notice.url}
+    return {name: value for name, value in told.items() if value}
+
+
 def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
     """Have the provider asked about a task whose webhook tells no end.
 
@@ -69,7 +75,7 @@ def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
     settled = is_there and store.move(
         job_id,
         Status.GENERATING,
-        Change(set=facts, wake=[Step.POLL]),
+        Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
         was=[Status.SUBMITTING],
     )
     if not settled and notice.kind is not Kind.PENDING:
@@ -94,7 +100,7 @@ def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _F
         store.move(
             job_id,
             Status.FAILED,
-            Change(set={**facts, "error": error}, expect=expected),
+            Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice)),
             was=_RESULT_UNKNOWN,
         )
         for expected in expectations

@@ -7,12 +7,14 @@ same script, so it cannot be lost between two of them.
 
 import json
 import math
+import random
 import time
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import redis
 
+from core import breakers
 from core.change import Change, Idempotency
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import (
@@ -29,7 +31,7 @@ from core.job import (
     before,
     error_record,
 )
-from core.queue import task_templates
+from core.queue import TASK_TTL, task_templates
 from core.redis_scripts import Scripts
 from core.settings import Settings
 from core.slots import lane_of, pools
@@ -63,6 +65,8 @@ class JobStore:
             "pools": pools(settings.accounts),
             "lease": settings.slot_lease_seconds,
             "watch": settings.watch_seconds,
+            "breakers": breakers.rules(settings),
+            "task_ttl": TASK_TTL,
         }
 
     def create(
@@ -235,31 +239,15 @@ class JobStore:
     def payload(self) -> dict[str, Any]:
         """Return what every script is given."""
         now = self._clock()
-        return {**self._common, "now": now, "tasks": task_templates(now)}
+        return {
+            **self._common,
+            "now": now,
+            "jitter": random.random(),  # noqa: S311 - spreads retries, keeps nothing secret
+            "tasks": task_templates(now),
+        }
 
     def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:
-        payload: dict[str, Any] = self.payload() | {
-            "job": job_id,
-            "was": list(was),
-            "expect": dict(change.expect),
-            # As text: Lua's numbers have 53 bits, fewer than a seed may have.
-            "set": {k: str(v) for k, v in change.set.items() if v is not None},
-            "add": dict(change.add),
-            "clear": list(change.clear),
-            "wake": list(change.wake),
-            "due": dict(change.due),
-            "done": list(change.done),
-        }
-        if change.pause:
-            pool, seconds, reason = change.pause
-            payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}
-        if change.refuse:
-            pool, at, reason = change.refuse
-            payload["refuse"] = {"pool": pool, "check_at": at, "reason": reason}
-        if change.shrink:
-            pool, seconds = change.shrink
-            payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
-        return payload
+        return self.payload() | {"job": job_id, "was": list(was)} | change.payload()
 
     def read(self, command: str, *arguments: Any, **options: Any) -> Any:
         """Run one plain command of Redis.
@@ -271,11 +259,6 @@ class JobStore:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
-
-
-def _milliseconds(seconds: float) -> int:
-    """Round up: Redis refuses an expiry of 0, in the middle of a script."""
-    return math.ceil(seconds * 1000)
 
 
 def sweep_report(answer: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "metadata": dict(request.metadata),
         "region": request.region,
         "priority": request.priority,
+        "regenerate": request.regenerate,
         "created_at": timestamp(request.created_at),
         "deadline_at": timestamp(request.deadline_at),
         "ended_at": timestamp(job.ended_at),
@@ -40,6 +41,7 @@ def job_view(job: Job) -> dict[str, Any]:
             "input_megapixels": job.input_megapixels,
             "output_megapixels": job.output_megapixels,
             "resubmits": job.resubmits,
+            "expired": _expired(job),
         },
     }
 
@@ -47,7 +49,13 @@ def job_view(job: Job) -> dict[str, Any]:
 def _image(job: Job) -> dict[str, Any] | None:
     if not job.image:
         return None
-    return {"uri": f"s3://{job.image['bucket']}/{job.image['key']}", **job.image}
+    uri = f"s3://{job.image['bucket']}/{job.image['key']}"
+    return {"uri": uri, **job.image, "margin_seconds": job.margin}
+
+
+def _expired(job: Job) -> dict[str, Any] | None:
+    """Return the first task of a job whose image was made, and paid for, twice."""
+    return {"id": job.expired_id, "cost": job.expired_cost} if job.regenerations else None
 
 
 def _callback(job: Job) -> dict[str, Any] | None:

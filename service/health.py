@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from core.breakers import STORAGE
 from core.errors import StoreUnavailable
 from core.log import event
 from service.problems import Problem
@@ -26,12 +27,13 @@ async def readyz(request: Request[State]) -> JSONResponse:
     try:
         await run_in_threadpool(store.scripts.check)
         states = await run_in_threadpool(accounts.states)
+        storage = await run_in_threadpool(accounts.trouble, STORAGE)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}
         status = HTTPStatus.SERVICE_UNAVAILABLE
         raise Problem(status, "not-ready", str(error), headers=headers) from None
-    # Jobs are taken in and wait while an account is refused, so this is no reason to send no more.
-    working = any(not state["refused"] for state in states.values())
-    status_word = "ready" if working else "degraded"
-    return JSONResponse({"status": status_word, "redis": "ok", "accounts": states})
+    # Jobs are taken in and wait meanwhile, so none of this is a reason to send no more.
+    working = any(not state["refused"] for state in states.values()) and not storage
+    view = {"redis": "ok", "storage": storage or "ok", "accounts": states}
+    return JSONResponse({"status": "ready" if working else "degraded", **view})

@@ -124,6 +124,7 @@ class Intake:
             output_key=job.output_key,
             region=job.region,
             priority=job.priority,
+            regenerate=job.regenerate,
             metadata=job.metadata,
             created_at=round(now, 3),
             deadline_at=round(now + self.settings.job_deadline_seconds, 3),

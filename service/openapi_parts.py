@@ -27,7 +27,9 @@ _NO_KEY: Final = ("401", "No key, or an unknown one.")
 _IMAGE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), _TEXT),
     **dict.fromkeys(("bytes", "width", "height"), _COUNT),
+    "margin_seconds": {"type": ["number", "null"], "description": "Left on its link when stored."},
 }
+_EXPIRED: Final[Json] = {"id": _TEXT_OR_NULL, "cost": {"type": ["number", "null"]}}
 _ERROR: Final[Json] = {
     "code": {"enum": list(FailureCode)},
     "message": _TEXT,
@@ -57,6 +59,11 @@ def new_job(model: str, parameters: Json) -> Json:
             "input": parameters,
             "callback": _ref("NewCallback"),
             "output": _ref("NewOutput"),
+            "region": {**_TEXT_OR_NULL, "description": "Make it in this region, or nowhere."},
+            "regenerate": {
+                "type": ["boolean", "null"],
+                "description": "Make, and pay for, a second image if the first one is lost.",
+            },
             "priority": {
                 "type": ["integer", "null"],
                 "minimum": -HIGHEST_PRIORITY,
@@ -165,6 +172,7 @@ def _job() -> Json:
         "input_megapixels": {"type": ["number", "null"]},
         "output_megapixels": {"type": ["number", "null"]},
         "resubmits": _COUNT,
+        "expired": _or_null(_EXPIRED),
     }
     return _object(
         {
@@ -175,6 +183,7 @@ def _job() -> Json:
             "metadata": {"type": "object"},
             "region": _TEXT_OR_NULL,
             "priority": {"type": "integer"},
+            "regenerate": _YES_OR_NO,
             "created_at": _TIME,
             "deadline_at": _TIME,
             "ended_at": _TIME_OR_NULL,

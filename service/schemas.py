@@ -11,14 +11,18 @@ from core.catalogue import Kind, Model
 from core.egress import callback_url_problem
 from core.parsing import key_template_problem
 from core.settings import Settings
-from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA, LONGEST_KEY
+from service import options
+from service.bounds import LONGEST_KEY
 from service.images import InputImage, check_image, decode_image
 from service.inline import InlineImage
 from service.problems import Complaint, Problem, invalid
 from service.scanner import LONG, Gap
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
-_FIELDS: Final = ("model", "input", "callback", "output", "region", "priority", "metadata")
+_FIELDS: Final = (
+    *("model", "input", "callback", "output"),
+    *("region", "priority", "regenerate", "metadata"),
+)
 _DEEPEST: Final = 100  # levels of objects and arrays
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
@@ -37,6 +41,7 @@ class NewJob:
     output_key: str | None = None
     region: str | None = None
     priority: int = 0
+    regenerate: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,8 +99,9 @@ def parse_job(
         callback_url=_callback(body.get("callback"), settings, complaints),
         output_key=_output(body.get("output"), settings, complaints),
         region=_region(body.get("region"), model, settings, complaints),
-        priority=_priority(body.get("priority"), complaints),
-        metadata=_metadata(body.get("metadata"), complaints),
+        priority=options.priority(body.get("priority"), complaints),
+        regenerate=options.regenerate(body.get("regenerate"), complaints),
+        metadata=options.metadata(body.get("metadata"), complaints),
     )
     if complaints:
         raise invalid(complaints)
@@ -265,26 +271,3 @@ def _region(
 
 def _regions(settings: Settings) -> list[str]:
     return sorted({account.region for account in settings.accounts if account.region})
-
-
-def _priority(given: Any, complaints: list[Complaint]) -> int:
-    if given is None:
-        return 0
-    whole = isinstance(given, int) and not isinstance(given, bool)
-    if whole and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
-        return int(given)
-    allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
-    complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
-    return 0
-
-
-def _metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
-    if given is None:
-        return {}
-    size = len(json.dumps(given))
-    if isinstance(given, dict) and size <= LARGEST_METADATA:
-        return given
-    detail = f"has {size} bytes" if isinstance(given, dict) else f"is {kind_of(given)}"
-    allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
-    complaints.append(Complaint("metadata", detail, allowed, "shorten it"))
-    return {}

@@ -28,6 +28,12 @@ class Delivery:
         return self.status is not None and httpx.codes.is_success(self.status)
 
     @property
+    def answered(self) -> bool:
+        """Whether the receiver is well, whatever it thinks of this callback."""
+        well = self.status is not None and self.status < httpx.codes.INTERNAL_SERVER_ERROR
+        return (well and self.status != httpx.codes.TOO_MANY_REQUESTS) or self.error == REFUSED
+
+    @property
     def final(self) -> bool:
         """Whether no further attempt is wanted: taken, gone for good (410), or refused by us."""
         return self.delivered or self.status == httpx.codes.GONE or self.error == REFUSED

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
+from core import breakers
 from core.change import Change
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.job import FailureCode, Job, JobId, Status, Step
@@ -18,6 +19,11 @@ from worker.deps import Deps
 from worker.download import CONTENT_TYPES, Result, ResultGone
 
 _log = logging.getLogger(__name__)
+#: Fields that say something of one task at the provider; the seed is kept for the next one.
+_OF_ONE_TASK: Final = (
+    *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
+    *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
+)
 
 
 def collect(job_id: JobId, deps: Deps) -> None:
@@ -73,7 +79,9 @@ def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
     _put_manifest(job, f"{stored['key']}.json", image, deps)
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
-        set={"image": json.dumps(image), "margin": round(margin, 3)}, clear=["result_url"]
+        set={"image": json.dumps(image), "margin": round(margin, 3)},
+        clear=["result_url"],
+        passed=[breakers.STORAGE],
     )
     moved = deps.store.move(job.id, Status.SUCCEEDED, change)
     event(
@@ -174,6 +182,8 @@ def _manifest(job: Job, image: dict[str, Any], deps: Deps) -> dict[str, Any]:
         "metadata": job.request.metadata,
         "provider_id": job.provider_id,
         "cost": job.cost,
+        "expired_provider_id": job.expired_id,
+        "expired_cost": job.expired_cost,
         "created_at": job.request.created_at,
         "stored_at": deps.clock(),
         "image": image,
@@ -202,6 +212,8 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
     except StorageUnavailable:
         if deps.clock() < job.request.deadline_at:
             raise  # nobody can say now; the bucket will
+    if _regenerate(job, error, deps):
+        return
     if isinstance(error, ResultGone):
         message = f"The result's URL was dead before the image was stored (it answered {error})"
         deps.store.fail(job.id, FailureCode.RESULT_EXPIRED, message)
@@ -210,3 +222,33 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
     code = FailureCode.STORAGE_FAILED if storage else FailureCode.RESULT_EXPIRED
     message = f"The image could not be stored before its URL died; the last try said: {error}"
     deps.store.fail(job.id, code, message)
+
+
+def _regenerate(job: Job, error: Exception, deps: Deps) -> bool:
+    """Have the provider make the image anew, if the caller wants to pay for that; at most once."""
+    wanted = job.request.regenerate and not job.regenerations
+    if not wanted or deps.clock() >= job.request.deadline_at:
+        return False
+    change = Change(
+        # What is said of the first task from now on must not be taken for word of the second.
+        set={
+            "expired_id": job.provider_id,
+            "expired_url": job.result_url,
+            "expired_cost": job.cost,
+        },
+        expect={"regenerations": ""},
+        add={"regenerations": 1},
+        clear=[*_OF_ONE_TASK, f"tries:{Step.COLLECT}"],
+        due={Step.DEADLINE: job.request.deadline_at},
+    )
+    moved = deps.store.move(job.id, Status.QUEUED, change, was=[Status.STORING])
+    event(
+        _log,
+        "job.regenerated",
+        logging.WARNING,
+        job_id=job.id,
+        reason=str(error),
+        cost=job.cost,
+        moved=moved,
+    )
+    return True

@@ -12,6 +12,7 @@ from core.settings import Settings
 from core.store import JobStore
 from worker.callbacks import CallbackClient
 from worker.download import Downloader
+from worker.hosts import HostBreakers
 from worker.provider import ProviderClient
 from worker.retry import backoff
 
@@ -28,6 +29,7 @@ class Deps:
     providers: Mapping[str, ProviderClient]
     downloader: Downloader
     callbacks: CallbackClient
+    receivers: HostBreakers
     #: Returns Unix time in seconds.
     clock: Callable[[], float]
     rng: random.Random

@@ -31,8 +31,18 @@ def notify(job_id: JobId, deps: Deps) -> None:
     if job is None or job.callback_state is not CallbackState.PENDING:
         deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
         return
+    url = job.request.callback_url or ""
     now = deps.clock()
-    delivery = deps.callbacks.post(job.request.callback_url or "", *_message(job, now, deps))
+    if (wait := deps.receivers.wait(url)) and not _too_old(job, now + wait, deps):
+        # No attempt: it would only hold up the callbacks of others.
+        later = now + max(wait, _backoff(job, deps))
+        deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
+        return
+    delivery = deps.callbacks.post(url, *_message(job, now, deps))
+    if delivery.answered:
+        deps.receivers.passed(url)
+    else:
+        deps.receivers.failed(url)
     event(
         _log,
         "callback.attempted",
@@ -82,14 +92,22 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     log = [*job.callback_log, attempt][-_LOG_LENGTH:]
     attempts = job.callback_attempts + 1
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
-    wait = backoff(
+    wait = _backoff(job, deps)
+    if not delivery.final and not _too_old(job, now + wait, deps):
+        return Change(set=fields, due={Step.NOTIFY: now + wait})
+    state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
+    return Change(set={**fields, "callback_state": state}, done=[Step.NOTIFY])
+
+
+def _backoff(job: Job, deps: Deps) -> float:
+    return backoff(
         job.callback_attempts,
         base=deps.settings.callback_retry_base_seconds,
         longest=_LONGEST_WAIT,
         rng=deps.rng,
     )
-    given_up = now + wait > (job.ended_at or now) + deps.settings.callback_give_up_seconds
-    if not delivery.final and not given_up:
-        return Change(set=fields, due={Step.NOTIFY: now + wait})
-    state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
-    return Change(set={**fields, "callback_state": state}, done=[Step.NOTIFY])
+
+
+def _too_old(job: Job, at: float, deps: Deps) -> bool:
+    """Say whether the time in which a callback is tried is over by then."""
+    return at > (job.ended_at or at) + deps.settings.callback_give_up_seconds

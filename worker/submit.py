@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from core import breakers
 from core.change import Change
 from core.errors import Permanent, Transient
 from core.job import FailureCode, Job, JobId, Status, Step, error_record
@@ -91,10 +92,16 @@ def _source(key: str, deps: Deps) -> Source:
 def _body(job: Job, deps: Deps) -> dict[str, Any]:
     """Return what is sent besides images: the caller's parameters, and our webhook if it may."""
     body = dict(job.request.input)
+    if job.regenerations and job.seed is not None and _takes_seed(job, deps):
+        body["seed"] = job.seed  # the same picture again
     if _has_webhook(job, deps):
         body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
         body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
     return body
+
+
+def _takes_seed(job: Job, deps: Deps) -> bool:
+    return "seed" in deps.settings.models[job.request.model].parameters
 
 
 def _has_webhook(job: Job, deps: Deps) -> bool:
@@ -115,7 +122,9 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             _record(job, outcome, deps)
         case Rejected(code, message):
             change = Change(
-                set={"error": error_record(code, message)}, expect={"posting_by": claim}
+                set={"error": error_record(code, message)},
+                expect={"posting_by": claim},
+                passed=[breakers.provider(job.pool)],
             )
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         case Busy(retry_after):
@@ -124,11 +133,14 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
         case AccountRefused(reason):
             event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
             check_at = deps.clock() + deps.settings.pool_pause_seconds
-            _give_back(job, claim, deps, Change(refuse=(job.pool or "", check_at, reason)), reason)
+            # Once it is served again, one job goes first: its few credits may not suffice.
+            failed = {breakers.provider(job.pool): reason}
+            change = Change(refuse=(job.pool or "", check_at, reason), failed=failed)
+            _give_back(job, claim, deps, change, reason)
         case NotSent(message):
             # The provider is away for every job, so all of them wait, in the backlog.
-            pause = deps.wait(job.tries.get(Step.SUBMIT, 0))
-            _give_back(job, claim, deps, Change(pause=(job.pool or "", pause, message)), message)
+            change = Change(failed={breakers.provider(job.pool): message})
+            _give_back(job, claim, deps, change, message)
         case InDoubt(message):
             _doubt(job, claim, message, deps)
 
@@ -151,11 +163,13 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
         Change(
             set=known | {"polling_url": submission.polling_url},
             due={Step.POLL: deps.clock() + wait},
+            passed=[breakers.provider(job.pool)],
         ),
     )
     if not moved:  # the webhook was faster; what it did not say is noted
         more = known | {"polling_url": submission.polling_url}
-        deps.store.change(job.id, list(Status), Change(set=more))
+        change = Change(set=more, passed=[breakers.provider(job.pool)])
+        deps.store.change(job.id, list(Status), change)
 
 
 def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) -> None:
@@ -171,6 +185,7 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
         pause=change.pause,
         refuse=change.refuse,
         shrink=change.shrink,
+        failed=change.failed,
     )
     deps.store.move(job.id, Status.QUEUED, back)
 
@@ -179,8 +194,8 @@ def _doubt(job: Job, claim: str, message: str, deps: Deps) -> None:
     event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=message)
     at = deps.clock() + _doubt_seconds(job, deps)
     # What befell this job would befall the next one; another account may be better off.
-    pause = (job.pool or "", deps.wait(job.submits), message)
-    change = Change(expect={"posting_by": claim}, due={Step.SUBMIT: at}, pause=pause)
+    failed = {breakers.provider(job.pool): message}
+    change = Change(expect={"posting_by": claim}, due={Step.SUBMIT: at}, failed=failed)
     deps.store.change(job.id, {Status.SUBMITTING}, change)
 
 

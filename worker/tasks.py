@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from core import breakers
 from core.change import Change
-from core.errors import Permanent, StoreUnavailable, Transient
+from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.job import STEP_STATUSES, FailureCode, JobId, Step
 from core.log import event
 from worker import wiring
@@ -108,7 +109,12 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
             wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
-        change = Change(due={step: deps.clock() + wait}, add={f"tries:{step}": 1})
+        away = isinstance(error, StorageUnavailable)
+        change = Change(
+            due={step: deps.clock() + wait},
+            add={f"tries:{step}": 1},
+            failed={breakers.STORAGE: str(error)} if away else {},
+        )
         deps.store.change(job_id, STEP_STATUSES[step], change)
     except StoreUnavailable:
         wait = None

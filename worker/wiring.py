@@ -12,6 +12,7 @@ from core.store import JobStore
 from worker.callbacks import CallbackClient
 from worker.deps import Deps
 from worker.download import Downloader
+from worker.hosts import HostBreakers
 from worker.provider import ProviderClient
 
 _deps: Deps | None = None
@@ -22,25 +23,13 @@ def build(settings: Settings) -> Deps:
     connections = settings.worker_concurrency
     ssl_context = ssl.create_default_context()
     store = JobStore(connect(settings), settings)
+    rng = random.Random()  # noqa: S311 - jitter, not a secret
     return Deps(
         settings=settings,
         store=store,
         accounts=AccountBook(store, settings.accounts),
         objects=ObjectStore(settings.s3_bucket, connections=connections),
-        providers={
-            account.name: ProviderClient(
-                account.url,
-                settings.account_keys[account.name],
-                timeout=settings.provider_timeout_seconds,
-                # Sending and the answer's last word must both come before the doubt is over.
-                send_timeout=settings.submit_in_doubt_seconds
-                - 2 * settings.provider_timeout_seconds,
-                lifetime=settings.result_lifetime_seconds,
-                connections=connections,
-                ssl_context=ssl_context,
-            )
-            for account in settings.accounts
-        },
+        providers=_providers(settings, ssl_context),
         downloader=Downloader(
             settings.result_hosts,
             timeout=settings.download_timeout_seconds,
@@ -53,9 +42,28 @@ def build(settings: Settings) -> Deps:
             connections=connections,
             ssl_context=ssl_context,
         ),
+        receivers=HostBreakers(
+            trying=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
+        ),
         clock=time.time,
-        rng=random.Random(),  # noqa: S311 - jitter, not a secret
+        rng=rng,
     )
+
+
+def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, ProviderClient]:
+    return {
+        account.name: ProviderClient(
+            account.url,
+            settings.account_keys[account.name],
+            timeout=settings.provider_timeout_seconds,
+            # Sending and the answer's last word must both come before the doubt is over.
+            send_timeout=settings.submit_in_doubt_seconds - 2 * settings.provider_timeout_seconds,
+            lifetime=settings.result_lifetime_seconds,
+            connections=settings.worker_concurrency,
+            ssl_context=ssl_context,
+        )
+        for account in settings.accounts
+    }
 
 
 def install(built: Deps) -> None:

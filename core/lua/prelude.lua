@@ -9,6 +9,8 @@
 -- pool:{name}:refused   string  the provider refuses the account: nothing is granted; says why
 -- pool:{name}:credits   string  credits left, as last heard
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
+-- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
+--                               it is left alone; gone once something went well
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
@@ -17,6 +19,62 @@ local input = cjson.decode(ARGV[1])
 local now = input.now
 
 local function job_key(id) return 'job:' .. id end
+
+-- Breakers: what failed so often in a row that more tries would harm is left alone for a while,
+-- longer each time. Then one try at a time finds out whether it is back (core/breakers.py).
+local function breaker_key(name) return 'breaker:' .. name end
+
+local function breaker_failed(name, reason)
+  local key, rule = breaker_key(name), input.breakers[string.match(name, '^%a+')]
+  redis.call('HSET', key, 'reason', reason)
+  -- Begun before it opened, and told only now: nothing new.
+  if now < tonumber(redis.call('HGET', key, 'open_until') or 0) then return end
+  local over = redis.call('HINCRBY', key, 'failures', 1) - rule.after
+  if over >= 0 then
+    local wait = math.min(rule.longest, rule.base * 2 ^ math.min(over, 30))
+    redis.call('HSET', key, 'open_until', now + wait * (0.5 + 0.5 * input.jitter))
+    redis.call('HDEL', key, 'trying_until')
+  end
+  redis.call('EXPIRE', key, rule.forget)
+end
+
+-- May something more be tried? If all of these say so, those that are half open wait for it.
+local function breakers_admit(names)
+  local half_open = {}
+  for _, name in ipairs(names) do
+    local failures, open_until, trying_until =
+      unpack(redis.call('HMGET', breaker_key(name), 'failures', 'open_until', 'trying_until'))
+    local rule = input.breakers[string.match(name, '^%a+')]
+    if tonumber(failures or 0) >= rule.after then
+      if now < tonumber(open_until or 0) or now < tonumber(trying_until or 0) then return false end
+      half_open[breaker_key(name)] = now + rule.trying
+    end
+  end
+  for key, until_then in pairs(half_open) do redis.call('HSET', key, 'trying_until', until_then) end
+  return true
+end
+
+-- Keep the collect queue in the order in which results die: the first to die is fetched first.
+-- Nearly always that is the order in which they come. Other tasks keep their place.
+local LOOK_BACK = 100
+local function push_collect(list, task, id)
+  local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
+  for place = -1, -LOOK_BACK, -1 do
+    local other = redis.call('LINDEX', list, place)
+    if not other then break end
+    local other_id = string.match(other, '^(.+)%-collect%-%d+$')
+    local dies = other_id and tonumber(redis.call('HGET', job_key(other_id), 'result_expires_at'))
+    if not (mine and dies and dies > mine) then
+      if place == -1 then
+        redis.call('RPUSH', list, task)
+      else
+        redis.call('LINSERT', list, 'AFTER', other, task)
+      end
+      return
+    end
+  end
+  redis.call('LPUSH', list, task)
+end
 
 -- Put a task for `step` of job `id` into RQ's queue, as rq.Queue.enqueue does.
 local function enqueue(step, id, number)
@@ -29,8 +87,15 @@ local function enqueue(step, id, number)
     fields[#fields + 1] = tostring(value)
   end
   redis.call('HSET', key, unpack(fields))
-  redis.call('SADD', input.rq .. ':queues', input.rq .. ':queue:' .. template.queue)
-  redis.call('RPUSH', input.rq .. ':queue:' .. template.queue, task)
+  -- RQ's own clean-up may never see a task whose worker was killed: no record stays for ever.
+  redis.call('EXPIRE', key, input.task_ttl)
+  local list = input.rq .. ':queue:' .. template.queue
+  redis.call('SADD', input.rq .. ':queues', list)
+  if step == 'collect' then
+    push_collect(list, task, id)
+  else
+    redis.call('RPUSH', list, task)
+  end
   return task
 end
 
@@ -72,15 +137,18 @@ end
 
 -- Give every free slot of a pool to the jobs that come first; each is submitted from here.
 local function grant(pool)
-  local state = 'pool:' .. pool.name
+  local state, breakers = 'pool:' .. pool.name, {'provider:' .. pool.name, 'storage'}
   if redis.call('EXISTS', state .. ':paused', state .. ':refused') > 0 then return end
+  local troubled = redis.call('EXISTS', breaker_key(breakers[1]), breaker_key(breakers[2])) > 0
   local ceiling = tonumber(redis.call('GET', state .. ':ceiling') or pool.limit)
   local free = math.min(pool.limit, ceiling) - redis.call('ZCARD', 'slots:' .. pool.name)
   while free > 0 do
     local lane, id = next_lane(pool)
     if not lane then return end
+    local waits = redis.call('HGET', job_key(id), 'status') == 'queued'
+    if waits and troubled and not breakers_admit(breakers) then return end
     redis.call('ZREM', 'backlog:' .. lane.name, id)
-    if redis.call('HGET', job_key(id), 'status') == 'queued' then
+    if waits then
       redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)
       if lane.limit then
         redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.model, now + input.lease, id)

@@ -11,6 +11,14 @@ local function still_waits(step, id)
   return redis.call('LPOS', input.rq .. ':queue:' .. input.tasks[step].queue, task) ~= false
 end
 
+-- A worker that died between taking a task and starting it leaves it in RQ's list of such tasks,
+-- from where RQ would run it again, long after the one that takes its place.
+local function forget_orphan(step, id)
+  local task = redis.call('HGET', job_key(id), 'task:' .. step)
+  local list = input.rq .. ':queue:' .. input.tasks[step].queue .. ':intermediate'
+  if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', input.rq .. ':job:' .. task) end
+end
+
 local woken, overdue = {}, {}
 
 local function act(step, id)
@@ -37,6 +45,7 @@ local function act(step, id)
     step = status == 'submitting' and 'submit' or 'poll'
   end
   if not still_waits(step, id) then
+    forget_orphan(step, id)
     wake(step, id)
     woken[#woken + 1] = step .. ':' .. id
   end

@@ -10,6 +10,10 @@ for name, value in pairs(input.expect) do
   if (redis.call('HGET', key, name) or '') ~= value then return status end
 end
 
+for name, value in pairs(input.unless) do
+  if redis.call('HGET', key, name) == value then return status end
+end
+
 for name, value in pairs(input.set) do redis.call('HSET', key, name, value) end
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
@@ -52,8 +56,9 @@ if input.shrink then
   if held <= 1 then name, value = ':paused', 'busy' end
   redis.call('SET', 'pool:' .. input.shrink.pool .. name, value, 'PX', input.shrink.ms)
 end
-if input.release then
-  release(id)
-  grant_all()
-end
+for name, reason in pairs(input.failed) do breaker_failed(name, reason) end
+local mended = 0
+for _, name in ipairs(input.passed) do mended = mended + redis.call('DEL', breaker_key(name)) end
+if input.release then release(id) end
+if input.release or mended > 0 then grant_all() end
 return 'done'

@@ -66,6 +66,7 @@ def test_the_table_is_the_one_that_was_designed() -> None:
         "submitting canceled",
         "generating storing",
         "generating failed",
+        "storing queued",
         "storing succeeded",
         "storing failed",
     }

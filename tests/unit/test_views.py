@@ -40,6 +40,7 @@ JOB = Job(
     result_expires_at=9e9,
     seed=42,
     resubmits=1,
+    margin=598.5,
     image={"bucket": "pictures", "key": "a/1.jpg", "bytes": 5},
     callback_state=CallbackState.DELIVERED,
     callback_attempts=2,
@@ -57,18 +58,20 @@ def test_an_ended_job() -> None:
         "metadata": {"order": 1},
         "region": "eu",
         "priority": 5,
+        "regenerate": False,
         "created_at": "2025-06-15T15:06:40.000Z",
         "deadline_at": "2025-06-16T15:06:40.000Z",
         "ended_at": "2025-06-15T15:06:49.500Z",
         "timeline": [
-            {"status": "queued", "at": "2025-06-15T15:06:40.000Z"},
-            {"status": "succeeded", "at": "2025-06-15T15:06:49.500Z"},
+            {"status": status, "at": f"2025-06-15T15:06:{at}Z"}
+            for status, at in (("queued", "40.000"), ("succeeded", "49.500"))
         ],
         "image": {
             "uri": "s3://pictures/a/1.jpg",
             "bucket": "pictures",
             "key": "a/1.jpg",
             "bytes": 5,
+            "margin_seconds": 598.5,
         },
         "error": None,
         "callback": {
@@ -84,6 +87,7 @@ def test_an_ended_job() -> None:
             "input_megapixels": 0.5,
             "output_megapixels": 1.05,
             "resubmits": 1,
+            "expired": None,
         },
     }
 
@@ -117,6 +121,7 @@ def test_a_fresh_job() -> None:
         "input_megapixels": None,
         "output_megapixels": None,
         "resubmits": 0,
+        "expired": None,
     }
     assert view["input"] == {"prompt": "p", "seed": 7}
 

@@ -1,0 +1,41 @@
+"""What a job may be given besides its model and input; complaints are added to a list."""
+
+import json
+from typing import Any
+
+from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA
+from service.problems import Complaint
+from service.validation import kind_of, shown
+
+
+def priority(given: Any, complaints: list[Complaint]) -> int:
+    """Return the priority; 0 where none was sent."""
+    if given is None:
+        return 0
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if whole and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
+        return int(given)
+    allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
+    complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
+    return 0
+
+
+def regenerate(given: Any, complaints: list[Complaint]) -> bool:
+    """Say whether a result that died before it was stored is to be made, and paid for, again."""
+    if given is not None and not isinstance(given, bool):
+        fix = "send true to pay for a second image rather than lose the first, or leave it out"
+        complaints.append(Complaint("regenerate", f"is {shown(given)}", "true or false", fix))
+    return given is True
+
+
+def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
+    """Return the caller's own notes; empty where none were sent."""
+    if given is None:
+        return {}
+    size = len(json.dumps(given))
+    if isinstance(given, dict) and size <= LARGEST_METADATA:
+        return given
+    detail = f"has {size} bytes" if isinstance(given, dict) else f"is {kind_of(given)}"
+    allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
+    complaints.append(Complaint("metadata", detail, allowed, "shorten it"))
+    return {}
