@@ -63,14 +63,12 @@ def test_an_ended_job() -> None:
         "deadline_at": "2025-06-16T15:06:40.000Z",
         "ended_at": "2025-06-15T15:06:49.500Z",
         "timeline": [
-            {"status": status, "at": f"2025-06-15T15:06:{at}Z"}
-            for status, at in (("queued", "40.000"), ("succeeded", "49.500"))
+            {"status": "queued", "at": "2025-06-15T15:06:40.000Z"},
+            {"status": "succeeded", "at": "2025-06-15T15:06:49.500Z"},
         ],
         "image": {
             "uri": "s3://pictures/a/1.jpg",
-            "bucket": "pictures",
-            "key": "a/1.jpg",
-            "bytes": 5,
+            **(JOB.image or {}),
             "margin_seconds": 598.5,
         },
         "error": None,

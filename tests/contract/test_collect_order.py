@@ -1,0 +1,95 @@
+"""The collect queue: what dies first is fetched first. And RQ's records of lost tasks."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from core.change import Change
+from core.job import JobId, Status, Step
+from core.store import JobStore
+from tests.contract.jobs import Clock, accept
+
+_COLLECT = "rq:queue:collect"
+
+
+@pytest.fixture
+def store(store_with: Callable[..., JobStore]) -> JobStore:
+    """Return a store with many slots, whose sweep lease is taken."""
+    made = store_with(slots="1000", watch_seconds="10")
+    assert made.take_sweep_lease("token", 600)
+    return made
+
+
+def _ready(store: JobStore, name: str, dies_at: float | None) -> None:
+    accept(store, name)
+    change = Change(set={"result_expires_at": dies_at}, wake=[Step.COLLECT])
+    assert store.move(JobId(name), Status.STORING, change)
+
+
+def _order(client: "redis.Redis") -> list[str]:
+    return [str(task).partition("-")[0] for task in client.lrange(_COLLECT, 0, -1)]
+
+
+def test_the_first_to_die_goes_first(store: JobStore, redis_client: "redis.Redis") -> None:
+    """Wherever in the queue it belongs, it is put there; equals keep their order."""
+    for name, dies_at in [("a", 600), ("b", 900), ("c", 300), ("d", 700), ("e", 900), ("f", 100)]:
+        _ready(store, name, dies_at)
+
+    assert _order(redis_client) == ["f", "c", "a", "d", "b", "e"]
+
+
+def test_a_result_without_an_end_takes_its_turn(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """Nothing is known to be more urgent, in either direction."""
+    _ready(store, "a", 600)
+    _ready(store, "b", None)
+    _ready(store, "c", 100)
+
+    assert _order(redis_client) == ["a", "b", "c"]
+
+
+def test_a_clean_up_keeps_its_place(store: JobStore, redis_client: "redis.Redis") -> None:
+    """However busy it is, inputs are deleted in their turn."""
+    _ready(store, "a", 900)
+    accept(store, "b", input_keys={"input_image": "_inputs/b/input_image"})
+    store.move(JobId("b"), Status.FAILED)
+    _ready(store, "c", 100)
+
+    assert _order(redis_client) == ["a", "b", "c"]
+
+
+def test_an_urgent_result_passes_a_long_queue(store: JobStore, redis_client: "redis.Redis") -> None:
+    """The place is looked for among the last hundred; what is more urgent than those goes first."""
+    for number in range(120):
+        _ready(store, f"a{number}", 900 + number)
+
+    _ready(store, "urgent", 1)
+
+    assert _order(redis_client)[0] == "urgent"
+    assert redis_client.llen(_COLLECT) == 121
+
+
+def test_a_task_that_was_taken_and_never_started_is_forgotten(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """RQ would run it much later, beside the one that the sweep put in its place."""
+    _ready(store, "a", 600)
+    redis_client.lmove(_COLLECT, f"{_COLLECT}:intermediate", "LEFT", "RIGHT")
+    clock.now += 10
+
+    report = store.sweep("token", 600)
+
+    assert report is not None
+    assert report["woken"] == ["collect:a"]
+    assert redis_client.lrange(_COLLECT, 0, -1) == ["a-collect-3"]
+    assert redis_client.llen(f"{_COLLECT}:intermediate") == 0
+    assert not redis_client.exists("rq:job:a-collect-2")
+
+
+def test_no_record_of_a_task_stays_for_ever(store: JobStore, redis_client: "redis.Redis") -> None:
+    """A task that nobody runs takes its record along when its time is over."""
+    accept(store, "a")
+
+    assert 86_000 < redis_client.ttl("rq:job:a-submit-1") <= 86_400

@@ -1,0 +1,97 @@
+"""A receiver that does not answer is left alone; the others are not held up."""
+
+import random
+
+import pytest
+
+from worker.hosts import HostBreakers
+
+URL = "https://slow.example/callback"
+OTHER = "https://well.example/callback"
+#: Failures that open a breaker, and the longest first rest in seconds.
+ENOUGH, FIRST_REST, LONGEST_REST = 5, 2.0, 300.0
+
+
+class _World:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.hosts = HostBreakers(trying=15, clock=lambda: self.now, rng=random.Random(1))  # noqa: S311 - no secret
+
+    def fail(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.hosts.failed(URL)
+
+
+@pytest.fixture
+def world() -> _World:
+    """Return a world in which all receivers are well."""
+    return _World()
+
+
+def test_a_few_failures_change_nothing(world: _World) -> None:
+    """A receiver may restart."""
+    world.fail(ENOUGH - 1)
+
+    assert world.hosts.wait(URL) == 0
+
+
+def test_a_receiver_that_failed_often_is_left_alone(world: _World) -> None:
+    """It rests, whatever the path; others are called as ever."""
+    world.fail(ENOUGH)
+
+    assert FIRST_REST / 2 <= world.hosts.wait("https://slow.example/other") <= FIRST_REST
+    assert world.hosts.wait(OTHER) == 0
+
+
+def test_one_callback_at_a_time_finds_out(world: _World) -> None:
+    """After the rest one may go; the next one waits for as long as that may take."""
+    world.fail(ENOUGH)
+    world.now += FIRST_REST
+
+    assert world.hosts.wait(URL) == 0
+    assert world.hosts.wait(URL) == 15
+    world.now += 15
+    assert world.hosts.wait(URL) == 0
+
+
+def test_a_success_ends_it(world: _World) -> None:
+    """All may go again, and the count begins anew."""
+    world.fail(ENOUGH)
+    world.now += FIRST_REST
+    assert world.hosts.wait(URL) == 0
+
+    world.hosts.passed(URL)
+
+    assert [world.hosts.wait(URL) for _ in range(3)] == [0, 0, 0]
+    world.fail(ENOUGH - 1)
+    assert world.hosts.wait(URL) == 0
+
+
+def test_rests_grow_to_their_longest(world: _World) -> None:
+    """Each try that fails makes the rest longer, up to five minutes."""
+    world.fail(ENOUGH)
+    rests = []
+    for _ in range(12):
+        rests.append(world.hosts.wait(URL))
+        world.now += rests[-1]
+        assert world.hosts.wait(URL) == 0
+        world.fail()
+
+    assert rests[1] > rests[0] / 2
+    assert LONGEST_REST / 2 <= rests[-1] <= LONGEST_REST
+
+
+def test_attempts_that_began_together_count_once(world: _World) -> None:
+    """Sixteen threads that wait for one receiver are told together."""
+    world.fail(ENOUGH + 16)
+
+    assert world.hosts.wait(URL) <= FIRST_REST
+
+
+def test_receivers_in_trouble_are_bounded(world: _World) -> None:
+    """Callers can name any number of hosts; what is kept of them is bounded."""
+    world.fail(ENOUGH)
+    for number in range(10_000):
+        world.hosts.failed(f"https://h{number}.example/")
+
+    assert world.hosts.wait(URL) == 0
