@@ -58,11 +58,15 @@ def _dead(deps: Deps, server: ScriptedServer, *, regenerate: bool, deadline: flo
 
 
 def _die(deps: Deps, server: ScriptedServer) -> None:
-    told = {"provider_id": "first", "cost": 4.0, "seed": 7}
-    link = {"result_url": f"{server.url}/first", "result_expires_at": time.time() - 1}
-    assert deps.store.move(A, Status.STORING, Change(set=told | link))
+    _store(deps, server, time.time() - 1)
     server.script = answer(403, b"dead")
     collect(A, deps)
+
+
+def _store(deps: Deps, server: ScriptedServer, dies_at: float) -> None:
+    told: dict[str, str | int | float | None] = {"provider_id": "first", "cost": 4.0, "seed": 7}
+    told |= {"result_url": f"{server.url}/first", "result_expires_at": dies_at}
+    assert deps.store.move(A, Status.STORING, Change(set=told))
 
 
 def test_it_is_made_again_with_the_same_seed(deps: Deps, server: ScriptedServer) -> None:
@@ -158,8 +162,7 @@ def test_a_link_that_lives_is_not_given_up(deps: Deps, server: ScriptedServer) -
     """An image that can still be had is not paid for again."""
     now = time.time()
     deps.store.create(A, make_request(created_at=now, deadline_at=now + 900, regenerate=True))
-    link = {"result_url": f"{server.url}/first", "result_expires_at": now + 300}
-    deps.store.move(A, Status.STORING, Change(set=link))
+    _store(deps, server, now + 300)
     server.script = answer(503, b"")
 
     with pytest.raises(Transient):
