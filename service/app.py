@@ -15,7 +15,17 @@ from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import drop_in, health, jobs, problems, provider_errors, reference, samples, webhooks
+from service import (
+    drop_in,
+    health,
+    jobs,
+    metrics,
+    problems,
+    provider_errors,
+    reference,
+    samples,
+    webhooks,
+)
 from service.access import AccessLog
 from service.body import BodyReader
 from service.intake import Intake
@@ -80,6 +90,7 @@ def _native_routes() -> list[Route]:
         Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
+        Route("/metrics", metrics.show_metrics, methods=["GET"]),
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from core import breakers
 from core.change import Change
 from core.errors import Permanent, Transient
+from core.figures import RESUBMITS
 from core.job import FailureCode, Job, JobId, Status, Step, error_record
 from core.log import event
 from core.object_store import gone
@@ -213,6 +214,7 @@ def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:
             expect={"posting_by": job.posting_by or ""},
             clear=["posting_at", "posting_by"],
             add={"resubmits": 1},
+            count={RESUBMITS: 1},
             wake=[Step.SUBMIT],
         )
         deps.store.change(job.id, {Status.SUBMITTING}, change)
