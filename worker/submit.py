@@ -130,7 +130,9 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         case Busy(retry_after):
             pause = retry_after or deps.settings.pool_pause_seconds
-            _give_back(job, claim, deps, Change(shrink=(job.pool or "", pause)), "429")
+            passed = [breakers.provider(job.pool)]
+            change = Change(shrink=(job.pool or "", pause), passed=passed)
+            _give_back(job, claim, deps, change, "429")
         case AccountRefused(reason):
             event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
             check_at = deps.clock() + deps.settings.pool_pause_seconds
@@ -187,6 +189,7 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
         refuse=change.refuse,
         shrink=change.shrink,
         failed=change.failed,
+        passed=change.passed,
     )
     deps.store.move(job.id, Status.QUEUED, back)
 
