@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from core.commit import Call, GroupCommit
+from core.durability import Durability, Promise, ask, judge
 from core.errors import StoreUnavailable
 from core.queue import KEY_PREFIX
 from core.settings import Settings
@@ -84,18 +85,31 @@ class Scripts:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    def check(self) -> None:
+    def promise(self) -> Promise:
+        """Find out what this server promises for an accepted job.
+
+        Raises:
+            StoreUnavailable: It is away.
+        """
+        try:
+            promise = judge(ask(self._client), require_aof=self._require_aof)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        # Where each write is on disk before its answer, a server may do without WAITAOF.
+        without = promise.durability is Durability.ALWAYS and not promise.server.waitaof
+        self._confirm = self._require_aof and not without
+        return promise
+
+    def check(self) -> Durability:
         """Say whether Redis is there and can keep the promise of a 202.
 
         Raises:
             StoreUnavailable: It is away, or has no append-only file although one is required.
         """
-        try:
-            self._client.ping()
-            if self._require_aof:
-                self._check_aof()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        promise = self.promise()
+        if promise.durability is Durability.REFUSED:
+            raise StoreUnavailable(promise.at_risk)
+        return promise.durability
 
     def _run(self, name: str, argument: str) -> Any:
         try:
@@ -141,7 +155,9 @@ class Scripts:
             answered()
             synced = _read(connection)
         if isinstance(synced, ResponseError):
-            self._check_aof()
+            self.check()
+            if self._confirm:
+                raise StoreUnavailable("Redis: the write was not confirmed on disk")
         elif synced[0] < 1:
             raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
         return answers
@@ -158,27 +174,6 @@ class Scripts:
             raise
         finally:
             pool.release(connection)
-
-    def _check_aof(self) -> None:
-        """Find out how this server confirms a write; those before 7.2 have no WAITAOF."""
-        try:
-            self._client.waitaof(1, 0, 1)
-        except ResponseError as error:
-            if "unknown command" not in str(error).lower():
-                raise StoreUnavailable(
-                    "Redis keeps no append-only file (appendonly is off), so an accepted job could "
-                    "be lost; switch it on, or set FLUXRELAY_REQUIRE_AOF=no to accept that"
-                ) from None
-        else:
-            return
-        server = self._client.config_get("append*")
-        if server.get("appendonly") != "yes" or server.get("appendfsync") != "always":
-            raise StoreUnavailable(
-                "Redis has no WAITAOF (it came with 7.2), so appendonly must be 'yes' and "
-                "appendfsync 'always', or an accepted job could be lost"
-            )
-        # Each write is on disk before its answer, so there is nothing to ask for.
-        self._confirm = False
 
 
 def _read(connection: Any) -> Any:

@@ -24,7 +24,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
     """Ask Redis, and whether it writes to disk; tell of each account whether it may be used."""
     store, accounts = request.state["store"], request.state["accounts"]
     try:
-        await run_in_threadpool(store.scripts.check)
+        durability = await run_in_threadpool(store.scripts.check)
         states = await run_in_threadpool(accounts.states)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
@@ -34,4 +34,5 @@ async def readyz(request: Request[State]) -> JSONResponse:
     # Jobs are taken in and wait while an account is refused, so this is no reason to send no more.
     working = any(not state["refused"] for state in states.values())
     status_word = "ready" if working else "degraded"
-    return JSONResponse({"status": status_word, "redis": "ok", "accounts": states})
+    found = {"redis": "ok", "durability": durability, "accounts": states}
+    return JSONResponse({"status": status_word, **found})
