@@ -70,6 +70,11 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._under_way = False
 
+    @property
+    def waiting(self) -> int:
+        """How many calls gather for the next batch."""
+        return len(self._queue)
+
     def run(self, call: Call) -> Any:
         """Send one call with whatever else has gathered; return its own answer.
 

@@ -64,7 +64,7 @@ class Scripts:
         self._digests: dict[str, str] = {}
         # The batch before, connecting, and its own batch: each ends within a socket's time limit.
         silence = client.connection_pool.connection_kwargs.get("socket_timeout") or _SOCKET_TIMEOUT
-        self._commit = GroupCommit(self._send, patience=3 * silence)
+        self.commit = GroupCommit(self._send, patience=3 * silence)
 
     def run(self, name: str, payload: dict[str, Any], *, durable: bool = False) -> Any:
         """Run one script with one JSON argument and return its answer.
@@ -79,7 +79,7 @@ class Scripts:
         """
         argument = json.dumps(payload | {"rq": KEY_PREFIX}, separators=(",", ":"))
         if durable and self._confirm:
-            return self._commit.run(Call(name, argument))
+            return self.commit.run(Call(name, argument))
         try:
             return self._run(name, argument)
         except (RedisError, OSError) as error:
