@@ -136,7 +136,7 @@ def test_who_conflicts_or_errs_does_so_alone(crowd: Crowd) -> None:
     assert again.result(20) == "known"
     with pytest.raises(IdempotencyConflict):
         conflict.result(20)
-    with pytest.raises(StoreUnavailable, match="script"):
+    with pytest.raises(StoreUnavailable, match="ResponseError"):
         bad.result(20)
     assert first.result(20) == "sent first"
     assert crowd.confirmations() == before + 2
