@@ -1,8 +1,8 @@
 """Puts the application together: routes, error handlers, and what requests work with."""
 
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from anyio.to_thread import current_default_thread_limiter
@@ -53,14 +53,6 @@ def create_app(settings: Settings) -> Starlette:
         intake=Intake(settings, store, objects),
     )
 
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        current_default_thread_limiter().total_tokens = THREADS
-        stop = threading.Event()
-        announce_in_background(store.scripts.promise, stop)
-        yield state
-        stop.set()
-
     app = Starlette(
         routes=[
             *_native_routes(),
@@ -75,11 +67,27 @@ def create_app(settings: Settings) -> Starlette:
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
         },
-        lifespan=lifespan,
+        lifespan=_lifespan(state),
     )
     # A path with a slash too many gets a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
+
+
+def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+    """Return what surrounds the serving of requests."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        current_default_thread_limiter().total_tokens = THREADS
+        stop = threading.Event()
+        announce_in_background(state["store"].scripts.promise, stop)
+        try:
+            yield state
+        finally:
+            stop.set()
+
+    return lifespan
 
 
 def _native_routes() -> list[Route]:

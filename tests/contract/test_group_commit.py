@@ -53,8 +53,9 @@ def admin(own_valkey: Valkey) -> Iterator["redis.Redis"]:
 class Crowd:
     """Callers of one store, each in a thread of its own."""
 
-    def __init__(self, store: JobStore, admin: "redis.Redis", eventually: Eventually) -> None:
-        self.store = store
+    def __init__(self, settings: Settings, admin: "redis.Redis", eventually: Eventually) -> None:
+        self._client = connect(settings, socket_timeout=1)
+        self.store = JobStore(self._client, settings)
         self.admin = admin
         self._eventually = eventually
         self._pool = ThreadPoolExecutor(CROWD + 10)
@@ -62,6 +63,13 @@ class Crowd:
     def close(self) -> None:
         """Wait for all of them."""
         self._pool.shutdown()
+        self._client.close()
+
+    def be_patient(self) -> None:
+        """Have them wait longer for an answer than a test may take."""
+        pool = self._client.connection_pool
+        pool.connection_kwargs["socket_timeout"] = 20
+        pool.disconnect()
 
     def create(self, name: str, idempotency: Idempotency | None = None) -> "Future[JobId]":
         """Have a job accepted."""
@@ -98,13 +106,11 @@ def crowd(
 ) -> Iterator[Crowd]:
     """Return callers of the server."""
     settings = Settings.from_env({**environment, "FLUXRELAY_REDIS_URL": own_valkey.url}, WORKER)
-    client = connect(settings, socket_timeout=1)
-    callers = Crowd(JobStore(client, settings), admin, eventually)
+    callers = Crowd(settings, admin, eventually)
     # The script is known and the connection open, so that a batch is one command and no more.
     callers.store.create(JobId("first-of-all"), make_request())
     yield callers
     callers.close()
-    client.close()
 
 
 def test_a_crowd_shares_one_confirmation(crowd: Crowd) -> None:
@@ -152,6 +158,25 @@ def test_scripts_that_were_forgotten_are_sent_again_once(crowd: Crowd) -> None:
     assert {future.result(20) for future in futures} == {f"job-{n}" for n in range(CROWD + 1)}
     assert crowd.admin.zcard("backlog:any") + crowd.admin.zcard("slots:default") == CROWD + 2
     assert crowd.confirmations() <= before + 4
+
+
+def test_a_batch_that_only_waits_for_the_disk_holds_up_nobody(
+    crowd: Crowd, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one waits for its confirmation the next is done, and both are confirmed in the end."""
+    monkeypatch.setattr("core.redis_scripts._FSYNC_TIMEOUT", 0)  # for ever
+    crowd.be_patient()
+    crowd.admin.config_set("appendfsync", "no")
+
+    first = crowd.create("first")
+    eventually(lambda: crowd.admin.exists("job:first") == 1)
+    second = crowd.create("second")
+    eventually(lambda: crowd.admin.exists("job:second") == 1)
+    assert not first.done()
+    assert not second.done()
+
+    crowd.admin.config_set("appendfsync", "always")
+    assert (first.result(20), second.result(20)) == ("first", "second")
 
 
 def test_without_a_confirmation_nobody_of_a_batch_is_told_yes(
