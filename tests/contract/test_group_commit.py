@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from core.change import Idempotency
+from core.durability import Server
 from core.errors import IdempotencyConflict, StoreUnavailable
 from core.job import JobId
 from core.redis_scripts import connect
@@ -204,6 +206,20 @@ def test_without_an_append_only_file_nobody_of_a_batch_is_told_yes(crowd: Crowd)
             future.result(20)
 
 
+def test_a_file_that_was_off_for_a_moment_confirms_nothing(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is on again by the time we look, the write may still not be in it."""
+    found = Server(
+        appendonly=True, appendfsync="always", snapshots=False, waitaof=True, eviction=None
+    )
+    monkeypatch.setattr("core.redis_scripts.ask", lambda _client: found)
+    crowd.admin.config_set("appendonly", "no")
+
+    with pytest.raises(StoreUnavailable, match="not confirmed on disk"):
+        crowd.store.create(JobId("in the gap"), make_request())
+
+
 def test_a_late_answer_is_nobody_elses(crowd: Crowd) -> None:
     """After a batch that got no answer in time, the next ones get their own."""
     futures = crowd.gather(CROWD)
@@ -214,6 +230,23 @@ def test_a_late_answer_is_nobody_elses(crowd: Crowd) -> None:
 
     names = [f"later-{number}" for number in range(CROWD)]
     assert [future.result(20) for future in map(crowd.create, names)] == names
+
+
+def test_a_batch_that_was_broken_off_leaves_no_answer_behind(
+    crowd: Crowd, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stops the reading of answers, the next caller does not read those that are left."""
+
+    crowd.admin.client_pause(20_000, all=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(redis.Connection, "read_response", Mock(side_effect=RuntimeError))
+        with pytest.raises(RuntimeError):
+            crowd.store.create(JobId("first-of-all"), make_request())
+    future = crowd.create("another")
+    eventually(future.running)
+    crowd.admin.client_unpause()
+
+    assert future.result(20) == "another"
 
 
 def test_a_killed_server_leaves_nobody_waiting(crowd: Crowd, own_valkey: Valkey) -> None:

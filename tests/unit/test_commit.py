@@ -193,3 +193,25 @@ def test_nobody_waits_for_ever(server: Server, eventually: Eventually) -> None:
         assert crowd.commit.run(Call("good", "later")) == "later"
 
     assert server.batches == [["first"], ["later"]]
+
+
+def test_who_gives_up_as_its_turn_comes_leaves_the_turn_to_the_next(
+    server: Server, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller whose patience ends in that very moment does not block the way for good."""
+    patience = 19.0
+    wait = threading.Event.wait
+
+    def too_late(event: threading.Event, timeout: float | None = None) -> bool:
+        woken = wait(event, timeout)
+        return woken and not (timeout and patience - 10 < timeout <= patience)
+
+    with Crowd(server, eventually, patience) as crowd:
+        (first,) = crowd.call("first")
+        monkeypatch.setattr(threading.Event, "wait", too_late)
+        (second,) = crowd.call("second")
+        server.free.set()
+        assert first.result(20) == "first"
+        with pytest.raises(StoreUnavailable, match="in time"):
+            second.result(20)
+        assert crowd.commit.run(Call("good", "later")) == "later"
