@@ -236,7 +236,6 @@ def test_a_batch_that_was_broken_off_leaves_no_answer_behind(
     crowd: Crowd, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stops the reading of answers, the next caller does not read those that are left."""
-
     crowd.admin.client_pause(20_000, all=False)
     with monkeypatch.context() as patch:
         patch.setattr(redis.Connection, "read_response", Mock(side_effect=RuntimeError))
