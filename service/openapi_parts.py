@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from core.dead_letters import LONGEST_PAGE, Kind
 from core.job import CallbackState, FailureCode, Status
 from service.bounds import (
     HIGHEST_PRIORITY,
@@ -23,6 +24,8 @@ _TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
 _STATUS: Final[Json] = {"enum": list(Status)}
+_JOB_ID: Final[Json] = {"name": "job_id", "in": "path", "required": True, "schema": _TEXT}
+_NO_JOB: Final = ("404", "No job of yours.")
 _NO_KEY: Final = ("401", "No key, or an unknown one.")
 _IMAGE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), _TEXT),
@@ -102,6 +105,7 @@ def schemas(bucket: str) -> Json:
         "Job": _job(),
         "Models": _models(),
         "Problem": _problem(),
+        "DeadLetter": _object({"kind": {"enum": list(Kind)}, "at": _TIME, "job": _ref("Job")}),
     }
 
 
@@ -111,16 +115,15 @@ def paths(largest_body: int) -> Json:
     Args:
         largest_body: Bytes that a body may have.
     """
-    job_id = {"name": "job_id", "in": "path", "required": True, "schema": _TEXT}
     secret = _object({"secret": _TEXT, "previous": {"type": "array", "items": _TEXT}})
     status = _object({"status": _TEXT})
-    no_job = ("404", "No job of yours.")
     return {
         "/v1/jobs": {"post": _create(largest_body)},
         "/v1/jobs/{job_id}": {
-            "parameters": [job_id],
-            "get": _read("Show a job", "show_job", _ref("Job"), _NO_KEY, no_job),
+            "parameters": [_JOB_ID],
+            "get": _read("Show a job", "show_job", _ref("Job"), _NO_KEY, _NO_JOB),
         },
+        **_dead_letters(),
         "/v1/models": {"get": _read("List the models", "list_models", _ref("Models"), _NO_KEY)},
         "/v1/callback-secret": {
             "get": _read("Show the callbacks' secret", "show_callback_secret", secret, _NO_KEY)
@@ -146,17 +149,67 @@ def _metrics() -> Json:
     }
 
 
+def _dead_letters() -> Json:
+    """Return the endpoints that list dead letters and send them again."""
+    page = _object(
+        {
+            "dead_letters": {"type": "array", "items": _ref("DeadLetter")},
+            "next_cursor": _TEXT_OR_NULL,
+        }
+    )
+    filters = {
+        "kind": {"enum": list(Kind)},
+        "code": {"enum": list(FailureCode)},
+        "limit": {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE},
+        "cursor": _TEXT,
+    }
+    asked = [{"name": name, "in": "query", "schema": schema} for name, schema in filters.items()]
+    bad = ("422", "Parameters are not as they must be, all of them named.")
+    listing = _read("List dead letters", "list_dead_letters", page, _NO_KEY, bad)
+    kind = {"name": "kind", "in": "path", "required": True, "schema": filters["kind"]}
+    dismissed = {"204": {"description": "It is not listed."}, **_problems(_NO_KEY, _NO_JOB)}
+    dismiss = {
+        "summary": "Take a dead letter off the list",
+        "operationId": "dismiss_dead_letter",
+        "responses": dismissed,
+    }
+    return {
+        "/v1/jobs/{job_id}/retry": _again("Send a failed job again, as a new job", "retry_job"),
+        "/v1/jobs/{job_id}/callback": _again("Send a callback again", "resend_callback"),
+        "/v1/dead-letters": {"get": {**listing, "parameters": asked}},
+        "/v1/dead-letters/{kind}/{job_id}": {"parameters": [kind, _JOB_ID], "delete": dismiss},
+    }
+
+
+def _again(summary: str, operation: str) -> Json:
+    problems = _problems(
+        _NO_KEY,
+        _NO_JOB,
+        ("409", "The job, or its callback, is not to be sent again."),
+        ("503", "Redis or S3 is away; repeat it after Retry-After seconds."),
+    )
+    post = {
+        "summary": summary,
+        "operationId": operation,
+        "responses": {"202": _accepted("It is on disk and will be done."), **problems},
+    }
+    return {"parameters": [_JOB_ID], "post": post}
+
+
+def _accepted(words: str) -> Json:
+    return {
+        "description": words,
+        "headers": {"Location": {"schema": _TEXT}},
+        "content": _json(_ref("Job")),
+    }
+
+
 def _create(largest_body: int) -> Json:
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "The same key with the same body gives the same job again.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
-    }
-    accepted = {
-        "description": "It is on disk and will come to an end.",
-        "headers": {"Location": {"schema": _TEXT}},
-        "content": _json(_ref("Job")),
     }
     problems = _problems(
         ("400", "The body is not JSON, or the Idempotency-Key is not usable."),
@@ -170,7 +223,7 @@ def _create(largest_body: int) -> Json:
         "operationId": "create_job",
         "parameters": [key],
         "requestBody": {"required": True, "content": _json(_ref("NewJob"))},
-        "responses": {"202": accepted, **problems},
+        "responses": {"202": _accepted("It is on disk and will come to an end."), **problems},
     }
 
 
@@ -201,6 +254,8 @@ def _job() -> Json:
             "timeline": {"type": "array", "items": step},
             "image": _or_null(_IMAGE),
             "error": _or_null(_ERROR),
+            "retry_of": _TEXT_OR_NULL,
+            "retried_as": _TEXT_OR_NULL,
             "callback": _or_null(_CALLBACK),
             "provider": {"type": "object", "properties": provider},
         }

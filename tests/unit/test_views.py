@@ -72,6 +72,8 @@ def test_an_ended_job() -> None:
             "margin_seconds": 598.5,
         },
         "error": None,
+        "retry_of": None,
+        "retried_as": None,
         "callback": {
             "url": "https://example.com/done",
             "state": "delivered",
