@@ -254,13 +254,21 @@ class Job:
             margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,
             error=json.loads(fields["error"]) if "error" in fields else None,
-            callback_state=CallbackState(fields.get("callback_state", CallbackState.NONE)),
-            callback_attempts=int(fields.get("callback_attempts", 0)),
-            callback_log=tuple(json.loads(fields.get("callback_log", "[]"))),
-            callback_from=number("callback_from"),
-            callback_before=int(fields.get("callback_before", 0)),
+            **_callback_of(fields),
             retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
         )
+
+
+def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a record says of its callback."""
+    since = fields.get("callback_from")
+    return {
+        "callback_state": CallbackState(fields.get("callback_state", CallbackState.NONE)),
+        "callback_attempts": int(fields.get("callback_attempts", 0)),
+        "callback_log": tuple(json.loads(fields.get("callback_log", "[]"))),
+        "callback_from": float(since) if since else None,
+        "callback_before": int(fields.get("callback_before", 0)),
+    }
 
 
 def is_dead_letter(error: object) -> bool:

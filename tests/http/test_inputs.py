@@ -94,10 +94,11 @@ def test_byte_for_byte_and_deleted(
 def test_deleted_when_the_job_fails(
     api: Caller, relay: Stack, sandbox: SandboxDesk, s3: "S3Client", picture: bytes
 ) -> None:
-    """Inputs of a job that the provider refused are deleted, too."""
-    sandbox.faults(refuse_submit={"match": "refuse me", "status": 422})
+    """Inputs of a job that its caller would have to change are deleted, too."""
+    refusal = {"match": "refuse me", "status": "Request Moderated", "details": None}
+    sandbox.faults(end_task=refusal)
     job_id = edit(api, "refuse me", input_image=base64.b64encode(picture).decode())
-    assert api.ended(job_id)["error"]["code"] == "provider_rejected"
+    assert api.ended(job_id)["error"]["code"] == "request_moderated"
     api.eventually(lambda: inputs_of(s3, relay.bucket, job_id) == {})
 
 
