@@ -6,6 +6,7 @@ wrong, and 3 where Redis or S3 is away.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -32,11 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ, WORKER)
-        store = JobStore(connect(settings), settings)
-        letters = DeadLetters(store, ObjectStore(settings.s3_bucket), settings)
-        if asked.action == "list":
-            return _list(letters, asked)
-        return _act(store, letters, asked)
+        with contextlib.closing(connect(settings)) as client:
+            store = JobStore(client, settings)
+            letters = DeadLetters(store, ObjectStore(settings.s3_bucket), settings)
+            if asked.action == "list":
+                return _list(letters, asked)
+            return _act(store, letters, asked)
     except SettingsError as error:
         _complain("The settings are wrong:", *error.problems)
         return WRONG

@@ -114,9 +114,9 @@ end
 local function bury(kind, id)
   local tenant = redis.call('HGET', job_key(id), 'tenant')
   if not tenant then return end
-  local letter = kind .. ':' .. id
-  redis.call('ZADD', 'dead', now, tenant .. ' ' .. letter)
-  redis.call('ZADD', 'dead:' .. tenant, now, letter)
+  local letter, since = kind .. ':' .. id, string.format('%.3f', now)
+  redis.call('ZADD', 'dead', since, tenant .. ' ' .. letter)
+  redis.call('ZADD', 'dead:' .. tenant, since, letter)
   local left = math.max(redis.call('PTTL', job_key(id)), 0)
   redis.call('ZADD', 'due', now + left / 1000, 'forget:' .. tenant .. ' ' .. letter)
 end
