@@ -12,6 +12,7 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from core.change import Change
 from core.errors import BacklogFull, CannotSendAgain
 from core.job import TERMINAL, FailureCode, Job, JobId, JobRequest, Status
 from core.object_store import INPUT_PREFIX, ObjectStore
@@ -134,19 +135,17 @@ class DeadLetters:
         """
         if job.status is not Status.FAILED:
             raise CannotSendAgain(f"The job is {job.status}; only a failed job can be sent again")
-        again = job.retried_as and self._store.load(job.retried_as)
-        if again:
-            return again.id
+        if again := self._sent_before(job):
+            return again
         job_id = JobId(str(uuid7()))
         try:
             request = self._request(job, job_id)
             accepted = self._store.create(job_id, request)
         except (BacklogFull, CannotSendAgain):
             self._drop_inputs(job, job_id)
-            fresh = self._store.load(job.id)
             # Sent again by somebody else meanwhile, it needs its inputs no more.
-            if fresh and fresh.retried_as and fresh.retried_as != job.retried_as:
-                return fresh.retried_as
+            if again := self._sent_before(self._store.load(job.id)):
+                return again
             raise
         if accepted != job_id:
             self._drop_inputs(job, job_id)
@@ -175,6 +174,16 @@ class DeadLetters:
         """
         payload = {"job": letter.job.id, "tenant": letter.job.request.tenant, "kind": letter.kind}
         return bool(self._store.scripts.run("dismiss", self._store.payload() | payload))
+
+    def _sent_before(self, job: Job | None) -> JobId | None:
+        """Return the job as which it was sent again, if that is kept; then it is on disk."""
+        again = job and job.retried_as and self._store.load(job.retried_as)
+        if not job or not again:
+            return None
+        # Written again, so that the answer can wait for it to be on disk.
+        change = Change(set={"retried_as": again.id})
+        self._store.change(job.id, {Status.FAILED}, change, durable=True)
+        return again.id
 
     def _places(self, tenant: str | None, cursor: Cursor | None) -> Iterator[Cursor]:
         """Yield every place in a list behind a cursor, read in batches."""

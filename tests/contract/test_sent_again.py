@@ -142,6 +142,27 @@ def test_a_job_is_sent_again_once(deps: Deps, letters: DeadLetters) -> None:
     }
 
 
+def test_every_answer_waits_for_the_disk(
+    store: JobStore, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time, when the job is there already, and for a callback: the last write is safe."""
+    accept(store, A, **WHOLE)
+    store.fail(A, FailureCode.LOST, "a test")
+    durable: list[bool] = []
+    run = store.scripts.run
+
+    def watched(name: str, payload: dict[str, Any], **options: Any) -> Any:
+        durable.append(bool(options.get("durable")))
+        return run(name, payload, **options)
+
+    monkeypatch.setattr(store.scripts, "run", watched)
+    letters.retry(load(store))
+    letters.retry(load(store))
+    letters.resend(load(store))
+
+    assert durable == [True] * 3
+
+
 def test_the_new_job_may_fail_and_be_sent_again(store: JobStore, letters: DeadLetters) -> None:
     """Each job of such a row names the one before and the one after."""
     accept(store, A)
@@ -245,24 +266,14 @@ def test_a_death_between_copy_and_job_leaves_nothing(
     assert inputs(deps) == {again: IMAGE}
 
 
-Race = Callable[[], object]
-
-
 class _Slow(ObjectStore):
-    """Has something happen before an input is copied.
+    """Has something happen before an input is copied."""
 
-    Args:
-        bucket: Its name.
-        then: What happens.
-    """
-
-    def __init__(self, bucket: str, then: Race) -> None:
-        super().__init__(bucket)
-        self._then = then
+    happens: Callable[[], object]
 
     def copy(self, source: str, target: str) -> bool:
         """Have it happen, and copy."""
-        self._then()
+        self.happens()
         return super().copy(source, target)
 
 
@@ -275,7 +286,8 @@ def test_a_slow_second_one_gets_the_first_one_s_job(deps: Deps, letters: DeadLet
         first.append(letters.retry(old))
         clean_up(deps)
 
-    slow = _Slow("pictures", another)
+    slow = _Slow("pictures")
+    slow.happens = another
     second = DeadLetters(deps.store, slow, deps.settings).retry(old)
     slow._client.close()  # noqa: SLF001 - its sockets are closed at exit
 

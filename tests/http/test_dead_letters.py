@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from stack.stack import Stack
 from tests.http.conftest import Caller, Rotating, SandboxDesk
@@ -213,12 +214,19 @@ def test_all_mistakes_of_a_query_at_once(api: Caller) -> None:
     assert fields == {f"query.{name}" for name in ("kind", "code", "limit", "cursor", "page")}
 
 
-def test_dismissed(api: Caller, dead: Callable[..., str]) -> None:
-    """It is not listed any more, can still be read, and a second time is no mistake."""
+def test_dismissed(api: Caller, dead: Callable[..., str], redis_of: "redis.Redis") -> None:
+    """It is not counted any more, can still be read, and a second time is no mistake."""
+
+    def counted() -> int:
+        return int(redis_of.zcard("dead"))
+
     job_id = dead()
+    assert f"fluxrelay_dead_letters {float(counted())}\n" in api.get("/metrics").text
+    before = counted()
 
     assert [dismiss(api, job_id), dismiss(api, job_id)] == [204, 204]
 
+    assert counted() == before - 1
     assert job_id not in listed(api)
     assert api.job(job_id)["status"] == "failed"
     assert dismiss(api, job_id, "nothing") == 404
