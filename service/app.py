@@ -49,7 +49,7 @@ THREADS: Final = 128
 def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before it is started."""
     store = JobStore(connect(settings), settings)
-    objects = ObjectStore(settings.s3_bucket)
+    objects = ObjectStore(settings.s3_bucket, connections=THREADS)
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
