@@ -7,21 +7,26 @@ clients that live as long as the process. It stays an RQ worker to RQ's own tool
 """
 
 import logging
+import math
 import os
+import sys
 import threading
+import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import redis
 from rq import SimpleWorker
-from rq.executions import Execution
 from rq.job import Job as Task
 from rq.queue import Queue
 from rq.timeouts import BaseDeathPenalty
+from rq.utils import now
 from rq.worker import WorkerStatus
 
 from core.log import event
 from core.queue import SERIALIZER
+from worker.books import Books, Run
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +39,13 @@ _LOOK_EVERY: Final = 2
 _WORKER_TTL: Final = 15 + _LOOK_EVERY
 #: Seconds between two rounds of RQ's own book-keeping.
 _MAINTENANCE: Final = 30
+#: Seconds between two looks at whether RQ's workers are suspended, which are signs of life, too.
+#: RQ would look, and give seven more signs, per task.
+_SUSPENSION_EVERY: Final = 1.0
+#: Seconds between two tries to reach a Redis that is away.
+_RECONNECT: Final = 1.0
+#: Most tasks taken at a time: a worker must not starve those of other processes.
+_BATCH: Final = 8
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -59,8 +71,6 @@ class ConcurrentWorker(SimpleWorker):
     """
 
     death_penalty_class = NoDeathPenalty
-    #: Seconds between two tries to reach a Redis that is away; RQ would go up to a minute.
-    max_connection_wait_time = 2.0
 
     def __init__(self, queue: str, connection: "redis.Redis", concurrency: int) -> None:
         super().__init__(
@@ -71,69 +81,127 @@ class ConcurrentWorker(SimpleWorker):
             maintenance_interval=_MAINTENANCE,
             log_job_description=False,
         )
-        self.log_result_lifespan = False
+        self._books = Books(connection, queue, self.name, worker_ttl=_WORKER_TTL + 60)
         self._free = threading.BoundedSemaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{queue}-task")
         self._running = 0
         self._lock = threading.Lock()
+        self._ended: deque[Run] = deque()
+        self._entering = threading.Lock()
+        self._maybe_more = True
+        self._looked_at = -math.inf
 
     def dequeue_job_and_maintain_ttl(
-        self, timeout: int | None, max_idle_time: int | None = None
+        self,
+        timeout: int | None,
+        max_idle_time: int | None = None,  # noqa: ARG002 - RQ names it
     ) -> tuple[Task, Queue] | None:
-        """Fetch a task, but only once a thread is free to run it; None to leave.
+        """Take tasks, as many as threads are free, and have them run; return None to leave.
 
-        RQ's own loop would not look for a stop while it waits for a task.
+        This stands in place of RQ's own loop, which handles one task at a time and would not look
+        for a stop while it waits for one.
+
+        Args:
+            timeout: None in burst mode: leave when there is no task.
+            max_idle_time: Not used; a worker of ours stays.
         """
-        if not self._thread_is_free():
-            return None
-        result = None
+        burst = timeout is None
+        self.set_state(WorkerStatus.IDLE)
+        while not self._stop_requested:
+            try:
+                if not self._round(burst=burst):
+                    break
+            except redis.RedisError as error:
+                if burst:
+                    raise
+                event(_log, "worker.redis_away", logging.ERROR, reason=type(error).__name__)
+                time.sleep(_RECONNECT)
+        return None
+
+    def _round(self, *, burst: bool) -> bool:
+        """Hand over what can be run; False where there is nothing left to do."""
+        self.check_for_suspension(burst)
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ's is not annotated
+        places = self._places()
+        runs: list[Run] = []
         try:
-            if timeout is None:  # burst mode: leave when there is none
-                result = super().dequeue_job_and_maintain_ttl(None, max_idle_time)
-            while timeout is not None and result is None and not self._stop_requested:
-                result = super().dequeue_job_and_maintain_ttl(timeout, _LOOK_EVERY)
+            if places:
+                runs = self._fetch(places, wait=not burst)
         finally:
-            if result is None:
+            for _ in range(places - len(runs)):
                 self._free.release()
-        return result
+        for run in runs:
+            self._hand_over(run)
+        return bool(runs) or not places or not burst
 
-    def _thread_is_free(self) -> bool:
-        while not self._free.acquire(timeout=1.0):
-            self.heartbeat()
-            if self._stop_requested:
-                return False
-        return True
+    def _places(self) -> int:
+        """Wait a little for a free thread; take as many as there are, up to a batch."""
+        if not self._free.acquire(timeout=1.0):
+            return 0
+        count = 1
+        while count < _BATCH and self._free.acquire(blocking=False):
+            count += 1
+        return count
 
-    def execute_job(self, job: Task, queue: Queue) -> None:
-        """Hand a task to a free thread and go on."""
+    def _fetch(self, places: int, *, wait: bool) -> list[Run]:
+        runs = self._books.take(places) if self._maybe_more or not wait else []
+        if not runs and wait:
+            first = self._books.wait(_LOOK_EVERY)
+            runs = self._books.take(places, first) if first else []
+        self._maybe_more = len(runs) == places
+        return runs
+
+    def _hand_over(self, run: Run) -> None:
+        """Hand a task, and the place that was taken for it, to a thread."""
+        self.executions[run.execution.id] = run.execution
+        with self._lock:
+            self._running += 1
+        self._threads.submit(self._run, run)
+
+    def _run(self, run: Run) -> None:
         try:
-            execution = self.prepare_execution(job)
-            with self._lock:
-                self._running += 1
-            self._threads.submit(self._run, job, queue, execution)
-        except BaseException:
-            self._free.release()
-            raise
-
-    def _run(self, job: Task, queue: Queue, execution: Execution) -> None:
-        try:
-            self.perform_job(job, queue, execution)
+            if self._performed(run):
+                self._ended.append(run)
+                self._enter_ends()
         except Exception:  # noqa: BLE001 - RQ's own books failed; the step is safe in our record
-            event(_log, "task.books_failed", logging.ERROR, task_id=job.id)
+            event(_log, "task.books_failed", logging.ERROR, task_id=run.task.id)
         finally:
             with self._lock:
                 self._running -= 1
             self._free.release()
+
+    def _performed(self, run: Run) -> bool:
+        """Run a task; where it raises, RQ enters that, and runs it again."""
+        try:
+            run.task.perform()
+        except BaseException:  # noqa: BLE001 - as RQ does; a thread has nobody above it
+            self._finalize_failure(run.task, self.queues[0], run.execution, sys.exc_info())
+            return False
+        run.task.ended_at = now()
+        return True
+
+    def _enter_ends(self) -> None:
+        """Enter all tasks that have ended, unless another thread is about to."""
+        while self._ended and self._entering.acquire(blocking=False):
+            try:
+                runs = [self._ended.popleft() for _ in range(len(self._ended))]
+                self._books.finish(runs)
+                for run in runs:
+                    self.executions.pop(run.execution.id, None)
+            finally:
+                self._entering.release()
 
     @property
     def running(self) -> int:
         """How many tasks run now."""
         return self._running
 
-    def set_state(self, state: str, pipeline: Any = None) -> None:
-        """Say "busy" as long as any thread is."""
-        busy = state == WorkerStatus.IDLE and self._running
-        super().set_state(WorkerStatus.BUSY if busy else state, pipeline)
+    def check_for_suspension(self, burst: bool) -> None:
+        """Look once a second whether RQ's workers are to rest; it is a heartbeat, too."""
+        if time.monotonic() >= self._looked_at + _SUSPENSION_EVERY:
+            self._looked_at = time.monotonic()
+            super().check_for_suspension(burst)
 
     def _install_signal_handlers(self) -> None:
         """Leave signals to `worker.__main__`, which outlives this object."""

@@ -1,0 +1,37 @@
+-- Take up to `most` tasks off a queue and enter them into RQ's books as being run, as rq.Worker
+-- does in four round trips (dequeue, fetch, prepare_execution, prepare_job_execution).
+-- `first`, if any, was popped before, and stands in the list of such tasks.
+-- Returns for each its id, its record, and the id of its execution.
+local rq, queue, worker, most, first, token, now, stamp, ttl, worker_ttl = unpack(ARGV)
+local list, me = rq .. ':queue:' .. queue, rq .. ':worker:' .. worker
+local taken = {}
+local function take(id)
+  if first == id then redis.call('LREM', list .. ':intermediate', 1, id) end
+  local key = rq .. ':job:' .. id
+  local record = redis.call('HGETALL', key)
+  if #record == 0 then return end  -- RQ passes over tasks that are gone, too
+  local execution = token .. #taken
+  local composite = id .. ':' .. execution
+  redis.call('HSET', key, 'last_heartbeat', stamp, 'status', 'started', 'started_at', stamp, 'worker_name', worker)
+  redis.call('PERSIST', key)
+  redis.call('HSET', rq .. ':execution:' .. composite, 'id', execution, 'job_id', id,
+    'created_at', now, 'last_heartbeat', now, 'worker_name', worker)
+  redis.call('EXPIRE', rq .. ':execution:' .. composite, ttl)
+  redis.call('ZADD', rq .. ':executions:' .. id, now + ttl + 60, execution)
+  redis.call('EXPIRE', rq .. ':executions:' .. id, ttl + 60)
+  redis.call('ZADD', rq .. ':wip:' .. queue, now + ttl, composite)
+  redis.call('SADD', me .. ':executions', composite)
+  taken[#taken + 1] = {id, record, execution}
+end
+if first ~= '' then take(first) end
+while #taken < tonumber(most) do
+  local id = redis.call('LPOP', list)
+  if not id then break end
+  take(id)
+end
+if #taken > 0 then
+  redis.call('EXPIRE', me .. ':executions', ttl + 60)
+  redis.call('HSET', me, 'state', 'busy', 'last_heartbeat', stamp)
+  redis.call('EXPIRE', me, worker_ttl)
+end
+return taken
