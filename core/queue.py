@@ -47,33 +47,31 @@ def task_function(step: Step) -> str:
     return f"worker.tasks.{step.value}"
 
 
-def task_templates(now: float) -> dict[str, dict[str, Any]]:
-    """Return, per step, RQ's record of a task but for its id and its job's.
-
-    Args:
-        now: Unix time in seconds at which it is enqueued.
-    """
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return {
-        step.value: {
-            "queue": queue,
-            "fields": {
-                "created_at": stamp,
-                "enqueued_at": stamp,
-                "origin": queue,
-                "status": "queued",
-                "description": step.value,
-                "timeout": TASK_TIMEOUT,
-                "result_ttl": RESULT_TTL,
-                "failure_ttl": FAILURE_TTL,
-                "retries_left": TASK_RETRIES,
-                "retry_intervals": "[0]",
-            },
-            # RQ's JSON form of a call: function, instance, arguments, keyword arguments.
-            "call": json.dumps([task_function(step), None, ["{job}"], {}]),
-        }
-        for step, queue in QUEUE_OF.items()
+def task_constants() -> dict[str, Any]:
+    """Return RQ's record of a task, as far as it is known beforehand, for the scripts."""
+    fields = {
+        "status": "queued",
+        "timeout": TASK_TIMEOUT,
+        "result_ttl": RESULT_TTL,
+        "failure_ttl": FAILURE_TTL,
+        "retries_left": TASK_RETRIES,
+        "retry_intervals": "[0]",
     }
+    return {
+        "RQ": KEY_PREFIX,
+        "TASK_TTL": TASK_TTL,
+        "QUEUES": {step.value: queue for step, queue in QUEUE_OF.items()},
+        "TASK_FIELDS": [str(part) for field in fields.items() for part in field],
+        # RQ's JSON form of a call: function, instance, arguments, keyword arguments.
+        "CALLS": {
+            step.value: json.dumps([task_function(step), None, ["{job}"], {}]) for step in QUEUE_OF
+        },
+    }
+
+
+def stamp(at: float) -> str:
+    """Return Unix time in seconds as RQ writes it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 KEY_PREFIX: Final = RQ_KEY_PREFIX

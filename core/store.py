@@ -32,7 +32,7 @@ from core.job import (
     error_record,
     is_dead_letter,
 )
-from core.queue import TASK_TTL, task_templates
+from core.queue import stamp, task_constants
 from core.redis_scripts import Scripts
 from core.settings import Settings
 from core.slots import lane_of, pools
@@ -59,17 +59,18 @@ class JobStore:
         self._deadline = settings.job_deadline_seconds
         #: Seconds that a record is kept at least once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
-        self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._accounts = settings.accounts
         self._models = settings.models
         self._most_waiting = settings.max_backlog
-        self._common = {
-            "pools": pools(settings.accounts),
-            "lease": settings.slot_lease_seconds,
-            "watch": settings.watch_seconds,
-            "breakers": breakers.rules(settings),
-            "task_ttl": TASK_TTL,
+        constants = {
+            "POOLS": pools(settings.accounts),
+            "LEASE": settings.slot_lease_seconds,
+            "WATCH": settings.watch_seconds,
+            "BREAKERS": breakers.rules(settings),
+            "FITS": {step: dict.fromkeys(fits, 1) for step, fits in STEP_STATUSES.items()},
+            **task_constants(),
         }
+        self.scripts = Scripts(client, constants, require_aof=settings.require_aof)
 
     def create(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
@@ -229,11 +230,9 @@ class JobStore:
         Returns:
             What was done (see `core/lua/sweep.lua`), None when the lease is not `token`'s.
         """
-        fits = {step: dict.fromkeys(statuses, 1) for step, statuses in STEP_STATUSES.items()}
         payload = self.payload() | {
             "token": token,
             "lease_ms": int(lease_seconds * 1000),
-            "fits": fits,
             "batch": SWEEP_BATCH,
         }
         answer = str(self.scripts.run("sweep", payload))
@@ -249,13 +248,12 @@ class JobStore:
         return float(self._clock())
 
     def payload(self) -> dict[str, Any]:
-        """Return what every script is given."""
+        """Return what every script is told anew."""
         now = self._clock()
         return {
-            **self._common,
             "now": now,
             "jitter": random.random(),  # noqa: S311 - spreads retries, keeps nothing secret
-            "tasks": task_templates(now),
+            "stamp": stamp(now),
         }
 
     def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:

@@ -32,7 +32,7 @@ if input.most_waiting and backlog_size() >= input.most_waiting then return 'full
 if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end
-for name, value in pairs(input.fields) do redis.call('HSET', job_key(id), name, value) end
+set_fields(job_key(id), input.fields)
 redis.call('HINCRBY', 'counters', 'accepted', 1)
 set_status(id, 'queued')
 redis.call('SADD', 'lanes', input.fields.lane)

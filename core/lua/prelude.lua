@@ -1,4 +1,5 @@
--- Shared by every script. One JSON argument in, one JSON text out.
+-- Shared by every script. One JSON argument in, one JSON text out. Before this stands a line that
+-- defines what the settings say, in capitals (core/store.py).
 --
 -- job:{id}              hash    the record (core/job.py); `status` is changed only in here
 -- backlog:{lane}        zset    jobs that wait for a slot; score -priority, ties by id, which is by age
@@ -23,12 +24,21 @@ local now = input.now
 
 local function job_key(id) return 'job:' .. id end
 
+local function set_fields(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  if #flat > 0 then redis.call('HSET', key, unpack(flat)) end
+end
+
 -- Breakers: what failed so often in a row that more tries would harm is left alone for a while,
 -- longer each time. Then one try at a time finds out whether it is back (core/breakers.py).
 local function breaker_key(name) return 'breaker:' .. name end
 
 local function breaker_failed(name, reason)
-  local key, rule = breaker_key(name), input.breakers[string.match(name, '^%a+')]
+  local key, rule = breaker_key(name), BREAKERS()[string.match(name, '^%a+')]
   redis.call('HSET', key, 'reason', reason)
   -- Begun before it opened, and told only now: nothing new.
   if now < tonumber(redis.call('HGET', key, 'open_until') or 0) then return end
@@ -47,7 +57,7 @@ local function breakers_admit(names)
   for _, name in ipairs(names) do
     local failures, open_until, trying_until =
       unpack(redis.call('HMGET', breaker_key(name), 'failures', 'open_until', 'trying_until'))
-    local rule = input.breakers[string.match(name, '^%a+')]
+    local rule = BREAKERS()[string.match(name, '^%a+')]
     if tonumber(failures or 0) >= rule.after then
       if now < tonumber(open_until or 0) or now < tonumber(trying_until or 0) then return false end
       half_open[breaker_key(name)] = now + rule.trying
@@ -81,19 +91,19 @@ end
 
 -- Put a task for `step` of job `id` into RQ's queue, as rq.Queue.enqueue does.
 local function enqueue(step, id, number)
-  local template = input.tasks[step]
+  local queue = QUEUES()[step]
   local task = id .. '-' .. step .. '-' .. number
-  local key = input.rq .. ':job:' .. task
-  local fields = {'data', (string.gsub(template.call, '{job}', id))}
-  for name, value in pairs(template.fields) do
-    fields[#fields + 1] = name
-    fields[#fields + 1] = tostring(value)
-  end
+  local key = RQ .. ':job:' .. task
+  local fields = TASK_FIELDS()
+  for _, value in ipairs({
+    'data', (string.gsub(CALLS()[step], '{job}', id)), 'created_at', input.stamp,
+    'enqueued_at', input.stamp, 'origin', queue, 'description', step,
+  }) do fields[#fields + 1] = value end
   redis.call('HSET', key, unpack(fields))
   -- RQ's own clean-up may never see a task whose worker was killed: no record stays for ever.
-  redis.call('EXPIRE', key, input.task_ttl)
-  local list = input.rq .. ':queue:' .. template.queue
-  redis.call('SADD', input.rq .. ':queues', list)
+  redis.call('EXPIRE', key, TASK_TTL)
+  local list = RQ .. ':queue:' .. queue
+  redis.call('SADD', RQ .. ':queues', list)
   if step == 'collect' then
     push_collect(list, task, id)
   else
@@ -107,7 +117,7 @@ local function wake(step, id)
   local number = redis.call('HINCRBY', job_key(id), 'tasks', 1)
   local task = enqueue(step, id, number)
   redis.call('HSET', job_key(id), 'task:' .. step, task)
-  redis.call('ZADD', 'due', now + input.watch, step .. ':' .. id)
+  redis.call('ZADD', 'due', now + WATCH, step .. ':' .. id)
 end
 
 -- A dead letter stands in its lists until it is sent again, dismissed, or its record is gone.
@@ -169,9 +179,9 @@ local function grant(pool)
     if waits and troubled and not breakers_admit(breakers) then return end
     redis.call('ZREM', 'backlog:' .. lane.name, id)
     if waits then
-      redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)
+      redis.call('ZADD', 'slots:' .. pool.name, now + LEASE, id)
       if lane.limit then
-        redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.model, now + input.lease, id)
+        redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.model, now + LEASE, id)
       end
       redis.call('HSET', job_key(id), 'pool', pool.name)
       set_status(id, 'submitting')
@@ -184,7 +194,7 @@ end
 -- How many jobs wait for a slot, in all lanes that any pool serves.
 local function backlog_size()
   local size, counted = 0, {}
-  for _, pool in ipairs(input.pools) do
+  for _, pool in ipairs(POOLS()) do
     for _, lane in ipairs(pool.lanes) do
       if not counted[lane.name] then
         counted[lane.name] = true
@@ -196,11 +206,11 @@ local function backlog_size()
 end
 
 local function grant_all()
-  for _, pool in ipairs(input.pools) do grant(pool) end
+  for _, pool in ipairs(POOLS()) do grant(pool) end
 end
 
 local function release(id)
-  for _, pool in ipairs(input.pools) do
+  for _, pool in ipairs(POOLS()) do
     redis.call('ZREM', 'slots:' .. pool.name, id)
     for _, lane in ipairs(pool.lanes) do
       if lane.limit then redis.call('ZREM', 'slots:' .. pool.name .. ':' .. lane.model, id) end

@@ -8,15 +8,15 @@ redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
 local function still_waits(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
   if not task then return false end
-  return redis.call('LPOS', input.rq .. ':queue:' .. input.tasks[step].queue, task) ~= false
+  return redis.call('LPOS', RQ .. ':queue:' .. QUEUES()[step], task) ~= false
 end
 
 -- A worker that died between taking a task and starting it leaves it in RQ's list of such tasks,
 -- from where RQ would run it again, long after the one that takes its place.
 local function forget_orphan(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
-  local list = input.rq .. ':queue:' .. input.tasks[step].queue .. ':intermediate'
-  if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', input.rq .. ':job:' .. task) end
+  local list = RQ .. ':queue:' .. QUEUES()[step] .. ':intermediate'
+  if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
 end
 
 local woken, overdue = {}, {}
@@ -38,7 +38,7 @@ local function act(step, id)
     return
   end
   if step == 'account' then  -- about a pool, not about a job
-    redis.call('ZADD', 'due', now + input.watch, member)
+    redis.call('ZADD', 'due', now + WATCH, member)
     enqueue(step, id, string.format('%d', now * 1000))
     return
   end
@@ -49,11 +49,11 @@ local function act(step, id)
     if step == 'cleanup' then enqueue('cleanup', id, 0) end
     return
   end
-  if not input.fits[step][status] then
+  if not FITS()[step][status] then
     redis.call('ZREM', 'due', member)
     return
   end
-  redis.call('ZADD', 'due', now + input.watch, member)
+  redis.call('ZADD', 'due', now + WATCH, member)
   if step == 'deadline' then
     if status == 'queued' then overdue[#overdue + 1] = id return end
     step = status == 'submitting' and 'submit' or 'poll'
@@ -73,12 +73,12 @@ end
 
 -- Slots whose lease ended: kept by jobs that still stand there, freed where the holder is lost.
 local freed = {}
-for _, pool in ipairs(input.pools) do
+for _, pool in ipairs(POOLS()) do
   local holders = redis.call('ZRANGEBYSCORE', 'slots:' .. pool.name, '-inf', now, 'LIMIT', 0, input.batch)
   for _, id in ipairs(holders) do
     local status = redis.call('HGET', job_key(id), 'status')
     if status == 'submitting' or status == 'generating' then
-      redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)
+      redis.call('ZADD', 'slots:' .. pool.name, now + LEASE, id)
     else
       release(id)
       freed[#freed + 1] = id
@@ -88,7 +88,7 @@ end
 grant_all()
 
 local held = 0
-for _, pool in ipairs(input.pools) do held = held + redis.call('ZCARD', 'slots:' .. pool.name) end
+for _, pool in ipairs(POOLS()) do held = held + redis.call('ZCARD', 'slots:' .. pool.name) end
 local more = #due == input.batch
 return cjson.encode({
   more = more, woken = woken, overdue = overdue, freed = freed, backlog = backlog_size(), held = held

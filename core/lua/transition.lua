@@ -14,7 +14,7 @@ for name, value in pairs(input.unless) do
   if redis.call('HGET', key, name) == value then return status end
 end
 
-for name, value in pairs(input.set) do redis.call('HSET', key, name, value) end
+set_fields(key, input.set)
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
 
