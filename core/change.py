@@ -1,11 +1,11 @@
-"""What `core.store` is asked to do to a job, as values."""
+"""What `core.store` is asked to do to a job, and how it answers, as values."""
 
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from core.job import Step
+from core.job import Job, JobId, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +14,13 @@ class Idempotency:
 
     key_hash: str
     fingerprint: str
+
+
+class Accepted(NamedTuple):
+    """A job that is on disk, and how it stood at that moment; None where it is gone already."""
+
+    id: JobId
+    job: Job | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

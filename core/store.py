@@ -9,13 +9,13 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 import redis
 
 from core import breakers
-from core.change import Change, Idempotency
+from core.change import Accepted, Change, Idempotency
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
     HOLDS_SLOT,
@@ -41,6 +41,12 @@ from core.slots import lane_of, pools
 SWEEP_BATCH: Final = 500
 #: Seconds that a record outlives the time in which its callback is tried.
 _OWED_MARGIN: Final = 7200.0
+#: What the script says of a job that it does not accept.
+_REFUSALS: Final = {
+    "conflict": IdempotencyConflict,
+    "full": BacklogFull,
+    "gone": CannotSendAgain,
+}
 
 
 class JobStore:
@@ -72,13 +78,13 @@ class JobStore:
         }
         self.scripts = Scripts(client, constants, require_aof=settings.require_aof)
 
-    def create(
+    def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
-    ) -> JobId:
+    ) -> Accepted:
         """Accept a job; when this returns, it is on disk.
 
         Returns:
-            `job_id`, or that of the job which the same idempotency key, or `retry_of`, brought.
+            The job, or that which the same idempotency key, or `retry_of`, brought before.
 
         Raises:
             IdempotencyConflict: The key was used with another body.
@@ -110,21 +116,23 @@ class JobStore:
                 # It must outlive its job, which may wait until its deadline.
                 "ttl": self._job_ttl + math.ceil(self._deadline),
             }
-        answer = str(self.scripts.run("create", payload, durable=True))
-        if answer == "conflict":
-            raise IdempotencyConflict
-        if answer == "full":
-            raise BacklogFull
-        if answer == "gone":
-            raise CannotSendAgain
-        return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
+        word, *accepted = self.scripts.run("create", payload, durable=True)
+        if word in _REFUSALS:
+            raise _REFUSALS[word]
+        return _accepted(*accepted)
+
+    def create(
+        self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
+    ) -> JobId:
+        """Accept a job as `accept` does, and return its id."""
+        return self.accept(job_id, request, idempotency).id
 
     def lane(self, request: JobRequest) -> str:
         """Return the lane in which such a job waits."""
         model = self._models.get(request.model)
         return lane_of((model and model.lane) or request.model, request.region, self._accounts)
 
-    def known(self, tenant: str, idempotency: Idempotency) -> JobId | None:
+    def known(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """Return the job that this key brought before, if any; when this returns, it is on disk.
 
         Raises:
@@ -132,13 +140,13 @@ class JobStore:
             StoreUnavailable: Redis is away.
         """
         key = f"idempotency:{tenant}:{idempotency.key_hash}"
-        value = self.scripts.run("replay", self.payload() | {"key": key}, durable=True)
-        if not value:
+        found = self.scripts.run("replay", self.payload() | {"key": key}, durable=True)
+        if not found:
             return None
-        fingerprint, _, job_id = str(value).partition(" ")
+        fingerprint, *known = found
         if fingerprint != idempotency.fingerprint:
             raise IdempotencyConflict
-        return JobId(job_id)
+        return _accepted(*known)
 
     def load(self, job_id: JobId) -> Job | None:
         """Return the job as it stands, None where there is none (any more)."""
@@ -148,8 +156,7 @@ class JobStore:
     def begin(self, step: Step, job_id: JobId) -> Job | None:
         """Renew the lease of a step that starts, and return its job."""
         pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
-        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        return Job.from_fields(job_id, fields) if "request" in fields else None
+        return _accepted(job_id, pairs).job
 
     def renew(self, step: Step, job_id: JobId) -> None:
         """Show that a long step is alive; call it more often than the lease is long."""
@@ -269,6 +276,13 @@ class JobStore:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
+
+
+def _accepted(job_id: str, pairs: Sequence[str]) -> Accepted:
+    """Read a record as Lua returns it: names and values in turn."""
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    job = Job.from_fields(JobId(job_id), fields) if "request" in fields else None
+    return Accepted(JobId(job_id), job)
 
 
 def sweep_report(answer: str) -> dict[str, Any]:

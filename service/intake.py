@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from uuid_utils import uuid7
 
-from core.change import Idempotency
+from core.change import Accepted, Idempotency
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import Job, JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
@@ -46,11 +46,12 @@ class Intake:
 
     def accept(
         self, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
-    ) -> tuple[JobId, bool]:
+    ) -> tuple[Accepted, bool]:
         """Accept one job.
 
-        1. Check the whole body. 2. Look whether the idempotency key brought it before.
-        3. Store inputs, guarded by a clean-up in case we die before 4. 4. Store the job.
+        1. Check the whole body. 2. Where there are inputs to store, look whether the idempotency
+        key brought it before. 3. Store inputs, guarded by a clean-up in case we die before 4.
+        4. Store the job, unless the key brought it before.
 
         Args:
             tenant: Whose job it is.
@@ -59,7 +60,7 @@ class Intake:
             parse: Reads the body; faces differ in it.
 
         Returns:
-            The job's id, and whether it is new.
+            The job, and whether it is new.
 
         Raises:
             Problem: The body, or the key, is not as it must be, or the backlog is full.
@@ -70,7 +71,8 @@ class Intake:
         job = parse(body, self.settings, scanned.images)
         idempotency = _idempotency(key, body, job, scanned.images)
         try:
-            known = self.store.known(tenant, idempotency) if idempotency else None
+            # Without inputs, the step that stores the job looks the key up as well.
+            known = self.store.known(tenant, idempotency) if idempotency and job.images else None
             if known:
                 return known, False
             job_id = JobId(str(uuid7()))
@@ -79,7 +81,7 @@ class Intake:
             accepted = self._create(job_id, request, idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
-        return accepted, accepted == job_id
+        return accepted, accepted.id == job_id
 
     def record(self, job_id: JobId) -> Job | None:
         """Return an accepted job's record; None where it is gone, or cannot be read right now.
@@ -91,9 +93,11 @@ class Intake:
         except StoreUnavailable:
             return None
 
-    def _create(self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None) -> JobId:
+    def _create(
+        self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None
+    ) -> Accepted:
         try:
-            return self.store.create(job_id, request, idempotency)
+            return self.store.accept(job_id, request, idempotency)
         except BacklogFull:
             if request.input_keys:
                 self.store.guard_inputs(job_id, time.time())

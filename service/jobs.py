@@ -20,12 +20,11 @@ async def create_job(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key)
-    job = await run_in_threadpool(state["intake"].record, job_id)
-    headers = {"location": f"/v1/jobs/{job_id}"}
+        accepted, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key)
+    headers = {"location": f"/v1/jobs/{accepted.id}"}
     if not fresh:
         headers["idempotency-replayed"] = "true"
-    view = job_view(job) if job else {"id": job_id}
+    view = job_view(accepted.job) if accepted.job else {"id": accepted.id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
 
 

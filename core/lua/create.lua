@@ -1,14 +1,17 @@
 -- Accept a job: idempotency, record, backlog, and a slot at once where one is free.
--- Returns "created", "exists {id}", "conflict", "full", or "gone": what is sent again is no failed job.
+-- Returns {"created" or "exists", id, record}; or {"conflict"}, {"full"}, or {"gone"}: what is sent
+-- again is no failed job.
+local function answer(word, id) return {word, id, redis.call('HGETALL', job_key(id))} end
+
 local idempotency = input.idempotency
 if idempotency then
   local known = redis.call('GET', idempotency.key)
   if known then
     local fingerprint, id = string.match(known, '^(%S+) (%S+)$')
-    if fingerprint ~= idempotency.fingerprint then return 'conflict' end
+    if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
     -- Written again, so that the answer can wait for it to be on disk.
     redis.call('SET', idempotency.key, known, 'KEEPTTL')
-    return 'exists ' .. id
+    return answer('exists', id)
   end
 end
 local id = input.job
@@ -18,17 +21,17 @@ if before then
   local again = redis.call('HGET', before, 'retried_as')
   if again and redis.call('EXISTS', job_key(again)) == 1 then
     redis.call('HSET', before, 'retried_as', again)
-    return 'exists ' .. again
+    return answer('exists', again)
   end
-  if redis.call('HGET', before, 'status') ~= 'failed' then return 'gone' end
+  if redis.call('HGET', before, 'status') ~= 'failed' then return {'gone'} end
 end
 -- The same command again, because its answer was lost on the way: it is done already.
 if redis.call('EXISTS', job_key(id)) == 1 then
   redis.call('HSET', job_key(id), 'request', redis.call('HGET', job_key(id), 'request'))
-  return 'exists ' .. id
+  return answer('exists', id)
 end
 -- Counted here, where nothing comes between the count and the job.
-if input.most_waiting and backlog_size() >= input.most_waiting then return 'full' end
+if input.most_waiting and backlog_size() >= input.most_waiting then return {'full'} end
 if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end
@@ -46,4 +49,4 @@ if before then
   if redis.call('HGET', before, 'has_inputs') == '1' then wake('cleanup', input.retry_of) end
 end
 grant_all()
-return 'created'
+return answer('created', id)

@@ -196,7 +196,10 @@ def test_a_replay_waits_for_the_disk(store: JobStore, redis_client: "redis.Redis
     store.create(A, make_request(), idempotency)
     before = _fsyncs_asked(redis_client)
 
-    assert store.known("demo", idempotency) == A
+    known = store.known("demo", idempotency)
+
+    assert known is not None
+    assert known.id == A
     assert _fsyncs_asked(redis_client) == before + 1
 
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from core.change import Idempotency
-from core.job import JobId
+from core.change import Accepted, Idempotency
+from core.job import JobId, JobRequest
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
@@ -41,8 +41,9 @@ async def answers(settings: Settings, *requests: tuple[str, str]) -> list[httpx.
 def test_the_store_goes_away_after_the_promise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, status: int
 ) -> None:
-    """An accepted job whose record cannot be read is answered with its id, not with a 503."""
-    monkeypatch.setattr(Intake, "accept", lambda *_: (JOB_ID, True))  # there is no Redis
+    """An accepted job whose record is gone is answered with its id, not with a 503."""
+    accepted = Accepted(JOB_ID, None)
+    monkeypatch.setattr(Intake, "accept", lambda *_: (accepted, True))  # there is no Redis
 
     requests = [("POST", path), ("GET", f"/v1/jobs/{JOB_ID}")]
     posted, shown = asyncio.run(answers(settings, *requests))
@@ -57,10 +58,13 @@ class Fingerprints(JobStore):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def known(self, _tenant: str, idempotency: Idempotency) -> JobId:
+    def accept(
+        self, _job_id: JobId, _request: JobRequest, idempotency: Idempotency | None = None
+    ) -> Accepted:
         """Note a fingerprint."""
+        assert idempotency is not None
         self.asked.append(idempotency.fingerprint)
-        return JOB_ID
+        return Accepted(JOB_ID, None)
 
 
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
