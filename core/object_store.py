@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.direct_put import DirectPut
 from core.errors import Permanent, StorageUnavailable
 from core.job import FailureCode
 
@@ -24,6 +26,7 @@ _READ_TIMEOUT: Final = 30  # seconds
 _CHUNK: Final = 192 * 1024  # bytes
 _CONDITION_FAILED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
+_OK, _SERVER_ERROR = 200, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ class ObjectStore:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        self._client: S3Client = boto3.client("s3", config=config)
+        session = boto3.Session()
+        self._client: S3Client = session.client("s3", config=config)
+        self._direct = DirectPut(session, self._client)
 
     def put_once(
         self,
@@ -74,16 +79,15 @@ class ObjectStore:
             StorageUnavailable: It may go well later.
         """
         try:
-            with _translated("store the image"):
-                self._client.put_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    Body=body,
-                    ContentType=content_type,
-                    ChecksumSHA256=base64.b64encode(sha256).decode(),
-                    Metadata=dict(metadata) | {"sha256": sha256.hex()},
-                    IfNoneMatch="*",
-                )
+            self._put(
+                "store the image",
+                key,
+                body,
+                sha256=sha256,
+                content_type=content_type,
+                metadata=dict(metadata) | {"sha256": sha256.hex()},
+                once=True,
+            )
         except _ConditionFailed:
             return False
         return True
@@ -94,14 +98,39 @@ class ObjectStore:
         Raises:
             StorageUnavailable: It may go well later.
         """
-        with _translated("store an input"):
+        self._put("store an input", key, body, sha256=sha256, content_type=content_type)
+
+    def _put(
+        self,
+        action: str,
+        key: str,
+        body: IO[bytes],
+        *,
+        sha256: bytes,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        once: bool = False,
+    ) -> None:
+        checksum = base64.b64encode(sha256).decode()
+        headers = {"content-type": content_type, "x-amz-checksum-sha256": checksum}
+        headers |= {f"x-amz-meta-{name}": text for name, text in (metadata or {}).items()}
+        headers |= {"if-none-match": "*"} if once else {}
+        with _translated(action):
+            answer = self._direct.put(key, body, headers, sha256=sha256)
+            if answer and _is_final(*answer, action):
+                return
+            body.seek(0)
+            condition: Any = {"IfNoneMatch": "*"} if once else {}
             self._client.put_object(
                 Bucket=self.bucket,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
-                ChecksumSHA256=base64.b64encode(sha256).decode(),
+                ChecksumSHA256=checksum,
+                Metadata=dict(metadata or {}),
+                **condition,
             )
+            self._direct.learn(key)
 
     def copy(self, source: str, target: str) -> bool:
         """Copy an object within the bucket; its bytes do not come here.
@@ -212,6 +241,17 @@ def credentials_problem() -> str | None:
 
 class _ConditionFailed(Exception):
     """The key is taken."""
+
+
+def _is_final(status: int, answer: bytes, action: str) -> bool:
+    """Say whether an object is stored; False where boto3 may know better, as with a redirect."""
+    found = re.search(rb"<Code>(\w{1,60})</Code>", answer)
+    code = found[1].decode() if found else str(status)
+    if code in _CONDITION_FAILED:
+        raise _ConditionFailed
+    if status >= _SERVER_ERROR:
+        raise StorageUnavailable(f"S3 would not {action}: {code}")
+    return status == _OK
 
 
 @contextlib.contextmanager

@@ -35,10 +35,15 @@ def make(environment: dict[str, str], request: pytest.FixtureRequest) -> Callabl
     return store
 
 
-@pytest.fixture
-def objects(make: Callable[..., ObjectStore]) -> ObjectStore:
-    """Return the object store."""
-    return make()
+@pytest.fixture(params=["first", "later"])
+def objects(
+    make: Callable[..., ObjectStore], prefix: str, request: pytest.FixtureRequest
+) -> ObjectStore:
+    """Return the object store before its first PUT, which boto3 sends, and after it."""
+    made = make()
+    if request.param == "later":
+        assert _put(made, prefix + "put before")
+    return made
 
 
 def _put(objects: ObjectStore, key: str, body: bytes = BODY, digest: bytes | None = None) -> bool:
