@@ -6,12 +6,18 @@ by RQ itself. Only tasks that `core/lua` enqueued are run: they have no callback
 repetitions or webhooks of RQ's, so none are looked for.
 """
 
+import importlib
+import json
 import uuid
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import redis
+from redis.exceptions import NoScriptError
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import Job as Task
@@ -25,65 +31,133 @@ _FOLDER: Final = Path(__file__).parent / "lua"
 _EXECUTION_TTL: Final = TASK_TIMEOUT + 60
 
 
-class Run(NamedTuple):
-    """A task that is being run, and RQ's record of that."""
+@dataclass(slots=True)
+class Run:
+    """A task that is being run."""
 
-    task: Task
+    task_id: str
+    #: RQ's record of the task as it was enqueued.
+    record: Mapping[bytes, bytes]
     execution: Execution
+    started_at: datetime
+    ended_at: datetime | None = None
+
+    def perform(self) -> None:
+        """Call what the task names."""
+        data = self.record[b"data"]
+        if data[:1] != b"[":  # RQ itself wrote it, to have the task run again
+            data = zlib.decompress(data)
+        name, _, arguments, named = json.loads(data)
+        module, _, function = name.rpartition(".")
+        getattr(importlib.import_module(module), function)(*arguments, **named)
+
+    def task(self, connection: "redis.Redis") -> Task:
+        """Return RQ's own form of the task, which is slow to make."""
+        task = Task(self.task_id, connection=connection, serializer=SERIALIZER)
+        task.restore(dict(self.record))
+        task.worker_name = self.execution.worker_name
+        task.started_at = task.last_heartbeat = self.started_at
+        task._status = JobStatus.STARTED  # noqa: SLF001 - as rq.Job.prepare_for_execution sets it
+        return task
 
 
 class Books:
     """Takes tasks off one queue and enters their ends.
 
+    One thread may wait and take while another finishes.
+
     Args:
-        connection: Decodes nothing.
+        client: Decodes nothing.
         queue: The queue's name.
         worker: The worker's name.
         worker_ttl: Seconds after which RQ takes the worker for dead.
     """
 
-    def __init__(
-        self, connection: "redis.Redis", queue: str, worker: str, *, worker_ttl: int
-    ) -> None:
-        self._connection = connection
+    def __init__(self, client: "redis.Redis", queue: str, worker: str, *, worker_ttl: int) -> None:
+        self._client = client
         self._queue = queue
         self._worker = worker
         self._worker_ttl = worker_ttl
         self._list = f"{RQ_KEY_PREFIX}:queue:{queue}"
-        self._take = connection.register_script((_FOLDER / "take.lua").read_text(encoding="utf-8"))
-        self._finish = connection.register_script(
-            (_FOLDER / "finish.lua").read_text(encoding="utf-8")
-        )
+        self._taking = _Line(client, "take")
+        self._finishing = _Line(client, "finish")
 
     def wait(self, seconds: int) -> str | None:
         """Wait for a task; it then stands in RQ's list of tasks that were popped."""
-        found: Any = self._connection.blmove(self._list, f"{self._list}:intermediate", seconds)
+        popped = f"{self._list}:intermediate"
+        found = self._taking.call("BLMOVE", self._list, popped, "LEFT", "RIGHT", seconds)
         return found.decode() if found else None
 
     def take(self, most: int, first: str | None = None) -> list[Run]:
         """Take up to so many tasks, `first` among them, and enter them as started."""
         started_at = now()
-        arguments: list[str | float] = [RQ_KEY_PREFIX, self._queue, self._worker, most, first or ""]
-        arguments += [uuid.uuid4().hex, started_at.timestamp(), utcformat(started_at)]
-        arguments += [_EXECUTION_TTL, self._worker_ttl]
-        answer: Any = self._take(args=arguments)
-        return [self._run(task.decode(), record, run.decode()) for task, record, run in answer]
+        taken = self._taking.run(
+            *(RQ_KEY_PREFIX, self._queue, self._worker, most, first or "", uuid.uuid4().hex),
+            *(started_at.timestamp(), utcformat(started_at), _EXECUTION_TTL, self._worker_ttl),
+        )
+        runs = []
+        for raw, pairs, execution_id in taken:
+            task_id = raw.decode()
+            record = dict(zip(pairs[::2], pairs[1::2], strict=True))
+            execution = Execution(execution_id.decode(), task_id, self._client, self._worker)
+            runs.append(Run(task_id, record, execution, started_at))
+        return runs
 
     def finish(self, runs: Sequence[Run]) -> None:
         """Enter that tasks ended well."""
         ends: list[str | float] = []
-        for task, execution in runs:
-            ended_at = task.ended_at or now()
-            took = (ended_at - execution.created_at).total_seconds()
-            ends += [task.id, execution.id, utcformat(ended_at), took]
+        for run in runs:
+            ended_at = run.ended_at or now()
+            took = (ended_at - run.started_at).total_seconds()
+            ends += [run.task_id, run.execution.id, utcformat(ended_at), took]
         head = (RQ_KEY_PREFIX, self._queue, self._worker, now().timestamp(), RESULT_TTL)
-        self._finish(args=[*head, *ends])
+        self._finishing.run(*head, *ends)
 
-    def _run(self, task_id: str, record: Sequence[bytes], execution_id: str) -> Run:
-        task = Task(task_id, connection=self._connection, serializer=SERIALIZER)
-        task.restore(dict(zip(record[::2], record[1::2], strict=True)))
-        execution = Execution(execution_id, task_id, self._connection, self._worker)
-        task.worker_name = self._worker
-        task.started_at = task.last_heartbeat = execution.created_at
-        task._status = JobStatus.STARTED  # noqa: SLF001 - as rq.Job.prepare_for_execution sets it
-        return Run(task, execution)
+
+class _Line:
+    """One connection and one script, without what redis-py does around each command.
+
+    Args:
+        client: Whose server.
+        script: The script's file name without ending.
+    """
+
+    def __init__(self, client: "redis.Redis", script: str) -> None:
+        self._pool = client.connection_pool
+        self._connection: Any = None  # its methods have no types
+        self._source = (_FOLDER / f"{script}.lua").read_text(encoding="utf-8")
+        self._digest = ""
+
+    def run(self, *arguments: str | float) -> Any:
+        """Run the script."""
+        try:
+            if self._digest:
+                return self.call("EVALSHA", self._digest, 0, *arguments)
+        except NoScriptError:  # the server was restarted and forgot its scripts
+            pass
+        self._digest = self.call("SCRIPT", "LOAD", self._source).decode()
+        return self.call("EVALSHA", self._digest, 0, *arguments)
+
+    def call(self, *command: str | float) -> Any:
+        """Run a command, once."""
+        connection = self._connected()
+        try:
+            connection.send_command(*command)
+            return connection.read_response()
+        except BaseException:
+            # An answer that nobody read would be taken for the next command's.
+            connection.disconnect()
+            raise
+
+    def _connected(self) -> Any:
+        """Return the connection, made anew where the server hung up meanwhile."""
+        if self._connection is None:
+            self._connection = self._pool.get_connection()
+            return self._connection
+        try:
+            stale = self._connection.can_read()
+        except (redis.RedisError, OSError):
+            stale = True
+        if stale:
+            self._connection.disconnect()
+        return self._connection

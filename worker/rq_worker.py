@@ -165,7 +165,7 @@ class ConcurrentWorker(SimpleWorker):
                 self._ended.append(run)
                 self._enter_ends()
         except Exception:  # noqa: BLE001 - RQ's own books failed; the step is safe in our record
-            event(_log, "task.books_failed", logging.ERROR, task_id=run.task.id)
+            event(_log, "task.books_failed", logging.ERROR, task_id=run.task_id)
         finally:
             with self._lock:
                 self._running -= 1
@@ -174,11 +174,12 @@ class ConcurrentWorker(SimpleWorker):
     def _performed(self, run: Run) -> bool:
         """Run a task; where it raises, RQ enters that, and runs it again."""
         try:
-            run.task.perform()
+            run.perform()
         except BaseException:  # noqa: BLE001 - as RQ does; a thread has nobody above it
-            self._finalize_failure(run.task, self.queues[0], run.execution, sys.exc_info())
+            task = run.task(self.connection)
+            self._finalize_failure(task, self.queues[0], run.execution, sys.exc_info())
             return False
-        run.task.ended_at = now()
+        run.ended_at = now()
         return True
 
     def _enter_ends(self) -> None:

@@ -133,10 +133,10 @@ def test_several_tasks_are_taken_in_one_step_in_their_order(
     first = books.wait(1)
     runs = books.take(3, first)
 
-    assert [run.task.id for run in runs] == ["0000-submit-1", "0002-submit-1", "0003-submit-1"]
+    assert [run.task_id for run in runs] == ["0000-submit-1", "0002-submit-1", "0003-submit-1"]
     assert len({run.execution.id for run in runs}) == 3
     assert raw_redis.llen("rq:queue:submit:intermediate") == 0
-    assert [run.task.id for run in books.take(9)] == ["0004-submit-1", "0005-submit-1"]
+    assert [run.task_id for run in books.take(9)] == ["0004-submit-1", "0005-submit-1"]
     assert books.take(9) == []
 
 
@@ -146,17 +146,37 @@ def test_ends_are_entered_together(raw_redis: "redis.Redis", store: JobStore) ->
     books = Books(raw_redis, "submit", "me", worker_ttl=60)
     runs = books.take(3)
     registry = StartedJobRegistry("submit", connection=raw_redis)
-    assert registry.get_job_ids(cleanup=False) == [run.task.id for run in runs]
+    assert registry.get_job_ids(cleanup=False) == [run.task_id for run in runs]
 
     books.finish(runs[:2])
     assert raw_redis.hget("rq:worker:me", "state") == b"busy"
-    assert registry.get_job_ids(cleanup=False) == [runs[2].task.id]
+    assert registry.get_job_ids(cleanup=False) == [runs[2].task_id]
     books.finish(runs[2:])
 
     assert raw_redis.hget("rq:worker:me", "state") == b"idle"
     assert raw_redis.hget("rq:worker:me", "successful_job_count") == b"3"
     finished = FinishedJobRegistry("submit", connection=raw_redis)
-    assert sorted(finished.get_job_ids()) == [run.task.id for run in runs]
+    assert sorted(finished.get_job_ids()) == [run.task_id for run in runs]
+
+
+def test_a_server_that_was_restarted_is_no_error(
+    raw_redis: "redis.Redis", redis_client: "redis.Redis", store: JobStore
+) -> None:
+    """It hung up, and forgot its scripts; both is mended at the next call."""
+    accept(store, *(f"000{number}" for number in range(3)))
+    books = Books(raw_redis, "submit", "me", worker_ttl=60)
+    books.finish(books.take(1))
+    own = redis_client.client_id()
+    redis_client.script_flush()
+    for client in redis_client.client_list(_type="normal"):
+        if int(client["id"]) != own:
+            redis_client.client_kill_filter(_id=client["id"])
+
+    runs = books.take(2)
+    books.finish(runs)
+
+    assert [run.task_id for run in runs] == ["0001-submit-1", "0002-submit-1"]
+    assert raw_redis.zcard("rq:finished:submit") == 3
 
 
 def test_a_task_whose_worker_died_is_run_again_by_rq(
