@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import Job as Task
@@ -64,7 +64,7 @@ class Run:
 class Books:
     """Takes tasks off one queue and enters their ends.
 
-    One thread may wait and take while another finishes.
+    One thread may take while another finishes.
 
     Args:
         client: Decodes nothing.
@@ -82,20 +82,23 @@ class Books:
         self._taking = _Line(client, "take")
         self._finishing = _Line(client, "finish")
 
-    def wait(self, seconds: int) -> str | None:
-        """Wait for a task; it then stands in RQ's list of tasks that were popped."""
-        popped = f"{self._list}:intermediate"
-        found = self._taking.call("BLMOVE", self._list, popped, "LEFT", "RIGHT", seconds)
-        return found.decode() if found else None
+    def take(self, most: int, wait: int = 0) -> list[Run]:
+        """Take up to so many tasks and enter them as started.
 
-    def take(self, most: int, first: str | None = None) -> list[Run]:
-        """Take up to so many tasks, `first` among them, and enter them as started."""
-        started_at = now()
-        taken = self._taking.run(
-            *(RQ_KEY_PREFIX, self._queue, self._worker, most, first or "", uuid.uuid4().hex),
-            *(started_at.timestamp(), utcformat(started_at), _EXECUTION_TTL, self._worker_ttl),
+        Args:
+            most: How many at most.
+            wait: Seconds to wait for one.
+        """
+        asked_at = now()
+        arguments = (
+            *(RQ_KEY_PREFIX, self._queue, self._worker, most, uuid.uuid4().hex),
+            *(asked_at.timestamp(), utcformat(asked_at), _EXECUTION_TTL, self._worker_ttl),
         )
+        popping = ("BLMOVE", self._list, f"{self._list}:intermediate", "LEFT", "RIGHT", wait)
+        # Sent together, both are done as soon as there is a task, and wait for one fsync.
+        taken = self._taking.run(*arguments, after=popping if wait else None)
         runs = []
+        started_at = now()
         for raw, pairs, execution_id in taken:
             task_id = raw.decode()
             record = dict(zip(pairs[::2], pairs[1::2], strict=True))
@@ -109,7 +112,8 @@ class Books:
         for run in runs:
             ended_at = run.ended_at or now()
             took = (ended_at - run.started_at).total_seconds()
-            ends += [run.task_id, run.execution.id, utcformat(ended_at), took]
+            started, ended = utcformat(run.started_at), utcformat(ended_at)
+            ends += [run.task_id, run.execution.id, started, ended, took]
         head = (RQ_KEY_PREFIX, self._queue, self._worker, now().timestamp(), RESULT_TTL)
         self._finishing.run(*head, *ends)
 
@@ -128,26 +132,39 @@ class _Line:
         self._source = (_FOLDER / f"{script}.lua").read_text(encoding="utf-8")
         self._digest = ""
 
-    def run(self, *arguments: str | float) -> Any:
-        """Run the script."""
-        try:
-            if self._digest:
-                return self.call("EVALSHA", self._digest, 0, *arguments)
-        except NoScriptError:  # the server was restarted and forgot its scripts
-            pass
-        self._digest = self.call("SCRIPT", "LOAD", self._source).decode()
-        return self.call("EVALSHA", self._digest, 0, *arguments)
+    def run(self, *arguments: str | float, after: Sequence[str | float] | None = None) -> Any:
+        """Run the script, right after another command if there is one; return its answer."""
+        if not self._digest:
+            self._load()
+        commands = [after] if after else []
+        answer = self._call(*commands, ("EVALSHA", self._digest, 0, *arguments))
+        if isinstance(answer, NoScriptError):  # the server was restarted and forgot its scripts
+            self._load()
+            answer = self._call(("EVALSHA", self._digest, 0, *arguments))
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
 
-    def call(self, *command: str | float) -> Any:
-        """Run a command, once."""
+    def _load(self) -> None:
+        answer = self._call(("SCRIPT", "LOAD", self._source))
+        if isinstance(answer, ResponseError):
+            raise answer
+        self._digest = answer.decode()
+
+    def _call(self, *commands: Sequence[str | float]) -> Any:
+        """Run commands in one round trip; return the last one's answer, or what is against it."""
         connection = self._connected()
         try:
-            connection.send_command(*command)
-            return connection.read_response()
+            connection.send_packed_command(connection.pack_commands(commands))
+            answers = [_read(connection) for _ in commands]
         except BaseException:
             # An answer that nobody read would be taken for the next command's.
             connection.disconnect()
             raise
+        for answer in answers[:-1]:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers[-1]
 
     def _connected(self) -> Any:
         """Return the connection, made anew where the server hung up meanwhile."""
@@ -161,3 +178,11 @@ class _Line:
         if stale:
             self._connection.disconnect()
         return self._connection
+
+
+def _read(connection: Any) -> Any:
+    """Return an answer, or what the server has against the command."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error

@@ -145,10 +145,7 @@ class ConcurrentWorker(SimpleWorker):
         return count
 
     def _fetch(self, places: int, *, wait: bool) -> list[Run]:
-        runs = self._books.take(places) if self._maybe_more or not wait else []
-        if not runs and wait:
-            first = self._books.wait(_LOOK_EVERY)
-            runs = self._books.take(places, first) if first else []
+        runs = self._books.take(places, wait=0 if self._maybe_more or not wait else _LOOK_EVERY)
         self._maybe_more = len(runs) == places
         return runs
 

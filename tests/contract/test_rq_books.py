@@ -130,8 +130,7 @@ def test_several_tasks_are_taken_in_one_step_in_their_order(
     raw_redis.delete("rq:job:0001-submit-1")
     books = Books(raw_redis, "submit", "me", worker_ttl=60)
 
-    first = books.wait(1)
-    runs = books.take(3, first)
+    runs = books.take(3, wait=1)
 
     assert [run.task_id for run in runs] == ["0000-submit-1", "0002-submit-1", "0003-submit-1"]
     assert len({run.execution.id for run in runs}) == 3

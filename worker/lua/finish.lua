@@ -1,13 +1,14 @@
 -- Enter into RQ's books that tasks ended well, as rq.Worker does in three round trips and a watch
 -- each (handle_execution_ended, handle_job_success). Results are not kept: our steps return none.
--- Arguments after the first: for each task its id, its execution, when it ended, and its seconds.
+-- Arguments after the first: for each task its id, its execution, when it began and
+-- ended, and its seconds. It was entered as begun when its worker began to wait for it.
 local rq, queue, worker, now, result_ttl = unpack(ARGV)
 local me = rq .. ':worker:' .. worker
 local seconds = 0
-for at = 6, #ARGV, 4 do
-  local id, execution, ended, took = unpack(ARGV, at, at + 3)
+for at = 6, #ARGV, 5 do
+  local id, execution, began, ended, took = unpack(ARGV, at, at + 4)
   local key, composite = rq .. ':job:' .. id, id .. ':' .. execution
-  redis.call('HSET', key, 'status', 'finished', 'ended_at', ended, 'last_heartbeat', ended)
+  redis.call('HSET', key, 'status', 'finished', 'started_at', began, 'ended_at', ended, 'last_heartbeat', ended)
   redis.call('EXPIRE', key, result_ttl)
   redis.call('ZADD', rq .. ':finished:' .. queue, now + result_ttl, id)
   redis.call('DEL', rq .. ':execution:' .. composite)
@@ -16,6 +17,6 @@ for at = 6, #ARGV, 4 do
   redis.call('SREM', me .. ':executions', composite)
   seconds = seconds + took
 end
-redis.call('HINCRBY', me, 'successful_job_count', (#ARGV - 5) / 4)
+redis.call('HINCRBY', me, 'successful_job_count', (#ARGV - 5) / 5)
 redis.call('HINCRBYFLOAT', me, 'total_working_time', seconds)
 if redis.call('EXISTS', me .. ':executions') == 0 then redis.call('HSET', me, 'state', 'idle') end

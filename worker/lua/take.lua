@@ -1,12 +1,11 @@
 -- Take up to `most` tasks off a queue and enter them into RQ's books as being run, as rq.Worker
 -- does in four round trips (dequeue, fetch, prepare_execution, prepare_job_execution).
--- `first`, if any, was popped before, and stands in the list of such tasks.
+-- What was popped but not entered yet goes first: it was popped for this call, or its worker died.
 -- Returns for each its id, its record, and the id of its execution.
-local rq, queue, worker, most, first, token, now, stamp, ttl, worker_ttl = unpack(ARGV)
+local rq, queue, worker, most, token, now, stamp, ttl, worker_ttl = unpack(ARGV)
 local list, me = rq .. ':queue:' .. queue, rq .. ':worker:' .. worker
 local taken = {}
 local function take(id)
-  if first == id then redis.call('LREM', list .. ':intermediate', 1, id) end
   local key = rq .. ':job:' .. id
   local record = redis.call('HGETALL', key)
   if #record == 0 then return end  -- RQ passes over tasks that are gone, too
@@ -23,9 +22,8 @@ local function take(id)
   redis.call('SADD', me .. ':executions', composite)
   taken[#taken + 1] = {id, record, execution}
 end
-if first ~= '' then take(first) end
 while #taken < tonumber(most) do
-  local id = redis.call('LPOP', list)
+  local id = redis.call('LPOP', list .. ':intermediate') or redis.call('LPOP', list)
   if not id then break end
   take(id)
 end
