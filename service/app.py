@@ -28,7 +28,7 @@ from service.state import State
 def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before its first request."""
     store = JobStore(connect(settings), settings)
-    objects = ObjectStore(settings.s3_bucket)
+    objects = ObjectStore(settings.s3_bucket, timeout=settings.storage_timeout_seconds)
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
