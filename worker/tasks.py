@@ -109,12 +109,13 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
             wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
-        away = {breakers.STORAGE: str(error)} if isinstance(error, StorageUnavailable) else {}
+        # That inputs cannot be deleted says nothing of storing images.
+        counts = isinstance(error, StorageUnavailable) and step is not Step.CLEANUP
         change = Change(
             **_trouble(step, job, error, deps),
             due={step: deps.clock() + wait},
             add={f"tries:{step}": 1},
-            failed=away,
+            failed={breakers.STORAGE: str(error)} if counts else {},
         )
         deps.store.change(job_id, STEP_STATUSES[step], change)
     except StoreUnavailable:
