@@ -11,6 +11,7 @@
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
 -- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
 --                               it is left alone; gone once something went well
+-- ready                 string  written to see whether Redis takes writes; means nothing
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
