@@ -154,11 +154,13 @@ class JobStore:
         change: Change | None = None,
         *,
         was: Iterable[Status] | None = None,
+        durable: bool = False,
     ) -> bool:
         """Move a job to `to` from any status that allows it, or only from one of `was`.
 
         Leaving `submitting` or `generating` frees the slot and grants it to the next job;
-        reaching an end owes the callback and the clean-up of inputs.
+        reaching an end owes the callback and the clean-up of inputs. `durable`: it is on disk when
+        this returns.
 
         Returns:
             False where the job had moved on already, or is gone: a normal outcome.
@@ -172,7 +174,7 @@ class JobStore:
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
-        return bool(self.scripts.run("transition", payload) == "done")
+        return bool(self.scripts.run("transition", payload, durable=durable) == "done")
 
     def fail(
         self,

@@ -125,6 +125,7 @@ def paths(largest_body: int) -> Json:
         "/v1/callback-secret": {
             "get": _read("Show the callbacks' secret", "show_callback_secret", secret, _NO_KEY)
         },
+        "/metrics": {"get": _metrics()},
         "/livez": {"get": {**_read("Is it alive?", "livez", status), "security": []}},
         "/readyz": {
             "get": {
@@ -132,6 +133,16 @@ def paths(largest_body: int) -> Json:
                 "security": [],
             }
         },
+    }
+
+
+def _metrics() -> Json:
+    shown = {"description": "Prometheus' text format.", "content": {"text/plain": {}}}
+    return {
+        "summary": "Show figures",
+        "operationId": "metrics",
+        "responses": {"200": shown, **_problems(("503", "Redis is away."))},
+        "security": [],
     }
 
 

@@ -20,6 +20,7 @@ import pytest
 from starlette.routing import Route
 
 from core.catalogue import MODELS
+from core.durability import Durability
 from core.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
 from core.settings import SERVICE, WORKER, Settings
 from core.signatures import callback_secret, sign_callback
@@ -149,6 +150,14 @@ def test_every_log_event_is_explained() -> None:
     """The operators' page has a row for each event that the code writes, and no other."""
     section = between(OPERATIONS, "## Logs", "## Looking into the queue")
     assert set(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == set(_logged_events())
+
+
+def test_every_word_for_durability_is_explained() -> None:
+    """The operators' page has a row for each word, and the callers' page shows one of them."""
+    section = between(OPERATIONS, "## Redis", "## S3")
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Durability)
+    (shown,) = re.findall(r'"durability": "(\w+)"', API)
+    assert shown in set(Durability)
 
 
 def test_every_endpoint_is_described() -> None:

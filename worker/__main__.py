@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from core import log
 from core.account_book import AccountBook
+from core.durability import announce_in_background
 from core.errors import SettingsError, StoreUnavailable
 from core.job import Step
 from core.object_store import credentials_problem
@@ -72,6 +73,7 @@ def _on_signal(action: Callable[[], object]) -> None:
 def _sweep(settings: Settings, stop: threading.Event) -> None:
     log.event(_log, "worker.ready", role=SWEEP, pid=os.getpid())
     deps = wiring.build(settings)
+    announce_in_background(deps.store.scripts.promise, stop)
     sweep_forever(deps.store, deps.accounts, settings.sweep_interval_seconds, stop)
 
 
@@ -79,6 +81,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
     deps = wiring.build(settings)
     wiring.install(deps)
+    announce_in_background(deps.store.scripts.promise, stop)
     if queue == QUEUE_OF[Step.ACCOUNT]:
         _watch_accounts(deps.accounts)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)

@@ -23,6 +23,7 @@ if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end
 for name, value in pairs(input.fields) do redis.call('HSET', job_key(id), name, value) end
+redis.call('HINCRBY', 'counters', 'accepted', 1)
 set_status(id, 'queued')
 redis.call('SADD', 'lanes', input.fields.lane)
 redis.call('ZADD', 'backlog:' .. input.fields.lane, input.fields.rank, id)

@@ -12,6 +12,7 @@
 -- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
 --                               it is left alone; gone once something went well
 -- ready                 string  written to see whether Redis takes writes; means nothing
+-- counters              hash    what happened since the beginning (core/figures.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"

@@ -28,6 +28,9 @@ if input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
+    local why = input.to == 'failed' and redis.call('HGET', key, 'error')
+    local ended = 'ended:' .. input.to .. (why and ':' .. cjson.decode(why).code or '')
+    redis.call('HINCRBY', 'counters', ended, 1)
     redis.call('EXPIRE', key, input.ttl)
     if redis.call('HGET', key, 'callback_state') == 'waiting' then
       redis.call('HSET', key, 'callback_state', 'pending')
@@ -37,6 +40,7 @@ if input.to and input.to ~= status then
     if redis.call('HGET', key, 'has_inputs') == '1' then wake('cleanup', id) end
   end
 end
+for name, by in pairs(input.count) do redis.call('HINCRBYFLOAT', 'counters', name, by) end
 for name, at in pairs(input.due) do redis.call('ZADD', 'due', at, name .. ':' .. id) end
 for _, step in ipairs(input.done) do redis.call('ZREM', 'due', step .. ':' .. id) end
 for _, step in ipairs(input.wake) do wake(step, id) end
