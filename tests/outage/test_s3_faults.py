@@ -12,7 +12,7 @@ from tests.outage.s3_proxy import Fault, Manner, S3Proxy
 from tests.timing import FAST
 
 #: A result lives for 12 s here.
-SANDBOX: Final = {"SANDBOX_TIME_SCALE": "0.02", "SANDBOX_GENERATION_SECONDS": "5"}
+SANDBOX: Final = {"SANDBOX_TIME_SCALE": "0.02", "SANDBOX_GENERATION_SECONDS": "25"}
 SLOTS: Final = 4
 #: What a job's image meets, twice or, where that takes a while, once.
 SLIPS: Final = {
