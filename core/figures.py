@@ -40,6 +40,7 @@ class Figures:
     #: Due times that have passed, and the seconds since the oldest of them.
     overdue: int
     overdue_seconds: float
+    dead_letters: int
     #: Breaker -> whether something failed there and nothing went well since.
     troubles: Mapping[str, bool]
 
@@ -62,5 +63,6 @@ def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
         tasks={queue: read("llen", f"{KEY_PREFIX}:queue:{queue}") for queue in QUEUES},
         overdue=read("zcount", "due", "-inf", now),
         overdue_seconds=max(0.0, now - oldest[0][1]) if oldest else 0.0,
+        dead_letters=read("zcard", "dead"),
         troubles={name: bool(read("exists", f"breaker:{name}")) for name in names},
     )

@@ -22,7 +22,9 @@ from core.queue import KEY_PREFIX
 from core.settings import Settings
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-_NAMES: Final = ("create", "transition", "begin", "sweep", "account", "adopt", "replay")
+_NAMES: Final = (
+    "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
+)  # fmt: skip
 _SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that a write may take to reach the disk before the caller is told to try again.
 _FSYNC_TIMEOUT: Final = 3000

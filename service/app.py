@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
+from core.dead_letters import DeadLetters
 from core.durability import announce_in_background
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
@@ -20,6 +21,7 @@ from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
 from service import (
+    dead_letters,
     drop_in,
     health,
     jobs,
@@ -67,6 +69,7 @@ def create_app(settings: Settings) -> Starlette:
         intake=Intake(settings, store, objects),
         intake_threads=Threads(THREADS),
         sample_threads=Threads(_SAMPLES),
+        dead_letters=DeadLetters(store, objects, settings),
     )
 
     app = Starlette(
@@ -110,6 +113,14 @@ def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", jobs.create_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
+        Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
+        Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
+        Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),
+        Route(
+            "/v1/dead-letters/{kind}/{job_id}",
+            dead_letters.dismiss_dead_letter,
+            methods=["DELETE"],
+        ),
         Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),

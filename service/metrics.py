@@ -93,9 +93,11 @@ class _Collector(Collector):
             for value_of, value in values.items():
                 gauge.add_metric([value_of], value)
             yield gauge
-        yield GaugeMetricFamily(
-            "fluxrelay_due_overdue", "Due times that passed.", value=figures.overdue
-        )
+        for name, text, number in (
+            ("due_overdue", "Due times that passed.", figures.overdue),
+            ("dead_letters", "What failed and may be sent again.", figures.dead_letters),
+        ):
+            yield GaugeMetricFamily(f"fluxrelay_{name}", text, value=number)
         yield GaugeMetricFamily(
             "fluxrelay_due_overdue_seconds",
             "Age of the oldest due time that passed; grows when no sweep runs.",

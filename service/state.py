@@ -3,6 +3,7 @@
 from typing import Any, TypedDict
 
 from core.account_book import AccountBook
+from core.dead_letters import DeadLetters
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
@@ -23,5 +24,6 @@ class State(TypedDict):
     #: For taking jobs in, and for sending images out: both wait for S3.
     intake_threads: Threads
     sample_threads: Threads
+    dead_letters: DeadLetters
     #: The OpenAPI document, which is the same for every caller.
     openapi: dict[str, Any]

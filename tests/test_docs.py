@@ -170,7 +170,7 @@ def test_every_endpoint_is_described() -> None:
         for method in (route.methods or set()) - {"HEAD"}
     }
     headings = re.findall(r"^##+ .*$", API, re.MULTILINE)
-    described = set(re.findall(r"`((?:GET|POST) [^`?]+)", "\n".join(headings)))
+    described = set(re.findall(r"`((?:GET|POST|DELETE) [^`?]+)", "\n".join(headings)))
     assert {path.replace("{id}", "{job_id}") for path in described} == routes
 
 

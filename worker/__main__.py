@@ -1,6 +1,7 @@
 """`python -m worker ROLE`: one worker process. ROLE is a queue (submit, collect, notify) or sweep.
 
 The role may also come from FLUXRELAY_WORKER_ROLE. Exits 2 where it or the settings are wrong.
+`python -m worker dead-letters …` is the operator's command, no worker (worker/dead_letters.py).
 """
 
 import logging
@@ -24,11 +25,12 @@ from core.job import Step
 from core.object_store import credentials_problem
 from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
-from worker import tasks, wiring
+from worker import dead_letters, tasks, wiring
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
 
 SWEEP: Final = "sweep"
+_DEAD_LETTERS: Final = "dead-letters"
 _ROLES: Final = (*QUEUES, SWEEP)
 _log = logging.getLogger("worker")
 #: Seconds between two tries to reach a Redis that is away.
@@ -36,7 +38,9 @@ _RECONNECT: Final = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker process until it is told to stop; return its exit code."""
+    """Run one worker process until it is told to stop, or a command; return its exit code."""
+    if arguments[:1] == [_DEAD_LETTERS]:
+        return dead_letters.main(arguments[1:])
     role = arguments[0] if arguments else os.environ.get("FLUXRELAY_WORKER_ROLE", "")
     problems: list[str] = []
     if role not in _ROLES:
