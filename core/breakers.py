@@ -26,14 +26,20 @@ def provider(pool: str | None) -> str:
 
 def rules(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return, per kind of breaker, its bounds as the scripts read them; durations in seconds."""
+    longest = settings.retry_max_seconds
+    rests = {
+        "provider": {"base": settings.retry_base_seconds, "longest": longest},
+        # Longer than between two tries of an image that waits, for as long as one does; but one
+        # such image may be a case of its own.
+        STORAGE: {"base": 2 * longest, "longest": 2 * longest, "hold": 10 * longest},
+    }
     return {
         kind: {
             "after": after,
-            "base": settings.retry_base_seconds,
-            "longest": settings.retry_max_seconds,
             # A try that was heard of no more is over by then.
             "trying": settings.watch_seconds,
             "forget": _FORGET,
+            **rests[kind],
         }
         for kind, after in _OPENS_AFTER.items()
     }

@@ -20,7 +20,7 @@ async def create_job(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        job_id, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key)
+        job_id, fresh = await state["intake_threads"].run(state["intake"].accept, tenant, body, key)
     job = await run_in_threadpool(state["intake"].record, job_id)
     headers = {"location": f"/v1/jobs/{job_id}"}
     if not fresh:

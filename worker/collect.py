@@ -15,7 +15,7 @@ from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transie
 from core.figures import REGENERATIONS, margin_counts
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
-from core.object_store import StoredObject
+from core.object_store import RequestRefused, StoredObject
 from worker.deps import Deps
 from worker.download import CONTENT_TYPES, Result, ResultGone
 
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _OF_ONE_TASK: Final = (
     *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
+    "storage_trouble",
 )
 
 
@@ -48,6 +49,10 @@ def collect(job_id: JobId, deps: Deps) -> None:
     except StoreUnavailable:
         raise  # Redis says nothing of the image, which may be stored already
     except (Transient, ResultGone) as error:
+        if isinstance(error, RequestRefused) and job.request.output_key:
+            # The deployment's own keys are for the operator to mend, but this one is the caller's.
+            message = f"S3 does not take the key that the job asks for: {error}"
+            raise Permanent(FailureCode.STORAGE_FAILED, message) from error
         if deps.clock() >= (job.result_expires_at or 0):
             _give_up(job, error, deps)
         elif isinstance(error, ResultGone):
@@ -81,7 +86,7 @@ def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
         set={"image": json.dumps(image), "margin": round(margin, 3)},
-        clear=["result_url"],
+        clear=["result_url", "storage_trouble"],
         count=margin_counts(margin),
         passed=[breakers.STORAGE],
     )
@@ -216,14 +221,19 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
             raise  # nobody can say now; the bucket will
     if _regenerate(job, error, deps):
         return
+    deps.store.fail(job.id, *_reason(job, error))
+
+
+def _reason(job: Job, error: Exception) -> tuple[FailureCode, str]:
+    """Say why the image was not stored: by the last try that its link was alive for."""
+    trouble = str(error) if isinstance(error, StorageUnavailable) else job.storage_trouble
+    late = "The image could not be stored before its URL died; the last try said: "
+    if trouble:
+        return FailureCode.STORAGE_FAILED, late + trouble
     if isinstance(error, ResultGone):
         message = f"The result's URL was dead before the image was stored (it answered {error})"
-        deps.store.fail(job.id, FailureCode.RESULT_EXPIRED, message)
-        return
-    storage = isinstance(error, StorageUnavailable)
-    code = FailureCode.STORAGE_FAILED if storage else FailureCode.RESULT_EXPIRED
-    message = f"The image could not be stored before its URL died; the last try said: {error}"
-    deps.store.fail(job.id, code, message)
+        return FailureCode.RESULT_EXPIRED, message
+    return FailureCode.RESULT_EXPIRED, f"{late}{error}"
 
 
 def _regenerate(job: Job, error: Exception, deps: Deps) -> bool:

@@ -11,7 +11,7 @@ from core.log import event
 from core.provider_views import task_view
 from core.signatures import callback_secret, sign_callback
 from core.views import job_view, timestamp
-from worker.callbacks import Delivery
+from worker.callbacks import LEFT_ALONE, Delivery
 from worker.deps import Deps
 from worker.retry import backoff
 
@@ -33,16 +33,20 @@ def notify(job_id: JobId, deps: Deps) -> None:
         return
     url = job.request.callback_url or ""
     now = deps.clock()
-    if (wait := deps.receivers.wait(url)) and not _too_old(job, now + wait, deps):
+    wait = deps.receivers.wait(url)
+    if wait and not _too_old(job, now, deps):
         # No attempt: it would only hold up the callbacks of others.
         later = now + max(wait, _backoff(job, deps))
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
-    delivery = deps.callbacks.post(url, *_message(job, now, deps))
-    if delivery.answered:
-        deps.receivers.passed(url)
+    if wait:  # nor at the end: all that are owed there may come to theirs together
+        delivery = Delivery(error=LEFT_ALONE)
     else:
-        deps.receivers.failed(url)
+        delivery = deps.callbacks.post(url, *_message(job, now, deps))
+        if delivery.answered:
+            deps.receivers.passed(url)
+        else:
+            deps.receivers.failed(url)
     event(
         _log,
         "callback.attempted",
@@ -90,7 +94,7 @@ def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[st
 def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
     log = [*job.callback_log, attempt][-_LOG_LENGTH:]
-    attempts = job.callback_attempts + 1
+    attempts = job.callback_attempts + (delivery.error != LEFT_ALONE)
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
     wait = _backoff(job, deps)
     if not delivery.final and not _too_old(job, now + wait, deps):

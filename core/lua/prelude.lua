@@ -11,6 +11,7 @@
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
 -- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
 --                               it is left alone; gone once something went well
+-- ready                 string  written to see whether Redis takes writes; means nothing
 -- counters              hash    what happened since the beginning (core/figures.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: since when
@@ -30,12 +31,21 @@ local function breaker_key(name) return 'breaker:' .. name end
 local function breaker_failed(name, reason)
   local key, rule = breaker_key(name), input.breakers[string.match(name, '^%a+')]
   redis.call('HSET', key, 'reason', reason)
-  -- Begun before it opened, and told only now: nothing new.
-  if now < tonumber(redis.call('HGET', key, 'open_until') or 0) then return end
+  local opened_at, open_until = unpack(redis.call('HMGET', key, 'opened_at', 'open_until'))
+  local spread = 0.5 + 0.5 * input.jitter
+  if now < tonumber(open_until or 0) then
+    -- Begun before it opened, and told only now: nothing new. But an image that is made already is
+    -- tried all the while: as long as that fails, making another one would tell no more.
+    if rule.hold and redis.call('HGET', job_key(input.job), 'status') == 'storing' then
+      local longer = math.max(open_until, now + rule.base * spread)
+      redis.call('HSET', key, 'open_until', math.min(opened_at + rule.hold, longer))
+    end
+    return
+  end
   local over = redis.call('HINCRBY', key, 'failures', 1) - rule.after
   if over >= 0 then
     local wait = math.min(rule.longest, rule.base * 2 ^ math.min(over, 30))
-    redis.call('HSET', key, 'open_until', now + wait * (0.5 + 0.5 * input.jitter))
+    redis.call('HSET', key, 'opened_at', now, 'open_until', now + wait * spread)
     redis.call('HDEL', key, 'trying_until')
   end
   redis.call('EXPIRE', key, rule.forget)

@@ -15,8 +15,8 @@ from tests.contract.jobs import Clock, accept, standing
 
 QUEUED, SUBMITTING, GENERATING = Status.QUEUED, Status.SUBMITTING, Status.GENERATING
 PROVIDER = breakers.provider("default")
-#: Longer than any rest, shorter than a lease.
-LATER = 31.0
+#: Longer than any rest.
+LATER = 61.0
 
 
 @pytest.fixture
@@ -169,3 +169,37 @@ def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None
 
     assert book.states()["default"]["paused"] == "refused"
     assert book.trouble(breakers.STORAGE) == "SlowDown"
+
+
+def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> None:
+    """As long as one fails to be stored no other is made; but not for ever, on one job's word."""
+    accept(store, "1", "2", "3", "4")
+    store.move(JobId("1"), Status.STORING)
+    _open_the_storage(store, "1")
+    store.move(JobId("2"), Status.FAILED)
+    store.move(JobId("3"), Status.FAILED)
+    store.move(JobId("4"), QUEUED)
+    fails = Change(failed={breakers.STORAGE: "SlowDown"})
+
+    for _ in range(10):
+        clock.now += 29  # the shortest rest is 30
+        _sweep(store)
+        assert standing(store, "4", QUEUED) == "4"
+        store.change(JobId("1"), Status, fails)
+    clock.now += 300 - 10 * 29
+    _sweep(store)
+
+    assert standing(store, "4", SUBMITTING) == "4"
+
+
+def test_inputs_that_cannot_be_read_hold_nothing_for_long(store: JobStore, clock: Clock) -> None:
+    """A job that is not made yet is no try of the bucket's for an image."""
+    accept(store, "1", "2", "3", "4")
+    _open_the_storage(store, "1")
+    store.move(JobId("2"), QUEUED)
+    clock.now += 29
+    store.change(JobId("1"), Status, Change(failed={breakers.STORAGE: "AccessDenied"}))
+    clock.now += LATER - 29
+    _sweep(store)
+
+    assert standing(store, "2", SUBMITTING) == "2"
