@@ -72,6 +72,14 @@ class AccountBook:
         reason: str | None = self._store.read("hget", f"breaker:{breaker}", "reason")
         return reason
 
+    def hindrance(self) -> str | None:
+        """Return in words for callers what keeps every job from being made now; None: nothing."""
+        if self.trouble(breakers.STORAGE):
+            return "images cannot be stored at the moment"
+        if all(state["refused"] or state["paused"] for state in self.states().values()):
+            return "the provider takes no jobs at the moment"
+        return None
+
     def credits(self) -> float | None:
         """Return the credits of all accounts as workers saw them last, None where none has."""
         figures = [float(state["credits"]) for state in self.states().values() if state["credits"]]
