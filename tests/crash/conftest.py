@@ -4,13 +4,12 @@ import json
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from stack.options import StackOptions
-from stack.process import ManagedProcess
 from stack.stack import Stack
 from tests.crash.fatal_line import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
@@ -84,7 +83,7 @@ class LethalFactory:
 
     def __call__(self, stack: Stack, queue: str, step: str) -> Lethal:
         """Start a worker of a queue, which dies in `step` only."""
-        return self._start("lethal", stack.processes[f"worker.{queue}"], queue, step)
+        return self._start("lethal", stack.processes[f"worker.{queue}"].environment, queue, step)
 
     def service(self, stack: Stack, path: str, *files: str) -> Lethal:
         """Start a service in the place of the stack's own, which dies of a POST below `path`.
@@ -94,13 +93,18 @@ class LethalFactory:
             path: Where.
             files: Whose lines count.
         """
-        return self._start("lethal_service", stack.processes["service"], path, *files)
+        environment = stack.processes["service"].environment
+        return self._start("lethal_service", environment, path, *files)
 
-    def _start(self, module: str, model: ManagedProcess, *arguments: str) -> Lethal:
+    def sweep(self, environment: Mapping[str, str], signal: str = "KILL") -> Lethal:
+        """Start a process that does single rounds of sweeping, and dies of `signal` (or STOPs)."""
+        return self._start("lethal_sweep", environment, signal)
+
+    def _start(self, module: str, environment: Mapping[str, str], *arguments: str) -> Lethal:
         process = subprocess.Popen(
             [sys.executable, "-m", f"tests.crash.{module}", *arguments],
             cwd=ROOT,
-            env=model.environment,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

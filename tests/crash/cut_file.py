@@ -59,7 +59,12 @@ def state_after_cut(original: Path, size: int, scratch: Path) -> dict[str, Any]:
     with newest(scratch).open("r+b") as file:
         file.truncate(size)
     with _server(scratch) as client:
-        return {key: _value(client, key) for key in sorted(client.scan_iter(count=1000))}
+        return everything(client)
+
+
+def everything(client: Any) -> dict[str, Any]:
+    """Return all keys of a server with their values and the times at which they expire."""
+    return {key: _value(client, key) for key in sorted(client.scan_iter(count=1000))}
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from stack.ports import Ports
 from stack.valkey import Valkey
 from tests.contract.jobs import Clock, accept, make_request
 from tests.crash import cut_file
+from tests.crash.due import lay_out
 
 #: Bytes between two cuts, besides those between two commands.
 _EVERY: Final = 64
@@ -76,20 +77,8 @@ def _give_back(world: World) -> None:
 
 
 def _prepare_sweep(world: World) -> None:
-    """Have something due of every kind, its task lost, and a slot whose holder is gone."""
-    store = world.store
-    accept(store, "0001", callback_url=_CALLBACK)
-    store.move(JobId("0001"), Status.FAILED)  # its callback is owed
-    accept(store, "0002")
-    store.move(JobId("0002"), Status.STORING, Change(wake=[Step.COLLECT]))
-    accept(store, "0003")
-    world.client.zadd("slots:default", {"0006": world.clock.now})
-    accept(store, "0004", deadline_at=world.clock.now + 1)  # waits for a slot
-    store.guard_inputs(JobId("0005"), world.clock.now)  # was never accepted
-    world.book.watch()
-    world.client.delete("rq:queue:submit", "rq:queue:collect", "rq:queue:notify")
-    assert store.take_sweep_lease("token", _LONG)
-    world.clock.now += _LONG / 2
+    lay_out(world.store, world.book, world.clock, world.client)
+    assert world.store.take_sweep_lease("token", _LONG)
 
 
 def _sweep(world: World) -> None:
