@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from stack.options import StackOptions
+from stack.process import ManagedProcess
 from stack.stack import Stack
 from tests.crash.fatal_line import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
@@ -21,12 +22,17 @@ _SLOTS = "2000"
 _PATIENCE = 60
 
 
-def crash_stack(*, webhooks: bool) -> Stack:
-    """Return a stack, not started, in which killed jobs may pile up."""
+def crash_stack(*, webhooks: bool, **variables: str) -> Stack:
+    """Return a stack, not started, in which killed jobs may pile up.
+
+    Args:
+        webhooks: Whether the provider sends some.
+        variables: Added to the service's and the workers' environment.
+    """
     return Stack(
         StackOptions(
             webhooks=webhooks,
-            relay_variables={**FAST, "FLUXRELAY_SLOTS": _SLOTS},
+            relay_variables={**FAST, "FLUXRELAY_SLOTS": _SLOTS, **variables},
             sandbox_variables={
                 "SANDBOX_SLOTS": _SLOTS,
                 "SANDBOX_GENERATION_SECONDS": "0.05",
@@ -68,11 +74,24 @@ class Lethal:
         self.process.communicate("", timeout=20)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded() -> Iterator[Stack]:
-    """Run a stack whose provider sends webhooks."""
+    """Run a stack whose provider sends webhooks; all modules that break nothing else share it."""
     with crash_stack(webhooks=True) as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start what a failed test left dead, so that the next one fails for reasons of its own."""
+    processes: list[ManagedProcess] = []
+    if "loaded" in request.fixturenames:
+        processes += request.getfixturevalue("loaded").processes.values()
+    yield
+    dead = [process for process in processes if not process.is_alive]
+    for process in dead:
+        process.start()
+        process.wait_ready()
 
 
 class LethalFactory:
