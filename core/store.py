@@ -223,6 +223,10 @@ class JobStore:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
         self.read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
 
+    def unguard_inputs(self, job_id: JobId) -> None:
+        """Take note that the inputs of a job that there is not have been deleted."""
+        self.read("zrem", "due", f"{Step.CLEANUP}:{job_id}")
+
     def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
         """Do one round of sweeping.
 

@@ -19,6 +19,15 @@ local function forget_orphan(step, id)
   if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', input.rq .. ':job:' .. task) end
 end
 
+-- Inputs were stored for a job that was never accepted, or whose record is gone. There is no record
+-- to keep the task's name in; it stays due until the step has done it.
+local function clean_up_after_nobody(id, member)
+  redis.call('ZADD', 'due', now + input.watch, member)
+  local task = id .. '-cleanup-0'
+  local queue = input.rq .. ':queue:' .. input.tasks.cleanup.queue
+  if redis.call('LPOS', queue, task) == false then enqueue('cleanup', id, 0) end
+end
+
 local woken, overdue = {}, {}
 
 -- The record of a dead letter should be gone by now; where it is kept for longer, so is the letter.
@@ -44,9 +53,8 @@ local function act(step, id)
   end
   local status = redis.call('HGET', job_key(id), 'status')
   if not status then
-    redis.call('ZREM', 'due', member)
-    -- Inputs were stored for a job that was never accepted.
-    if step == 'cleanup' then enqueue('cleanup', id, 0) end
+    if step == 'cleanup' then clean_up_after_nobody(id, member)
+    else redis.call('ZREM', 'due', member) end
     return
   end
   if not input.fits[step][status] then
