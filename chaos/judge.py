@@ -1,5 +1,6 @@
 """The judge: holds what the product claims against what others' books say. No I/O in here."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def _payments(case: Case) -> Iterator[tuple[str, str]]:
     # A request may have been on its way for as long as it is waited for.
     least = DOUBT - SUBMIT_TIMEOUT - case.job.lead
     times = [datetime.fromisoformat(task["created_at"]).timestamp() for task in case.tasks]
-    for earlier, later in zip(times, times[1:], strict=False):
+    for earlier, later in itertools.pairwise(times):
         if later - earlier < least:
             yield "hasty", f"{later - earlier:.1f} s after the one before"
 
@@ -253,13 +254,12 @@ def _strays(trial: Trial) -> Iterator[Finding]:
         if case.status == "succeeded" and case.view and case.view["image"]:
             key = case.view["image"]["key"]
             owned |= {key, f"{key}.json"}
-    ids = {case.job_id: case for case in trial.cases if case.job_id}
+    numbers = {case.job_id: case.job.number for case in trial.cases}
     for key in trial.evidence.bucket:
         if key.startswith("_inputs/"):
             owner = key.split("/")[1]
             if owner not in trial.evidence.leftovers.guards:
-                case = ids.get(owner)
-                yield Finding("inputs left", case.job.number if case else None, key)
+                yield Finding("inputs left", numbers.get(owner), key)
         elif key not in owned:
             yield Finding("stray", None, key)
 

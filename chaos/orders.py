@@ -33,8 +33,12 @@ class Kind:
     options: tuple[Mapping[str, Any], ...] = ({},)
 
 
-_FORMATS: Final = ({}, {"output_format": "png"})
-_RATIOS: Final = ({"aspect_ratio": "1:1"}, {"aspect_ratio": "16:9"}, {"aspect_ratio": "9:21"})
+_FORMATS: Final[tuple[Mapping[str, Any], ...]] = ({}, {"output_format": "png"})
+_RATIOS: Final[tuple[Mapping[str, Any], ...]] = (
+    {"aspect_ratio": "1:1"},
+    {"aspect_ratio": "16:9"},
+    {"aspect_ratio": "9:21"},
+)
 
 MODELS: Final[Mapping[str, Kind]] = {
     "flux-pro-1.1": Kind(6, options=_FORMATS),

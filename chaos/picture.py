@@ -150,7 +150,7 @@ def _deaths(panel: Axes, verdict: Verdict) -> None:
         panel.barh(lane, death.back_at - death.at, left=at, height=0.55, color=colour)
         panel.plot(at, lane, marker="|", markersize=9, color=colour)
     kills = verdict.kills
-    labels = [f"{name}  {kills.get(name, 0)}×" for name in lanes]
+    labels = [f"{name}  {kills.get(name, 0)} times" for name in lanes]
     panel.set_yticks(range(len(lanes)), labels)
     panel.set_ylim(len(lanes) - 0.4, -0.6)
     for label, name in zip(panel.get_yticklabels(), lanes, strict=True):

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from chaos.judge import RULES, Case, Finding, Trial, judge
-from chaos.storm import Death
+from chaos.storm import RECEIVER, Death
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Verdict:
             ),
             "callbacks": len(evidence.told),
             "told twice": self._told_twice(),
-            "kills": sum(1 for death in self.deaths if death.planned),
+            "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
             "inputs guarded": len(left.guards),
             "RQ books: popped": len(left.intermediate),
             "RQ books: started": len(left.started),
