@@ -54,7 +54,9 @@ def draw(path: Path, plan: Plan, verdict: Verdict) -> None:
 
 def _title(plan: Plan, verdict: Verdict) -> str:
     counts = verdict.counts
-    held = "no rule broken" if verdict.holds else f"{len(verdict.findings)} RULES BROKEN"
+    held = "no rule broken"
+    if not verdict.holds:
+        held = f"{sum(verdict.broken.values())} RULES BROKEN" if verdict.findings else "NOT IN TIME"
     return (
         f"FluxRelay under chaos, seed {plan.seed}: {counts['accepted']:,} jobs accepted, "
         f"{counts['kills']} kills, {held}"

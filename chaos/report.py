@@ -21,6 +21,8 @@ def show(console: Console, plan: Plan, verdict: Verdict) -> None:
     console.print(_what_happened(plan, verdict))
     console.print(_how_they_ended(verdict))
     console.print(_what_held(verdict))
+    if not verdict.in_time:
+        console.print("It was not over when its time was: judged as it stood", style="red")
     for found in verdict.findings[:_SHOWN]:
         of = f"job {found.number}" if found.number is not None else "the run"
         console.print(Text(f"{found.rule}: {of}: {found.text}", style="red"))

@@ -72,8 +72,9 @@ class Run:
         storm.start()
         try:
             in_time = self._await_end(callers, storm, deadline)
-        finally:
             storm.calm()
+        finally:
+            storm.stop()
             callers.close()
         self._settle(callers)
         self.say("asking the judges")

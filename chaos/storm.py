@@ -69,15 +69,19 @@ class Storm:
         """Processes that ended though nobody killed them."""
         return tuple(death for death in self.deaths if not death.planned)
 
+    def stop(self) -> None:
+        """Kill no more; return when all that was killed is started again."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def calm(self) -> None:
         """Kill no more; return when all that was killed runs and is ready.
 
         Raises:
             ProcessFailedError: One does not get ready.
         """
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self.stop()
         deadline = time.monotonic() + _CALM
         for process in self._stack.processes.values():
             process.wait_ready(max(1.0, deadline - time.monotonic()))

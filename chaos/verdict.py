@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -35,8 +36,8 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether no rule was broken."""
-        return not self.findings
+        """Whether it was over in time, and no rule was broken."""
+        return self.in_time and not self.findings
 
     @cached_property
     def broken(self) -> Mapping[str, int]:
@@ -74,6 +75,7 @@ class Verdict:
                 for d in deliveries
                 if d.get("forged") and d.get("status") == 401  # noqa: PLR2004 - HTTP
             ),
+            "least margin in seconds": self._least_margin(),
             "callbacks": len(evidence.told),
             "told twice": self._told_twice(),
             "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
@@ -95,6 +97,18 @@ class Verdict:
     def kills(self) -> Mapping[str, int]:
         """How often each was killed."""
         return Counter(death.target for death in self.deaths if death.planned)
+
+    def _least_margin(self) -> int:
+        """Return the seconds that were left of the link which was nearest its end when stored."""
+        margins = [
+            datetime.fromisoformat(task["expires_at"]) - datetime.fromisoformat(at)
+            for case in self.trial.cases
+            if case.status == "succeeded" and case.view and case.view["image"]
+            for task in case.tasks
+            if task["sha256"] == case.view["image"]["sha256"]
+            for at in [case.view["timeline"][-1]["at"]]
+        ]
+        return int(min(margins, default=timedelta()).total_seconds())
 
     def _told_twice(self) -> int:
         ids = Counter(callback.message_id for callback in self.trial.evidence.told)

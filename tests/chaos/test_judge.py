@@ -51,7 +51,7 @@ def task(number: int = 0, at: str = "00", **more: Any) -> dict[str, Any]:
         "status": "Ready",
         "created_at": f"2026-11-21T16:25:{at}+00:00",
         "finished_at": None,
-        "expires_at": None,
+        "expires_at": "2026-11-21T16:26:00+00:00",
         "sha256": SHA,
         "request": {"prompt": f"[{number:05d}]"},
         "deliveries": [{"status": 200}, {"status": 401, "forged": True}],
@@ -216,6 +216,7 @@ def test_a_repeated_submit_that_was_counted_is_no_second_payment() -> None:
     assert verdict.counts["resubmits in doubt"] == 1
     assert verdict.counts["of these paid twice"] == 1
     assert verdict.counts["told twice"] == 1
+    assert verdict.counts["least margin in seconds"] == 59
 
 
 def test_a_slot_of_a_job_that_is_under_way_is_no_finding_of_its_own() -> None:
