@@ -46,7 +46,7 @@ def draw(path: Path, plan: Plan, verdict: Verdict) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         panel.axvline(plan.seconds, color="#555555", linewidth=0.8, linestyle=":")
     panels[0].set_xlim(0, end)
-    panels[-1].set_xlabel("seconds since the start; dotted: the last job is sent, no more kills")
+    panels[-1].set_xlabel("seconds since the start; dotted: the last job is sent")
     figure.suptitle(_title(plan, verdict), x=0.01, ha="left", fontsize=13)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

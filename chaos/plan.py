@@ -12,7 +12,7 @@ from chaos.orders import IMAGES, MODELS
 from chaos.troubles import CHANCES, TROUBLES, mark
 
 #: Jobs sent per second, on average.
-RATE: Final = 8.0
+RATE: Final = 7.0
 _SHORTEST: Final = 20.0  # seconds, so that there is time to kill everything
 #: What is killed, and how likely compared with the others.
 TARGETS: Final = {
@@ -28,7 +28,11 @@ TARGETS: Final = {
 #: Seconds that a process runs at least before it is killed again.
 _REST: Final = dict.fromkeys(TARGETS, 2.5) | {"valkey": 4.0, "seaweedfs": 14.0, "receiver": 8.0}
 _FIRST_KILL: Final = 1.0
-_GAPS: Final = (0.6, 3.0)
+_GAPS: Final = (0.5, 2.8)
+#: Kills come in waves, with a pause in which everything comes back: a machine that only starts
+#: processes proves nothing, and results die in it.
+_WAVE: Final = 20.0
+_PAUSE: Final = 8.0
 _DOWN: Final = (0.1, 2.5)
 _LONG_DOWN: Final = (2.5, 5.0)
 #: How many are killed at once, and how likely.
@@ -83,11 +87,12 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Kill:
-    """A process is killed, and started again after `down` seconds."""
+    """A process is killed `at` seconds after the start, and started again after `down` seconds."""
 
     at: float
     target: str
     down: float
+    wave: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,18 +146,20 @@ def _kills(rng: random.Random, seconds: float) -> list[Kill]:
     kills: list[Kill] = []
     ready_at = dict.fromkeys(TARGETS, 0.0)
     first = rng.sample(list(TARGETS), len(TARGETS))
-    at = _FIRST_KILL
+    at, wave = _FIRST_KILL, 0
     while at < seconds:
         free = [name for name in TARGETS if ready_at[name] <= at]
         count = min(rng.choices(*_AT_ONCE)[0], len(free))
-        chosen = [first.pop()] if first else _draw(rng, free, count)
-        for target in chosen:
+        for target in [first.pop()] if first else _draw(rng, free, count):
             down = rng.uniform(*(_LONG_DOWN if rng.random() < 0.1 else _DOWN))  # noqa: PLR2004 - one in ten
-            kills.append(Kill(round(at, 3), target, round(down, 3)))
+            kills.append(Kill(round(at, 3), target, round(down, 3), wave))
             ready_at[target] = at + down + _REST[target]
         # The first round is pressed into a third of the time, so that short runs have it as well.
         gap = rng.uniform(*_GAPS)
         at += min(gap, seconds / 3 / len(TARGETS)) if first else gap
+        if at >= wave * (_WAVE + _PAUSE) + _WAVE:
+            wave += 1
+            at = wave * (_WAVE + _PAUSE)
     return kills
 
 

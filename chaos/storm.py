@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.plan import Kill, Plan
+from stack.process import ManagedProcess, ProcessFailedError
 from stack.receiver import CallbackReceiver
 from stack.stack import Stack
 
 _LOOK_EVERY: Final = 0.02  # seconds
 #: Seconds after which a process that ended by itself is started again, as a supervisor would.
 _SUPERVISED: Final = 0.5
-_CALM: Final = 60.0  # seconds that everything has to be ready after the last kill
+_RECOVERY: Final = 60.0  # seconds that everything has to be ready after the last kill
+#: Seconds for which everything is ready before the next wave of kills begins. On a machine that
+#: takes longer to start it all, the wave begins later than planned.
+_CALM: Final = 4.0
+_PROBE_EVERY: Final = 0.5  # seconds
+#: So much longer than planned may the kills go on; what is left of them then is left out.
+_STRETCH: Final = 1.6
 RECEIVER: Final = "receiver"
 
 
@@ -42,6 +49,10 @@ class Storm:
         self._kills = sorted(plan.kills, key=lambda kill: kill.at, reverse=True)
         self._down: dict[str, tuple[float, float, bool]] = {}  # since (Unix), until, planned
         self._deaths: list[Death] = []
+        self._wave, self._late = 0, 0.0
+        self._calm_since: float | None = None
+        self._probe_at, self._ready = 0.0, False
+        self._longest = plan.seconds * _STRETCH
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._rage, name="storm", daemon=True)
 
@@ -82,7 +93,7 @@ class Storm:
             ProcessFailedError: One does not get ready.
         """
         self.stop()
-        deadline = time.monotonic() + _CALM
+        deadline = time.monotonic() + _RECOVERY
         for process in self._stack.processes.values():
             process.wait_ready(max(1.0, deadline - time.monotonic()))
 
@@ -90,7 +101,10 @@ class Storm:
         began = time.monotonic()
         while (self._kills and not self._stop.is_set()) or self._down:
             now = time.monotonic() - began
-            while self._kills and self._kills[-1].at <= now and not self._stop.is_set():
+            if now > self._longest:
+                self._kills.clear()
+            self._begin_wave(now)
+            while self._is_due(now) and not self._stop.is_set():
                 self._kill(self._kills.pop(), now)
             self._look(now)
             for target, (since, until, planned) in list(self._down.items()):
@@ -99,6 +113,30 @@ class Storm:
                     del self._down[target]
                     self._deaths.append(Death(target, since, time.time(), planned))
             time.sleep(_LOOK_EVERY)
+
+    def _is_due(self, now: float) -> bool:
+        if not self._kills:
+            return False
+        kill = self._kills[-1]
+        return kill.wave == self._wave and kill.at + self._late <= now
+
+    def _begin_wave(self, now: float) -> None:
+        """Let the next wave begin once this one is over and everything was ready for a while."""
+        if not self._kills or self._kills[-1].wave == self._wave:
+            return
+        if not self._all_ready(now):
+            self._calm_since = None
+        elif self._calm_since is None:
+            self._calm_since = now
+        elif now - self._calm_since >= _CALM and self._kills[-1].at + self._late <= now:
+            self._late = now - self._kills[-1].at
+            self._wave, self._calm_since = self._kills[-1].wave, None
+
+    def _all_ready(self, now: float) -> bool:
+        if now >= self._probe_at:
+            self._probe_at = now + _PROBE_EVERY
+            self._ready = not self._down and all(map(_is_ready, self._stack.processes.values()))
+        return self._ready
 
     def _kill(self, kill: Kill, now: float) -> None:
         if kill.target in self._down:
@@ -119,3 +157,10 @@ class Storm:
             self._receiver.come_up()
         else:
             self._stack.processes[target].start()
+
+
+def _is_ready(process: ManagedProcess) -> bool:
+    try:
+        return process.check_ready()
+    except ProcessFailedError:
+        return False  # it ended by itself; the next look notes that

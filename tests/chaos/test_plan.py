@@ -43,6 +43,13 @@ def test_several_are_killed_at_once_now_and_then(plan: Plan) -> None:
     assert max(at_once.values()) >= 3
 
 
+def test_between_two_waves_everything_can_come_back(plan: Plan) -> None:
+    """A wave is followed by seconds without a kill."""
+    waves = [[kill.at for kill in plan.kills if kill.wave == wave] for wave in range(10)]
+
+    assert all(max(wave) + 5 < min(after) for wave, after in pairwise(waves))
+
+
 def test_nobody_is_killed_while_dead(plan: Plan) -> None:
     """A process has been back for a while before it is killed again."""
     for target in TARGETS:
