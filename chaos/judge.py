@@ -221,9 +221,13 @@ def _whole(trial: Trial) -> Iterator[Finding]:
     evidence = trial.evidence
     for task in trial.tasks.get(NOBODY, ()):
         yield Finding("unclaimed", None, f"task {task['id']} of no job of the plan")
+    known = {case.job_id for case in trial.cases}
     for callback in evidence.told:
+        number = _last_number(callback.path)
         if not callback.verified:
-            yield Finding("badly signed", _last_number(callback.path), callback.path)
+            yield Finding("badly signed", number, callback.path)
+        elif callback.job_id not in known:
+            yield Finding("told wrong", number, f"told of job {callback.job_id}, which is nobody's")
     yield from _forgeries(trial)
     yield from _strays(trial)
     yield from _leftovers(trial)

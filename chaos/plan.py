@@ -85,6 +85,11 @@ class PlannedJob:
         """Seconds after a submit was cut off at which its task is made."""
         return max((TROUBLES[name].lead for name, _ in self.troubles), default=0.0)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether a fault of the provider leaves open if it took the job."""
+        return any(TROUBLES[name].doubtful for name, _ in self.troubles)
+
 
 @dataclass(frozen=True)
 class Kill:

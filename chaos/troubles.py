@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from chaos.timing import DOUBT, SUBMIT_TIMEOUT
 
+_AWAY: Final = 503
 _Faults = Mapping[str, Mapping[str, Any]]
 
 #: Longer than the provider may take to answer.
@@ -36,6 +37,12 @@ class Trouble:
     weight: float = 1.0
     lead: float = 0.0
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it leaves open if the provider took a submit."""
+        refused = self.once.get("refuse_submit", {})
+        return any(name.endswith("_answer") for name in self.once) or refused.get("status") == _AWAY
+
 
 _WEBHOOK: Final = {
     "webhook-dropped": Trouble("webhook", {"drop_webhook": {}}, weight=2),
@@ -59,7 +66,7 @@ _SUBMIT: Final = {
     "answer-late": Trouble("submit", once={"delay_answer": {"seconds": _TOO_LATE}}),
     "answer-trickled": Trouble("submit", once={"trickle_answer": {"seconds": _TOO_LATE}}),
     "answer-failed": Trouble("submit", once={"fail_answer": {"status": 502}}),
-    "submit-refused": Trouble("submit", once={"refuse_submit": {"status": 503}}, weight=0.5),
+    "submit-refused": Trouble("submit", once={"refuse_submit": {"status": _AWAY}}, weight=0.5),
     "submit-busy": Trouble("submit", once={"refuse_submit": {"status": 429}}, most=2),
 }
 #: These have the webhook come late as well, so they leave no room for another trouble with it.

@@ -64,7 +64,9 @@ class Verdict:
             "tasks at the provider": len(evidence.tasks),
             "tasks refused with 429": int(evidence.rejections.get("429", 0)),
             "resubmits in doubt": sum(case.resubmits for case in cases),
-            "of these paid twice": sum(
+            "  since an answer was broken": sum(c.resubmits for c in cases if c.job.doubtful),
+            "  since something was killed": sum(c.resubmits for c in cases if not c.job.doubtful),
+            "  of these paid twice": sum(
                 max(0, len(case.tasks) - 1 - case.regenerations) for case in cases if case.resubmits
             ),
             "made anew": sum(case.regenerations for case in cases),
