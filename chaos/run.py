@@ -76,7 +76,8 @@ class Run:
         finally:
             storm.stop()
             callers.close()
-        self._settle(callers)
+        if in_time:
+            self._settle(callers)
         self.say("asking the judges")
         evidence = self._evidence(callers, storm)
         return Verdict(Trial(evidence), storm.deaths, began_at, time.monotonic() - began, in_time)
