@@ -88,7 +88,7 @@ class Case:
     @property
     def regenerations(self) -> int:
         """How often it was made anew since its result had died, as it says itself."""
-        return int(self.view["provider"].get("regenerations") or 0) if self.view else 0
+        return 1 if self.view and self.view["provider"].get("expired") else 0
 
 
 @dataclass(frozen=True)

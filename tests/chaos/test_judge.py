@@ -155,6 +155,14 @@ def test_a_repeated_submit_that_was_counted_is_no_second_payment() -> None:
     assert verdict.counts["least margin in seconds"] == 59
 
 
+def test_an_image_made_anew_that_was_owned_up_to_is_no_second_payment() -> None:
+    """A job that names the task whose result expired may have been made once more, at once."""
+    anew = {"provider": {"id": "task-01", "resubmits": 0, "expired": {"id": "task-00"}}}
+    again = both(entries(task(), task(at="01")), seen(**anew))(GOOD)
+
+    assert judge(again) == []
+
+
 def test_a_slot_of_a_job_that_is_under_way_is_no_finding_of_its_own() -> None:
     """A job that is stuck holds its slot rightly; that it is stuck is what is found."""
     stuck = both(lambda e: replace(e, views={**e.views, ID: _GENERATING}), left(slots=(ID,)))(GOOD)
