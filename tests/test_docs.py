@@ -34,11 +34,13 @@ API, ARCHITECTURE, OPERATIONS, README = (
     for name in ("docs/api.md", "docs/architecture.md", "docs/operations.md", "README.md")
 )
 PAGES: Final = sorted(
-    page for place in ("*.md", "docs/**/*.md", "deploy/*.md") for page in ROOT.glob(place)
+    page
+    for place in ("*.md", "docs/**/*.md", "deploy/*.md", "chaos/*.md")
+    for page in ROOT.glob(place)
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
-    "core", "service", "worker", "sandbox", "stack", "docs", "deploy", "tests", ".ci",
+    "core", "service", "worker", "sandbox", "stack", "chaos", "docs", "deploy", "tests", ".ci",
 )  # fmt: skip
 VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
 
