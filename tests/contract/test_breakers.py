@@ -169,3 +169,14 @@ def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None
 
     assert book.states()["default"]["paused"] == "refused"
     assert book.trouble(breakers.STORAGE) == "SlowDown"
+
+
+def test_trouble_that_nobody_asks_about_is_forgotten(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """An account that is gone leaves no breaker behind."""
+    accept(store, "1")
+
+    store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
+
+    assert 0 < redis_client.ttl(f"breaker:{PROVIDER}") <= 3600

@@ -23,8 +23,9 @@ def main(arguments: list[str]) -> int:
     if options.markdown:
         _say(markdown(rules))
         return 0
-    with copy() as copied:
-        whole = copied.run(named_tests(rules))
+    tests = named_tests(rules)
+    with copy(tests) as copied:
+        whole = copied.run(tests)
         if whole.returncode:
             _say(f"Tests fail with all rules in place:\n{whole.stdout}{whole.stderr}")
             return 2

@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.rules.lending import PLUGIN, lent
 from tests.rules.rule import ROOT, Rule
 
 #: What the product and its tests are made of; not taken from git, which may not be there.
@@ -41,10 +42,14 @@ class Copy:
 
     Args:
         folder: Where to.
+        environment: Variables for its tests, besides this process's own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
+        # Bytecode is told from its source by time and size, which a rule may not change.
+        fixed = {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"}
+        self._environment = {**os.environ, **fixed, **environment}
         for name in _COPIED:
             if (ROOT / name).is_dir():
                 ignored = shutil.ignore_patterns("__pycache__")
@@ -54,12 +59,12 @@ class Copy:
 
     def run(self, tests: Iterable[str]) -> "subprocess.CompletedProcess[str]":
         """Run tests up to the first that fails."""
-        options = ("-x", "-q", "-rfE", "-p", "no:cacheprovider", f"--timeout={_TEST_TIMEOUT}")
+        plugins = ("-p", "no:cacheprovider", "-p", PLUGIN)
+        options = ("-x", "-q", "-rfE", f"--timeout={_TEST_TIMEOUT}", *plugins)
         return subprocess.run(
             [sys.executable, "-m", "pytest", *options, *tests],
             cwd=self._folder,
-            # Bytecode is told from its source by time and size, which a rule may not change.
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"},
+            env=self._environment,
             capture_output=True,
             text=True,
             check=False,
@@ -92,10 +97,14 @@ class Copy:
 
 
 @contextmanager
-def copy() -> Iterator[Copy]:
-    """Make a copy for a while."""
-    with tempfile.TemporaryDirectory(prefix="rules-") as folder:
-        yield Copy(Path(folder))
+def copy(tests: Sequence[str]) -> Iterator[Copy]:
+    """Make a copy for a while, and lend it what these tests need."""
+    pure = all(test.startswith("tests/unit/") for test in tests)
+    with (
+        tempfile.TemporaryDirectory(prefix="rules-") as folder,
+        lent(needed=not pure) as environment,
+    ):
+        yield Copy(Path(folder), environment)
 
 
 def named_tests(rules: Iterable[Rule]) -> list[str]:
