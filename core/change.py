@@ -27,6 +27,8 @@ class Change:
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     clear: Collection[str] = ()
+    #: Counter -> by how much it goes up (`core.figures`), if the change happens.
+    count: Mapping[str, float] = field(default_factory=dict)
     #: Steps to start now.
     wake: Collection[Step] = ()
     #: Step -> Unix time at which it is to start.
@@ -52,6 +54,7 @@ class Change:
             # As text: Lua's numbers have 53 bits, fewer than a seed may have.
             "set": {k: str(v) for k, v in self.set.items() if v is not None},
             "add": dict(self.add),
+            "count": dict(self.count),
             "clear": list(self.clear),
             "wake": list(self.wake),
             "due": dict(self.due),

@@ -8,6 +8,7 @@
   x SettingsError        the process must not start
   x IdempotencyConflict  the same key came with another body
   x BacklogFull          as many jobs wait as may
+  x CannotSendAgain      what is to be sent again is not there, or not to be sent
 """
 
 from collections.abc import Sequence
@@ -71,3 +72,14 @@ class IdempotencyConflict(RelayError):
 
 class BacklogFull(RelayError):
     """As many jobs wait as `FLUXRELAY_MAX_BACKLOG` allows; nothing was accepted."""
+
+
+class CannotSendAgain(RelayError):
+    """A job, or its callback, is not to be sent again.
+
+    Args:
+        message: Why, in words for the job's caller.
+    """
+
+    def __init__(self, message: str = "The job is not kept any more, or did not fail") -> None:
+        super().__init__(message)

@@ -97,6 +97,10 @@ RETRYABLE: Final = frozenset(
 )
 
 
+#: A job that failed so is a dead letter: without a change by its caller it may yet succeed.
+DEAD_LETTER: Final = RETRYABLE | {FailureCode.PROVIDER_REJECTED}
+
+
 class CallbackState(StrEnum):
     """How far the caller has been told.
 
@@ -135,6 +139,8 @@ class JobRequest:
     #: Have a result that died before it was stored made again, once, which is paid for again.
     regenerate: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: The failed job that is sent again as this one.
+    retry_of: JobId | None = None
     created_at: float  # Unix time in seconds
     deadline_at: float  # Unix time in seconds
 
@@ -198,6 +204,11 @@ class Job:
     callback_attempts: int = 0
     #: The newest attempts: at, status or error.
     callback_log: tuple[Mapping[str, Any], ...] = ()
+    #: Unix time at which the callback was to be sent again, and the attempts made before.
+    callback_from: float | None = None
+    callback_before: int = 0
+    #: The job that this one, which failed, was sent again as.
+    retried_as: JobId | None = None
 
     @property
     def ended_at(self) -> float | None:
@@ -243,10 +254,26 @@ class Job:
             margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,
             error=json.loads(fields["error"]) if "error" in fields else None,
-            callback_state=CallbackState(fields.get("callback_state", CallbackState.NONE)),
-            callback_attempts=int(fields.get("callback_attempts", 0)),
-            callback_log=tuple(json.loads(fields.get("callback_log", "[]"))),
+            **_callback_of(fields),
+            retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
         )
+
+
+def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a record says of its callback."""
+    since = fields.get("callback_from")
+    return {
+        "callback_state": CallbackState(fields.get("callback_state", CallbackState.NONE)),
+        "callback_attempts": int(fields.get("callback_attempts", 0)),
+        "callback_log": tuple(json.loads(fields.get("callback_log", "[]"))),
+        "callback_from": float(since) if since else None,
+        "callback_before": int(fields.get("callback_before", 0)),
+    }
+
+
+def is_dead_letter(error: object) -> bool:
+    """Say whether an `error_record` is that of a job that may succeed if it is sent again."""
+    return isinstance(error, str) and json.loads(error)["code"] in DEAD_LETTER
 
 
 def error_record(code: FailureCode, message: str, **details: Any) -> str:

@@ -103,6 +103,23 @@ class ObjectStore:
                 ChecksumSHA256=base64.b64encode(sha256).decode(),
             )
 
+    def copy(self, source: str, target: str) -> bool:
+        """Copy an object within the bucket; its bytes do not come here.
+
+        Returns:
+            False where there is nothing to copy.
+
+        Raises:
+            StorageUnavailable: It may go well later.
+        """
+        if self.look(source) is None:  # servers name a missing source in ways of their own
+            return False
+        with _translated("copy an input"):
+            self._client.copy_object(
+                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
+            )
+        return True
+
     def look(self, key: str) -> StoredObject | None:
         """Return what is known of an object without its bytes, None where there is none."""
         try:

@@ -20,7 +20,9 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     """Move the job on as the notice says.
 
     A duplicate, or a notice that comes after the job moved on, changes nothing; so the first word
-    on a result counts. An unclear one changes nothing either, but has the provider asked.
+    on a result counts. A webhook is on disk before it is acknowledged, for the provider will not
+    send it again; what a poll heard can be asked again. An unclear one changes nothing either, but
+    has the provider asked.
 
     Args:
         store: Where the job is.
@@ -41,7 +43,7 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
         change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
-        moved = store.move(job_id, Status.STORING, change)
+        moved = store.move(job_id, Status.STORING, change, durable=source == "webhook")
     elif notice.kind is Kind.FAILED:
         moved = _fail(store, job_id, notice, source, known | {"webhook_body": said})
     elif source == "webhook":
@@ -77,6 +79,7 @@ def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
         Status.GENERATING,
         Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
         was=[Status.SUBMITTING],
+        durable=True,
     )
     if not settled and notice.kind is not Kind.PENDING:
         said = Change(set={"webhook_body": facts.get("webhook_body")}, wake=[Step.POLL])
@@ -102,6 +105,7 @@ def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _F
             Status.FAILED,
             Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice)),
             was=_RESULT_UNKNOWN,
+            durable=source == "webhook",
         )
         for expected in expectations
     )

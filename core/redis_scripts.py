@@ -5,6 +5,8 @@ never repeats a command by itself: whether repeating is safe is known only to wh
 """
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +15,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from core.commit import Call, GroupCommit
+from core.durability import Durability, Promise, ask, judge
 from core.errors import StoreUnavailable
 from core.queue import KEY_PREFIX
 from core.settings import Settings
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-_NAMES: Final = ("create", "transition", "begin", "sweep", "account", "adopt", "replay")
+_NAMES: Final = (
+    "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
+)  # fmt: skip
 _SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that a write may take to reach the disk before the caller is told to try again.
 _FSYNC_TIMEOUT: Final = 3000
@@ -58,6 +64,9 @@ class Scripts:
             name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
         }
         self._digests: dict[str, str] = {}
+        # The batch before, connecting, and its own batch: each ends within a socket's time limit.
+        silence = client.connection_pool.connection_kwargs.get("socket_timeout") or _SOCKET_TIMEOUT
+        self.commit = GroupCommit(self._send, patience=3 * silence)
 
     def run(self, name: str, payload: dict[str, Any], *, durable: bool = False) -> Any:
         """Run one script with one JSON argument and return its answer.
@@ -71,73 +80,114 @@ class Scripts:
             StoreUnavailable: Redis is away, or the write may not be on disk.
         """
         argument = json.dumps(payload | {"rq": KEY_PREFIX}, separators=(",", ":"))
+        if durable and self._confirm:
+            return self.commit.run(Call(name, argument))
         try:
-            return self._run(name, argument, durable=durable and self._confirm)
+            return self._run(name, argument)
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"Redis: {_plain(error)}") from error
+            raise _unavailable(error) from error
 
-    def check(self) -> None:
+    def promise(self) -> Promise:
+        """Find out what this server promises for an accepted job.
+
+        Raises:
+            StoreUnavailable: It is away.
+        """
+        try:
+            promise = judge(ask(self._client), require_aof=self._require_aof)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        # Where each write is on disk before its answer, a server may do without WAITAOF.
+        without = promise.durability is Durability.ALWAYS and not promise.server.waitaof
+        self._confirm = self._require_aof and not without
+        return promise
+
+    def check(self) -> Durability:
         """Say whether Redis is there and can keep the promise of a 202.
 
         Raises:
             StoreUnavailable: It is away, or has no append-only file although one is required.
         """
-        try:
-            self._client.ping()
-            if self._require_aof:
-                self._check_aof()
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"Redis: {_plain(error)}") from error
+        promise = self.promise()
+        if promise.durability is Durability.REFUSED:
+            raise StoreUnavailable(promise.at_risk)
+        return promise.durability
 
-    def _run(self, name: str, argument: str, *, durable: bool) -> Any:
-        digest = self._digests.get(name) or self._load(name)
+    def _run(self, name: str, argument: str) -> Any:
         try:
-            return self._evaluate(digest, argument, durable=durable)
+            return self._client.evalsha(self._digest(name), 0, argument)
         except NoScriptError:  # the server was restarted and forgot its scripts
-            return self._evaluate(self._load(name), argument, durable=durable)
+            return self._client.evalsha(self._load(name), 0, argument)
+
+    def _digest(self, name: str) -> str:
+        return self._digests.get(name) or self._load(name)
 
     def _load(self, name: str) -> str:
         digest = str(self._client.script_load(self._sources[name]))
         self._digests[name] = digest
         return digest
 
-    def _evaluate(self, digest: str, argument: str, *, durable: bool) -> Any:
-        if not durable:
-            return self._client.evalsha(digest, 0, argument)
-        with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(digest, 0, argument)
-            pipeline.waitaof(1, 0, _FSYNC_TIMEOUT)
-            answer, synced = pipeline.execute(raise_on_error=False)
-        if isinstance(answer, Exception):
-            raise answer
+    def _send(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
+        """Run scripts in one round trip, and wait until all of them are on disk.
+
+        Returns:
+            For each its answer, or a `StoreUnavailable` where it alone failed.
+        """
+        try:
+            answers = self._evaluate(calls, answered)
+            again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if again:  # as in `_run`; what the server did know is done and must not run twice
+                for name in {calls[at].script for at in again}:
+                    self._load(name)
+                repeated = self._evaluate([calls[at] for at in again], answered)
+                for at, answer in zip(again, repeated, strict=True):
+                    answers[at] = answer
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return [_unavailable(a) if isinstance(a, Exception) else a for a in answers]
+
+    def _evaluate(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
+        digests = {name: self._digest(name) for name in {call.script for call in calls}}
+        commands = [("EVALSHA", digests[call.script], 0, call.argument) for call in calls]
+        with self._connection() as connection:
+            # WAITAOF waits for all that its connection wrote, so one is enough.
+            confirm = ("WAITAOF", 1, 0, _FSYNC_TIMEOUT)
+            connection.send_packed_command(connection.pack_commands([*commands, confirm]))
+            answers = [_read(connection) for _ in calls]
+            answered()
+            synced = _read(connection)
         if isinstance(synced, ResponseError):
-            self._check_aof()
-        elif isinstance(synced, Exception):
-            raise synced
+            self.check()
+            if self._confirm:
+                raise StoreUnavailable("Redis: the write was not confirmed on disk")
         elif synced[0] < 1:
             raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
-        return answer
+        return answers
 
-    def _check_aof(self) -> None:
-        """Find out how this server confirms a write; those before 7.2 have no WAITAOF."""
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        pool = self._client.connection_pool
+        connection: Any = pool.get_connection()  # its methods have no types
         try:
-            self._client.waitaof(1, 0, 1)
-        except ResponseError as error:
-            if "unknown command" not in str(error).lower():
-                raise StoreUnavailable(
-                    "Redis keeps no append-only file (appendonly is off), so an accepted job could "
-                    "be lost; switch it on, or set FLUXRELAY_REQUIRE_AOF=no to accept that"
-                ) from None
-        else:
-            return
-        server = self._client.config_get("append*")
-        if server.get("appendonly") != "yes" or server.get("appendfsync") != "always":
-            raise StoreUnavailable(
-                "Redis has no WAITAOF (it came with 7.2), so appendonly must be 'yes' and "
-                "appendfsync 'always', or an accepted job could be lost"
-            )
-        # Each write is on disk before its answer, so there is nothing to ask for.
-        self._confirm = False
+            yield connection
+        except BaseException:
+            # An answer that nobody read would be taken for the next command's.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+
+def _read(connection: Any) -> Any:
+    """Return an answer, or what the server has against the command."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"Redis: {_plain(error)}")
 
 
 def _plain(error: Exception) -> str:

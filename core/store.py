@@ -16,7 +16,7 @@ import redis
 
 from core import breakers
 from core.change import Change, Idempotency
-from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
+from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
     HOLDS_SLOT,
     STEP_STATUSES,
@@ -30,6 +30,7 @@ from core.job import (
     Step,
     before,
     error_record,
+    is_dead_letter,
 )
 from core.queue import TASK_TTL, task_templates
 from core.redis_scripts import Scripts
@@ -56,7 +57,8 @@ class JobStore:
         self._clock = clock
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self._deadline = settings.job_deadline_seconds
-        self._owed_ttl = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
+        #: Seconds that a record is kept at least once its callback is owed.
+        self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
         self.scripts = Scripts(client, require_aof=settings.require_aof)
         self._accounts = settings.accounts
         self._models = settings.models
@@ -75,11 +77,12 @@ class JobStore:
         """Accept a job; when this returns, it is on disk.
 
         Returns:
-            `job_id`, or the id of the job that the same idempotency key brought before.
+            `job_id`, or that of the job which the same idempotency key, or `retry_of`, brought.
 
         Raises:
             IdempotencyConflict: The key was used with another body.
             BacklogFull: As many jobs wait as may.
+            CannotSendAgain: `request.retry_of` is no failed job (any more).
             StoreUnavailable: Nothing is promised; repeat it with the same key.
         """
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
@@ -91,9 +94,12 @@ class JobStore:
                 "lane": self.lane(request),
                 "rank": -request.priority,
                 "callback_state": callback,
+                "tenant": request.tenant,
             }
             | ({"has_inputs": "1"} if request.input_keys else {}),
         }
+        if request.retry_of:
+            payload["retry_of"] = request.retry_of
         if self._most_waiting:
             payload["most_waiting"] = self._most_waiting
         if idempotency:
@@ -108,6 +114,8 @@ class JobStore:
             raise IdempotencyConflict
         if answer == "full":
             raise BacklogFull
+        if answer == "gone":
+            raise CannotSendAgain
         return JobId(answer.removeprefix("exists ")) if answer != "created" else job_id
 
     def lane(self, request: JobRequest) -> str:
@@ -154,25 +162,29 @@ class JobStore:
         change: Change | None = None,
         *,
         was: Iterable[Status] | None = None,
+        durable: bool = False,
     ) -> bool:
         """Move a job to `to` from any status that allows it, or only from one of `was`.
 
         Leaving `submitting` or `generating` frees the slot and grants it to the next job;
-        reaching an end owes the callback and the clean-up of inputs.
+        reaching an end owes the callback and the clean-up of inputs. `durable`: it is on disk when
+        this returns.
 
         Returns:
             False where the job had moved on already, or is gone: a normal outcome.
         """
         allowed = before(to) if was is None else before(to) & set(was)
-        payload = self._change(job_id, allowed, change or Change()) | {
+        change = change or Change()
+        payload = self._change(job_id, allowed, change) | {
             "to": to,
             "terminal": to in TERMINAL,
             "ttl": self._job_ttl,
-            "ttl_owed": max(self._job_ttl, self._owed_ttl),
+            "ttl_owed": max(self._job_ttl, self.owed_ttl),
+            "dead": to is Status.FAILED and is_dead_letter(change.set.get("error")),
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
-        return bool(self.scripts.run("transition", payload) == "done")
+        return bool(self.scripts.run("transition", payload, durable=durable) == "done")
 
     def fail(
         self,

@@ -33,6 +33,8 @@ def job_view(job: Job) -> dict[str, Any]:
         "timeline": [{"status": status, "at": timestamp(at)} for status, at in job.timeline],
         "image": _image(job),
         "error": dict(job.error) if job.error else None,
+        "retry_of": request.retry_of,
+        "retried_as": job.retried_as,
         "callback": _callback(job),
         "provider": {
             "id": job.provider_id,

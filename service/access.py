@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.log import event
 
 _log = logging.getLogger(__name__)
-_QUIET = ("/livez", "/readyz")
+_QUIET = ("/livez", "/readyz", "/metrics")
 
 
 class AccessLog:

@@ -1,8 +1,11 @@
 """Puts the application together: routes, error handlers, and what requests work with."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -10,12 +13,25 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
+from core.dead_letters import DeadLetters
+from core.durability import announce_in_background
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
-from service import drop_in, health, jobs, problems, provider_errors, reference, samples, webhooks
+from service import (
+    dead_letters,
+    drop_in,
+    health,
+    jobs,
+    metrics,
+    problems,
+    provider_errors,
+    reference,
+    samples,
+    webhooks,
+)
 from service.access import AccessLog
 from service.body import BodyReader
 from service.intake import Intake
@@ -24,9 +40,14 @@ from service.problems import Problem
 from service.schemas import image_names
 from service.state import State
 
+#: Requests that may wait for Redis or S3 at a time. Each takes a thread, and those that wait for
+#: the disk share one fsync, so this bounds a batch: as many as one takes (core/commit.py), and
+#: enough that 202s which wait a second for a lazy disk still come at a hundred a second.
+THREADS: Final = 128
+
 
 def create_app(settings: Settings) -> Starlette:
-    """Return the application; it connects to nothing before its first request."""
+    """Return the application; it connects to nothing before it is started."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(settings.s3_bucket)
     bodies = BodyReader(
@@ -42,11 +63,8 @@ def create_app(settings: Settings) -> Starlette:
         openapi=document(settings),
         bodies=bodies,
         intake=Intake(settings, store, objects),
+        dead_letters=DeadLetters(store, objects, settings),
     )
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        yield state
 
     app = Starlette(
         routes=[
@@ -62,17 +80,41 @@ def create_app(settings: Settings) -> Starlette:
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
         },
-        lifespan=lifespan,
+        lifespan=_lifespan(state),
     )
     # A path with a slash too many gets a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
 
 
+def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+    """Return what surrounds the serving of requests."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        current_default_thread_limiter().total_tokens = THREADS
+        stop = threading.Event()
+        announce_in_background(state["store"].scripts.promise, stop)
+        try:
+            yield state
+        finally:
+            stop.set()
+
+    return lifespan
+
+
 def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", jobs.create_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
+        Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
+        Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
+        Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),
+        Route(
+            "/v1/dead-letters/{kind}/{job_id}",
+            dead_letters.dismiss_dead_letter,
+            methods=["DELETE"],
+        ),
         Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),
@@ -80,6 +122,7 @@ def _native_routes() -> list[Route]:
         Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
+        Route("/metrics", metrics.show_metrics, methods=["GET"]),
     ]
 
 

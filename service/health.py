@@ -25,7 +25,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
     """Ask Redis, and whether it writes to disk; tell of each account whether it may be used."""
     store, accounts = request.state["store"], request.state["accounts"]
     try:
-        await run_in_threadpool(store.scripts.check)
+        durability = await run_in_threadpool(store.scripts.check)
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.trouble, STORAGE)
     except StoreUnavailable as error:
@@ -35,5 +35,6 @@ async def readyz(request: Request[State]) -> JSONResponse:
         raise Problem(status, "not-ready", str(error), headers=headers) from None
     # Jobs are taken in and wait meanwhile, so none of this is a reason to send no more.
     working = any(not state["refused"] for state in states.values()) and not storage
-    view = {"redis": "ok", "storage": storage or "ok", "accounts": states}
-    return JSONResponse({"status": "ready" if working else "degraded", **view})
+    found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
+    word = "ready" if working else "degraded"
+    return JSONResponse({"status": word, **found, "accounts": states})

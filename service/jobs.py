@@ -6,11 +6,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.job import Job, JobId
 from core.signatures import callback_secret
 from core.views import job_view
 from service.auth import tenant_of
-from service.problems import JsonAnswer, Problem
+from service.ownership import owned_job
+from service.problems import JsonAnswer
 from service.state import State
 
 
@@ -31,8 +31,7 @@ async def create_job(request: Request[State]) -> Response:
 
 async def show_job(request: Request[State]) -> Response:
     """Show a job to the tenant whose it is; to others it does not exist."""
-    tenant = tenant_of(request, request.state["settings"].api_keys)
-    job = await _owned_job(request, tenant)
+    job = await owned_job(request)
     return JsonAnswer(job_view(job), headers={"cache-control": "no-store"})
 
 
@@ -47,12 +46,3 @@ async def show_callback_secret(request: Request[State]) -> Response:
     return JsonAnswer(
         {"secret": secrets[0], "previous": secrets[1:]}, headers={"cache-control": "no-store"}
     )
-
-
-async def _owned_job(request: Request[State], tenant: str) -> Job:
-    job_id = JobId(request.path_params["job_id"])
-    job = await run_in_threadpool(request.state["store"].load, job_id)
-    if job is None or job.request.tenant != tenant:
-        detail = "There is no such job, or it is not yours; ended jobs are kept for a limited time"
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-job", detail)
-    return job

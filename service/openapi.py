@@ -7,6 +7,7 @@ from core.catalogue import Kind, Model, Parameter
 from core.settings import Settings
 from service import openapi_parts as parts
 from service.bounds import RATIO_PATTERN
+from service.openapi_paths import paths
 from service.validation import allowed_value
 
 _VERSION: Final = "1"
@@ -41,7 +42,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"bearer": []}, {"key": []}],
-        "paths": parts.paths(settings.max_body_bytes),
+        "paths": paths(settings.max_body_bytes),
         "components": {"schemas": schemas, "securitySchemes": parts.SECURITY},
     }
 

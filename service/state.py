@@ -3,6 +3,7 @@
 from typing import Any, TypedDict
 
 from core.account_book import AccountBook
+from core.dead_letters import DeadLetters
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
@@ -19,5 +20,6 @@ class State(TypedDict):
     objects: ObjectStore
     bodies: BodyReader
     intake: Intake
+    dead_letters: DeadLetters
     #: The OpenAPI document, which is the same for every caller.
     openapi: dict[str, Any]

@@ -12,14 +12,14 @@ from stack.ports import LOOPBACK
 from stack.process import ManagedProcess
 from stack.programs import packaged_program
 
-# `everysec` and not `always`: the service asks WAITAOF for its own fsync before it answers.
+# `always` and not `everysec`: there, this Valkey confirms most writes (WAITAOF) before its fsync.
 _CONFIGURATION = """\
 bind {host}
 port {port}
 dir {directory}
 requirepass {password}
 appendonly yes
-appendfsync everysec
+appendfsync always
 save ""
 maxmemory-policy noeviction
 """

@@ -20,6 +20,7 @@ import pytest
 from starlette.routing import Route
 
 from core.catalogue import MODELS
+from core.durability import Durability
 from core.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
 from core.settings import SERVICE, WORKER, Settings
 from core.signatures import callback_secret, sign_callback
@@ -151,6 +152,14 @@ def test_every_log_event_is_explained() -> None:
     assert set(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == set(_logged_events())
 
 
+def test_every_word_for_durability_is_explained() -> None:
+    """The operators' page has a row for each word, and the callers' page shows one of them."""
+    section = between(OPERATIONS, "## Redis", "## S3")
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Durability)
+    (shown,) = re.findall(r'"durability": "(\w+)"', API)
+    assert shown in set(Durability)
+
+
 def test_every_endpoint_is_described() -> None:
     """The callers' page has a heading for each route, and no other."""
     app = create_app(Settings.from_env(_required(), SERVICE))
@@ -161,7 +170,7 @@ def test_every_endpoint_is_described() -> None:
         for method in (route.methods or set()) - {"HEAD"}
     }
     headings = re.findall(r"^##+ .*$", API, re.MULTILINE)
-    described = set(re.findall(r"`((?:GET|POST) [^`?]+)", "\n".join(headings)))
+    described = set(re.findall(r"`((?:GET|POST|DELETE) [^`?]+)", "\n".join(headings)))
     assert {path.replace("{id}", "{job_id}") for path in described} == routes
 
 

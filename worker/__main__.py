@@ -1,6 +1,7 @@
 """`python -m worker ROLE`: one worker process. ROLE is a queue (submit, collect, notify) or sweep.
 
 The role may also come from FLUXRELAY_WORKER_ROLE. Exits 2 where it or the settings are wrong.
+`python -m worker dead-letters …` is the operator's command, no worker (worker/dead_letters.py).
 """
 
 import logging
@@ -18,16 +19,18 @@ from redis.retry import Retry
 
 from core import log
 from core.account_book import AccountBook
+from core.durability import announce_in_background
 from core.errors import SettingsError, StoreUnavailable
 from core.job import Step
 from core.object_store import credentials_problem
 from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
-from worker import tasks, wiring
+from worker import dead_letters, tasks, wiring
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
 
 SWEEP: Final = "sweep"
+_DEAD_LETTERS: Final = "dead-letters"
 _ROLES: Final = (*QUEUES, SWEEP)
 _log = logging.getLogger("worker")
 #: Seconds between two tries to reach a Redis that is away.
@@ -35,7 +38,9 @@ _RECONNECT: Final = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker process until it is told to stop; return its exit code."""
+    """Run one worker process until it is told to stop, or a command; return its exit code."""
+    if arguments[:1] == [_DEAD_LETTERS]:
+        return dead_letters.main(arguments[1:])
     role = arguments[0] if arguments else os.environ.get("FLUXRELAY_WORKER_ROLE", "")
     problems: list[str] = []
     if role not in _ROLES:
@@ -72,6 +77,7 @@ def _on_signal(action: Callable[[], object]) -> None:
 def _sweep(settings: Settings, stop: threading.Event) -> None:
     log.event(_log, "worker.ready", role=SWEEP, pid=os.getpid())
     deps = wiring.build(settings)
+    announce_in_background(deps.store.scripts.promise, stop)
     sweep_forever(deps.store, deps.accounts, settings.sweep_interval_seconds, stop)
 
 
@@ -79,6 +85,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
     deps = wiring.build(settings)
     wiring.install(deps)
+    announce_in_background(deps.store.scripts.promise, stop)
     if queue == QUEUE_OF[Step.ACCOUNT]:
         _watch_accounts(deps.accounts)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from core import breakers
 from core.change import Change
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
+from core.figures import REGENERATIONS, margin_counts
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.object_store import StoredObject
@@ -81,6 +82,7 @@ def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
     change = Change(
         set={"image": json.dumps(image), "margin": round(margin, 3)},
         clear=["result_url"],
+        count=margin_counts(margin),
         passed=[breakers.STORAGE],
     )
     moved = deps.store.move(job.id, Status.SUCCEEDED, change)
@@ -238,6 +240,7 @@ def _regenerate(job: Job, error: Exception, deps: Deps) -> bool:
         },
         expect={"regenerations": ""},
         add={"regenerations": 1},
+        count={REGENERATIONS: 1},
         clear=[*_OF_ONE_TASK, f"tries:{Step.COLLECT}"],
         due={Step.DEADLINE: job.request.deadline_at},
     )

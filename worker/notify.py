@@ -101,7 +101,7 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
 
 def _backoff(job: Job, deps: Deps) -> float:
     return backoff(
-        job.callback_attempts,
+        job.callback_attempts - job.callback_before,
         base=deps.settings.callback_retry_base_seconds,
         longest=_LONGEST_WAIT,
         rng=deps.rng,
@@ -110,4 +110,5 @@ def _backoff(job: Job, deps: Deps) -> float:
 
 def _too_old(job: Job, at: float, deps: Deps) -> bool:
     """Say whether the time in which a callback is tried is over by then."""
-    return at > (job.ended_at or at) + deps.settings.callback_give_up_seconds
+    since = job.callback_from or job.ended_at or at
+    return at > since + deps.settings.callback_give_up_seconds

@@ -14,6 +14,7 @@ from typing import Any
 from core import breakers
 from core.change import Change
 from core.errors import Permanent, Transient
+from core.figures import RESUBMITS
 from core.job import FailureCode, Job, JobId, Status, Step, error_record
 from core.log import event
 from core.object_store import gone
@@ -129,7 +130,9 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         case Busy(retry_after):
             pause = retry_after or deps.settings.pool_pause_seconds
-            _give_back(job, claim, deps, Change(shrink=(job.pool or "", pause)), "429")
+            passed = [breakers.provider(job.pool)]
+            change = Change(shrink=(job.pool or "", pause), passed=passed)
+            _give_back(job, claim, deps, change, "429")
         case AccountRefused(reason):
             event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
             check_at = deps.clock() + deps.settings.pool_pause_seconds
@@ -186,6 +189,7 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
         refuse=change.refuse,
         shrink=change.shrink,
         failed=change.failed,
+        passed=change.passed,
     )
     deps.store.move(job.id, Status.QUEUED, back)
 
@@ -213,6 +217,7 @@ def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:
             expect={"posting_by": job.posting_by or ""},
             clear=["posting_at", "posting_by"],
             add={"resubmits": 1},
+            count={RESUBMITS: 1},
             wake=[Step.SUBMIT],
         )
         deps.store.change(job.id, {Status.SUBMITTING}, change)

@@ -1,5 +1,5 @@
 -- Accept a job: idempotency, record, backlog, and a slot at once where one is free.
--- Returns "created", "exists {id}", "conflict" or "full".
+-- Returns "created", "exists {id}", "conflict", "full", or "gone": what is sent again is no failed job.
 local idempotency = input.idempotency
 if idempotency then
   local known = redis.call('GET', idempotency.key)
@@ -12,6 +12,16 @@ if idempotency then
   end
 end
 local id = input.job
+-- A failed job that is sent again is sent again once.
+local before = input.retry_of and job_key(input.retry_of)
+if before then
+  local again = redis.call('HGET', before, 'retried_as')
+  if again and redis.call('EXISTS', job_key(again)) == 1 then
+    redis.call('HSET', before, 'retried_as', again)
+    return 'exists ' .. again
+  end
+  if redis.call('HGET', before, 'status') ~= 'failed' then return 'gone' end
+end
 -- The same command again, because its answer was lost on the way: it is done already.
 if redis.call('EXISTS', job_key(id)) == 1 then
   redis.call('HSET', job_key(id), 'request', redis.call('HGET', job_key(id), 'request'))
@@ -23,11 +33,17 @@ if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end
 for name, value in pairs(input.fields) do redis.call('HSET', job_key(id), name, value) end
+redis.call('HINCRBY', 'counters', 'accepted', 1)
 set_status(id, 'queued')
 redis.call('SADD', 'lanes', input.fields.lane)
 redis.call('ZADD', 'backlog:' .. input.fields.lane, input.fields.rank, id)
 redis.call('ZADD', 'due', input.deadline, 'deadline:' .. id)
 -- Inputs of this job lie in S3 and were guarded by a clean-up until now.
 redis.call('ZREM', 'due', 'cleanup:' .. id)
+if before then
+  redis.call('HSET', before, 'retried_as', id)
+  unbury(input.fields.tenant, 'job:' .. input.retry_of)
+  if redis.call('HGET', before, 'has_inputs') == '1' then wake('cleanup', input.retry_of) end
+end
 grant_all()
 return 'created'

@@ -11,7 +11,10 @@
 -- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
 -- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
 --                               it is left alone; gone once something went well
+-- counters              hash    what happened since the beginning (core/figures.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
+-- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: since when
+-- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job or callback
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
 -- rq:*                          RQ's own (core/queue.py)
@@ -105,6 +108,23 @@ local function wake(step, id)
   local task = enqueue(step, id, number)
   redis.call('HSET', job_key(id), 'task:' .. step, task)
   redis.call('ZADD', 'due', now + input.watch, step .. ':' .. id)
+end
+
+-- A dead letter stands in its lists until it is sent again, dismissed, or its record is gone.
+local function bury(kind, id)
+  local tenant = redis.call('HGET', job_key(id), 'tenant')
+  if not tenant then return end
+  local letter, since = kind .. ':' .. id, string.format('%.3f', now)
+  redis.call('ZADD', 'dead', since, tenant .. ' ' .. letter)
+  redis.call('ZADD', 'dead:' .. tenant, since, letter)
+  local left = math.max(redis.call('PTTL', job_key(id)), 0)
+  redis.call('ZADD', 'due', now + left / 1000, 'forget:' .. tenant .. ' ' .. letter)
+end
+
+local function unbury(tenant, letter)
+  redis.call('ZREM', 'dead:' .. tenant, letter)
+  redis.call('ZREM', 'due', 'forget:' .. tenant .. ' ' .. letter)
+  return redis.call('ZREM', 'dead', tenant .. ' ' .. letter)
 end
 
 -- The one place where a status is written.

@@ -21,8 +21,22 @@ end
 
 local woken, overdue = {}, {}
 
+-- The record of a dead letter should be gone by now; where it is kept for longer, so is the letter.
+local function forget(member, tenant, letter)
+  local left = redis.call('PTTL', 'job:' .. string.match(letter, ':(.+)$'))
+  if left < 0 then
+    unbury(tenant, letter)
+  else
+    redis.call('ZADD', 'due', now + left / 1000, member)
+  end
+end
+
 local function act(step, id)
   local member = step .. ':' .. id
+  if step == 'forget' then
+    forget(member, string.match(id, '^(%S+) (.+)$'))
+    return
+  end
   if step == 'account' then  -- about a pool, not about a job
     redis.call('ZADD', 'due', now + input.watch, member)
     enqueue(step, id, string.format('%d', now * 1000))

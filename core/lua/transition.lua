@@ -28,18 +28,34 @@ if input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
+    local why = input.to == 'failed' and redis.call('HGET', key, 'error')
+    local ended = 'ended:' .. input.to .. (why and ':' .. cjson.decode(why).code or '')
+    redis.call('HINCRBY', 'counters', ended, 1)
     redis.call('EXPIRE', key, input.ttl)
     if redis.call('HGET', key, 'callback_state') == 'waiting' then
       redis.call('HSET', key, 'callback_state', 'pending')
       redis.call('EXPIRE', key, input.ttl_owed)
       wake('notify', id)
     end
-    if redis.call('HGET', key, 'has_inputs') == '1' then wake('cleanup', id) end
+    if input.dead then bury('job', id) end
+    if redis.call('HGET', key, 'has_inputs') == '1' then
+      -- A dead letter may be sent again as long as it is kept; its inputs go with its record.
+      local kept = input.dead and redis.call('PTTL', key) / 1000
+      if kept then redis.call('ZADD', 'due', now + kept, 'cleanup:' .. id) else wake('cleanup', id) end
+    end
   end
 end
+for name, by in pairs(input.count) do redis.call('HINCRBYFLOAT', 'counters', name, by) end
 for name, at in pairs(input.due) do redis.call('ZADD', 'due', at, name .. ':' .. id) end
 for _, step in ipairs(input.done) do redis.call('ZREM', 'due', step .. ':' .. id) end
 for _, step in ipairs(input.wake) do wake(step, id) end
+
+local told = input.set.callback_state
+if told == 'dead' then
+  bury('callback', id)
+elseif told then
+  unbury(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
+end
 
 if input.pause then
   redis.call('SET', 'pool:' .. input.pause.pool .. ':paused', input.pause.reason, 'PX', input.pause.ms)

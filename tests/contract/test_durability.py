@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 import redis
 
+from core.bfl import Kind, Notice
 from core.change import Change, Idempotency
 from core.errors import StoreUnavailable
 from core.job import JobId, Status, Step
+from core.reception import receive
 from core.redis_scripts import connect
 from core.settings import WORKER, Settings
 from core.store import JobStore
@@ -44,6 +46,26 @@ def test_a_durable_change_is_confirmed_on_disk(
 
     store.change(A, {Status.SUBMITTING}, Change(set={"pool": "x"}))
     assert _calls(redis_client, "waitaof") == before + 1
+
+
+@pytest.mark.parametrize(("source", "confirmed"), [("webhook", 1), ("poll", 0)])
+@pytest.mark.parametrize(
+    "notice",
+    [
+        Notice(kind=Kind.READY, status="Ready", url="https://x/y"),
+        Notice(kind=Kind.FAILED, status="Error", message="m"),
+    ],
+)
+def test_a_webhook_is_on_disk_before_it_is_acknowledged(
+    store: JobStore, redis_client: "redis.Redis", *, source: str, confirmed: int, notice: Notice
+) -> None:
+    """The provider sends it once; what a poll heard can be asked again."""
+    accept(store, A)
+    before = _calls(redis_client, "waitaof")
+
+    assert receive(store, A, notice, source)
+
+    assert _calls(redis_client, "waitaof") == before + confirmed
 
 
 @pytest.fixture

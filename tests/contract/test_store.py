@@ -219,14 +219,14 @@ def test_a_failure_is_recorded_and_told(store: JobStore, redis_client: "redis.Re
     """The end owes the callback and the inputs' clean-up, in the same step."""
     accept(store, A, callback_url="https://example.com/", input_keys={"input_image": "k"})
 
-    assert store.fail(A, FailureCode.TIMED_OUT, "too late", details={"why": 1})
+    assert store.fail(A, FailureCode.CONTENT_MODERATED, "too bad", details={"why": 1})
 
     job = store.load(A)
     assert job is not None
     assert job.error == {
-        "code": "timed_out",
-        "message": "too late",
-        "retryable": True,
+        "code": "content_moderated",
+        "message": "too bad",
+        "retryable": False,
         "details": {"why": 1},
     }
     assert job.callback_state is CallbackState.PENDING

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from core.catalogue import MODELS
 from stack.ports import Ports
@@ -17,6 +18,7 @@ from stack.stack import Stack
 from tests.bodies import minimal
 from tests.http.conftest import Caller
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 Callers = Callable[[str, str | None], Caller]
 
 
@@ -122,3 +124,17 @@ def test_the_bounds_of_an_own_model(own: Caller) -> None:
 
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["errors"]] == ["input.prompt", "input.steps"]
+
+
+def test_metrics(relay: Stack, callers: Callers) -> None:
+    """Prometheus' own parser reads them; each documented metric is there, and no other."""
+    answer = callers(relay.service_url, None).get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.text))
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`(fluxrelay_\w+)`", page.partition("## Metrics")[2]))
+    named = {family.name + "_total" * (family.type == "counter") for family in families}
+    assert named == documented
+    assert all(family.documentation for family in families)

@@ -20,6 +20,7 @@ from core.job import (
     Step,
     before,
     error_record,
+    is_dead_letter,
 )
 
 FULL = JobRequest(
@@ -33,6 +34,7 @@ FULL = JobRequest(
     output_key="{job_id}.{ext}",
     priority=-100,
     metadata={"order": [1, None, {"deep": True}]},
+    retry_of=JobId("0"),
     created_at=1_700_000_000.125,
     deadline_at=1_700_086_400.125,
 )
@@ -151,6 +153,9 @@ def test_a_whole_record_can_be_read() -> None:
         "callback_state": "dead",
         "callback_attempts": "3",
         "callback_log": '[{"at": 1}]',
+        "callback_from": "7.5",
+        "callback_before": "2",
+        "retried_as": "2",
         "task:poll": "not-a-field-of-the-job",
     }
 
@@ -159,6 +164,7 @@ def test_a_whole_record_can_be_read() -> None:
     assert (job.posting_at, job.cost, job.result_expires_at, job.ended_at) == (2.5, 4.5, 99.5, 4.25)
     assert (job.submits, job.resubmits, job.tries, job.seed) == (2, 1, {"poll": 7}, 0)
     assert (job.image, job.callback_log) == ({"key": "k"}, ({"at": 1},))
+    assert (job.callback_from, job.callback_before, job.retried_as) == (7.5, 2, "2")
     assert all(later in NEXT[earlier] for (earlier, _), (later, _) in pairwise(job.timeline))
 
 
@@ -173,6 +179,15 @@ def test_an_error_says_whether_to_try_again(code: FailureCode) -> None:
         "retryable": code in RETRYABLE,
         "details": {"why": 1},
     }
+
+
+@pytest.mark.parametrize("code", FailureCode)
+def test_what_the_caller_must_change_is_no_dead_letter(code: FailureCode) -> None:
+    """Only moderation and bad input are; a refusal may be one of an account, or of a new rule."""
+    own = {"invalid_input", "request_moderated", "content_moderated"}
+
+    assert is_dead_letter(error_record(code, "words")) is (code not in own)
+    assert not is_dead_letter(None)
 
 
 def test_what_the_caller_must_change_is_not_retryable() -> None:

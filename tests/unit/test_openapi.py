@@ -18,7 +18,7 @@ from tests.bodies import full, minimal
 from tests.probes import complaints_about, probes
 
 #: Modules whose routes are FluxRelay's own API.
-NATIVE: Final = {"service.jobs", "service.health"}
+NATIVE: Final = {"service.jobs", "service.dead_letters", "service.health", "service.metrics"}
 TYPES: Final[Mapping[str, Any]] = {
     "string": str,
     "integer": int,

@@ -1,0 +1,16 @@
+-- Have a callback sent again, with all the time there is for one.
+-- Returns the state that it was in, or "" where there is no such job.
+local id = input.job
+local key = job_key(id)
+local state = redis.call('HGET', key, 'callback_state') or ''
+if state == 'pending' then
+  -- It is being sent, or would be later: not later than now.
+  redis.call('ZADD', 'due', now, 'notify:' .. id)
+elseif state == 'delivered' or state == 'dead' then
+  local attempts = redis.call('HGET', key, 'callback_attempts') or 0
+  redis.call('HSET', key, 'callback_state', 'pending', 'callback_from', now, 'callback_before', attempts)
+  if redis.call('PTTL', key) < input.ttl_owed * 1000 then redis.call('EXPIRE', key, input.ttl_owed) end
+  unbury(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
+  wake('notify', id)
+end
+return state

@@ -1,0 +1,26 @@
+"""Which job a request is about: a job of the caller's own; others do not exist to it."""
+
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from core.job import Job, JobId
+from service.auth import tenant_of
+from service.problems import Problem
+from service.state import State
+
+
+async def owned_job(request: Request[State]) -> Job:
+    """Return the job that the path names.
+
+    Raises:
+        Problem: 401 for a missing or wrong key, 404 where the caller has no such job.
+    """
+    tenant = tenant_of(request, request.state["settings"].api_keys)
+    job_id = JobId(request.path_params["job_id"])
+    job = await run_in_threadpool(request.state["store"].load, job_id)
+    if job is None or job.request.tenant != tenant:
+        detail = "There is no such job, or it is not yours; ended jobs are kept for a limited time"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-job", detail)
+    return job
