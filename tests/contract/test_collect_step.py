@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+from core import breakers
 from core.errors import Permanent, StorageUnavailable, Transient
 from core.job import FailureCode, Status, Step
 from core.object_store import ObjectStore
@@ -184,3 +185,15 @@ def test_two_that_give_up_make_it_again_once(bench: Bench) -> None:
     collect(A, bench.when_looked_at(faster))
 
     assert (bench.job.status, bench.job.regenerations) == (Status.STORING, 1)
+
+
+def test_an_image_that_was_stored_mends_the_breaker(bench: Bench, picture: Draw) -> None:
+    """The bucket is back: what waited for it may be made."""
+    bench.accept()
+    bench.storing()
+    bench.redis.hset(f"breaker:{breakers.STORAGE}", mapping={"failures": 3})
+    bench.server.script = answer(200, picture("PNG"))
+
+    collect(A, bench.deps)
+
+    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.dead_letters import DeadLetters
 from core.job import CallbackState, FailureCode, Step
 from tests.contract.bench import A, Bench
 from tests.contract.scripted import answer
@@ -88,3 +89,32 @@ def test_attempts_that_fail_open_the_breaker(ended: Bench) -> None:
         notify(A, ended.deps)
 
     assert ended.deps.receivers.wait(url) > 0
+
+
+def test_an_answer_closes_the_breaker(ended: Bench) -> None:
+    """Also one that is no yes: the receiver is well."""
+    url = ended.job.request.callback_url or ""
+    for _ in range(4):
+        ended.deps.receivers.failed(url)
+    ended.server.script = answer(400)
+
+    notify(A, ended.deps)
+
+    for _ in range(4):
+        ended.deps.receivers.failed(url)
+    assert ended.deps.receivers.wait(url) == 0
+
+
+def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
+    """Days after its end the first attempt that fails is not the last one."""
+    ended.clock.now += 3 * DAY
+    ended.server.script = answer(503)
+    deps = ended.deps
+    notify(A, deps)
+    assert ended.job.callback_state is CallbackState.DEAD
+    letters = DeadLetters(ended.store, deps.objects, deps.settings)
+    letters.resend(ended.job)
+
+    notify(A, deps)
+
+    assert ended.job.callback_state is CallbackState.PENDING

@@ -12,6 +12,7 @@ from core.errors import StoreUnavailable
 from core.job import JobId, Status
 from core.settings import Settings
 from core.store import JobStore
+from tests.conftest import Eventually
 from tests.contract.jobs import accept, status_of
 from worker.sweep import sweep_forever, sweep_once
 
@@ -142,3 +143,22 @@ def test_a_job_that_left_its_lane_meanwhile_is_not_put_back(
 
     assert redis_client.zrange("backlog:any", 0, -1) == []
     assert redis_client.zrange(f"backlog:{lane}", 0, -1) == ["3"]
+
+
+def test_after_an_outage_rounds_follow_each_other(
+    store: JobStore,
+    redis_client: "redis.Redis",
+    worker_settings: Settings,
+    stop: threading.Event,
+    eventually: Eventually,
+) -> None:
+    """While more is due than a round takes, nobody waits for the next one."""
+    redis_client.zadd("due", {f"collect:gone-{number:04d}": 1.0 for number in range(1200)})
+    book = AccountBook(store, worker_settings.accounts)
+    thread = threading.Thread(target=sweep_forever, args=(store, book, 600.0, stop))
+    thread.start()
+    try:
+        eventually(lambda: redis_client.zcard("due") == 0)
+    finally:
+        stop.set()
+        thread.join(10)
