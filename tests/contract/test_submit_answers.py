@@ -57,7 +57,7 @@ def test_no_answer_stops_an_account_for_days(bench: Bench) -> None:
     assert bench.redis.pttl("pool:default:paused") <= 3_600_000
 
 
-@pytest.mark.parametrize("way", ["taken", "refused", "overtaken"])
+@pytest.mark.parametrize("way", ["taken", "refused", "busy", "overtaken"])
 def test_an_answer_mends_the_breaker(bench: Bench, way: str) -> None:
     """Whatever it says, the provider is back."""
     bench.accept()
@@ -65,6 +65,7 @@ def test_an_answer_mends_the_breaker(bench: Bench, way: str) -> None:
     bench.server.script = {
         "taken": TAKEN,
         "refused": said(422),
+        "busy": said(429),
         "overtaken": meanwhile(bench.storing, TAKEN),
     }[way]
 
