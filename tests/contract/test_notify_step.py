@@ -111,7 +111,7 @@ def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
     ended.server.script = answer(503)
     deps = ended.deps
     notify(A, deps)
-    assert ended.job.callback_state is CallbackState.DEAD
+    assert ended.due_in(Step.NOTIFY) is None
     letters = DeadLetters(ended.store, deps.objects, deps.settings)
     letters.resend(ended.job)
 
