@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check chaos format lock clean
+.PHONY: help demo up test rules check chaos format lock clean
 
 help: ## Show what can be run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
 
 test: $(STAMP) ## Run all tests against a real Valkey and a real S3 server
 	@$(BIN)/python -m pytest $(ARGS)
+
+rules: $(STAMP) ## Take each rule of recovery away and see a test fail (a quarter of an hour)
+	@$(BIN)/python -m tests.rules $(ARGS)
 
 check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 	@$(BIN)/ruff format --check .

@@ -19,13 +19,12 @@ local function forget_orphan(step, id)
   if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', input.rq .. ':job:' .. task) end
 end
 
--- Inputs were stored for a job that was never accepted, or whose record is gone. There is no record
--- to keep the task's name in; it stays due until the step has done it.
-local function clean_up_after_nobody(id, member)
+-- Start a step that has no record to keep its task's name in. It stays due until it is done.
+local function start_without_record(step, id, member)
   redis.call('ZADD', 'due', now + input.watch, member)
-  local task = id .. '-cleanup-0'
-  local queue = input.rq .. ':queue:' .. input.tasks.cleanup.queue
-  if redis.call('LPOS', queue, task) == false then enqueue('cleanup', id, 0) end
+  local task = id .. '-' .. step .. '-0'
+  local queue = input.rq .. ':queue:' .. input.tasks[step].queue
+  if redis.call('LPOS', queue, task) == false then enqueue(step, id, 0) end
 end
 
 local woken, overdue = {}, {}
@@ -47,13 +46,13 @@ local function act(step, id)
     return
   end
   if step == 'account' then  -- about a pool, not about a job
-    redis.call('ZADD', 'due', now + input.watch, member)
-    enqueue(step, id, string.format('%d', now * 1000))
+    start_without_record(step, id, member)
     return
   end
   local status = redis.call('HGET', job_key(id), 'status')
   if not status then
-    if step == 'cleanup' then clean_up_after_nobody(id, member)
+    -- Inputs were stored for a job that was never accepted, or whose record is gone.
+    if step == 'cleanup' then start_without_record(step, id, member)
     else redis.call('ZREM', 'due', member) end
     return
   end

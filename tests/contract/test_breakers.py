@@ -12,6 +12,7 @@ from core.job import JobId, Status
 from core.settings import Settings
 from core.store import JobStore
 from tests.contract.jobs import Clock, accept, standing
+from worker.sweep import sweep_once
 
 QUEUED, SUBMITTING, GENERATING = Status.QUEUED, Status.SUBMITTING, Status.GENERATING
 PROVIDER = breakers.provider("default")
@@ -203,3 +204,45 @@ def test_inputs_that_cannot_be_read_hold_nothing_for_long(store: JobStore, clock
     _sweep(store)
 
     assert standing(store, "2", SUBMITTING) == "2"
+
+
+def test_trouble_that_nobody_asks_about_is_forgotten(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """An account that is gone leaves no breaker behind."""
+    accept(store, "1")
+
+    store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
+
+    assert 0 < redis_client.ttl(f"breaker:{PROVIDER}") <= 3600
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({}, "waited for a free slot"),
+        ({"storage": "SlowDown"}, "images cannot be stored"),
+        ({"provider:default": "refused"}, "the provider takes no jobs"),
+    ],
+)
+def test_who_waited_in_vain_is_told_why(
+    store: JobStore,
+    worker_settings: Settings,
+    clock: Clock,
+    *,
+    trouble: dict[str, str],
+    words: str,
+) -> None:
+    """The message names what kept the job waiting, and nothing of the operator's affairs."""
+    late = clock.now + 100
+    accept(store, "1", "2", "3", "4", deadline_at=late)
+    store.change(JobId("1"), Status, Change(failed=trouble))
+    clock.now = late
+
+    sweep_once(store, "token", AccountBook(store, worker_settings.accounts).hindrance)
+
+    job = store.load(JobId("4"))
+    assert job is not None
+    assert job.error is not None
+    assert words in job.error["message"]
+    assert not any(reason in job.error["message"] for reason in trouble.values())

@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from core.account_book import AccountBook
 from core.change import Change
 from core.job import CallbackState, FailureCode, JobId, Status, Step
-from core.settings import Settings
 from core.store import JobStore
 from tests.contract.jobs import Clock, accept, status_of
 from worker.sweep import sweep_once
@@ -161,37 +159,6 @@ def test_a_job_that_waited_too_long_times_out(
     assert job.callback_state is CallbackState.PENDING
     assert redis_client.zcard("backlog:any") == 0
     assert [status_of(store, name) for name in "12"] == [Status.SUBMITTING] * 2
-
-
-@pytest.mark.parametrize(
-    ("trouble", "words"),
-    [
-        ({}, "waited for a free slot"),
-        ({"storage": "SlowDown"}, "images cannot be stored"),
-        ({"provider:default": "refused"}, "the provider takes no jobs"),
-    ],
-)
-def test_who_waited_in_vain_is_told_why(
-    store: JobStore,
-    worker_settings: Settings,
-    clock: Clock,
-    *,
-    trouble: dict[str, str],
-    words: str,
-) -> None:
-    """The message names what kept the job waiting, and nothing of the operator's affairs."""
-    late = clock.now + 100
-    accept(store, "1", "2", "3", deadline_at=late)
-    store.change(JobId("1"), Status, Change(failed=trouble))
-    clock.now = late
-
-    sweep_once(store, "token", AccountBook(store, worker_settings.accounts).hindrance)
-
-    job = store.load(JobId("3"))
-    assert job is not None
-    assert job.error is not None
-    assert words in job.error["message"]
-    assert not any(reason in job.error["message"] for reason in trouble.values())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Telling the caller: again until it is taken, with one message id, and not for ever."""
+
+import pytest
+
+from core.dead_letters import DeadLetters
+from core.job import CallbackState, FailureCode, Step
+from tests.contract.bench import A, Bench
+from tests.contract.scripted import answer
+from worker.notify import notify
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def ended(bench: Bench) -> Bench:
+    """Return a bench whose job has ended, and whose receiver is the scripted server."""
+    bench.accept(callback_url=f"{bench.server.url}/callback")
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+    return bench
+
+
+def test_a_callback_that_was_not_taken_is_sent_again(ended: Bench) -> None:
+    """It stays owed, and is due later each time."""
+    ended.server.script = answer(503)
+    waits = []
+    for _ in range(4):
+        notify(A, ended.deps)
+        waits.append(ended.due_in(Step.NOTIFY) or 0)
+
+    assert ended.job.callback_state is CallbackState.PENDING
+    assert ended.job.callback_attempts == 4
+    assert all(0.1 * 2**n <= wait <= 0.2 * 2**n for n, wait in enumerate(waits)), waits
+
+
+def test_every_attempt_has_the_same_message_id(ended: Bench) -> None:
+    """A receiver that is told twice can tell."""
+    ended.server.script = answer(503)
+    notify(A, ended.deps)
+    ended.server.script = answer(204)
+    notify(A, ended.deps)
+
+    ids = [request.headers["webhook-id"] for request in ended.server.requests]
+    assert ids == [f"msg_{A}"] * 2
+    assert ended.job.callback_state is CallbackState.DELIVERED
+
+
+def test_a_delivered_callback_is_not_sent_again(ended: Bench) -> None:
+    """A task that comes twice finds nothing to do, and leaves no due time behind."""
+    ended.server.script = answer(204)
+    notify(A, ended.deps)
+
+    notify(A, ended.deps)
+
+    assert len(ended.server.requests) == 1
+    assert ended.due_in(Step.NOTIFY) is None
+
+
+def test_a_callback_that_nobody_takes_is_given_up(ended: Bench) -> None:
+    """After a day it is a dead letter, and no longer due."""
+    ended.server.script = answer(503)
+    notify(A, ended.deps)
+    ended.clock.now += DAY
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_state is CallbackState.DEAD
+    assert ended.due_in(Step.NOTIFY) is None
+
+
+def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
+    """No attempt is counted meanwhile, and the callback stays owed."""
+    url = ended.job.request.callback_url or ""
+    for _ in range(5):
+        ended.deps.receivers.failed(url)
+
+    notify(A, ended.deps)
+
+    assert ended.server.requests == []
+    assert (ended.job.callback_attempts, ended.job.callback_state) == (0, CallbackState.PENDING)
+    assert 0 < (ended.due_in(Step.NOTIFY) or 0) < 5
+
+
+def test_attempts_that_fail_open_the_breaker(ended: Bench) -> None:
+    """A receiver that gave no answer five times in a row rests."""
+    ended.server.script = answer(503)
+    url = ended.job.request.callback_url or ""
+    for _ in range(5):
+        assert ended.deps.receivers.wait(url) == 0
+        notify(A, ended.deps)
+
+    assert ended.deps.receivers.wait(url) > 0
+
+
+def test_an_answer_closes_the_breaker(ended: Bench) -> None:
+    """Also one that is no yes: the receiver is well."""
+    url = ended.job.request.callback_url or ""
+    for _ in range(4):
+        ended.deps.receivers.failed(url)
+    ended.server.script = answer(400)
+
+    notify(A, ended.deps)
+
+    for _ in range(4):
+        ended.deps.receivers.failed(url)
+    assert ended.deps.receivers.wait(url) == 0
+
+
+def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
+    """Days after its end the first attempt that fails is not the last one."""
+    ended.clock.now += 3 * DAY
+    ended.server.script = answer(503)
+    deps = ended.deps
+    notify(A, deps)
+    assert ended.due_in(Step.NOTIFY) is None
+    letters = DeadLetters(ended.store, deps.objects, deps.settings)
+    letters.resend(ended.job)
+
+    notify(A, deps)
+
+    assert ended.job.callback_state is CallbackState.PENDING
