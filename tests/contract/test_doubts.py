@@ -100,21 +100,16 @@ def test_posting_since_is_on_disk_before_the_request_leaves(bench: Bench) -> Non
     """When the provider hears of the job, the record says so, and was confirmed."""
     bench.accept()
     seen: list[object] = []
-    before = _confirmed(bench)
+    before = bench.confirmations()
 
     def look() -> None:
-        seen.extend([bench.job.posting_at, _confirmed(bench)])
+        seen.extend([bench.job.posting_at, bench.confirmations()])
 
     bench.server.script = meanwhile(look, TAKEN)
 
     submit(A, bench.deps)
 
     assert seen == [bench.clock.now, before + 1]
-
-
-def _confirmed(bench: Bench) -> int:
-    stats = bench.redis.info("commandstats")
-    return int(stats.get("cmdstat_waitaof", {"calls": 0})["calls"])
 
 
 def _with_an_image(bench: Bench) -> None:

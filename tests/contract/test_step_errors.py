@@ -131,3 +131,13 @@ def _store_an_input(bench: Bench) -> None:
     data = b"image"
     digest = sha256(data).digest()
     bench.deps.objects.put(KEY, io.BytesIO(data), sha256=digest, content_type="image/png")
+
+
+def test_inputs_that_cannot_be_deleted_keep_no_job_back(bench: Bench) -> None:
+    """That says nothing of storing images."""
+    bench.accept(input_keys={"input_image": KEY})
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+
+    run(Step.CLEANUP, _raises(StorageUnavailable("SlowDown")), A, bench.deps)
+
+    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
