@@ -131,6 +131,22 @@ def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
     assert ended.job.callback_state is CallbackState.PENDING
 
 
+def test_inputs_stay_as_long_as_a_record_that_is_kept_for_longer(bench: Bench) -> None:
+    """A callback is sent again shortly before a dead letter's end: its job can be for longer, too."""
+    bench.accept(
+        callback_url=f"{bench.server.url}/callback", input_keys={"input_image": "_inputs/k"}
+    )
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+    bench.server.script = answer(204)
+    notify(A, bench.deps)
+    bench.redis.expire(f"job:{A}", 10)
+    bench.clock.now += (bench.due_in(Step.CLEANUP) or 0) - 10
+
+    DeadLetters(bench.store, bench.deps.objects, bench.deps.settings).resend(bench.job)
+
+    assert (bench.due_in(Step.CLEANUP) or 0) >= bench.redis.pttl(f"job:{A}") / 1000 > 10
+
+
 def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> None:
     """All that are owed to it may come to their end together."""
     ended.server.script = answer(503)
