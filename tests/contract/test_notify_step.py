@@ -132,7 +132,7 @@ def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
 
 
 def test_inputs_stay_as_long_as_a_record_that_is_kept_for_longer(bench: Bench) -> None:
-    """A callback is sent again shortly before a dead letter's end: its job can be for longer, too."""
+    """Sending a callback again keeps a dead letter for longer, and its inputs with it."""
     bench.accept(
         callback_url=f"{bench.server.url}/callback", input_keys={"input_image": "_inputs/k"}
     )
