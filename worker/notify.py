@@ -104,11 +104,17 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     log = [*job.callback_log, attempt][-_LOG_LENGTH:]
     attempts = job.callback_attempts + (delivery.error != LEFT_ALONE)
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
+    # A twin that was slow must not undo what another attempt achieved; a delivery always counts.
+    as_read = {
+        "callback_state": str(job.callback_state),
+        "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
+    }
+    expect = {} if delivery.delivered else as_read
     wait = _backoff(job, deps)
     if not delivery.final and not _too_old(job, now + wait, deps):
-        return Change(set=fields, due={Step.NOTIFY: now + wait})
+        return Change(set=fields, expect=expect, due={Step.NOTIFY: now + wait})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
-    return Change(set={**fields, "callback_state": state}, done=[Step.NOTIFY])
+    return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
 
 
 def _backoff(job: Job, deps: Deps) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from core.dead_letters import DeadLetters
 from core.job import CallbackState, FailureCode, Step
-from tests.contract.bench import A, Bench
+from tests.contract.bench import A, Bench, meanwhile
 from tests.contract.scripted import answer
 from worker.notify import notify
 
@@ -52,6 +52,27 @@ def test_a_delivered_callback_is_not_sent_again(ended: Bench) -> None:
     notify(A, ended.deps)
 
     assert len(ended.server.requests) == 1
+    assert ended.due_in(Step.NOTIFY) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "state"),
+    [(204, 503, CallbackState.DELIVERED), (503, 204, CallbackState.DELIVERED)],
+)
+def test_of_twins_a_delivery_counts(
+    ended: Bench, first: int, then: int, state: CallbackState
+) -> None:
+    """Two attempts at once, which one failed: whichever ends last, it was delivered."""
+
+    def twin() -> None:
+        ended.server.script = answer(first)
+        notify(A, ended.deps)
+
+    ended.server.script = meanwhile(twin, answer(then))
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_state is state
     assert ended.due_in(Step.NOTIFY) is None
 
 
