@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format lock clean
+.PHONY: help demo up test rules check chaos format lock clean
 
 help: ## Show what can be run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,12 +28,18 @@ up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
 test: $(STAMP) ## Run all tests against a real Valkey and a real S3 server
 	@$(BIN)/python -m pytest $(ARGS)
 
+rules: $(STAMP) ## Take each rule of recovery away and see a test fail (a quarter of an hour)
+	@$(BIN)/python -m tests.rules $(ARGS)
+
 check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(STAMP) ## Kill everything again and again while 2,000 jobs run, then judge (5 to 8 minutes)
+	@$(BIN)/python -m chaos $(ARGS)
 
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -44,4 +50,4 @@ lock: ## Write the hash-pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
 
 clean: ## Remove what was installed and made
-	rm -rf $(VENV) .stack demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache

@@ -195,6 +195,8 @@ class Job:
     output_megapixels: float | None = None
     result_url: str | None = None
     result_expires_at: float | None = None  # Unix time in seconds
+    #: What S3 said, where it was S3 that the last try to store the image failed at.
+    storage_trouble: str | None = None
     seed: int | None = None
     #: Seconds that the result's URL had left when the image was stored.
     margin: float | None = None
@@ -250,6 +252,7 @@ class Job:
             output_megapixels=number("output_megapixels"),
             result_url=fields.get("result_url"),
             result_expires_at=number("result_expires_at"),
+            storage_trouble=fields.get("storage_trouble"),
             seed=int(seed) if seed else None,
             margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,
@@ -271,9 +274,9 @@ def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def is_dead_letter(error: object) -> bool:
-    """Say whether an `error_record` is that of a job that may succeed if it is sent again."""
-    return isinstance(error, str) and json.loads(error)["code"] in DEAD_LETTER
+def code_of(error: object) -> str | None:
+    """Return the code of an `error_record`, None where it is none."""
+    return str(json.loads(error)["code"]) if isinstance(error, str) else None
 
 
 def error_record(code: FailureCode, message: str, **details: Any) -> str:

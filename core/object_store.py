@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 #: Inputs lie below this prefix until their job ends.
 INPUT_PREFIX: Final = "_inputs/"
-_CONNECT_TIMEOUT: Final = 5  # seconds
-_READ_TIMEOUT: Final = 30  # seconds
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
 _CHUNK: Final = 192 * 1024  # bytes
 _CONDITION_FAILED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
 _OK, _SERVER_ERROR = 200, 500
+#: The request itself is refused, whenever it comes; as a rule for its key (S3 error responses, and
+#: what MinIO and SeaweedFS answer to keys that their file systems cannot hold).
+_REFUSED: Final = {
+    *("KeyTooLongError", "InvalidURI", "InvalidRequest", "InvalidArgument", "EntityTooLarge"),
+    *("XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +43,24 @@ class StoredObject:
     metadata: Mapping[str, str]
 
 
+class RequestRefused(StorageUnavailable):
+    """S3 refuses the request as it is, most likely for its key: nobody else's would fare so."""
+
+
 class ObjectStore:
     """One bucket.
 
     Args:
         bucket: Its name; it must exist.
+        timeout: Seconds of silence after which S3 counts as away.
         connections: How many requests may run at a time.
     """
 
-    def __init__(self, bucket: str, *, connections: int = 16) -> None:
+    def __init__(self, bucket: str, *, timeout: float = 15.0, connections: int = 16) -> None:
         self.bucket = bucket
         config = Config(
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
+            connect_timeout=min(_CONNECT_TIMEOUT, timeout),
+            read_timeout=timeout,
             # Our steps retry with a clock and jitter of their own.
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=connections,
@@ -76,6 +86,7 @@ class ObjectStore:
             False where the key is taken.
 
         Raises:
+            RequestRefused: S3 will never take it, unless its settings change.
             StorageUnavailable: It may go well later.
         """
         try:
@@ -143,10 +154,15 @@ class ObjectStore:
         """
         if self.look(source) is None:  # servers name a missing source in ways of their own
             return False
-        with _translated("copy an input"):
-            self._client.copy_object(
-                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
-            )
+        try:
+            with _translated("copy an input"):
+                self._client.copy_object(
+                    Bucket=self.bucket,
+                    Key=target,
+                    CopySource={"Bucket": self.bucket, "Key": source},
+                )
+        except KeyError:  # it went since
+            return False
         return True
 
     def look(self, key: str) -> StoredObject | None:
@@ -239,7 +255,7 @@ def credentials_problem() -> str | None:
     return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
 
-class _ConditionFailed(Exception):
+class _ConditionFailed(StorageUnavailable):
     """The key is taken."""
 
 
@@ -248,8 +264,8 @@ def _is_final(status: int, answer: bytes, action: str) -> bool:
     found = re.search(rb"<Code>(\w{1,60})</Code>", answer)
     code = found[1].decode() if found else str(status)
     if code in _CONDITION_FAILED:
-        raise _ConditionFailed
-    if status >= _SERVER_ERROR:
+        raise _ConditionFailed(f"S3 would not {action}: {code}")
+    if status >= _SERVER_ERROR and code not in _REFUSED:
         raise StorageUnavailable(f"S3 would not {action}: {code}")
     return status == _OK
 
@@ -263,9 +279,10 @@ def _translated(action: str) -> Iterator[None]:
         details: Any = error.response.get("Error", {})
         code = str(details.get("Code", ""))
         if code in _CONDITION_FAILED:
-            raise _ConditionFailed from error
+            raise _ConditionFailed(f"S3 would not {action}: {code}") from error
         if code in _NOT_FOUND and "bucket" not in action:
             raise KeyError from error
-        raise StorageUnavailable(f"S3 would not {action}: {code}") from error
+        kind = RequestRefused if code in _REFUSED else StorageUnavailable
+        raise kind(f"S3 would not {action}: {code}") from error
     except (BotoCoreError, OSError) as error:
         raise StorageUnavailable(f"S3 could not {action}: {type(error).__name__}") from error

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from core.commit import Call, GroupCommit
@@ -43,6 +43,8 @@ def connect(settings: Settings, *, socket_timeout: float = _SOCKET_TIMEOUT) -> "
         socket_timeout=socket_timeout,
         socket_connect_timeout=socket_timeout,
         retry=Retry(NoBackoff(), 0),
+        # Not repeated, but hung up on: after a failover its name leads to another server.
+        retry_on_error=[ReadOnlyError],
         health_check_interval=30,
     )
 
@@ -129,7 +131,10 @@ class Scripts:
         # The client's own way for any command costs three times the CPU of this.
         with self._connection() as connection:
             connection.send_command("EVALSHA", digest, 0, argument)
-            return _read(connection)
+            answer = _read(connection)
+            if isinstance(answer, ReadOnlyError):
+                raise answer  # which hangs up: after a failover its name leads to another server
+        return answer
 
     def _digest(self, name: str) -> str:
         return self._digests.get(name) or self._load(name)

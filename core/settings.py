@@ -243,6 +243,12 @@ class Settings:
         "How long one download of a result may take before it is begun anew.",
         "120",
     )
+    storage_timeout_seconds: float = variable(
+        "FLUXRELAY_STORAGE_TIMEOUT_SECONDS",
+        parsing.seconds,
+        "How long S3 may stay silent before a request counts as failed.",
+        "15",
+    )
     # --- the worker process
     worker_concurrency: int = variable(
         "FLUXRELAY_WORKER_CONCURRENCY",

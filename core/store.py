@@ -18,6 +18,7 @@ from core import breakers
 from core.change import Accepted, Change, Idempotency
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
+    DEAD_LETTER,
     HOLDS_SLOT,
     STEP_STATUSES,
     TERMINAL,
@@ -29,8 +30,8 @@ from core.job import (
     Status,
     Step,
     before,
+    code_of,
     error_record,
-    is_dead_letter,
 )
 from core.queue import stamp, task_constants
 from core.redis_scripts import Scripts
@@ -183,12 +184,14 @@ class JobStore:
         """
         allowed = before(to) if was is None else before(to) & set(was)
         change = change or Change()
+        code = code_of(change.set.get("error"))
         payload = self._change(job_id, allowed, change) | {
             "to": to,
             "terminal": to in TERMINAL,
             "ttl": self._job_ttl,
             "ttl_owed": max(self._job_ttl, self.owed_ttl),
-            "dead": to is Status.FAILED and is_dead_letter(change.set.get("error")),
+            "dead": to is Status.FAILED and code in DEAD_LETTER,
+            "code": code or "",
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
@@ -230,6 +233,10 @@ class JobStore:
     def guard_inputs(self, job_id: JobId, until: float) -> None:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
         self.read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
+
+    def unguard_inputs(self, job_id: JobId) -> None:
+        """Take note that the inputs of a job that there is not have been deleted."""
+        self.read("zrem", "due", f"{Step.CLEANUP}:{job_id}")
 
     def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
         """Do one round of sweeping.

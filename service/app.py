@@ -39,33 +39,19 @@ from service.openapi import document
 from service.problems import Problem
 from service.schemas import image_names
 from service.state import State
+from service.threads import Threads
 
-#: Requests that may wait for Redis or S3 at a time. Each takes a thread, and those that wait for
-#: the disk share one fsync, so this bounds a batch: as many as one takes (core/commit.py), and
-#: enough that 202s which wait a second for a lazy disk still come at a hundred a second.
+#: Intakes that may wait for Redis or S3 at a time, and other requests that wait for Redis. Each
+#: takes a thread, and those that wait for the disk share one fsync, so this bounds a batch: as many
+#: as one takes (core/commit.py), and enough that 202s which wait a second for a lazy disk still
+#: come at a hundred a second.
 THREADS: Final = 128
+#: Images that are read from S3 at a time, a piece each.
+_SAMPLES: Final = 32
 
 
 def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to nothing before it is started."""
-    store = JobStore(connect(settings), settings)
-    objects = ObjectStore(settings.s3_bucket, connections=THREADS)
-    bodies = BodyReader(
-        limit=settings.max_body_bytes,
-        at_a_time=settings.large_bodies,
-        images=image_names(settings.models.values()),
-    )
-    state = State(
-        settings=settings,
-        store=store,
-        accounts=AccountBook(store, settings.accounts),
-        objects=objects,
-        openapi=document(settings),
-        bodies=bodies,
-        intake=Intake(settings, store, objects),
-        dead_letters=DeadLetters(store, objects, settings),
-    )
-
     app = Starlette(
         routes=[
             *_native_routes(),
@@ -80,11 +66,38 @@ def create_app(settings: Settings) -> Starlette:
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
         },
-        lifespan=_lifespan(state),
+        lifespan=_lifespan(_state(settings)),
     )
     # A path with a slash too many gets a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
+
+
+def _state(settings: Settings) -> State:
+    """Return what requests are given to work with."""
+    store = JobStore(connect(settings), settings)
+    objects = ObjectStore(
+        settings.s3_bucket,
+        connections=THREADS + _SAMPLES,
+        timeout=settings.storage_timeout_seconds,
+    )
+    bodies = BodyReader(
+        limit=settings.max_body_bytes,
+        at_a_time=settings.large_bodies,
+        images=image_names(settings.models.values()),
+    )
+    return State(
+        settings=settings,
+        store=store,
+        accounts=AccountBook(store, settings.accounts),
+        objects=objects,
+        openapi=document(settings),
+        bodies=bodies,
+        intake=Intake(settings, store, objects),
+        intake_threads=Threads(THREADS),
+        sample_threads=Threads(_SAMPLES),
+        dead_letters=DeadLetters(store, objects, settings),
+    )
 
 
 def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:

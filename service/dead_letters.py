@@ -41,7 +41,7 @@ async def retry_job(request: Request[State]) -> Response:
     """Send a failed job again as a new job; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    job_id = await _sent_again(state["dead_letters"].retry, job)
+    job_id = await _sent_again(state, state["dead_letters"].retry, job)
     again = await run_in_threadpool(state["intake"].record, job_id)
     view = job_view(again) if again else {"id": job_id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": f"/v1/jobs/{job_id}"})
@@ -51,7 +51,7 @@ async def resend_callback(request: Request[State]) -> Response:
     """Have the callback of an ended job sent again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    await _sent_again(state["dead_letters"].resend, job)
+    await _sent_again(state, state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
     location = {"location": f"/v1/jobs/{job.id}"}
     return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
@@ -74,9 +74,10 @@ def letter_view(letter: DeadLetter) -> dict[str, Any]:
     return {"kind": letter.kind, "at": timestamp(letter.at), "job": job_view(letter.job)}
 
 
-async def _sent_again(action: Callable[[Job], _Value], job: Job) -> _Value:
+async def _sent_again(state: State, action: Callable[[Job], _Value], job: Job) -> _Value:
     try:
-        return await run_in_threadpool(action, job)
+        # Inputs are copied in S3, which may be silent.
+        return await state["intake_threads"].run(action, job)
     except CannotSendAgain as error:
         raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
     except BacklogFull:

@@ -42,7 +42,8 @@ async def _submit(request: Request[State], model: Model) -> Response:
     origin = origin_of(request, settings.trusted_proxies)
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:
-        accepted, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key, parse)
+        accept = state["intake"].accept
+        accepted, fresh = await state["intake_threads"].run(accept, tenant, body, key, parse)
     headers = {} if fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(accepted.id, accepted.job, origin), headers=headers)
 

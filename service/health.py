@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,6 +16,9 @@ from service.state import State
 
 _log = logging.getLogger(__name__)
 
+#: Milliseconds after which what was written to see whether it can be is forgotten.
+_PROBE_LIFE: Final = 1000
+
 
 async def livez(_request: Request[State]) -> JSONResponse:
     """Answer, which is all it takes."""
@@ -26,6 +30,8 @@ async def readyz(request: Request[State]) -> JSONResponse:
     store, accounts = request.state["store"], request.state["accounts"]
     try:
         durability = await run_in_threadpool(store.scripts.check)
+        # One that is full, or a replica, answers all the same.
+        await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.trouble, STORAGE)
     except StoreUnavailable as error:

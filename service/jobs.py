@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +19,8 @@ async def create_job(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        accepted, fresh = await run_in_threadpool(state["intake"].accept, tenant, body, key)
+        accept = state["intake"].accept
+        accepted, fresh = await state["intake_threads"].run(accept, tenant, body, key)
     headers = {"location": f"/v1/jobs/{accepted.id}"}
     if not fresh:
         headers["idempotency-replayed"] = "true"

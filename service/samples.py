@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -22,6 +21,7 @@ from service.problems import Problem
 from service.provider_errors import in_provider_shapes
 from service.ranges import Unsatisfiable, requested_range
 from service.state import State
+from service.threads import Threads
 
 _PIECE: Final = 64 * 1024  # bytes
 
@@ -35,7 +35,8 @@ async def send_sample(request: Request[State]) -> Response:
     presented = request.query_params.get("sig", "").encode(errors="replace")
     if not is_sample_signature(masters, job_id, presented):
         raise Problem(HTTPStatus.FORBIDDEN, "wrong-signature", "The link's signature is not right")
-    image = await run_in_threadpool(_find, request.state, job_id, name)
+    threads = request.state["sample_threads"]
+    image = await threads.run(_find, request.state, job_id, name)
     if image is None:
         detail = "The image is gone; records of ended jobs are kept for a limited time"
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail)
@@ -65,15 +66,16 @@ async def _send(
     size = image["bytes"]
     first, last = part or (0, size - 1)
     try:
-        reader = await run_in_threadpool(state["objects"].open, image["key"], first, last)
+        threads = state["sample_threads"]
+        reader = await threads.run(state["objects"].open, image["key"], first, last)
     except KeyError:
         detail = "The image is no longer in the bucket"
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail) from None
     headers["content-length"] = str(last - first + 1)
     if part is None:
-        return _Pieces(reader, last - first + 1, HTTPStatus.OK, headers)
+        return _Pieces(reader, last - first + 1, HTTPStatus.OK, headers, threads)
     headers["content-range"] = f"bytes {first}-{last}/{size}"
-    return _Pieces(reader, last - first + 1, HTTPStatus.PARTIAL_CONTENT, headers)
+    return _Pieces(reader, last - first + 1, HTTPStatus.PARTIAL_CONTENT, headers, threads)
 
 
 def _find(state: State, job_id: JobId, name: str) -> dict[str, Any] | None:
@@ -101,9 +103,15 @@ class _Pieces(StreamingResponse):
     """Sends what a reader of S3 gives, and closes it whatever happens."""
 
     def __init__(
-        self, reader: ObjectReader, length: int, status: HTTPStatus, headers: dict[str, str]
+        self,
+        reader: ObjectReader,
+        length: int,
+        status: HTTPStatus,
+        headers: dict[str, str],
+        threads: Threads,
     ) -> None:
         self._reader = reader
+        self._threads = threads
         self._left = length
         super().__init__(self._pieces(), status.value, headers)
 
@@ -115,7 +123,7 @@ class _Pieces(StreamingResponse):
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         while self._left:
-            piece = await run_in_threadpool(self._reader.read, min(_PIECE, self._left))
+            piece = await self._threads.run(self._reader.read, min(_PIECE, self._left))
             if not piece:
                 # The client sees by the stated length that something is missing, and can go on.
                 raise StorageUnavailable("S3 broke an image off")

@@ -9,6 +9,7 @@ from core.settings import Settings
 from core.store import JobStore
 from service.body import BodyReader
 from service.intake import Intake
+from service.threads import Threads
 
 
 class State(TypedDict):
@@ -20,6 +21,9 @@ class State(TypedDict):
     objects: ObjectStore
     bodies: BodyReader
     intake: Intake
+    #: For taking jobs in, and for sending images out: both wait for S3.
+    intake_threads: Threads
+    sample_threads: Threads
     dead_letters: DeadLetters
     #: The OpenAPI document, which is the same for every caller.
     openapi: dict[str, Any]

@@ -29,16 +29,21 @@ from service.app import create_app
 from service.reference import model_view
 
 ROOT: Final = Path(__file__).parents[1]
-API, ARCHITECTURE, OPERATIONS, README = (
+API, ARCHITECTURE, OPERATIONS, README, RELIABILITY = (
     (ROOT / name).read_text(encoding="utf-8")
-    for name in ("docs/api.md", "docs/architecture.md", "docs/operations.md", "README.md")
+    for name in (
+        *("docs/api.md", "docs/architecture.md", "docs/operations.md", "README.md"),
+        "docs/reliability.md",
+    )
 )
 PAGES: Final = sorted(
-    page for place in ("*.md", "docs/**/*.md", "deploy/*.md") for page in ROOT.glob(place)
+    page
+    for place in ("*.md", "docs/**/*.md", "deploy/*.md", "chaos/*.md")
+    for page in ROOT.glob(place)
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
-    "core", "service", "worker", "sandbox", "stack", "docs", "deploy", "tests", ".ci",
+    "core", "service", "worker", "sandbox", "stack", "chaos", "docs", "deploy", "tests", ".ci",
 )  # fmt: skip
 VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
 
@@ -142,8 +147,18 @@ def test_make_commands_exist(page: Path) -> None:
 
 def test_every_failure_code_has_its_entry() -> None:
     """The runbook has one entry per failure code and none for another."""
-    section = between(OPERATIONS, "## Runbook: failure codes", "## Runbook: dead callbacks")
+    section = between(RELIABILITY, "## Runbook: failure codes", "## Runbook: dead callbacks")
     assert re.findall(r"^### `(\w+)`$", section, re.MULTILINE) == list(FailureCode)
+
+
+def test_every_proof_of_an_outage_is_there() -> None:
+    """Each test that the table of outages names exists."""
+    section = between(RELIABILITY, "## The course of each outage", "## Crash points")
+    named = re.findall(r"`(\w+/\w+\.py)(?:::(\w+))?`", section)
+    assert len(named) > 20
+    for file, test in named:
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"def {test or 'test'}" in text, (file, test)
 
 
 def test_every_log_event_is_explained() -> None:

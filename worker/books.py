@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import Job as Task
@@ -184,5 +184,7 @@ def _read(connection: Any) -> Any:
     """Return an answer, or what the server has against the command."""
     try:
         return connection.read_response()
+    except ReadOnlyError:  # after a failover: hung up on, for its name leads to another server now
+        raise
     except ResponseError as error:
         return error

@@ -16,5 +16,7 @@ def cleanup(job_id: JobId, deps: Deps) -> None:
     if job is not None and job.status not in TERMINAL:
         return
     deps.objects.delete_below(f"{INPUT_PREFIX}{job_id}/")
-    if job is not None:
+    if job is None:
+        deps.store.unguard_inputs(job_id)
+    else:
         deps.store.change(job_id, TERMINAL, Change(done=[Step.CLEANUP]))

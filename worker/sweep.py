@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from core.account_book import AccountBook
@@ -37,7 +38,7 @@ def sweep_forever(
     while not stop.is_set():
         more = False
         try:
-            token, more = sweep_once(store, token)
+            token, more = sweep_once(store, token, accounts.hindrance)
             if token and time.monotonic() >= adopt_at:
                 adopt_at = time.monotonic() + _ADOPT_EVERY
                 _adopt(accounts)
@@ -55,8 +56,19 @@ def _adopt(accounts: AccountBook) -> None:
         event(_log, "sweep.adopted", logging.WARNING, jobs=adopted)
 
 
-def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
+def _unhindered() -> None:
+    """Say that nothing keeps jobs from being made."""
+
+
+def sweep_once(
+    store: JobStore, token: str, hindrance: Callable[[], str | None] = _unhindered
+) -> tuple[str, bool]:
     """Do one round if the lease is, or becomes, ours.
+
+    Args:
+        store: Where jobs are.
+        token: The lease's, if it was ours before.
+        hindrance: Says why jobs wait, to those whose time is over.
 
     Returns:
         The token to go on with, and whether more is due than one round looks at.
@@ -69,8 +81,10 @@ def sweep_once(store: JobStore, token: str) -> tuple[str, bool]:
     report = store.sweep(token, _LEASE)
     if report is None:
         return "", False
+    why = hindrance() if report["overdue"] else None
+    message = "The job's deadline passed while it waited for a free slot"
+    message += f": {why}" if why else ""
     for job_id in report["overdue"]:
-        message = "The job's deadline passed while it waited for a free slot"
         store.fail(JobId(job_id), FailureCode.TIMED_OUT, message, was=[Status.QUEUED])
     if report["woken"] or report["overdue"] or report["freed"]:
         counts = {name: len(report[name]) for name in ("woken", "overdue", "freed")}

@@ -6,12 +6,12 @@ can stall for minutes after a crash, which is longer than a result lives.
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from core import breakers
 from core.change import Change
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
-from core.job import STEP_STATUSES, FailureCode, JobId, Step
+from core.job import STEP_STATUSES, FailureCode, Job, JobId, Step
 from core.log import event
 from worker import wiring
 from worker.account import check_account
@@ -102,18 +102,23 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         job = deps.store.load(job_id)
         tries = job.tries.get(step, 0) if job else 0
         wait = max(deps.wait(tries), error.retry_after or 0.0)
-        if job and step is Step.COLLECT and job.result_expires_at:
+        left = ((job and job.result_expires_at) or 0) - deps.clock()
+        if step is Step.COLLECT and left > 0:
             # Never sleep through the end of the URL: near it, tries come closer together.
-            wait = min(wait, max(0.1, (job.result_expires_at - deps.clock()) / 4))
+            wait = min(wait, max(0.1, left / 4))
         if step is Step.POLL:  # however long the host asks to be left alone: the result may die
             wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
-        away = isinstance(error, StorageUnavailable)
+        # That inputs cannot be deleted, or that a bucket cannot be looked into for an image whose
+        # URL is dead, says nothing of storing images.
+        counts = isinstance(error, StorageUnavailable) and step is not Step.CLEANUP
+        counts = counts and (step is not Step.COLLECT or left > 0)
         change = Change(
+            **_trouble(step, job, error, deps),
             due={step: deps.clock() + wait},
             add={f"tries:{step}": 1},
-            failed={breakers.STORAGE: str(error)} if away else {},
+            failed={breakers.STORAGE: str(error)} if counts else {},
         )
         deps.store.change(job_id, STEP_STATUSES[step], change)
     except StoreUnavailable:
@@ -127,3 +132,12 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         reason=str(error),
         wait_seconds=wait,
     )
+
+
+def _trouble(step: Step, job: Job | None, error: Transient, deps: Deps) -> dict[str, Any]:
+    """Keep, or forget, that it is S3 which an image fails at: the job may have to tell why."""
+    if step is not Step.COLLECT or deps.clock() >= ((job and job.result_expires_at) or 0):
+        return {}  # with the link dead, it is settled what the image failed at
+    if isinstance(error, StorageUnavailable):
+        return {"set": {"storage_trouble": str(error)}}
+    return {"clear": ["storage_trouble"]}

@@ -28,7 +28,9 @@ def build(settings: Settings) -> Deps:
         settings=settings,
         store=store,
         accounts=AccountBook(store, settings.accounts),
-        objects=ObjectStore(settings.s3_bucket, connections=connections),
+        objects=ObjectStore(
+            settings.s3_bucket, timeout=settings.storage_timeout_seconds, connections=connections
+        ),
         providers=_providers(settings, ssl_context),
         downloader=Downloader(
             settings.result_hosts,

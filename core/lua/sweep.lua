@@ -19,6 +19,14 @@ local function forget_orphan(step, id)
   if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
 end
 
+-- Start a step that has no record to keep its task's name in. It stays due until it is done.
+local function start_without_record(step, id, member)
+  redis.call('ZADD', 'due', now + WATCH, member)
+  local task = id .. '-' .. step .. '-0'
+  local queue = RQ .. ':queue:' .. QUEUES()[step]
+  if redis.call('LPOS', queue, task) == false then enqueue(step, id, 0) end
+end
+
 local woken, overdue = {}, {}
 
 -- The record of a dead letter should be gone by now; where it is kept for longer, so is the letter.
@@ -38,15 +46,14 @@ local function act(step, id)
     return
   end
   if step == 'account' then  -- about a pool, not about a job
-    redis.call('ZADD', 'due', now + WATCH, member)
-    enqueue(step, id, string.format('%d', now * 1000))
+    start_without_record(step, id, member)
     return
   end
   local status = redis.call('HGET', job_key(id), 'status')
   if not status then
-    redis.call('ZREM', 'due', member)
-    -- Inputs were stored for a job that was never accepted.
-    if step == 'cleanup' then enqueue('cleanup', id, 0) end
+    -- Inputs were stored for a job that was never accepted, or whose record is gone.
+    if step == 'cleanup' then start_without_record(step, id, member)
+    else redis.call('ZREM', 'due', member) end
     return
   end
   if not FITS()[step][status] then

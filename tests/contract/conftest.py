@@ -3,6 +3,7 @@
 import io
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import redis
@@ -10,8 +11,10 @@ from PIL import Image
 
 from core.settings import WORKER, Settings
 from core.store import JobStore
+from tests.contract.bench import Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
+from worker import wiring
 
 
 @pytest.fixture
@@ -67,3 +70,20 @@ def store_with(
         return JobStore(redis_client, Settings.from_env({**environment, **named}, WORKER), clock)
 
     return make
+
+
+@pytest.fixture
+def bench(
+    environment: Mapping[str, str],
+    server: ScriptedServer,
+    redis_client: "redis.Redis",
+    clock: Clock,
+) -> Iterator[Bench]:
+    """Return what steps work with, in an empty world whose time the test sets."""
+    host = {"FLUXRELAY_PROVIDER_URL": server.url, "FLUXRELAY_WATCH_SECONDS": "30"}
+    settings = Settings.from_env({**environment, **host}, WORKER)
+    store = JobStore(redis_client, settings, clock)
+    deps = replace(wiring.build(settings), store=store, clock=clock)
+    deps.objects.delete_below("")
+    yield Bench(deps=deps, server=server, redis=redis_client, clock=clock)
+    deps.objects._client.close()  # noqa: SLF001 - its sockets are closed at exit

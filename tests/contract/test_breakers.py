@@ -12,11 +12,12 @@ from core.job import JobId, Status
 from core.settings import Settings
 from core.store import JobStore
 from tests.contract.jobs import Clock, accept, standing
+from worker.sweep import sweep_once
 
 QUEUED, SUBMITTING, GENERATING = Status.QUEUED, Status.SUBMITTING, Status.GENERATING
 PROVIDER = breakers.provider("default")
-#: Longer than any rest, shorter than a lease.
-LATER = 31.0
+#: Longer than any rest.
+LATER = 61.0
 
 
 @pytest.fixture
@@ -31,9 +32,12 @@ def _sweep(store: JobStore) -> None:
     assert store.sweep("token", 600) is not None
 
 
-def _open_the_storage(store: JobStore, job_id: str) -> None:
-    for _ in range(3):
-        assert store.change(JobId(job_id), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+def _open_the_storage(store: JobStore) -> None:
+    """Have three images refused; their jobs are gone afterwards."""
+    for name in ("x", "y", "z"):
+        accept(store, name)
+        assert store.change(JobId(name), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+        store.move(JobId(name), Status.FAILED)
 
 
 def test_a_provider_that_is_away_is_asked_with_one_job_at_a_time(
@@ -116,7 +120,7 @@ def test_nothing_is_made_while_the_bucket_is_away(store: JobStore, clock: Clock)
         store.move(JobId(name), Status.STORING)
     assert standing(store, "4 5 6 7", SUBMITTING) == "4 5"
 
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
     store.move(JobId("3"), Status.STORING)
     assert standing(store, "6 7", QUEUED) == "6 7"
     clock.now += LATER
@@ -165,7 +169,84 @@ def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None
     assert book.trouble(breakers.STORAGE) is None
 
     store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
 
     assert book.states()["default"]["paused"] == "refused"
     assert book.trouble(breakers.STORAGE) == "SlowDown"
+
+
+def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> None:
+    """As long as one fails to be stored no other is made; but not for ever, on one job's word."""
+    accept(store, "1", "2", "3", "4")
+    store.move(JobId("1"), Status.STORING)
+    _open_the_storage(store)
+    store.move(JobId("2"), Status.FAILED)
+    store.move(JobId("3"), Status.FAILED)
+    store.move(JobId("4"), QUEUED)
+    fails = Change(failed={breakers.STORAGE: "SlowDown"})
+
+    for _ in range(10):
+        clock.now += 29  # the shortest rest is 30
+        _sweep(store)
+        assert standing(store, "4", QUEUED) == "4"
+        store.change(JobId("1"), Status, fails)
+    clock.now += 300 - 10 * 29
+    _sweep(store)
+
+    assert standing(store, "4", SUBMITTING) == "4"
+
+
+def test_inputs_that_cannot_be_read_hold_nothing_for_long(store: JobStore, clock: Clock) -> None:
+    """A job that is not made yet is no try of the bucket's for an image."""
+    accept(store, "1", "2", "3", "4")
+    _open_the_storage(store)
+    store.move(JobId("2"), QUEUED)
+    clock.now += 29
+    store.change(JobId("1"), Status, Change(failed={breakers.STORAGE: "AccessDenied"}))
+    clock.now += LATER - 29
+    _sweep(store)
+
+    assert standing(store, "2", SUBMITTING) == "2"
+
+
+def test_trouble_that_nobody_asks_about_is_forgotten(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """An account that is gone leaves no breaker behind."""
+    accept(store, "1")
+
+    store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
+
+    assert 0 < redis_client.ttl(f"breaker:{PROVIDER}") <= 3600
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({}, "waited for a free slot"),
+        ({"storage": "SlowDown"}, "images cannot be stored"),
+        ({"provider:default": "refused"}, "the provider takes no jobs"),
+    ],
+)
+def test_who_waited_in_vain_is_told_why(
+    store: JobStore,
+    worker_settings: Settings,
+    clock: Clock,
+    *,
+    trouble: dict[str, str],
+    words: str,
+) -> None:
+    """The message names what kept the job waiting, and nothing of the operator's affairs."""
+    late = clock.now + 100
+    accept(store, "1", "2", "3", "4", deadline_at=late)
+    for name in "123":
+        store.change(JobId(name), Status, Change(failed=trouble))
+    clock.now = late
+
+    sweep_once(store, "token", AccountBook(store, worker_settings.accounts).hindrance)
+
+    job = store.load(JobId("4"))
+    assert job is not None
+    assert job.error is not None
+    assert words in job.error["message"]
+    assert not any(reason in job.error["message"] for reason in trouble.values())

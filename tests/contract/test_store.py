@@ -85,18 +85,6 @@ def test_the_same_idempotency_key_brings_the_same_job(store: JobStore) -> None:
     assert store.load(B) is None
 
 
-def test_what_is_accepted_is_answered_as_it_stands(store: JobStore) -> None:
-    """The answer holds the record: of a job with a slot, of one that waits, of one known before."""
-    names = [JobId(f"{number:04d}") for number in range(25)]
-
-    answers = [store.accept(name, make_request()) for name in names]
-
-    assert [answer.job for answer in answers] == [store.load(name) for name in names]
-    statuses = [answer.job.status for answer in answers if answer.job]
-    assert statuses == [Status.SUBMITTING] * 24 + [Status.QUEUED]
-    assert store.accept(names[0], make_request()) == answers[0]
-
-
 def test_another_body_with_the_same_key_is_a_conflict(store: JobStore) -> None:
     """Nothing is accepted, and the first job stays as it is."""
     store.create(A, make_request(), KEY)

@@ -184,7 +184,7 @@ def test_a_deadline_wakes_the_step_that_can_act_on_it(
 def test_inputs_of_a_job_that_never_was_are_cleaned_up(
     store: JobStore, redis_client: "redis.Redis", clock: Clock
 ) -> None:
-    """Inputs that were stored before a crash get one clean-up task once their guard is over."""
+    """Once their guard is over, inputs get one clean-up task at a time, until it is done."""
     store.guard_inputs(A, clock.now + 900)
     clock.now += 899
     _sweep(store)
@@ -195,6 +195,17 @@ def test_inputs_of_a_job_that_never_was_are_cleaned_up(
     _sweep(store)
 
     assert _tasks(redis_client, "collect") == [f"{A}-cleanup-0"]
+
+    clock.now += WATCH
+    _sweep(store)
+    assert _tasks(redis_client, "collect") == [f"{A}-cleanup-0"]
+
+    redis_client.delete("rq:queue:collect")  # its worker died
+    clock.now += WATCH
+    _sweep(store)
+    assert _tasks(redis_client, "collect") == [f"{A}-cleanup-0"]
+
+    store.unguard_inputs(A)
     assert redis_client.zrange("due", 0, -1) == []
 
 

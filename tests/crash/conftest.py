@@ -1,30 +1,38 @@
 """A stack with room for many unfinished jobs, and workers that die on order."""
 
 import json
+import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from stack.options import StackOptions
+from stack.process import ManagedProcess
 from stack.stack import Stack
+from tests.crash.fatal_line import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
 from tests.timing import FAST
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 #: More slots than jobs: those that a kill leaves behind must not keep the next one waiting.
 _SLOTS = "2000"
+#: Seconds in which a process that was given an order does what it is to die of.
+_PATIENCE = 60
 
 
-def crash_stack(*, webhooks: bool) -> Stack:
-    """Return a stack, not started, in which killed jobs may pile up."""
+def crash_stack(*, webhooks: bool, **variables: str) -> Stack:
+    """Return a stack, not started, in which killed jobs may pile up.
+
+    Args:
+        webhooks: Whether the provider sends some.
+        variables: Added to the service's and the workers' environment.
+    """
     return Stack(
         StackOptions(
             webhooks=webhooks,
-            relay_variables={**FAST, "FLUXRELAY_SLOTS": _SLOTS},
+            relay_variables={**FAST, "FLUXRELAY_SLOTS": _SLOTS, **variables},
             sandbox_variables={
                 "SANDBOX_SLOTS": _SLOTS,
                 "SANDBOX_GENERATION_SECONDS": "0.05",
@@ -40,51 +48,96 @@ class Lethal:
 
     process: "subprocess.Popen[str]"
 
-    def kill_at(self, k: int) -> str | None:
-        """Run the waiting tasks and die at the step's k-th line; None where it has fewer."""
+    def order(self, k: int) -> None:
+        """Have it die at the k-th line from now on."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(f"{k}\n")
         self.process.stdin.flush()
+
+    def outcome(self) -> str | None:
+        """Wait until it has died; return where, None where there were fewer lines."""
+        assert self.process.stdout is not None
+        told, _, _ = select.select([self.process.stdout], [], [], _PATIENCE)
+        assert told, "nothing died, and nothing ended"
         answer = json.loads(self.process.stdout.readline())
         place = answer.get("killed_at")
         assert place or answer["lines"] >= 0, "the child ended in an error"
         return str(place) if place else None
 
+    def kill_at(self, k: int) -> str | None:
+        """Run the waiting tasks and die at the step's k-th line; None where it has fewer."""
+        self.order(k)
+        return self.outcome()
 
-@pytest.fixture(scope="module")
+    def end(self) -> None:
+        """End it, and the child that it may have."""
+        self.process.communicate("", timeout=20)
+
+
+@pytest.fixture(scope="session")
 def loaded() -> Iterator[Stack]:
-    """Run a stack whose provider sends webhooks."""
+    """Run a stack whose provider sends webhooks; all modules that break nothing else share it."""
     with crash_stack(webhooks=True) as stack:
         yield stack
 
 
+@pytest.fixture(autouse=True)
+def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start what a failed test left dead, so that the next one fails for reasons of its own."""
+    processes: list[ManagedProcess] = []
+    if "loaded" in request.fixturenames:
+        processes += request.getfixturevalue("loaded").processes.values()
+    yield
+    dead = [process for process in processes if not process.is_alive]
+    for process in dead:
+        process.start()
+        process.wait_ready()
+
+
 class LethalFactory:
-    """Starts lethal workers for a stack, and ends them."""
+    """Starts processes of a stack that die on order, and ends them."""
 
     def __init__(self) -> None:
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Lethal] = []
 
     def __call__(self, stack: Stack, queue: str, step: str) -> Lethal:
-        """Start one for a queue, which dies in `step` only."""
-        environment = stack.processes[f"worker.{queue}"].environment
+        """Start a worker of a queue, which dies in `step` only."""
+        return self._start("lethal", stack.processes[f"worker.{queue}"].environment, queue, step)
+
+    def service(self, stack: Stack, path: str, *files: str) -> Lethal:
+        """Start a service in the place of the stack's own, which dies of a POST below `path`.
+
+        Args:
+            stack: Whose.
+            path: Where.
+            files: Whose lines count.
+        """
+        environment = stack.processes["service"].environment
+        return self._start("lethal_service", environment, path, *files)
+
+    def sweep(self, environment: Mapping[str, str], signal: str = "KILL") -> Lethal:
+        """Start a process that does single rounds of sweeping, and dies of `signal` (or STOPs)."""
+        return self._start("lethal_sweep", environment, signal)
+
+    def _start(self, module: str, environment: Mapping[str, str], *arguments: str) -> Lethal:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.lethal", queue, step],
+            [sys.executable, "-m", f"tests.crash.{module}", *arguments],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._started.append(process)
+        self._started.append(Lethal(process))
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        return Lethal(process)
+        return self._started[-1]
 
     def close(self) -> None:
         """End them all."""
-        for process in self._started:
-            process.communicate("", timeout=20)
+        for lethal in self._started:
+            if lethal.process.poll() is None:
+                lethal.end()
 
 
 @pytest.fixture

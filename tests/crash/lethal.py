@@ -8,10 +8,8 @@ one line of JSON: {"killed_at": "worker/submit.py:61"}, or {"lines": n} when the
 
 import json
 import os
-import signal
 import sys
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,10 +18,10 @@ from PIL import Image
 
 from core import log
 from core.settings import WORKER, Settings
+from tests.crash.fatal_line import ROOT, FatalLine
 from worker import tasks, wiring
 from worker.rq_worker import ConcurrentWorker
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 #: Where a step touches the world. Dying in a pure function is dying at the line that called it.
 _OURS = (
     str(ROOT / "worker"),
@@ -32,13 +30,16 @@ _OURS = (
 
 
 class Killer:
-    """Counts the distinct lines that one step executes, and kills at the k-th."""
+    """Has the lines of one step count, and no others.
 
-    def __init__(self, step: str, k: int, report: int) -> None:
-        self.seen: set[tuple[str, int]] = set()
+    Args:
+        step: Which.
+        fatal: The line to die at.
+    """
+
+    def __init__(self, step: str, fatal: FatalLine) -> None:
         self._step = step
-        self._k = k
-        self._report = report
+        self._fatal = fatal
         self._running = False
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
@@ -49,25 +50,18 @@ class Killer:
         if not self._running or not code.co_filename.startswith(_OURS):
             return self.trace if code is tasks.run.__code__ else None
         if event == "line":
-            self._line(code.co_filename, frame.f_lineno)
+            self._fatal.passes(code.co_filename, frame.f_lineno)
         elif event == "return" and code is tasks.run.__code__:
             self._running = False
         return self.trace
 
-    def _line(self, filename: str, number: int) -> None:
-        self.seen.add((filename, number))
-        if len(self.seen) == self._k:
-            place = f"{Path(filename).relative_to(ROOT)}:{number}"
-            os.write(self._report, json.dumps({"killed_at": place}).encode())
-            os.kill(os.getpid(), signal.SIGKILL)
 
-
-def _child(settings: Settings, queue: str, killer: Killer, report: int) -> None:
-    threading.settrace(killer.trace)
+def _child(settings: Settings, queue: str, step: str, fatal: FatalLine) -> None:
+    threading.settrace(Killer(step, fatal).trace)
     client = redis.Redis.from_url(settings.redis_url.reveal())
     worker = ConcurrentWorker(queue, client, 1)
     worker.work(burst=True, logging_level="WARNING")
-    os.write(report, json.dumps({"lines": len(killer.seen)}).encode())
+    fatal.tell(lines=fatal.lines)
 
 
 def main(queue: str, step: str) -> None:
@@ -83,14 +77,14 @@ def main(queue: str, step: str) -> None:
         if child == 0:
             os.close(readable)
             try:
-                _child(settings, queue, Killer(step, int(line), writable), writable)
+                _child(settings, queue, step, FatalLine(int(line), writable))
             finally:
                 os._exit(0)
         os.close(writable)
         with os.fdopen(readable) as answers:
             answer = answers.read()
         os.waitpid(child, 0)
-        _say(answer or json.dumps({"lines": -1}))
+        _say(answer.strip() or json.dumps({"lines": -1}))
 
 
 def _say(text: str) -> None:

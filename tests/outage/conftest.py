@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,17 +53,27 @@ class Town:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def ends(self, job_id: str, seconds: float = RECOVERY) -> Any:
+        """Wait for a job's end; return its view."""
+        self.eventually(lambda: self.job(job_id)["status"] in TERMINAL, seconds)
+        return self.job(job_id)
+
     def succeeds(self, job_id: str) -> Any:
         """Wait for a job's end, which must be a good one; return its view."""
-        self.eventually(lambda: self.job(job_id)["status"] in TERMINAL, RECOVERY)
-        view = self.job(job_id)
+        view = self.ends(job_id)
         assert view["status"] == "succeeded", view
         return view
 
+    def ledger(self) -> dict[str, Any]:
+        """Return the sandbox's books since its latest start."""
+        url = f"{self.stack.sandbox_url}/sandbox/ledger"
+        books: dict[str, Any] = httpx.get(url, trust_env=False, timeout=20).json()
+        return books
+
     def tasks(self, job_id: str) -> list[dict[str, Any]]:
         """Return what the sandbox made for a job since its latest start."""
-        ledger = httpx.get(f"{self.stack.sandbox_url}/sandbox/ledger", trust_env=False).json()
-        return [task for task in ledger["tasks"] if (task["webhook_url"] or "").endswith(job_id)]
+        tasks = self.ledger()["tasks"]
+        return [task for task in tasks if (task["webhook_url"] or "").endswith(job_id)]
 
     def faults(self, **faults: object) -> None:
         """Put faults in force in the sandbox instead of all others."""
@@ -85,6 +96,13 @@ def town(eventually: Eventually) -> Iterator[Town]:
         "FLUXRELAY_RESULT_LIFETIME_SECONDS": "1",  # the sandbox says itself how long: 60 s
     }
     options = StackOptions(relay_variables=variables, sandbox_variables=FAST_SANDBOX)
+    with opened(options, eventually) as made:
+        yield made
+
+
+@contextmanager
+def opened(options: StackOptions, eventually: Eventually) -> Iterator[Town]:
+    """Run a stack."""
     with Stack(options) as stack:
         headers = {"x-key": stack.api_key}
         with httpx.Client(

@@ -21,7 +21,12 @@ def mayfly(eventually: Eventually) -> Iterator[Town]:
     The provider says itself how long its results live.
     """
     options = StackOptions(
-        relay_variables={**FAST, "FLUXRELAY_CALLBACK_GIVE_UP_SECONDS": "3"},
+        relay_variables={
+            **FAST,
+            "FLUXRELAY_CALLBACK_GIVE_UP_SECONDS": "3",
+            # So few attempts that the receiver is not left alone when it is tried again.
+            "FLUXRELAY_CALLBACK_RETRY_BASE_SECONDS": "1",
+        },
         sandbox_variables={**FAST_SANDBOX, "SANDBOX_TIME_SCALE": "0.01"},
     )
     with Stack(options) as stack:

@@ -74,3 +74,28 @@ def test_provider_that_forgot(town: Town) -> None:
     assert error["retryable"] is True
     assert int(town.field(job_id, "tries:poll")) >= 2
     assert town.field(job_id, "submits") == "1"
+
+
+def test_provider_that_fails_every_submit(town: Town) -> None:
+    """A broken provider is tried with one job at a time, for each try may be paid for."""
+    town.faults(refuse_submit={"status": 503})
+    before = _refused(town)
+    first = town.create("nobody knows")
+    town.eventually(lambda: town.client.get("/readyz").json()["accounts"]["default"]["paused"])
+    ids = [first, *(town.create(f"waits for the provider {n}") for n in range(20))]
+    town.eventually(lambda: _refused(town) >= before + 3, RECOVERY)
+
+    tried = [job_id for job_id in ids if town.field(job_id, "submits")]
+
+    assert len(tried) <= 8, "more than a few jobs were put in doubt"
+    town.faults()
+    for job_id in ids:
+        view = town.succeeds(job_id)
+        (task,) = town.tasks(job_id)
+        assert view["image"]["sha256"] == task["sha256"]
+    resubmits = [town.job(job_id)["provider"]["resubmits"] for job_id in ids]
+    assert sum(resubmits) == _refused(town) - before
+
+
+def _refused(town: Town) -> int:
+    return int(town.ledger()["rejections"].get("503", 0))

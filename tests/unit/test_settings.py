@@ -181,6 +181,20 @@ def test_a_doubt_must_outlast_the_request(doubt: str, *, is_fine: bool) -> None:
         assert problem.startswith("FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer")
 
 
+@pytest.mark.parametrize(("watch", "is_fine"), [("14", False), ("15", False), ("15.1", True)])
+def test_a_lease_must_outlast_a_callback(watch: str, *, is_fine: bool) -> None:
+    """A receiver that may still answer must not be called a second time."""
+    environ = NEEDED | {
+        "FLUXRELAY_WATCH_SECONDS": watch,
+        "FLUXRELAY_CALLBACK_TIMEOUT_SECONDS": "15",
+    }
+    if is_fine:
+        assert Settings.from_env(environ, WORKER).watch_seconds == float(watch)
+    else:
+        (problem,) = _problems(environ)
+        assert problem.startswith("FLUXRELAY_WATCH_SECONDS: must be longer")
+
+
 def test_a_short_doubt_is_named_beside_other_problems() -> None:
     """All at once holds for this one as well."""
     environ = _without("FLUXRELAY_S3_BUCKET") | {"FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "1"}

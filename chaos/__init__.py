@@ -1,0 +1,1 @@
+"""Kills everything while jobs run, and has others' books say whether a promise was broken."""

@@ -1,0 +1,47 @@
+"""How far a run is: one live line on a terminal, a line every few seconds anywhere else."""
+
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.status import Status
+
+_EVERY: Final = 10.0  # seconds between two lines where there is no terminal
+
+
+class Progress:
+    """Shows how far a run is; a context manager.
+
+    Args:
+        console: Where.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Status | None = console.status("") if console.is_terminal else None
+        self._began = time.monotonic()
+        self._said_at = -_EVERY
+
+    def say(self, text: str, *, always: bool = False) -> None:
+        """Show where the run stands; `always`: also where lines are rare."""
+        seconds = time.monotonic() - self._began
+        if self._live is not None:
+            self._live.update(f"{seconds:4.0f} s  {text}")
+        elif always or seconds - self._said_at >= _EVERY:
+            self._said_at = seconds
+            self._console.print(f"[{seconds:4.0f} s] {text}", markup=False, highlight=False)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()

@@ -1,0 +1,181 @@
+"""One run from its start to its verdict."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from chaos import gathering, timing
+from chaos.bait import Bait
+from chaos.callers import Callers
+from chaos.evidence import TERMINAL, Evidence
+from chaos.judge import Trial
+from chaos.plan import Plan, faults
+from chaos.storm import Storm
+from chaos.verdict import Verdict
+from stack.options import StackOptions
+from stack.receiver import CallbackReceiver
+from stack.stack import Stack
+
+#: Told where the run stands.
+Say = Callable[[str], None]
+
+_LOOK_EVERY: Final = 0.5  # seconds
+#: Without a new callback for so long, the service is asked for the jobs nobody was told of.
+_SILENCE: Final = 6.0
+#: Seconds that what follows an end (callbacks recorded, inputs deleted) gets before it is judged.
+_SETTLING: Final = 30.0
+
+
+@dataclass
+class Run:
+    """A run under way.
+
+    Args:
+        plan: What happens.
+        stack: Where; started.
+        receiver: Who is told.
+        bait: What forged webhooks name.
+        limit: Seconds after which it is judged, finished or not.
+        say: Told where it stands.
+    """
+
+    plan: Plan
+    stack: Stack
+    receiver: CallbackReceiver
+    bait: Bait
+    limit: float
+    say: Say
+
+    def carry_out(self) -> Verdict:
+        """Send, kill, wait for the end, and judge.
+
+        Raises:
+            ProcessFailedError: A process did not come back at all.
+            httpx.HTTPError: A judge could not be asked.
+        """
+        self.receiver.trust(self._callback_secret())
+        self._set_faults()
+        callers = Callers(
+            self.plan,
+            service_url=self.stack.service_url,
+            api_key=self.stack.api_key,
+            callback_url=self.receiver.url,
+        )
+        storm = Storm(self.stack, self.receiver, self.plan)
+        began_at, began = time.time(), time.monotonic()
+        deadline = began + self.limit
+        callers.start()
+        storm.start()
+        try:
+            in_time = self._await_end(callers, storm, deadline)
+            storm.calm()
+        finally:
+            storm.stop()
+            callers.close()
+        if in_time:
+            self._settle(callers)
+        self.say("asking the judges")
+        evidence = self._evidence(callers, storm)
+        return Verdict(Trial(evidence), storm.deaths, began_at, time.monotonic() - began, in_time)
+
+    def _callback_secret(self) -> str:
+        headers = {"authorization": f"Bearer {self.stack.api_key}"}
+        url = f"{self.stack.service_url}/v1/callback-secret"
+        answer = httpx.get(url, headers=headers, timeout=10, trust_env=False)
+        return str(answer.raise_for_status().json()["secret"])
+
+    def _set_faults(self) -> None:
+        asked = faults(self.plan, self.bait.url)
+        url = f"{self.stack.sandbox_url}/sandbox/faults"
+        httpx.post(url, json=asked, timeout=30, trust_env=False).raise_for_status()
+
+    def _await_end(self, callers: Callers, storm: Storm, deadline: float) -> bool:
+        """Return whether all that was accepted ended, and was told, before the deadline."""
+        last_count, changed = -1, time.monotonic()
+        while time.monotonic() < deadline:
+            told = self._told()
+            kills = storm.kills.total()
+            self.say(
+                f"{callers.accepted:,} of {len(self.plan.jobs):,} accepted, {len(told):,} told of "
+                f"their end, {kills} kills"
+            )
+            if len(told) != last_count:
+                last_count, changed = len(told), time.monotonic()
+            if callers.done and storm.over:
+                open_jobs = {intake.ids[0] for intake in callers if intake.ids} - told
+                silent = time.monotonic() - changed > _SILENCE
+                if not open_jobs or (silent and self._all_ended(open_jobs)):
+                    return True
+                if silent:
+                    changed = time.monotonic()
+            time.sleep(_LOOK_EVERY)
+        return False
+
+    def _told(self) -> set[str]:
+        return {told.job_id for told in gathering.told(self.receiver.callbacks) if told.job_id}
+
+    def _all_ended(self, job_ids: set[str]) -> bool:
+        """Say whether nothing more will come: all have ended, and no callback is owed."""
+        try:
+            views = gathering.views(self.stack, job_ids).values()
+        except httpx.HTTPError:
+            return False
+        return all(
+            view is None
+            or (view["status"] in TERMINAL and (view["callback"] or {}).get("state") != "pending")
+            for view in views
+        )
+
+    def _settle(self, callers: Callers) -> None:
+        deadline = time.monotonic() + _SETTLING
+        while time.monotonic() < deadline:
+            left = gathering.leftovers(self.stack)
+            owners = {key.split("/")[1] for key in gathering.inputs(self.stack)}
+            inputs = owners - left.guards - left.letters
+            busy = (left.slots, left.queued, left.backlog, left.due)
+            if not any(busy) and not inputs:
+                return
+            self.say(f"{callers.accepted:,} accepted; waiting for the last steps")
+            time.sleep(_LOOK_EVERY)
+
+    def _evidence(self, callers: Callers, storm: Storm) -> Evidence:
+        ids = {job_id for intake in callers for job_id in intake.ids}
+        shown = gathering.views(self.stack, ids)
+        books = gathering.ledger(self.stack)
+        return Evidence(
+            jobs=self.plan.jobs,
+            intakes=callers.intakes,
+            views=shown,
+            tasks=books["tasks"],
+            rejections=books["rejections"],
+            bucket=gathering.bucket(self.stack),
+            told=gathering.told(self.receiver.callbacks),
+            baited=self.bait.taken,
+            leftovers=gathering.leftovers(self.stack),
+            own_ends=[death.target for death in storm.own_ends],
+        )
+
+
+def run(plan: Plan, *, directory: Path, limit: float, say: Say) -> Verdict:
+    """Start a stack, carry the plan out on it, and stop it.
+
+    Args:
+        plan: What happens.
+        directory: Where data and logs are kept.
+        limit: Seconds after which it is judged, finished or not.
+        say: Told where it stands.
+
+    Raises:
+        ProcessFailedError: A process did not start, or did not come back at all.
+        httpx.HTTPError: A judge could not be asked.
+    """
+    options = StackOptions(
+        directory=directory, relay_variables=timing.RELAY, sandbox_variables=timing.SANDBOX
+    )
+    say("starting everything")
+    with Stack(options) as stack, CallbackReceiver() as receiver, Bait() as bait:
+        return Run(plan, stack, receiver, bait, limit, say).carry_out()

@@ -1,0 +1,32 @@
+"""The time scale of a run: every wait of the product, shortened by its setting."""
+
+from typing import Final
+
+#: Seconds that the provider has to answer a submit; an answer that takes longer is in doubt.
+SUBMIT_TIMEOUT: Final = 3.0
+#: Seconds that a submit in doubt waits for its webhook before it is repeated.
+DOUBT: Final = 8.0
+
+#: For the service and the workers.
+RELAY: Final = {
+    "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": str(SUBMIT_TIMEOUT),
+    "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": str(DOUBT),
+    "FLUXRELAY_WATCH_SECONDS": "4",
+    "FLUXRELAY_SWEEP_INTERVAL_SECONDS": "0.5",
+    "FLUXRELAY_SLOT_LEASE_SECONDS": "5",
+    "FLUXRELAY_WEBHOOK_OVERDUE_SECONDS": "4",
+    "FLUXRELAY_POLL_INTERVAL_SECONDS": "0.5",
+    "FLUXRELAY_RETRY_BASE_SECONDS": "0.3",
+    "FLUXRELAY_RETRY_MAX_SECONDS": "2",
+    "FLUXRELAY_POOL_PAUSE_SECONDS": "0.5",
+    "FLUXRELAY_CALLBACK_RETRY_BASE_SECONDS": "0.3",
+    "FLUXRELAY_CALLBACK_TIMEOUT_SECONDS": "2",
+    "FLUXRELAY_DOWNLOAD_TIMEOUT_SECONDS": "10",
+}
+
+#: For the sandbox: tasks take 0.2 to 1 s, a result's link lives for 60 s, and pictures cost little.
+SANDBOX: Final = {
+    "SANDBOX_TIME_SCALE": "0.1",
+    "SANDBOX_GENERATION_SECONDS": "2-10",
+    "SANDBOX_IMAGE_SIDE": "48",
+}

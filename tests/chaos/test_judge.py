@@ -1,0 +1,188 @@
+"""The judge finds each rule that is broken: one that cannot fail would be worth nothing."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from chaos.callers import Intake
+from chaos.evidence import Evidence, Thing, Told
+from chaos.judge import Trial, judge
+from chaos.rules import RULES
+from chaos.verdict import Verdict, dossier
+from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, task, view
+
+Change = Callable[[Evidence], Evidence]
+
+#: A callback that tells another end than the job had.
+WRONG: Final = Told("/callbacks/0", True, "m", ID, "failed")
+
+
+def seen(**more: Any) -> Change:
+    """Return a change of what the service shows of the success."""
+    return lambda good: replace(good, views={**good.views, ID: view(**more)})
+
+
+def entries(*tasks: dict[str, Any]) -> Change:
+    """Return a change of the first job's tasks."""
+    return lambda good: replace(good, tasks=[*tasks, good.tasks[1]])
+
+
+def lying(**things: Thing | None) -> Change:
+    """Return a change of the bucket; `image` and `manifest` stand for their keys, None: gone."""
+    names = {"image": KEY, "manifest": f"{KEY}.json"}
+
+    def change(good: Evidence) -> Evidence:
+        changed = {names.get(name, name): thing for name, thing in things.items()}
+        bucket = {**good.bucket, **changed}
+        return replace(good, bucket={key: thing for key, thing in bucket.items() if thing})
+
+    return change
+
+
+def left(**more: Any) -> Change:
+    """Return a change of what is left in Redis."""
+    return lambda good: replace(good, leftovers=replace(good.leftovers, **more))
+
+
+def heard(*told: Told) -> Change:
+    """Return a change of what the first job's caller heard."""
+    return lambda good: replace(good, told=[*told, good.told[2]])
+
+
+def intake(*ids: str, **answers: int) -> Change:
+    """Return a change of what the first caller was answered."""
+    counted = Counter({name.strip("_"): count for name, count in answers.items()})
+    return lambda good: replace(good, intakes=[Intake(list(ids), counted), good.intakes[1]])
+
+
+def both(*changes: Change) -> Change:
+    """Return changes as one."""
+
+    def change(good: Evidence) -> Evidence:
+        for each in changes:
+            good = each(good)
+        return good
+
+    return change
+
+
+_UNPAID = {"provider": {"id": "task-1", "resubmits": 1}}
+_GENERATING = view(status="generating", image=None)
+
+BROKEN: Final[list[tuple[str, str, Change]]] = [
+    ("refused", "no 202", both(intake(_503=9), entries(), lambda e: replace(e, views={}))),
+    ("misled", "a 500", intake(ID, _202=1, _500=1)),
+    ("misled", "a conflict", intake(ID, _202=1, _422=1)),
+    ("doubled", "two ids", intake(ID, OTHER, _202=2)),
+    ("lost", "unknown", lambda e: replace(e, views={FAILED: e.views[FAILED], ID: None})),
+    ("lost", "no object", lying(image=None)),
+    ("lost", "no manifest", lying(manifest=None)),
+    ("lost", "a torn manifest", lying(manifest=Thing(3, SHA_2))),
+    ("lost", "no image", seen(image=None)),
+    ("lost", "paid for, then failed", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
+    ("stuck", "generating", lambda e: replace(e, views={**e.views, ID: _GENERATING})),
+    ("unexpected", "expired", lambda e: replace(e, views={**e.views, ID: failure("timed_out")})),
+    ("unexpected", "a success", lambda e: replace(e, views={**e.views, FAILED: view()})),
+    ("paid twice", "two tasks", entries(task(), task(at="30"))),
+    ("paid twice", "three", both(entries(task(), task(at="20"), task(at="40")), seen(**_UNPAID))),
+    ("hasty", "after 1 s", both(entries(task(), task(at="01")), seen(**_UNPAID))),
+    ("unclaimed", "no 202", both(intake(_503=9), lambda e: replace(e, views={}))),
+    ("unclaimed", "of no plan", entries(task(), task(request={"prompt": "who?"}))),
+    ("wrong bytes", "in the bucket", lying(image=Thing(5, SHA_2))),
+    ("wrong bytes", "cut", lying(image=Thing(4, SHA))),
+    ("wrong bytes", "another's", entries(task(sha256=SHA_2))),
+    ("wrong bytes", "in the manifest", lying(manifest=Thing(9, SHA_2, {"image": {}}))),
+    ("stray", "of nobody", lying(stranger=Thing(1, SHA))),
+    ("stray", "of a failure", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
+    ("untold", "silence", heard()),
+    ("untold", "unverified", heard(Told("/callbacks/0", verified=False))),
+    ("told wrong", "another end", heard(WRONG)),
+    ("told wrong", "both ends", heard(GOOD.told[0], WRONG)),
+    ("told wrong", "elsewhere", heard(Told("/callbacks/7", True, "m", ID, "succeeded"))),
+    ("told wrong", "of another", heard(*GOOD.told[:2], replace(WRONG, job_id=OTHER))),
+    ("badly signed", "one", heard(*GOOD.told[:2], Told("/callbacks/0", verified=False))),
+    ("forged", "accepted", entries(task(deliveries=[{"status": 200, "forged": True}]))),
+    ("forged", "fetched", lambda e: replace(e, baited=1)),
+    ("inputs left", "of a job", lying(**{f"_inputs/{ID}/input_image": Thing(1, SHA)})),
+    ("inputs left", "of nobody", lying(**{f"_inputs/{FAILED[:-1]}9/image": Thing(1, SHA)})),
+    ("unlisted", "a dead letter", lambda e: replace(e, views={**e.views, FAILED: failure("lost")})),
+    ("unlisted", "no dead letter", left(letters=frozenset({ID}))),
+    ("slots held", "by an ended job", left(slots=(ID,))),
+    ("slots held", "by nobody", left(slots=(OTHER,))),
+    ("tasks left", "in a queue", left(queued=(f"{ID}-submit-1",))),
+    ("tasks left", "in the backlog", left(backlog=(ID,))),
+    ("due left", "a deadline", left(due=(f"deadline:{ID}",))),
+    ("own end", "a worker", lambda e: replace(e, own_ends=["worker.submit"])),
+]  # fmt: skip
+
+
+def rules(evidence: Evidence) -> set[str]:
+    """Return the rules that the judge finds broken."""
+    return {found.rule for found in judge(evidence)}
+
+
+def test_a_good_run_breaks_no_rule() -> None:
+    """A success told twice and an expected failure, with a guarded input, are all right."""
+    guarded = lying(**{f"_inputs/{OTHER}/input_image": Thing(1, SHA)})(GOOD)
+
+    assert judge(guarded) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [(rule, change) for rule, _, change in BROKEN],
+    ids=[f"{rule}: {how}" for rule, how, _ in BROKEN],
+)
+def test_a_broken_rule_is_found(rule: str, change: Change) -> None:
+    """What breaks a rule is found, and named."""
+    assert rule in rules(change(GOOD))
+
+
+def test_every_rule_can_be_broken() -> None:
+    """There is a case above for each rule."""
+    assert {rule for rule, _, _ in BROKEN} == set(RULES)
+
+
+def test_a_repeated_submit_that_was_counted_is_no_second_payment() -> None:
+    """Two tasks, a doubt apart, of a job that owns up to a resubmit break nothing."""
+    repeated = both(entries(task(), task(at="30")), seen(**_UNPAID))(GOOD)
+    verdict = Verdict(Trial(repeated), [], 0.0, 1.0, in_time=True)
+
+    assert verdict.holds
+    assert verdict.counts["resubmits in doubt"] == 1
+    assert verdict.counts["  of these paid twice"] == 1
+    assert verdict.counts["told twice"] == 1
+    assert verdict.counts["least margin in seconds"] == 59
+
+
+def test_an_image_made_anew_that_was_owned_up_to_is_no_second_payment() -> None:
+    """A job that names the task whose result expired may have been made once more, at once."""
+    anew = {"provider": {"id": "task-01", "resubmits": 0, "expired": {"id": "task-00"}}}
+    again = both(entries(task(), task(at="01")), seen(**anew))(GOOD)
+
+    assert judge(again) == []
+
+
+def test_a_slot_of_a_job_that_is_under_way_is_no_finding_of_its_own() -> None:
+    """A job that is stuck holds its slot rightly; that it is stuck is what is found."""
+    stuck = both(lambda e: replace(e, views={**e.views, ID: _GENERATING}), left(slots=(ID,)))(GOOD)
+
+    assert "stuck" in rules(stuck)
+    assert "slots held" not in rules(stuck)
+
+
+def test_the_dossier_holds_what_each_judge_says() -> None:
+    """One reads in it what the caller, the service, the ledger and the receiver said."""
+    broken = entries(task(), task(at="30"))(GOOD)
+    verdict = Verdict(Trial(broken), [], 0.0, 1.0, in_time=True)
+
+    told = dossier(verdict.trial.cases[0], verdict.findings)
+
+    assert told["broken"] == ["paid twice: 2 tasks, 1 at most"]
+    assert told["caller"]["ids"] == [ID, ID]
+    assert told["service"]["status"] == "succeeded"
+    assert [entry["id"] for entry in told["ledger"]] == ["task-00", "task-30"]
+    assert len(told["receiver"]) == 2

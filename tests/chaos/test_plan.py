@@ -1,0 +1,111 @@
+"""The plan of a run follows from its seed, and leaves nobody out."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from chaos.orders import IMAGES, MODELS, order
+from chaos.plan import TARGETS, Kill, Plan, faults, make_plan
+from chaos.troubles import TROUBLES, mark
+from sandbox.mischief import Mischief
+
+BAIT = "http://127.0.0.1:1/forged.png"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Return a plan of the usual size."""
+    return make_plan(2000, 1)
+
+
+def test_the_same_seed_brings_the_same_plan(plan: Plan) -> None:
+    """Jobs, troubles and kills are equal; with another seed they are not."""
+    assert make_plan(2000, 1) == plan
+    assert make_plan(2000, 2).jobs != plan.jobs
+    assert make_plan(2000, 2).kills != plan.kills
+
+
+@pytest.mark.parametrize("jobs", [200, 2000])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_process_is_killed(jobs: int, seed: int) -> None:
+    """Whatever the seed, each is killed at least once while jobs are sent."""
+    made = make_plan(jobs, seed)
+
+    assert {kill.target for kill in made.kills if kill.at < made.seconds} == set(TARGETS)
+
+
+def test_several_are_killed_at_once_now_and_then(plan: Plan) -> None:
+    """Some kills come one at a time, some together."""
+    at_once = Counter(kill.at for kill in plan.kills)
+
+    assert min(at_once.values()) == 1
+    assert max(at_once.values()) >= 3
+
+
+def test_between_two_waves_everything_can_come_back(plan: Plan) -> None:
+    """A wave is followed by seconds without a kill."""
+    waves = [[kill.at for kill in plan.kills if kill.wave == wave] for wave in range(10)]
+
+    assert all(max(wave) + 5 < min(after) for wave, after in pairwise(waves))
+
+
+def test_nobody_is_killed_while_dead(plan: Plan) -> None:
+    """A process has been back for a while before it is killed again."""
+    for target in TARGETS:
+        kills = [kill for kill in plan.kills if kill.target == target]
+        assert all(_is_back(before, after) for before, after in pairwise(kills))
+
+
+def _is_back(before: Kill, after: Kill) -> bool:
+    return before.at + before.down + 2 < after.at
+
+
+def test_every_trouble_befalls_somebody(plan: Plan) -> None:
+    """In a run of the usual size each trouble, model and input image comes up."""
+    assert {name for job in plan.jobs for name, _ in job.troubles} == set(TROUBLES)
+    assert {job.model for job in plan.jobs} == set(MODELS)
+    assert {job.image for job in plan.jobs} == {None, *range(IMAGES)}
+
+
+def test_most_jobs_must_succeed(plan: Plan) -> None:
+    """A few must fail, each with the code of its trouble."""
+    ends = Counter(job.ends for job in plan.jobs)
+
+    assert ends["succeeded"] > 0.9 * len(plan.jobs)
+    assert set(ends) == {"succeeded"} | {t.ends for t in TROUBLES.values() if t.ends}
+
+
+def test_the_sandbox_takes_the_faults(plan: Plan) -> None:
+    """Every fault exists there with these parameters, and forged webhooks name the bait."""
+    mischief = Mischief()
+
+    mischief.replace(faults(plan, BAIT))
+
+    shown = mischief.show()
+    assert {fault["sample"] for fault in shown["forge_webhook"]} == {BAIT}
+    assert {fault["match"] for fault in shown["drop_webhook"]} >= {mark("webhook-dropped")}
+
+
+def test_a_fault_that_would_never_end_is_bounded(plan: Plan) -> None:
+    """A fault that keeps a job from success has a number of times, and names one job."""
+    endless = [
+        fault
+        for name, asked in faults(plan, BAIT).items()
+        if name.endswith(("_answer", "_download", "refuse_poll"))
+        for fault in asked
+        if not (fault.get("times") and fault["match"].startswith("["))
+    ]
+
+    assert endless == []
+
+
+def test_orders_differ() -> None:
+    """An order holds its prompt, its number and its image."""
+    body = order(
+        model="flux-2-pro", prompt="[00007]", size=5, image=2, callback_url="http://x/7", number=7
+    )
+
+    assert body["input"]["prompt"] == "[00007]"
+    assert body["metadata"] == {"number": 7}
+    assert len(body["input"]["input_image"]) > 64 * 1024

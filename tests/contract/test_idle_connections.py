@@ -1,0 +1,83 @@
+"""Connections that the other side may be about to close are not used for a submit."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from core.parsing import Secret
+from worker import provider as module
+from worker.outcomes import Accepted
+from worker.provider import ProviderClient
+
+TAKEN = b'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{"id":"t"}'
+
+
+class Lasting:
+    """Answers any number of requests on each connection, and counts the connections."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(10)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            request = b""
+            while data := connection.recv(65_536):
+                request += data
+                if request.endswith(b"}"):
+                    connection.sendall(TAKEN)
+                    request = b""
+
+
+@pytest.fixture
+def lasting() -> Iterator[Lasting]:
+    """Run such a server."""
+    server = Lasting()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(("longest", "connections"), [(60.0, 1), (0.0, 2)])
+def test_a_connection_is_used_again_only_for_a_while(
+    *,
+    lasting: Lasting,
+    ssl_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    longest: float,
+    connections: int,
+) -> None:
+    """One that was idle for longer may be closed just as a submit is written to it."""
+    monkeypatch.setattr(module, "_KEEPALIVE", longest)
+    client = ProviderClient(
+        lasting.url,
+        Secret("key"),
+        timeout=5,
+        lifetime=600,
+        connections=2,
+        ssl_context=ssl_context,
+    )
+
+    for _ in range(2):
+        assert isinstance(client.submit("/v1/x", {"prompt": "p"}), Accepted)
+
+    assert lasting.connections == connections
+    client._client.close()  # noqa: SLF001 - its sockets are closed at exit

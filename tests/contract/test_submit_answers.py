@@ -1,0 +1,92 @@
+"""What an answer to a submit does to the account: it rests, shrinks, or is trusted again."""
+
+import pytest
+
+from core import breakers
+from core.job import Status, Step
+from tests.contract.bench import A, Bench, meanwhile, said
+from tests.contract.scripted import answer
+from worker.account import check_account
+from worker.submit import submit
+
+BREAKER = f"breaker:{breakers.provider('default')}"
+TAKEN = said(200, {"id": "t1", "polling_url": "https://api.example/x"})
+
+
+def test_an_account_without_credits_is_refused(bench: Bench) -> None:
+    """The job waits, the account makes nothing, and is asked about soon."""
+    bench.accept()
+    bench.server.script = said(402, {"detail": "no credits"})
+
+    submit(A, bench.deps)
+
+    assert bench.job.status is Status.QUEUED
+    assert str(bench.redis.get("pool:default:refused")).startswith("402")
+    assert bench.redis.zscore("due", "account:default") == bench.clock.now + 0.5
+
+
+def test_an_account_that_is_served_again_is_tried_with_one_job(bench: Bench) -> None:
+    """Its few credits may not suffice, so a breaker lets one job go first."""
+    bench.accept()
+    bench.server.script = said(402, {"detail": "no credits"})
+
+    submit(A, bench.deps)
+
+    assert bench.redis.exists(BREAKER)
+
+
+def test_a_busy_account_shrinks(bench: Bench) -> None:
+    """429: no more than are active are granted, here none, for as long as the provider wishes."""
+    bench.accept()
+    bench.server.script = answer(429, b"{}", "retry-after: 7")
+
+    submit(A, bench.deps)
+
+    assert bench.job.status is Status.QUEUED
+    assert bench.redis.get("pool:default:paused") == "busy"
+    assert 6000 < bench.redis.pttl("pool:default:paused") <= 7000
+
+
+def test_no_answer_stops_an_account_for_days(bench: Bench) -> None:
+    """A slip in one header counts for an hour at most."""
+    bench.accept()
+    bench.server.script = answer(429, b"{}", "retry-after: 999999")
+
+    submit(A, bench.deps)
+
+    assert bench.redis.pttl("pool:default:paused") <= 3_600_000
+
+
+@pytest.mark.parametrize("way", ["taken", "refused", "busy", "overtaken"])
+def test_an_answer_mends_the_breaker(bench: Bench, way: str) -> None:
+    """Whatever it says, the provider is back."""
+    bench.accept()
+    bench.redis.hset(BREAKER, mapping={"failures": 3})
+    bench.server.script = {
+        "taken": TAKEN,
+        "refused": said(422),
+        "busy": said(429),
+        "overtaken": meanwhile(bench.storing, TAKEN),
+    }[way]
+
+    submit(A, bench.deps)
+
+    assert not bench.redis.exists(BREAKER)
+
+
+def test_an_account_whose_credits_are_used_up_is_refused_before_a_job_is(bench: Bench) -> None:
+    """It answers, but has nothing left: no job is sent into a refusal."""
+    bench.server.script = said(200, {"credits": 0})
+
+    check_account("default", bench.deps)
+
+    assert bench.redis.get("pool:default:refused") == "402 no credits left"
+
+
+def test_an_account_that_is_gone_is_not_asked_about_for_ever(bench: Bench) -> None:
+    """It is configured no more: its check ends."""
+    bench.redis.zadd("due", {f"{Step.ACCOUNT}:gone": 1.0})
+
+    check_account("gone", bench.deps)
+
+    assert bench.redis.zscore("due", f"{Step.ACCOUNT}:gone") is None
