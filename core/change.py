@@ -16,7 +16,7 @@ class Idempotency:
     fingerprint: str
 
 
-class Accepted(NamedTuple):
+class Stored(NamedTuple):
     """A job that is on disk, and how it stood at that moment; None where it is gone already."""
 
     id: JobId

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import redis
 
 from core import breakers
-from core.change import Accepted, Change, Idempotency
+from core.change import Change, Idempotency, Stored
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
     DEAD_LETTER,
@@ -81,7 +81,7 @@ class JobStore:
 
     def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
-    ) -> Accepted:
+    ) -> Stored:
         """Accept a job; when this returns, it is on disk.
 
         Returns:
@@ -117,10 +117,10 @@ class JobStore:
                 # It must outlive its job, which may wait until its deadline.
                 "ttl": self._job_ttl + math.ceil(self._deadline),
             }
-        word, *accepted = self.scripts.run("create", payload, durable=True)
+        word, *stored = self.scripts.run("create", payload, durable=True)
         if word in _REFUSALS:
             raise _REFUSALS[word]
-        return _accepted(*accepted)
+        return _stored(*stored)
 
     def create(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
@@ -133,7 +133,7 @@ class JobStore:
         model = self._models.get(request.model)
         return lane_of((model and model.lane) or request.model, request.region, self._accounts)
 
-    def known(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
+    def known(self, tenant: str, idempotency: Idempotency) -> Stored | None:
         """Return the job that this key brought before, if any; when this returns, it is on disk.
 
         Raises:
@@ -147,7 +147,7 @@ class JobStore:
         fingerprint, *known = found
         if fingerprint != idempotency.fingerprint:
             raise IdempotencyConflict
-        return _accepted(*known)
+        return _stored(*known)
 
     def load(self, job_id: JobId) -> Job | None:
         """Return the job as it stands, None where there is none (any more)."""
@@ -157,7 +157,7 @@ class JobStore:
     def begin(self, step: Step, job_id: JobId) -> Job | None:
         """Renew the lease of a step that starts, and return its job."""
         pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
-        return _accepted(job_id, pairs).job
+        return _stored(job_id, pairs).job
 
     def renew(self, step: Step, job_id: JobId) -> None:
         """Show that a long step is alive; call it more often than the lease is long."""
@@ -285,11 +285,11 @@ class JobStore:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
 
 
-def _accepted(job_id: str, pairs: Sequence[str]) -> Accepted:
+def _stored(job_id: str, pairs: Sequence[str]) -> Stored:
     """Read a record as Lua returns it: names and values in turn."""
     fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
     job = Job.from_fields(JobId(job_id), fields) if "request" in fields else None
-    return Accepted(JobId(job_id), job)
+    return Stored(JobId(job_id), job)
 
 
 def sweep_report(answer: str) -> dict[str, Any]:

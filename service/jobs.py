@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from core.signatures import callback_secret
 from core.views import job_view
+from service.admission import take_in
 from service.auth import tenant_of
 from service.ownership import owned_job
 from service.problems import JsonAnswer
@@ -19,12 +20,11 @@ async def create_job(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        accept = state["intake"].accept
-        accepted, fresh = await state["intake_threads"].run(accept, tenant, body, key)
-    headers = {"location": f"/v1/jobs/{accepted.id}"}
-    if not fresh:
+        accepted = await take_in(state, tenant, body, key)
+    headers = {"location": f"/v1/jobs/{accepted.job_id}"}
+    if not accepted.fresh:
         headers["idempotency-replayed"] = "true"
-    view = job_view(accepted.job) if accepted.job else {"id": accepted.id}
+    view = job_view(accepted.job) if accepted.job else {"id": accepted.job_id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from core.change import Accepted, Change, Idempotency
+from core.change import Change, Idempotency, Stored
 from core.errors import IdempotencyConflict
 from core.job import NEXT, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
 from core.store import JobStore
@@ -78,7 +78,7 @@ def test_the_same_idempotency_key_brings_the_same_job(store: JobStore) -> None:
     assert store.known("demo", KEY) is None
     assert store.create(A, make_request(), KEY) == A
 
-    assert store.known("demo", KEY) == Accepted(A, store.load(A))
+    assert store.known("demo", KEY) == Stored(A, store.load(A))
     assert store.create(B, make_request(), KEY) == A
     assert store.load(B) is None
 

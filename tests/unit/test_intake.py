@@ -8,14 +8,14 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from core.change import Accepted, Idempotency
+from core.change import Idempotency, Stored
 from core.job import JobId, JobRequest
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.app import create_app
 from service.flat import parse_flat
-from service.intake import Intake
+from service.intake import Accepted, Intake
 from tests.unit.scanning import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
@@ -42,8 +42,8 @@ def test_the_store_goes_away_after_the_promise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, status: int
 ) -> None:
     """An accepted job whose record is gone is answered with its id, not with a 503."""
-    accepted = Accepted(JOB_ID, None)
-    monkeypatch.setattr(Intake, "accept", lambda *_: (accepted, True))  # there is no Redis
+    accepted = Accepted(JOB_ID, fresh=True, job=None)
+    monkeypatch.setattr(Intake, "accept", lambda *_: accepted)  # there is no Redis
 
     requests = [("POST", path), ("GET", f"/v1/jobs/{JOB_ID}")]
     posted, shown = asyncio.run(answers(settings, *requests))
@@ -60,11 +60,11 @@ class Fingerprints(JobStore):
 
     def accept(
         self, _job_id: JobId, _request: JobRequest, idempotency: Idempotency | None = None
-    ) -> Accepted:
+    ) -> Stored:
         """Note a fingerprint."""
         assert idempotency is not None
         self.asked.append(idempotency.fingerprint)
-        return Accepted(JOB_ID, None)
+        return Stored(JOB_ID, None)
 
 
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
