@@ -20,7 +20,9 @@ for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
 
 if input.to and input.to ~= status then
   set_status(id, input.to)
-  for _, step in ipairs(input.undue) do redis.call('ZREM', 'due', step .. ':' .. id) end
+  local undue = {}
+  for at, step in ipairs(input.undue) do undue[at] = step .. ':' .. id end
+  redis.call('ZREM', 'due', unpack(undue))
   if input.to == 'queued' then
     local lane, rank = unpack(redis.call('HMGET', key, 'lane', 'rank'))
     redis.call('ZADD', 'backlog:' .. lane, rank, id)
