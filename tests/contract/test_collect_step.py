@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from core import breakers
-from core.errors import Permanent, StorageUnavailable, Transient
+from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.job import FailureCode, Status, Step
 from core.object_store import ObjectStore
 from tests.contract.bench import A, Bench
@@ -197,3 +197,37 @@ def test_an_image_that_was_stored_mends_the_breaker(bench: Bench, picture: Draw)
     collect(A, bench.deps)
 
     assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+
+
+def test_a_late_copy_fetches_nothing(bench: Bench, picture: Draw) -> None:
+    """A task that comes twice finds the job done, and ends in peace."""
+    bench.accept()
+    bench.storing()
+    bench.server.script = answer(200, picture("PNG"))
+    collect(A, bench.deps)
+
+    collect(A, bench.deps)
+
+    assert len(bench.server.requests) == 1
+
+
+def test_a_redis_that_slips_gives_no_image_up(
+    bench: Bench, picture: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link's end is over by our clock, but it still answers: Redis says nothing of that."""
+    bench.accept()
+    bench.storing(lives_for=-1)
+    bench.server.script = answer(200, picture("PNG"))
+    minutes = count(step=60)
+    monkeypatch.setattr(module, "time", type("Time", (), {"monotonic": lambda: next(minutes)}))
+
+    def away(*_arguments: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as while_it_slips:
+        while_it_slips.setattr(bench.store, "renew", away)
+        with pytest.raises(StoreUnavailable):
+            collect(A, bench.deps)
+    collect(A, bench.deps)
+
+    assert bench.job.status is Status.SUCCEEDED
