@@ -68,7 +68,7 @@ local function breakers_admit(names)
 end
 
 -- Keep the collect queue in the order in which results die: the first to die is fetched first.
--- Nearly always that is the order in which they come. Other tasks keep their place.
+-- Nearly always that is the order in which they come. What else waits there, clean-ups, is passed.
 local LOOK_BACK = 100
 local function push_collect(list, task, id)
   local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
@@ -77,7 +77,8 @@ local function push_collect(list, task, id)
     if not other then break end
     local other_id = string.match(other, '^(.+)%-collect%-%d+$')
     local dies = other_id and tonumber(redis.call('HGET', job_key(other_id), 'result_expires_at'))
-    if not (mine and dies and dies > mine) then
+    local passed = mine and (not other_id or (dies and dies > mine))
+    if not passed then
       if place == -1 then
         redis.call('RPUSH', list, task)
       else
