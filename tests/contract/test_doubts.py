@@ -185,6 +185,21 @@ def test_a_no_does_not_take_a_result_away(bench: Bench) -> None:
     assert bench.job.status is Status.STORING
 
 
+@pytest.mark.parametrize("status", [429, 402, 403])
+def test_a_refusal_does_not_take_a_result_away(bench: Bench, status: int) -> None:
+    """The first submit's webhook comes while the second one is refused: the image is there."""
+    bench.accept()
+    _in_doubt(bench)
+    bench.clock.now += DOUBT
+    submit(A, bench.deps)
+    bench.server.script = meanwhile(lambda: bench.storing(), answer(status, b"{}"))  # noqa: PLW0108 - its argument has a default
+
+    submit(A, bench.deps)
+
+    assert bench.job.status is Status.STORING
+    assert bench.due_in(Step.COLLECT) is not None
+
+
 def test_an_answer_that_was_overtaken_is_noted(bench: Bench) -> None:
     """The webhook was faster; what only the answer tells is kept all the same."""
     bench.accept()
