@@ -8,9 +8,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import flames
 from benchmarks.outcome import Plot, Record
 
 _INCHES = (7.2, 3.4)
+_TALL = (9.6, 5.6)
 _DOTS = 110
 
 
@@ -19,9 +21,9 @@ def draw(record: Record, folder: Path) -> list[Path]:
     mpl.use("agg")
     files = picture_files(record, folder)
     for plot, path in zip(record.outcome.plots, files, strict=True):
-        figure = Figure(figsize=_INCHES, dpi=_DOTS, layout="constrained")
+        figure = Figure(figsize=_TALL if plot.kind == "flame" else _INCHES, dpi=_DOTS, layout="constrained")
         axes = figure.subplots()
-        {"bars": _bars, "shares": _shares, "lines": _lines}[plot.kind](axes, plot)
+        _KINDS[plot.kind](axes, plot)
         axes.set_title(plot.title, fontsize=10)
         axes.set_xlabel(plot.x)
         axes.set_ylabel(plot.y)
@@ -63,3 +65,10 @@ def _lines(axes: Axes, plot: Plot) -> None:
 def _colours(labels: Any) -> Sequence[str]:
     ours, others = "#1b6ca8", ["#b4b4b4", "#d9a441", "#a4506b", "#7a9e5f", "#6b5b95"]
     return [ours, *(others[place % len(others)] for place in range(len(labels) - 1))]
+
+
+def _flame(axes: Axes, plot: Plot) -> None:
+    flames.draw(axes, plot.series)
+
+
+_KINDS = {"bars": _bars, "shares": _shares, "lines": _lines, "flame": _flame}
