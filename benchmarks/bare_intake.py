@@ -30,7 +30,7 @@ def create_app(url: str) -> Starlette:
         name = str(uuid.uuid4())
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.hset(f"bare:{name}", "request", body)
-            pipeline.execute_command("WAITAOF", 1, 0, _FSYNC_TIMEOUT)  # type: ignore[no-untyped-call]  # redis' own
+            pipeline.execute_command("WAITAOF", 1, 0, _FSYNC_TIMEOUT)
             _, synced = await pipeline.execute()
         status = HTTPStatus.ACCEPTED if synced[0] else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"id": name}, status)

@@ -75,4 +75,3 @@ def process(
         directory=SOURCE_ROOT,
         probe=probe,
     )
-

@@ -55,6 +55,7 @@ class FarSide:
         self._running: set[asyncio.Task[None]] = set()
         self._chance = random.Random(1)  # noqa: S311 - the same load in every run
         self._active = 0
+        self._most_active = 0
         self._forget()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,17 +75,15 @@ class FarSide:
         if target.startswith("/callbacks"):
             self._callbacks[message.webhook_id] = time.time()
             return wire.answer(status="204 No Content")
+        if message.method == "POST":
+            return wire.answer(json.dumps(self._take(json.loads(message.body))).encode())
         if target == "/far/books":
             return wire.answer(json.dumps(self._books()).encode())
         if target == "/far/reset":
             self._forget()
             return wire.answer(b"{}")
-        if message.method == "POST":
-            return wire.answer(json.dumps(self._take(json.loads(message.body))).encode())
         if target.startswith("/v1/credits"):
             return wire.answer(b'{"credits": 1000000}')
-        if target == "/far/health":
-            return wire.answer(b"{}")
         return wire.answer(b'{"detail": "Not Found"}', "404 Not Found")
 
     def _take(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +160,7 @@ class FarSide:
     def _forget(self) -> None:
         self._webhooks: dict[str, tuple[float, float, int]] = {}
         self._callbacks: dict[str, float] = {}
-        self._most_active = 0
+        self._most_active = self._active
         self._failed = 0
 
 

@@ -41,7 +41,7 @@ def fill(client: "redis.Redis", model: str, count: int, *, begin: int = 0) -> No
     Raises:
         ValueError: The job does not wait.
     """
-    record: dict[str, str] = client.hgetall(f"job:{model}")
+    record: Any = client.hgetall(f"job:{model}")
     if record.get("status") != "queued":
         raise ValueError(f"job {model} does not wait")
     fields = json.dumps([part for pair in record.items() for part in pair])

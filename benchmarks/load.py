@@ -50,7 +50,7 @@ class _Client(asyncio.Protocol):
         """Take a part of an answer."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n") + 4
-        if end < 4:  # noqa: PLR2004 - not found
+        if end < 4:
             return
         head = self._buffer[:end]
         if len(self._buffer) < end + wire.length_of(head):

@@ -21,7 +21,9 @@ def draw(record: Record, folder: Path) -> list[Path]:
     mpl.use("agg")
     files = picture_files(record, folder)
     for plot, path in zip(record.outcome.plots, files, strict=True):
-        figure = Figure(figsize=_TALL if plot.kind == "flame" else _INCHES, dpi=_DOTS, layout="constrained")
+        figure = Figure(
+            figsize=_TALL if plot.kind == "flame" else _INCHES, dpi=_DOTS, layout="constrained"
+        )
         axes = figure.subplots()
         _KINDS[plot.kind](axes, plot)
         axes.set_title(plot.title, fontsize=10)

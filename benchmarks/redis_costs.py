@@ -33,7 +33,7 @@ class Costs:
         left = {name: max(0.0, self.commands[name] - idle.commands[name] * share) for name in names}
         return Costs(
             self.seconds,
-            Counter(left),  # type: ignore[arg-type]  # fractions, for once
+            Counter(left),
             max(0.0, self.reads - idle.reads * share),
             max(0.0, self.cpu - idle.cpu * share),
         )

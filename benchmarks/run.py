@@ -15,6 +15,7 @@ from benchmarks.machine import describe
 from benchmarks.outcome import Record
 from benchmarks.view import Display
 from stack.process import ProcessFailedError
+from stack.relay import SOURCE_ROOT
 
 #: In the order of the page.
 NAMES: Final = (
@@ -22,7 +23,7 @@ NAMES: Final = (
 )  # fmt: skip
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
-PEERS: Final = HERE / ".peers"
+PEERS: Final = SOURCE_ROOT / ".peers"
 #: What may go wrong in a scenario without taking the others with it.
 _TROUBLES: Final = (
     limits.TimeIsUpError, ProcessFailedError, ChildFailedError, TimeoutError, ValueError, OSError,

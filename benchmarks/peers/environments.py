@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-
 #: Name of an environment -> what is installed into it.
 PINS: Final = {
     "polling": ("httpx==0.28.1",),
@@ -42,5 +41,3 @@ def _run(command: list[str]) -> None:
         raise NotInstalledError(f"{command}: {error.stderr[-500:]}") from error
     except subprocess.TimeoutExpired as error:
         raise NotInstalledError(f"{command} took longer than {_SECONDS} s") from error
-
-

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
-from blackforest import BFLClient, BFLError
-from blackforest.types.general.client_config import ClientConfig
+from blackforest import BFLClient, BFLError  # type: ignore[import-untyped]  # it has no types
+from blackforest.types.general.client_config import ClientConfig  # type: ignore[import-untyped]  # as above
 
 _mine = threading.local()
 

@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import children, filler
 from benchmarks.context import SLOTS, Context
@@ -37,7 +38,9 @@ def run(context: Context) -> Outcome:
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     with ExitStack() as open_:
         context.say("starting two products")
-        stages = {label: open_.enter_context(Stage(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)}
+        stages = {
+            label: open_.enter_context(Stage(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)
+        }
         models = {label: _waiting(stage) for label, stage in stages.items()}
         filler.fill(stages[_EMPTY].redis, models[_EMPTY], context.pick(5000, 2000))
         context.say(f"filling the backlog with {count:,} jobs")
@@ -96,7 +99,7 @@ def _dispatch(stage: Stage, _model: str, seconds: float) -> float:
             holders = client.zrange(slots, 0, -1)
             began = time.perf_counter()
             for job in holders:
-                done += store.move(JobId(job), Status.STORING, _ready(time.time()))
+                done += store.move(JobId(str(job)), Status.STORING, _ready(time.time()))
             spent += time.perf_counter() - began
             if not holders:
                 raise ValueError("no job holds a slot")
@@ -106,11 +109,11 @@ def _dispatch(stage: Stage, _model: str, seconds: float) -> float:
 
 
 def _ready(now: float) -> Change:
-    known = {"result_url": "http://127.0.0.1/sample.png", "result_expires_at": now + 600}
-    return Change(set=known, wake=[Step.COLLECT])
+    url = "http://127.0.0.1/sample.png"
+    return Change(set={"result_url": url, "result_expires_at": now + 600}, wake=[Step.COLLECT])
 
 
-_MEASURES = {
+_MEASURES: Final[dict[str, Callable[[Stage, str, float], float]]] = {
     "intake": _intake,
     "dispatch": _dispatch,
     "GET /v1/jobs/{id}": lambda stage, model, seconds: _page(stage, f"/v1/jobs/{model}", seconds),

@@ -1,5 +1,7 @@
 """Scenario 3: from the image in the bucket to the callback at its receiver."""
 
+from typing import Any
+
 from benchmarks import both_ways
 from benchmarks.context import Context
 from benchmarks.figures import median, percentile
@@ -22,7 +24,7 @@ def run(context: Context) -> Outcome:
     middles = [
         median(list(map(median, each))) for each in (rounds.our_callbacks, rounds.bare_callbacks)
     ]
-    facts = {"unit": "ms", "other": "bare httpx POST"}
+    facts: dict[str, Any] = {"unit": "ms", "other": "bare httpx POST"}
     return Outcome(
         title=TITLE,
         about=ABOUT,

@@ -24,9 +24,7 @@ def run(context: Context) -> Outcome:
     facts = {"unit": "ms", "other": "bare httpx + boto3"}
     middles = [median(list(map(median, each))) for each in (rounds.our_copies, rounds.bare_copies)]
     rows = [
-        at_most(
-            1.15, what="median", ours=1000 * middles[0], against=1000 * middles[1], **facts
-        ),
+        at_most(1.15, what="median", ours=1000 * middles[0], against=1000 * middles[1], **facts),
         at_most(
             2.0,
             what="99th percentile",
@@ -41,8 +39,7 @@ def run(context: Context) -> Outcome:
         about=ABOUT,
         rows=rows,
         notes=[
-            f"{len(ours)} copies of ours and {len(bare)} bare ones in {len(rounds.our_copies)} "
-            f"rounds; the median is that of the rounds' medians.",
+            f"{len(ours)} copies of ours, {len(bare)} bare ones; median of the rounds' medians.",
             f"From the webhook's being sent to the status `storing`: {reception:.1f} ms (median).",
         ],
         plots=[

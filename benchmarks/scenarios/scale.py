@@ -13,10 +13,10 @@ from benchmarks.stage import Stage
 TITLE = "Scale on one machine, and one Redis' ceiling"
 SECONDS = 180
 ABOUT = """\
-1,000 slots, instant generations, results of 100 kB, from the first POST to the last callback, with \
-1, 2 and 4 worker processes per queue, by turns. Then the costs of Redis for jobs with one process \
-each: calls by INFO commandstats, round trips by the server's own count of reads from its sockets, \
-seconds of its main thread; what the same processes cost while idle is taken off. The ceiling is \
+1,000 slots, instant generations, results of 100 kB, from the first POST to the last callback, \
+with 1, 2 and 4 worker processes per queue, by turns. Then the costs of Redis for jobs with one \
+process each: calls by INFO commandstats, round trips by the server's own count of reads from its \
+sockets, seconds of its main thread; what the same processes cost while idle is taken off. The ceiling is \
 that of a Redis which does nothing else and of whose core nobody takes any."""
 _PROMPT = "bytes=100000 seconds=0"
 _CREWS = (1, 2, 4)
@@ -94,5 +94,5 @@ def _commands(commands: Counter[str], count: int) -> list[list[str]]:
     return [
         [name.upper(), f"{calls / count:.1f}"]
         for name, calls in commands.most_common()
-        if calls / count >= 0.05  # noqa: PLR2004 - less is no part of every job
+        if calls / count >= 0.05
     ]

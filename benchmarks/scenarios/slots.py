@@ -2,9 +2,10 @@
 
 import json
 import time
-import urllib.request
 from datetime import datetime
 from typing import Any
+
+import httpx
 
 from benchmarks import children, wire
 from benchmarks.context import SLOTS, Context
@@ -44,8 +45,8 @@ class Run:
         self._known, self._refused = len(before["tasks"]), before["rejections"]["429"]
 
     def _ledger(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self._stack.sandbox_url}/sandbox/ledger") as answer:
-            ledger: dict[str, Any] = json.load(answer)
+        url = f"{self._stack.sandbox_url}/sandbox/ledger"
+        ledger: dict[str, Any] = httpx.get(url, timeout=30, trust_env=False).json()
         return ledger
 
     def wait(self, count: int, seconds: float) -> None:
@@ -147,7 +148,7 @@ def _ours(stack: Stack, count: int) -> Run:
     key = f"Bearer {stack.api_key}"
     raw = wire.request("POST", "/v1/jobs", f"127.0.0.1:{port}", body, authorization=key)
     answers = drive(port, (raw for _ in range(count)), 8)
-    if any(answer.status != 202 for answer in answers):  # noqa: PLR2004 - HTTP's Accepted
+    if any(answer.status != 202 for answer in answers):
         raise ValueError(f"a job was refused: {answers[-1].body!r}")
     done.wait(count, 60 + count / 10)
     done.close()
@@ -172,7 +173,7 @@ def _outcome(runs: dict[str, list[Run]], notes: list[str]) -> Outcome:
     ours = runs["FluxRelay"]
     held = mean([run.held for run in ours])
     refused = sum(run.refused for run in ours)
-    facts = {"ours": rates["FluxRelay"], "unit": "images/s"}
+    facts: dict[str, Any] = {"ours": rates["FluxRelay"], "unit": "images/s"}
     rows = [
         at_least(0.99, what="rate over the middle", against=_IDEAL, other="the ideal", **facts),
         Row(
@@ -184,7 +185,14 @@ def _outcome(runs: dict[str, list[Run]], notes: list[str]) -> Outcome:
         Row(what="answers 429", ours=refused, unit="", goal="0", met=refused == 0),
     ]
     rows += [
-        Row(what="the same", against=rate, other=label, goal="> 1 ×", met=rates["FluxRelay"] > rate, **facts)
+        Row(
+            what="the same",
+            against=rate,
+            other=label,
+            goal="> 1 ×",
+            met=rates["FluxRelay"] > rate,
+            **facts,
+        )
         for label, rate in rates.items()
         if label != "FluxRelay"
     ]

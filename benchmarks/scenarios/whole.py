@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from benchmarks import crews
 from benchmarks.context import IMAGE_BYTES, Context
@@ -91,7 +92,8 @@ def _outcome(
 ) -> Outcome:
     rate = {label: median(each) for label, each in rates.items()}
     dense = {label: count / held * _GIGABYTE for label, (count, held) in flying.items()}
-    fast, tight = {"unit": "images/s", "ours": rate[_OURS]}, {"unit": "tasks/GB"}
+    fast: dict[str, Any] = {"unit": "images/s", "ours": rate[_OURS]}
+    tight: dict[str, Any] = {"unit": "tasks/GB"}
     rows = [
         at_least(3.0, what="images per second", against=rate[_FORK], other=_FORK, **fast),
         Row(what="the same", against=rate[_SIMPLE], other=_SIMPLE, **fast),
