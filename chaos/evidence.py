@@ -42,8 +42,9 @@ class Leftovers:
         intermediate: RQ tasks that a killed worker had popped, not put back yet.
         started: RQ tasks that count as running.
         homeless: RQ task records that stand in no list, and never expire.
-        due: Due times of jobs, without `guards`.
+        due: Due times of jobs, without those of `guards` and `letters`.
         guards: Job ids whose inputs will be deleted unless they are accepted.
+        letters: Job ids that stand in the list of dead letters; their inputs are kept.
     """
 
     slots: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Leftovers:
     homeless: tuple[str, ...] = ()
     due: tuple[str, ...] = ()
     guards: frozenset[str] = frozenset()
+    letters: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,12 @@ def leftovers(stack: Stack) -> Leftovers:
         }
         due = redis.zrange("due", 0, -1)
         guards = _guards(redis, due)
+        letters = frozenset(
+            member.partition(" job:")[2]
+            for member in redis.zrange("dead", 0, -1)
+            if " job:" in member
+        )
+        expected = {f"cleanup:{job_id}" for job_id in guards | letters}
         return Leftovers(
             slots=_members(redis, redis.scan_iter("slots:*"), "zset"),
             backlog=_members(redis, redis.scan_iter("backlog:*"), "zset"),
@@ -114,9 +120,11 @@ def leftovers(stack: Stack) -> Leftovers:
             due=tuple(
                 member
                 for member in due
-                if not member.startswith("account:") and member.partition(":")[2] not in guards
+                # Accounts are looked at for ever, and letters forgotten when their record is.
+                if not member.startswith(("account:", "forget:")) and member not in expected
             ),
             guards=frozenset(guards),
+            letters=letters,
             **in_lists,
         )
 

@@ -16,32 +16,15 @@ from chaos.timing import DOUBT, SUBMIT_TIMEOUT
 READY: Final = "Ready"
 #: The number of tasks that no job of the plan asked for.
 NOBODY: Final = -1
+#: Failures that are no fault of their callers.
+_DEAD_LETTERS: Final = frozenset(
+    {
+        *("provider_error", "provider_rejected", "result_expired"),
+        *("storage_failed", "timed_out", "lost"),
+    }
+)
 #: What a caller may be answered while things die; anything else is not an honest "try again".
 _HONEST: Final = frozenset({"202", "503"})
-
-#: Every rule, and what it means when it is broken; in the order of the table.
-RULES: Final[Mapping[str, str]] = {
-    "refused": "never got a 202, though its caller went on asking",
-    "misled": "was answered with something else than 202, 503 or silence",
-    "doubled": "got two job ids for one Idempotency-Key",
-    "lost": "was accepted, and is unknown, or has no whole image, or its paid image is gone",
-    "stuck": "had not ended when the time was over",
-    "unexpected": "ended in another way than what befell it explains",
-    "paid twice": "was made more often than its own count of repeated submits allows",
-    "hasty": "was submitted again before its doubt was over",
-    "unclaimed": "was made at the provider, but no caller has a 202 for it",
-    "wrong bytes": "has an image that is not the one the provider made",
-    "stray": "is an object in the bucket that belongs to no success",
-    "untold": "ended, and its caller was not told so",
-    "told wrong": "was told something else than what came of it",
-    "badly signed": "got a callback whose signature is not right",
-    "forged": "had a forged webhook accepted",
-    "inputs left": "has ended, and its input images are still in the bucket",
-    "slots held": "has ended, or is unknown, and still holds a slot",
-    "tasks left": "has a task in a queue, or a place in the backlog, after everything ended",
-    "due left": "has ended, and sweep is still to look after it",
-    "own end": "is a process that ended though nobody killed it",
-}
 
 
 @dataclass(frozen=True)
@@ -230,6 +213,7 @@ def _whole(trial: Trial) -> Iterator[Finding]:
             yield Finding("told wrong", number, f"told of job {callback.job_id}, which is nobody's")
     yield from _forgeries(trial)
     yield from _strays(trial)
+    yield from _letters(trial)
     yield from _leftovers(trial)
     for name in evidence.own_ends:
         yield Finding("own end", None, name)
@@ -262,10 +246,19 @@ def _strays(trial: Trial) -> Iterator[Finding]:
     for key in trial.evidence.bucket:
         if key.startswith("_inputs/"):
             owner = key.split("/")[1]
-            if owner not in trial.evidence.leftovers.guards:
+            left = trial.evidence.leftovers
+            if owner not in left.guards | left.letters:
                 yield Finding("inputs left", numbers.get(owner), key)
         elif key not in owned:
             yield Finding("stray", None, key)
+
+
+def _letters(trial: Trial) -> Iterator[Finding]:
+    letters = trial.evidence.leftovers.letters
+    due = {case.job_id: case.job.number for case in trial.cases if case.end in _DEAD_LETTERS}
+    for job_id in letters.symmetric_difference(job_id for job_id in due if job_id):
+        text = f"{job_id} is {'' if job_id in letters else 'not '}listed"
+        yield Finding("unlisted", due.get(job_id), text)
 
 
 def _leftovers(trial: Trial) -> Iterator[Finding]:

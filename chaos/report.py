@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.judge import RULES, Finding
+from chaos.judge import Finding
 from chaos.plan import Plan
+from chaos.rules import RULES
 from chaos.verdict import Verdict, dossier
 
 _SHOWN: Final = 10  # broken jobs in the terminal; all of them are in the JSON

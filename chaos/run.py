@@ -134,7 +134,8 @@ class Run:
         deadline = time.monotonic() + _SETTLING
         while time.monotonic() < deadline:
             left = gathering.leftovers(self.stack)
-            inputs = {key.split("/")[1] for key in gathering.inputs(self.stack)} - left.guards
+            owners = {key.split("/")[1] for key in gathering.inputs(self.stack)}
+            inputs = owners - left.guards - left.letters
             busy = (left.slots, left.queued, left.backlog, left.due)
             if not any(busy) and not inputs:
                 return

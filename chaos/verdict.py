@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from chaos.judge import RULES, Case, Finding, Trial, judge
+from chaos.judge import Case, Finding, Trial, judge
+from chaos.rules import RULES
 from chaos.storm import RECEIVER, Death
 
 
@@ -82,6 +83,7 @@ class Verdict:
             "told twice": self._told_twice(),
             "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
             "inputs guarded": len(left.guards),
+            "dead letters": len(left.letters),
             "RQ books: popped": len(left.intermediate),
             "RQ books: started": len(left.started),
             "RQ books: homeless": len(left.homeless),

@@ -68,9 +68,10 @@ class AccountBook:
         return state
 
     def trouble(self, breaker: str) -> str | None:
-        """Return why a breaker was asked to open; None where all is well."""
-        reason: str | None = self._store.read("hget", f"breaker:{breaker}", "reason")
-        return reason
+        """Return why a breaker is open, or half open; None where it is closed."""
+        reason: str | None
+        failures, reason = self._store.read("hmget", f"breaker:{breaker}", "failures", "reason")
+        return reason if int(failures or 0) >= breakers.opens_after(breaker) else None
 
     def hindrance(self) -> str | None:
         """Return in words for callers what keeps every job from being made now; None: nothing."""

@@ -12,8 +12,9 @@ from core.settings import Settings
 
 #: Nothing is made while images cannot be stored.
 STORAGE: Final = "storage"
-#: Failures in a row that open each breaker. A bucket may refuse single requests under load
-#: (S3 error responses: SlowDown); a provider that does not answer will not answer the next one.
+#: Failures in a row that open each breaker; at the bucket, of as many different images. A bucket
+#: may refuse single requests under load (S3 error responses: SlowDown), or single images; a
+#: provider that does not answer will not answer the next one.
 _OPENS_AFTER: Final = {"provider": 1, STORAGE: 3}
 #: Seconds after which a breaker that nobody asked is forgotten.
 _FORGET: Final = 3600
@@ -22,6 +23,11 @@ _FORGET: Final = 3600
 def provider(pool: str | None) -> str:
     """Return the name of the breaker of an account's host."""
     return f"provider:{pool or ''}"
+
+
+def opens_after(name: str) -> int:
+    """Return how many failures in a row open a breaker."""
+    return _OPENS_AFTER[name.partition(":")[0]]
 
 
 def rules(settings: Settings) -> dict[str, dict[str, Any]]:

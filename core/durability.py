@@ -80,6 +80,10 @@ def ask(client: "redis.Redis") -> Server:
         pipeline.waitaof(1, 0, 1)
         info, append, save, waitaof = pipeline.execute(raise_on_error=False)
     known: dict[str, Any] = info if isinstance(info, dict) else {}
+    if known.get("role") == "slave":  # what it would promise as a primary is not known
+        # After a failover its name leads to another server.
+        client.connection_pool.disconnect(inuse_connections=False)
+        raise StoreUnavailable("Redis: it is a replica, and takes no jobs")
     settings: dict[str, str] = append if isinstance(append, dict) else {}
     refused = str(waitaof) if isinstance(waitaof, ResponseError) else ""
     appendonly = settings["appendonly"] == "yes" if "appendonly" in settings else None

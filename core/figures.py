@@ -41,7 +41,7 @@ class Figures:
     overdue: int
     overdue_seconds: float
     dead_letters: int
-    #: Breaker -> whether something failed there and nothing went well since.
+    #: Breaker -> whether it is open, or half open.
     troubles: Mapping[str, bool]
 
 
@@ -64,5 +64,9 @@ def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
         overdue=read("zcount", "due", "-inf", now),
         overdue_seconds=max(0.0, now - oldest[0][1]) if oldest else 0.0,
         dead_letters=read("zcard", "dead"),
-        troubles={name: bool(read("exists", f"breaker:{name}")) for name in names},
+        troubles={
+            name: int(read("hget", f"breaker:{name}", "failures") or 0)
+            >= breakers.opens_after(name)
+            for name in names
+        },
     )

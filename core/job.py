@@ -274,9 +274,9 @@ def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def is_dead_letter(error: object) -> bool:
-    """Say whether an `error_record` is that of a job that may succeed if it is sent again."""
-    return isinstance(error, str) and json.loads(error)["code"] in DEAD_LETTER
+def code_of(error: object) -> str | None:
+    """Return the code of an `error_record`, None where it is none."""
+    return str(json.loads(error)["code"]) if isinstance(error, str) else None
 
 
 def error_record(code: FailureCode, message: str, **details: Any) -> str:

@@ -26,7 +26,7 @@ _NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
 #: The request itself is refused, whenever it comes; as a rule for its key (S3 error responses, and
 #: what MinIO and SeaweedFS answer to keys that their file systems cannot hold).
 _REFUSED: Final = {
-    *("KeyTooLongError", "InvalidURI", "InvalidRequest", "InvalidArgument"),
+    *("KeyTooLongError", "InvalidURI", "InvalidRequest", "InvalidArgument", "EntityTooLarge"),
     *("XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory"),
 }
 

@@ -18,6 +18,7 @@ from core import breakers
 from core.change import Change, Idempotency
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
+    DEAD_LETTER,
     HOLDS_SLOT,
     STEP_STATUSES,
     TERMINAL,
@@ -29,8 +30,8 @@ from core.job import (
     Status,
     Step,
     before,
+    code_of,
     error_record,
-    is_dead_letter,
 )
 from core.queue import TASK_TTL, task_templates
 from core.redis_scripts import Scripts
@@ -175,12 +176,14 @@ class JobStore:
         """
         allowed = before(to) if was is None else before(to) & set(was)
         change = change or Change()
+        code = code_of(change.set.get("error"))
         payload = self._change(job_id, allowed, change) | {
             "to": to,
             "terminal": to in TERMINAL,
             "ttl": self._job_ttl,
             "ttl_owed": max(self._job_ttl, self.owed_ttl),
-            "dead": to is Status.FAILED and is_dead_letter(change.set.get("error")),
+            "dead": to is Status.FAILED and code in DEAD_LETTER,
+            "code": code or "",
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }

@@ -191,7 +191,8 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
         failed=change.failed,
         passed=change.passed,
     )
-    deps.store.move(job.id, Status.QUEUED, back)
+    # Not from `storing`: the webhook of an earlier submit may have come meanwhile.
+    deps.store.move(job.id, Status.QUEUED, back, was=[Status.SUBMITTING])
 
 
 def _doubt(job: Job, claim: str, message: str, deps: Deps) -> None:

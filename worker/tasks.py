@@ -102,15 +102,18 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         job = deps.store.load(job_id)
         tries = job.tries.get(step, 0) if job else 0
         wait = max(deps.wait(tries), error.retry_after or 0.0)
-        if job and step is Step.COLLECT and job.result_expires_at:
+        left = ((job and job.result_expires_at) or 0) - deps.clock()
+        if step is Step.COLLECT and left > 0:
             # Never sleep through the end of the URL: near it, tries come closer together.
-            wait = min(wait, max(0.1, (job.result_expires_at - deps.clock()) / 4))
+            wait = min(wait, max(0.1, left / 4))
         if step is Step.POLL:  # however long the host asks to be left alone: the result may die
             wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
-        # That inputs cannot be deleted says nothing of storing images.
+        # That inputs cannot be deleted, or that a bucket cannot be looked into for an image whose
+        # URL is dead, says nothing of storing images.
         counts = isinstance(error, StorageUnavailable) and step is not Step.CLEANUP
+        counts = counts and (step is not Step.COLLECT or left > 0)
         change = Change(
             **_trouble(step, job, error, deps),
             due={step: deps.clock() + wait},

@@ -42,17 +42,22 @@ local function breaker_failed(name, reason)
     end
     return
   end
+  local before = tonumber(redis.call('HGET', key, 'failures') or 0)
+  -- One image that is refused time and again says nothing of the next one.
+  if rule.hold and redis.call('HSETNX', key, 'job:' .. input.job, 1) == 0 and before < rule.after then
+    return
+  end
   local over = redis.call('HINCRBY', key, 'failures', 1) - rule.after
   if over >= 0 then
     local wait = math.min(rule.longest, rule.base * 2 ^ math.min(over, 30))
     redis.call('HSET', key, 'opened_at', now, 'open_until', now + wait * spread)
-    redis.call('HDEL', key, 'trying_until')
+    redis.call('HDEL', key, 'trying_until', 'trying_job')
   end
   redis.call('EXPIRE', key, rule.forget)
 end
 
--- May something more be tried? If all of these say so, those that are half open wait for it.
-local function breakers_admit(names)
+-- May this job be tried? If all of these say so, those that are half open wait for it.
+local function breakers_admit(names, id)
   local half_open = {}
   for _, name in ipairs(names) do
     local failures, open_until, trying_until =
@@ -63,12 +68,27 @@ local function breakers_admit(names)
       half_open[breaker_key(name)] = now + rule.trying
     end
   end
-  for key, until_then in pairs(half_open) do redis.call('HSET', key, 'trying_until', until_then) end
+  for key, until_then in pairs(half_open) do
+    redis.call('HSET', key, 'trying_until', until_then, 'trying_job', id)
+  end
   return true
 end
 
+-- A job leaves its slot. If breakers waited for it and it did not come as far as to try, the next
+-- one may.
+local function let_go(id, to)
+  local names = {}
+  for _, pool in ipairs(input.pools) do names[#names + 1] = 'provider:' .. pool.name end
+  if to ~= 'storing' then names[#names + 1] = 'storage' end
+  for _, name in ipairs(names) do
+    if redis.call('HGET', breaker_key(name), 'trying_job') == id then
+      redis.call('HDEL', breaker_key(name), 'trying_until', 'trying_job')
+    end
+  end
+end
+
 -- Keep the collect queue in the order in which results die: the first to die is fetched first.
--- Nearly always that is the order in which they come. Other tasks keep their place.
+-- Nearly always that is the order in which they come. What else waits there, clean-ups, is passed.
 local LOOK_BACK = 100
 local function push_collect(list, task, id)
   local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
@@ -77,7 +97,8 @@ local function push_collect(list, task, id)
     if not other then break end
     local other_id = string.match(other, '^(.+)%-collect%-%d+$')
     local dies = other_id and tonumber(redis.call('HGET', job_key(other_id), 'result_expires_at'))
-    if not (mine and dies and dies > mine) then
+    local passed = mine and (not other_id or (dies and dies > mine))
+    if not passed then
       if place == -1 then
         redis.call('RPUSH', list, task)
       else
@@ -176,7 +197,7 @@ local function grant(pool)
     local lane, id = next_lane(pool)
     if not lane then return end
     local waits = redis.call('HGET', job_key(id), 'status') == 'queued'
-    if waits and troubled and not breakers_admit(breakers) then return end
+    if waits and troubled and not breakers_admit(breakers, id) then return end
     redis.call('ZREM', 'backlog:' .. lane.name, id)
     if waits then
       redis.call('ZADD', 'slots:' .. pool.name, now + input.lease, id)

@@ -28,9 +28,9 @@ if input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
-    local why = input.to == 'failed' and redis.call('HGET', key, 'error')
-    local ended = 'ended:' .. input.to .. (why and ':' .. cjson.decode(why).code or '')
-    redis.call('HINCRBY', 'counters', ended, 1)
+    -- The code comes apart: the error holds the provider's words, which cjson may not read.
+    local code = input.to == 'failed' and input.code ~= '' and ':' .. input.code or ''
+    redis.call('HINCRBY', 'counters', 'ended:' .. input.to .. code, 1)
     redis.call('EXPIRE', key, input.ttl)
     if redis.call('HGET', key, 'callback_state') == 'waiting' then
       redis.call('HSET', key, 'callback_state', 'pending')
@@ -75,6 +75,9 @@ end
 for name, reason in pairs(input.failed) do breaker_failed(name, reason) end
 local mended = 0
 for _, name in ipairs(input.passed) do mended = mended + redis.call('DEL', breaker_key(name)) end
-if input.release then release(id) end
+if input.release then
+  release(id)
+  let_go(id, input.to)
+end
 if input.release or mended > 0 then grant_all() end
 return 'done'

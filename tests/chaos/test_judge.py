@@ -9,7 +9,8 @@ import pytest
 
 from chaos.callers import Intake
 from chaos.evidence import Evidence, Thing, Told
-from chaos.judge import RULES, Trial, judge
+from chaos.judge import Trial, judge
+from chaos.rules import RULES
 from chaos.verdict import Verdict, dossier
 from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, task, view
 
@@ -107,6 +108,8 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("forged", "fetched", lambda e: replace(e, baited=1)),
     ("inputs left", "of a job", lying(**{f"_inputs/{ID}/input_image": Thing(1, SHA)})),
     ("inputs left", "of nobody", lying(**{f"_inputs/{FAILED[:-1]}9/image": Thing(1, SHA)})),
+    ("unlisted", "a dead letter", lambda e: replace(e, views={**e.views, FAILED: failure("lost")})),
+    ("unlisted", "no dead letter", left(letters=frozenset({ID}))),
     ("slots held", "by an ended job", left(slots=(ID,))),
     ("slots held", "by nobody", left(slots=(OTHER,))),
     ("tasks left", "in a queue", left(queued=(f"{ID}-submit-1",))),

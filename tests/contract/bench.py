@@ -78,6 +78,11 @@ class Bench:
         names = (str(task) for task in self.redis.lrange(f"rq:queue:{queue}", 0, -1))
         return [name.removeprefix(f"{A}-").split("-")[0] for name in names]
 
+    def confirmations(self) -> int:
+        """Return how often Redis was asked whether a write is on disk."""
+        stats = self.redis.info("commandstats")
+        return int(stats.get("cmdstat_waitaof", {"calls": 0})["calls"])
+
     def when_looked_at(self, then: Callable[[], object]) -> Deps:
         """Return the same, but for something that happens as the bucket is first looked into."""
         objects = Eventful(self.deps.objects, then)

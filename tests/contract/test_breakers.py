@@ -32,9 +32,12 @@ def _sweep(store: JobStore) -> None:
     assert store.sweep("token", 600) is not None
 
 
-def _open_the_storage(store: JobStore, job_id: str) -> None:
-    for _ in range(3):
-        assert store.change(JobId(job_id), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+def _open_the_storage(store: JobStore) -> None:
+    """Have three images refused; their jobs are gone afterwards."""
+    for name in ("x", "y", "z"):
+        accept(store, name)
+        assert store.change(JobId(name), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+        store.move(JobId(name), Status.FAILED)
 
 
 def test_a_provider_that_is_away_is_asked_with_one_job_at_a_time(
@@ -117,7 +120,7 @@ def test_nothing_is_made_while_the_bucket_is_away(store: JobStore, clock: Clock)
         store.move(JobId(name), Status.STORING)
     assert standing(store, "4 5 6 7", SUBMITTING) == "4 5"
 
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
     store.move(JobId("3"), Status.STORING)
     assert standing(store, "6 7", QUEUED) == "6 7"
     clock.now += LATER
@@ -166,7 +169,7 @@ def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None
     assert book.trouble(breakers.STORAGE) is None
 
     store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
 
     assert book.states()["default"]["paused"] == "refused"
     assert book.trouble(breakers.STORAGE) == "SlowDown"
@@ -176,7 +179,7 @@ def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> Non
     """As long as one fails to be stored no other is made; but not for ever, on one job's word."""
     accept(store, "1", "2", "3", "4")
     store.move(JobId("1"), Status.STORING)
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
     store.move(JobId("2"), Status.FAILED)
     store.move(JobId("3"), Status.FAILED)
     store.move(JobId("4"), QUEUED)
@@ -196,7 +199,7 @@ def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> Non
 def test_inputs_that_cannot_be_read_hold_nothing_for_long(store: JobStore, clock: Clock) -> None:
     """A job that is not made yet is no try of the bucket's for an image."""
     accept(store, "1", "2", "3", "4")
-    _open_the_storage(store, "1")
+    _open_the_storage(store)
     store.move(JobId("2"), QUEUED)
     clock.now += 29
     store.change(JobId("1"), Status, Change(failed={breakers.STORAGE: "AccessDenied"}))
@@ -236,7 +239,8 @@ def test_who_waited_in_vain_is_told_why(
     """The message names what kept the job waiting, and nothing of the operator's affairs."""
     late = clock.now + 100
     accept(store, "1", "2", "3", "4", deadline_at=late)
-    store.change(JobId("1"), Status, Change(failed=trouble))
+    for name in "123":
+        store.change(JobId(name), Status, Change(failed=trouble))
     clock.now = late
 
     sweep_once(store, "token", AccountBook(store, worker_settings.accounts).hindrance)

@@ -50,14 +50,17 @@ def test_a_result_without_an_end_takes_its_turn(
     assert _order(redis_client) == ["a", "b", "c"]
 
 
-def test_a_clean_up_keeps_its_place(store: JobStore, redis_client: "redis.Redis") -> None:
-    """However busy it is, inputs are deleted in their turn."""
-    _ready(store, "a", 900)
-    accept(store, "b", input_keys={"input_image": "_inputs/b/input_image"})
-    store.move(JobId("b"), Status.FAILED)
-    _ready(store, "c", 100)
+def test_results_pass_clean_ups(store: JobStore, redis_client: "redis.Redis") -> None:
+    """Inputs can wait, also those that stand between two results, or before all of them."""
+    for name in ("a", "c"):
+        accept(store, name, input_keys={"input_image": f"_inputs/{name}/input_image"})
+    store.move(JobId("a"), Status.FAILED)
+    _ready(store, "b", 900)
+    store.move(JobId("c"), Status.FAILED)
+    _ready(store, "d", 100)
+    _ready(store, "e", 950)
 
-    assert _order(redis_client) == ["a", "b", "c"]
+    assert _order(redis_client) == ["d", "b", "e", "a", "c"]
 
 
 def test_an_urgent_result_passes_a_long_queue(store: JobStore, redis_client: "redis.Redis") -> None:

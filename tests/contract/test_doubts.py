@@ -100,21 +100,16 @@ def test_posting_since_is_on_disk_before_the_request_leaves(bench: Bench) -> Non
     """When the provider hears of the job, the record says so, and was confirmed."""
     bench.accept()
     seen: list[object] = []
-    before = _confirmed(bench)
+    before = bench.confirmations()
 
     def look() -> None:
-        seen.extend([bench.job.posting_at, _confirmed(bench)])
+        seen.extend([bench.job.posting_at, bench.confirmations()])
 
     bench.server.script = meanwhile(look, TAKEN)
 
     submit(A, bench.deps)
 
     assert seen == [bench.clock.now, before + 1]
-
-
-def _confirmed(bench: Bench) -> int:
-    stats = bench.redis.info("commandstats")
-    return int(stats.get("cmdstat_waitaof", {"calls": 0})["calls"])
 
 
 def _with_an_image(bench: Bench) -> None:
@@ -188,6 +183,21 @@ def test_a_no_does_not_take_a_result_away(bench: Bench) -> None:
     submit(A, bench.deps)
 
     assert bench.job.status is Status.STORING
+
+
+@pytest.mark.parametrize("status", [429, 402, 403])
+def test_a_refusal_does_not_take_a_result_away(bench: Bench, status: int) -> None:
+    """The first submit's webhook comes while the second one is refused: the image is there."""
+    bench.accept()
+    _in_doubt(bench)
+    bench.clock.now += DOUBT
+    submit(A, bench.deps)
+    bench.server.script = meanwhile(lambda: bench.storing(), answer(status, b"{}"))  # noqa: PLW0108 - its argument has a default
+
+    submit(A, bench.deps)
+
+    assert bench.job.status is Status.STORING
+    assert bench.due_in(Step.COLLECT) is not None
 
 
 def test_an_answer_that_was_overtaken_is_noted(bench: Bench) -> None:

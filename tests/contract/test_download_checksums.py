@@ -8,7 +8,7 @@ from hashlib import md5
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted import ScriptedServer, Wire, answer, head
 from worker.download import Downloader
 
 Draw = Callable[[str], bytes]
@@ -61,4 +61,20 @@ def test_a_png_is_checked_by_its_own_checksums(
     server.script = answer(200, bytes(body))
 
     with pytest.raises(Transient, match=r"not a whole image|not an image"):
+        downloader.fetch(server.url, _ignore)
+
+
+def test_a_length_that_comes_along_is_checked(
+    downloader: Downloader, server: ScriptedServer, picture: Draw
+) -> None:
+    """A proxy that was cut off may end its own answer well, and pass the whole length on."""
+    body = picture("JPEG")
+
+    def script(wire: Wire) -> None:
+        wire.say(head(200, "transfer-encoding: chunked", f"content-length: {len(body) + 1}"))
+        wire.say(f"{len(body):x}\r\n".encode(), body, b"\r\n0\r\n\r\n")
+
+    server.script = script
+
+    with pytest.raises(Transient, match="bytes instead of"):
         downloader.fetch(server.url, _ignore)

@@ -37,3 +37,34 @@ def test_the_next_command_asks_the_name_anew(
         store.move(JobId("1"), Status.FAILED)
 
     assert redis_client.client_id() != before
+
+
+def test_a_refused_intake_hangs_up_as_well(
+    store: JobStore, redis_client: "redis.Redis", demoted: Any
+) -> None:
+    """Jobs that come together share a connection: it must not stay with the old server."""
+    demoted.replicaof("NO", "ONE")
+    accept(store, "1")
+    before = redis_client.client_id()
+    demoted.replicaof("127.0.0.1", "1")
+
+    with pytest.raises(StoreUnavailable, match="replica"):
+        accept(store, "2")
+
+    assert redis_client.client_id() != before
+
+
+def test_a_replica_is_not_judged(
+    store: JobStore, redis_client: "redis.Redis", demoted: Any
+) -> None:
+    """What it says of its disk must not hold for the primary that comes after it."""
+    assert demoted.info()["role"] == "slave"
+    with pytest.raises(StoreUnavailable, match="replica"):
+        store.scripts.check()
+    demoted.replicaof("NO", "ONE")
+    before = int(redis_client.info("commandstats").get("cmdstat_waitaof", {"calls": 0})["calls"])
+
+    accept(store, "1")
+
+    stats = redis_client.info("commandstats")
+    assert int(stats["cmdstat_waitaof"]["calls"]) == before + 1

@@ -74,7 +74,9 @@ def test_how_things_stand(
     """Waiting jobs, held slots, tasks, what is overdue, and what is in trouble."""
     accounts = worker_settings.accounts
     accept(store, "1", "2", "3")
-    store.change(JobId("1"), Status, Change(failed={"storage": "SlowDown"}))
+    for name in "123":
+        assert not look(store, accounts).troubles["storage"]
+        store.change(JobId(name), Status, Change(failed={"storage": "SlowDown"}))
     before = look(store, accounts)
     assert (before.overdue, before.overdue_seconds) == (0, 0)
 

@@ -7,7 +7,7 @@ import redis
 
 from core.change import Change, Idempotency
 from core.errors import StoreUnavailable
-from core.job import JobId, Status
+from core.job import JobId, Status, Step
 from core.redis_scripts import connect
 from core.settings import WORKER, Settings
 from core.store import JobStore
@@ -83,3 +83,14 @@ def test_a_key_outlives_its_job(
     assert redis_client.ttl("idempotency:demo:hash") >= longest - 5
     assert store.known("demo", KEY) == A
     assert redis_client.ttl("idempotency:demo:hash") >= longest - 5
+
+
+def test_a_script_that_was_forgotten_is_sent_again(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """A restarted server knows none of those that we sent it before."""
+    accept(store, A)
+    assert store.begin(Step.SUBMIT, A) is not None
+    redis_client.script_flush()
+
+    assert store.begin(Step.SUBMIT, A) is not None

@@ -118,3 +118,16 @@ def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
     notify(A, deps)
 
     assert ended.job.callback_state is CallbackState.PENDING
+
+
+def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> None:
+    """All that are owed to it may come to their end together."""
+    url = ended.job.request.callback_url or ""
+    for _ in range(5):
+        ended.deps.receivers.failed(url)
+    ended.clock.now += 2 * DAY
+
+    notify(A, ended.deps)
+
+    assert ended.server.requests == []
+    assert ended.job.callback_state is CallbackState.DEAD

@@ -115,7 +115,8 @@ def test_a_trickling_answer_is_in_doubt(hasty: ProviderClient, server: ScriptedS
 
     def script(wire: Wire) -> None:
         wire.say(head(200))
-        wire.dribble(b" ", times=1000, every=0.05)
+        wire.dribble(b" ", times=60, every=0.05)
+        wire.say(b'{"id": "t"}')
 
     server.script = script
 

@@ -50,3 +50,17 @@ def test_a_failure_takes_no_result_away(bench: Bench, source: str) -> None:
     assert not receive(bench.store, A, FAILED, source)
 
     assert bench.job.status is Status.STORING
+
+
+@pytest.mark.parametrize("standing", [Status.SUBMITTING, Status.GENERATING])
+def test_a_webhook_that_settles_a_doubt_is_on_disk(bench: Bench, standing: Status) -> None:
+    """It comes once; were it lost with Redis, the job would be posted, and paid for, again."""
+    bench.accept()
+    if standing is Status.GENERATING:
+        bench.generating()
+    before = bench.confirmations()
+
+    receive(bench.store, A, Notice(kind=Kind.PENDING, status="p", provider_id="t1"), "webhook")
+
+    assert bench.job.status is Status.GENERATING
+    assert bench.confirmations() == before + 1

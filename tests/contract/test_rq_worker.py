@@ -69,7 +69,7 @@ def start(
     def begin(*, burst: bool = True) -> tuple[ConcurrentWorker, threading.Thread]:
         worker = ConcurrentWorker("submit", raw_redis, 4)
         options = {"burst": burst, "logging_level": "CRITICAL"}
-        thread = threading.Thread(target=worker.work, kwargs=options)
+        thread = threading.Thread(target=worker.work, kwargs=options, daemon=True)
         thread.start()
         running.append((worker, thread))
         return running[-1]

@@ -69,6 +69,21 @@ def test_no_wait_sleeps_through_the_end_of_a_link(bench: Bench, left: float) -> 
     assert bench.due_in(Step.COLLECT) == pytest.approx(left / 4)
 
 
+def test_once_the_link_is_dead_nothing_is_hurried(bench: Bench) -> None:
+    """A bucket that cannot be looked into is asked at ease, and other images go on being made."""
+    bench.accept()
+    bench.storing(lives_for=-100)
+    waits = []
+    for _ in range(5):
+        run(Step.COLLECT, _raises(StorageUnavailable("AccessDenied")), A, bench.deps)
+        waits.append(bench.due_in(Step.COLLECT) or 0)
+
+    assert all(
+        full / 2 <= wait <= full for full, wait in zip([0.2, 0.4, 0.8, 1, 1], waits, strict=True)
+    ), waits
+    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+
+
 def test_a_step_that_was_put_off_comes_later_each_time(bench: Bench) -> None:
     """The wait doubles up to its longest, and a host's own wish counts."""
     bench.accept()
@@ -131,3 +146,13 @@ def _store_an_input(bench: Bench) -> None:
     data = b"image"
     digest = sha256(data).digest()
     bench.deps.objects.put(KEY, io.BytesIO(data), sha256=digest, content_type="image/png")
+
+
+def test_inputs_that_cannot_be_deleted_keep_no_job_back(bench: Bench) -> None:
+    """That says nothing of storing images."""
+    bench.accept(input_keys={"input_image": KEY})
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+
+    run(Step.CLEANUP, _raises(StorageUnavailable("SlowDown")), A, bench.deps)
+
+    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")

@@ -1,5 +1,7 @@
 """A worker is killed at each line of each step, once; then the rest of the system finishes."""
 
+import json
+
 from core.job import Step
 from tests.crash.conftest import LethalFactory
 from tests.crash.killing import survives
@@ -29,6 +31,6 @@ def test_notify_survives_a_kill_at_every_line(customer: Customer, lethal: Lethal
     assert len(places) > 40
     by_job: dict[str, set[str]] = {}
     for callback in customer.receiver.callbacks:
-        job_id = callback.headers["webhook-id"]
+        job_id = json.loads(callback.body)["data"]["id"]
         by_job.setdefault(job_id, set()).add(callback.headers["webhook-id"])
     assert all(len(ids) == 1 for ids in by_job.values())

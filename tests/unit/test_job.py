@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from core.job import (
+    DEAD_LETTER,
     HOLDS_SLOT,
     NEXT,
     RETRYABLE,
@@ -19,8 +20,8 @@ from core.job import (
     Status,
     Step,
     before,
+    code_of,
     error_record,
-    is_dead_letter,
 )
 
 FULL = JobRequest(
@@ -186,8 +187,8 @@ def test_what_the_caller_must_change_is_no_dead_letter(code: FailureCode) -> Non
     """Only moderation and bad input are; a refusal may be one of an account, or of a new rule."""
     own = {"invalid_input", "request_moderated", "content_moderated"}
 
-    assert is_dead_letter(error_record(code, "words")) is (code not in own)
-    assert not is_dead_letter(None)
+    assert (code_of(error_record(code, "words")) in DEAD_LETTER) is (code not in own)
+    assert code_of(None) is None
 
 
 def test_what_the_caller_must_change_is_not_retryable() -> None:
