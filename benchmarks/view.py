@@ -91,7 +91,7 @@ def ratio_text(row: Row) -> str:
 
 def print_table(console: Console, records: Iterable[Record]) -> None:
     """Print what was found."""
-    table = Table(title="ours against floors and peers, measured in the same run")
+    table = Table(title="Ours against floors and peers, in the same run")
     for head in ("scenario", "what", "ours", "against", "of", "ratio", "goal", ""):
         right = head in ("ours", "against", "ratio")
         table.add_column(head, justify="right" if right else "left", overflow="fold")

@@ -15,9 +15,9 @@ SECONDS = 180
 ABOUT = """\
 1,000 slots, instant generations, results of 100 kB, from the first POST to the last callback, \
 with 1, 2 and 4 worker processes per queue, by turns. Then the costs of Redis for jobs with one \
-process each: calls by INFO commandstats, round trips by the server's own count of reads from its \
-sockets, seconds of its main thread; what the same processes cost while idle is taken off. The ceiling is \
-that of a Redis which does nothing else and of whose core nobody takes any."""
+process each: calls by INFO commandstats, round trips by the server's own count of reads from \
+its sockets, seconds of its main thread; what the same processes cost while idle is taken off. \
+The ceiling is that of a Redis which does nothing else and of whose core nobody takes any."""
 _PROMPT = "bytes=100000 seconds=0"
 _CREWS = (1, 2, 4)
 _IDLE_SECONDS = 4.0
