@@ -125,10 +125,15 @@ class ObjectStore:
         """
         if self.look(source) is None:  # servers name a missing source in ways of their own
             return False
-        with _translated("copy an input"):
-            self._client.copy_object(
-                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
-            )
+        try:
+            with _translated("copy an input"):
+                self._client.copy_object(
+                    Bucket=self.bucket,
+                    Key=target,
+                    CopySource={"Bucket": self.bucket, "Key": source},
+                )
+        except KeyError:  # it went since
+            return False
         return True
 
     def look(self, key: str) -> StoredObject | None:

@@ -26,6 +26,7 @@ _STATUS: Final[Json] = {"enum": list(Status)}
 _IMAGE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
     **dict.fromkeys(("bytes", "width", "height"), _COUNT),
+    "provider_id": TEXT_OR_NULL,
     "margin_seconds": {"type": ["number", "null"], "description": "Left on its link when stored."},
 }
 _EXPIRED: Final[Json] = {"id": TEXT_OR_NULL, "cost": {"type": ["number", "null"]}}

@@ -40,7 +40,7 @@ class Delivery:
 
 
 REFUSED: Final = "the host leads to private or reserved addresses only"
-LEFT_ALONE: Final = "no attempt was made: the host had not answered others for a while"
+LEFT_ALONE: Final = "no attempt was made: the receiver was in trouble for a while"
 
 
 class CallbackClient:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from core import breakers
 from core.change import Change
@@ -26,6 +27,12 @@ _OF_ONE_TASK: Final = (
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
     "storage_trouble",
 )
+#: What says in an object's metadata which task at the provider made it, percent-encoded; all of an
+#: object's metadata must fit into 2 kB.
+_TASK: Final = "provider-id"
+_LONGEST_TASK: Final = 400
+#: What the record says of an image; its provider id is that of the task which made this one.
+_Stored = dict[str, str | int | None]
 
 
 def collect(job_id: JobId, deps: Deps) -> None:
@@ -65,24 +72,24 @@ def collect(job_id: JobId, deps: Deps) -> None:
 def _collect(job: Job, deps: Deps) -> None:
     result = deps.downloader.fetch(job.result_url or "", _lease_keeper(job.id, deps))
     with result.file:
-        key = object_key(job, result.extension, deps)
-        digest, size = _put(job, key, result, deps)
-    _finish(
-        job,
-        deps,
-        key=key,
-        bytes=size,
-        sha256=digest,
-        content_type=result.content_type,
-        width=result.width,
-        height=result.height,
-    )
+        stored = _put(job, object_key(job, result.extension, deps), result, deps)
+    _finish(job, stored, deps)
 
 
-def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
-    """Put the manifest beside a stored image, and record the success."""
+def _finish(job: Job, stored: _Stored, deps: Deps) -> None:
+    """Put the manifest beside a stored image, and record the success.
+
+    Raises:
+        StorageUnavailable: The manifest was not taken; until the deadline it is waited for.
+    """
     image = {"bucket": deps.objects.bucket, **stored}
-    _put_manifest(job, f"{stored['key']}.json", image, deps)
+    try:
+        _put_manifest(job, f"{stored['key']}.json", image, deps)
+    except StorageUnavailable as error:
+        if deps.clock() < max(job.request.deadline_at, job.result_expires_at or 0):
+            raise
+        # The image is there, which is what was promised.
+        event(_log, "job.manifest_missing", logging.WARNING, job_id=job.id, reason=str(error))
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
         set={"image": json.dumps(image), "margin": round(margin, 3)},
@@ -101,8 +108,8 @@ def _finish(job: Job, deps: Deps, **stored: str | int) -> None:
     )
 
 
-def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
-    """Store the image once; return the SHA-256 (hex) and size of what lies there."""
+def _put(job: Job, key: str, result: Result, deps: Deps) -> _Stored:
+    """Store the image once; return what is recorded of the one that lies there."""
     metadata = {
         "job-id": job.id,
         "model": job.request.model,
@@ -111,6 +118,9 @@ def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
     }
     if job.seed is not None:
         metadata["seed"] = str(job.seed)
+    task = quote(job.provider_id or "", safe="")
+    if 0 < len(task) <= _LONGEST_TASK:
+        metadata[_TASK] = task
     fresh = deps.objects.put_once(
         key,
         result.file,
@@ -118,35 +128,49 @@ def _put(job: Job, key: str, result: Result, deps: Deps) -> tuple[str, int]:
         content_type=result.content_type,
         metadata=metadata,
     )
+    ours: _Stored = {
+        "key": key,
+        "bytes": result.size,
+        "sha256": result.sha256.hex(),
+        "content_type": result.content_type,
+        "width": result.width,
+        "height": result.height,
+        "provider_id": job.provider_id,
+    }
     if fresh:
-        return result.sha256.hex(), result.size
+        return ours
     there = deps.objects.look(key)
     if there is None:
         raise Transient("the object at the job's key came and went")
     if not _is_ours(job, there):
         message = f"The key {key} holds an object of somebody else; it was left as it is"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
-    return there.sha256, there.size
+    # It may be what an earlier task of the job made, which was given up too soon.
+    same = there.sha256 == ours["sha256"]
+    return ours if same else _stored(key, result.content_type, there)
 
 
-def _take_stored(job: Job, deps: Deps) -> bool:
-    """Finish a job whose image an earlier run put into the bucket before it died."""
+def _find_stored(job: Job, deps: Deps) -> _Stored | None:
+    """Return what is known of an image that an earlier run put into the bucket before it died."""
     for extension, content_type in CONTENT_TYPES.items():
         key = object_key(job, extension, deps)
         there = deps.objects.look(key)
         if there and _is_ours(job, there):
-            _finish(
-                job,
-                deps,
-                key=key,
-                bytes=there.size,
-                sha256=there.sha256,
-                content_type=content_type,
-                width=int(there.metadata.get("width", 0)),
-                height=int(there.metadata.get("height", 0)),
-            )
-            return True
-    return False
+            return _stored(key, content_type, there)
+    return None
+
+
+def _stored(key: str, content_type: str, there: StoredObject) -> _Stored:
+    """Return what is recorded of an image that was stored by another run."""
+    return {
+        "key": key,
+        "bytes": there.size,
+        "sha256": there.sha256,
+        "content_type": content_type,
+        "width": int(there.metadata.get("width", 0)),
+        "height": int(there.metadata.get("height", 0)),
+        "provider_id": unquote(there.metadata.get(_TASK, "")) or None,
+    }
 
 
 def _put_manifest(job: Job, key: str, image: dict[str, Any], deps: Deps) -> None:
@@ -214,11 +238,14 @@ def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
 def _give_up(job: Job, error: Exception, deps: Deps) -> None:
     """End a job whose result is out of reach, unless an earlier run stored its image."""
     try:
-        if _take_stored(job, deps):
-            return
+        stored = _find_stored(job, deps)
     except StorageUnavailable:
         if deps.clock() < job.request.deadline_at:
             raise  # nobody can say now; the bucket will
+        stored = None
+    if stored:
+        _finish(job, stored, deps)
+        return
     if _regenerate(job, error, deps):
         return
     deps.store.fail(job.id, *_reason(job, error))

@@ -39,14 +39,12 @@ def notify(job_id: JobId, deps: Deps) -> None:
         later = now + max(wait, _backoff(job, deps))
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
-    if wait:  # nor at the end: all that are owed there may come to theirs together
+    if wait and job.callback_attempts > job.callback_before:
+        # Nor at the end: all that are owed there may come to theirs together.
         delivery = Delivery(error=LEFT_ALONE)
-    else:
+    else:  # each has one attempt of its own, for the trouble may be that of others
         delivery = deps.callbacks.post(url, *_message(job, now, deps))
-        if delivery.answered:
-            deps.receivers.passed(url)
-        else:
-            deps.receivers.failed(url)
+        _tell_breakers(url, delivery, deps)
     event(
         _log,
         "callback.attempted",
@@ -56,6 +54,16 @@ def notify(job_id: JobId, deps: Deps) -> None:
         error=delivery.error,
     )
     deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
+
+
+def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
+    """Count the attempt for the URL, or for its whole host where there was no answer."""
+    if delivery.answered:
+        deps.receivers.passed(url)
+    elif delivery.status is not None:
+        deps.receivers.troubled(url)
+    else:
+        deps.receivers.silent(url)
 
 
 def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
@@ -96,11 +104,17 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     log = [*job.callback_log, attempt][-_LOG_LENGTH:]
     attempts = job.callback_attempts + (delivery.error != LEFT_ALONE)
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
+    # A twin that was slow must not undo what another attempt achieved; a delivery always counts.
+    as_read = {
+        "callback_state": str(job.callback_state),
+        "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
+    }
+    expect = {} if delivery.delivered else as_read
     wait = _backoff(job, deps)
     if not delivery.final and not _too_old(job, now + wait, deps):
-        return Change(set=fields, due={Step.NOTIFY: now + wait})
+        return Change(set=fields, expect=expect, due={Step.NOTIFY: now + wait})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
-    return Change(set={**fields, "callback_state": state}, done=[Step.NOTIFY])
+    return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
 
 
 def _backoff(job: Job, deps: Deps) -> float:

@@ -9,8 +9,15 @@ if state == 'pending' then
 elseif state == 'delivered' or state == 'dead' then
   local attempts = redis.call('HGET', key, 'callback_attempts') or 0
   redis.call('HSET', key, 'callback_state', 'pending', 'callback_from', now, 'callback_before', attempts)
-  if redis.call('PTTL', key) < input.ttl_owed * 1000 then redis.call('EXPIRE', key, input.ttl_owed) end
-  unbury(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
+  local tenant = redis.call('HGET', key, 'tenant') or ''
+  if redis.call('PTTL', key) < input.ttl_owed * 1000 then
+    redis.call('EXPIRE', key, input.ttl_owed)
+    if redis.call('ZSCORE', 'dead:' .. tenant, 'job:' .. id) then
+      -- The job may be sent again for as much longer: its inputs stay as well.
+      redis.call('ZADD', 'due', 'XX', now + input.ttl_owed, 'cleanup:' .. id)
+    end
+  end
+  unbury(tenant, 'callback:' .. id)
   wake('notify', id)
 end
 return state

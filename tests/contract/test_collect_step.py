@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count
+from typing import IO, Any
+from urllib.parse import quote
 
 import pytest
 
 from core import breakers
+from core.change import Change
 from core.errors import Permanent, StorageUnavailable, Transient
 from core.job import FailureCode, Status, Step
 from core.object_store import ObjectStore
@@ -21,7 +24,7 @@ from worker.collect import collect, object_key
 Draw = Callable[[str], bytes]
 
 
-def _put(bench: Bench, body: bytes, job_id: str) -> str:
+def _put(bench: Bench, body: bytes, job_id: str, task: str = "t1") -> str:
     """Store an image at the job's key, as another run or somebody else would."""
     key = object_key(bench.job, "png", bench.deps)
     assert bench.deps.objects.put_once(
@@ -29,7 +32,7 @@ def _put(bench: Bench, body: bytes, job_id: str) -> str:
         io.BytesIO(body),
         sha256=sha256(body).digest(),
         content_type="image/png",
-        metadata={"job-id": job_id, "width": "320", "height": "200"},
+        metadata={"job-id": job_id, "width": "320", "height": "200", "provider-id": task},
     )
     return key
 
@@ -49,6 +52,43 @@ def test_what_an_earlier_run_stored_counts(bench: Bench, picture: Draw) -> None:
     assert image["sha256"] == sha256(earlier).hexdigest()
     manifest = b"".join(bench.deps.objects.chunks(f"{key}.json"))
     assert json.loads(manifest)["image"]["sha256"] == image["sha256"]
+
+
+def test_an_image_that_came_after_it_was_given_up_is_told_as_what_it_is(
+    bench: Bench, picture: Draw
+) -> None:
+    """A put of the first task's image went well after all: its size and task are told, not ours."""
+    bench.accept()
+    bench.storing()
+    key = _put(bench, b"the first", A, task="t0%2F")
+    bench.server.script = answer(200, picture("PNG"))
+
+    collect(A, bench.deps)
+
+    image = bench.job.image
+    assert image is not None
+    assert (image["width"], image["height"], image["provider_id"]) == (320, 200, "t0/")
+    manifest = b"".join(bench.deps.objects.chunks(f"{key}.json"))
+    assert json.loads(manifest)["image"] == image
+
+
+@pytest.mark.parametrize("task", ["t1", "a/ü ", "x" * 5000])
+def test_an_image_tells_which_task_made_it(bench: Bench, picture: Draw, task: str) -> None:
+    """Whatever the provider calls it, S3 takes the image."""
+    bench.accept()
+    bench.storing()
+    bench.store.change(A, {Status.STORING}, Change(set={"provider_id": task}))
+    bench.server.script = answer(200, picture("PNG"))
+
+    collect(A, bench.deps)
+
+    image = bench.job.image
+    assert image is not None
+    assert image["provider_id"] == task
+    there = bench.deps.objects.look(str(image["key"]))
+    assert there is not None
+    told = {} if len(task) > 400 else {"provider-id": quote(task, safe="")}
+    assert there.metadata.items() >= told.items()
 
 
 def test_what_somebody_else_stored_is_left_as_it_is(bench: Bench, picture: Draw) -> None:
@@ -138,6 +178,44 @@ def test_a_bucket_that_is_away_is_asked_later_what_it_holds(bench: Bench) -> Non
     bench.clock.now = bench.job.request.deadline_at
     collect(A, away)
     assert bench.error == FailureCode.RESULT_EXPIRED
+
+
+class WithoutManifests(ObjectStore):
+    """A bucket that takes no manifest.
+
+    Args:
+        real: What it is otherwise.
+    """
+
+    def __init__(self, real: ObjectStore) -> None:
+        self.bucket = real.bucket
+        self._client = real._client  # noqa: SLF001 - the same connections
+
+    def put_once(self, key: str, body: IO[bytes], **more: Any) -> bool:
+        """Store an image, refuse a manifest."""
+        if key.endswith(".json"):
+            raise StorageUnavailable(f"S3 is full: {key}")
+        return super().put_once(key, body, **more)
+
+
+def test_an_image_that_is_stored_does_not_fail_for_its_manifest(
+    bench: Bench, picture: Draw
+) -> None:
+    """The manifest is waited for until the deadline; then the job succeeds without it."""
+    bench.accept()
+    bench.storing(lives_for=-1)
+    key = _put(bench, picture("PNG"), A)
+    bench.server.script = answer(403, b"dead")
+    full = replace(bench.deps, objects=WithoutManifests(bench.deps.objects))
+
+    with pytest.raises(StorageUnavailable, match="full"):
+        collect(A, full)
+    assert bench.job.status is Status.STORING
+
+    bench.clock.now = bench.job.request.deadline_at
+    collect(A, full)
+    assert bench.job.timeline[-1][0] is Status.SUCCEEDED
+    assert bench.deps.objects.look(f"{key}.json") is None
 
 
 def test_a_long_download_keeps_its_lease(

@@ -4,7 +4,7 @@ import pytest
 
 from core.dead_letters import DeadLetters
 from core.job import CallbackState, FailureCode, Step
-from tests.contract.bench import A, Bench
+from tests.contract.bench import A, Bench, meanwhile
 from tests.contract.scripted import answer
 from worker.notify import notify
 
@@ -55,6 +55,27 @@ def test_a_delivered_callback_is_not_sent_again(ended: Bench) -> None:
     assert ended.due_in(Step.NOTIFY) is None
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "state"),
+    [(204, 503, CallbackState.DELIVERED), (503, 204, CallbackState.DELIVERED)],
+)
+def test_of_twins_a_delivery_counts(
+    ended: Bench, first: int, then: int, state: CallbackState
+) -> None:
+    """Two attempts at once, which one failed: whichever ends last, it was delivered."""
+
+    def twin() -> None:
+        ended.server.script = answer(first)
+        notify(A, ended.deps)
+
+    ended.server.script = meanwhile(twin, answer(then))
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_state is state
+    assert ended.due_in(Step.NOTIFY) is None
+
+
 def test_a_callback_that_nobody_takes_is_given_up(ended: Bench) -> None:
     """After a day it is a dead letter, and no longer due."""
     ended.server.script = answer(503)
@@ -71,7 +92,7 @@ def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
     """No attempt is counted meanwhile, and the callback stays owed."""
     url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.failed(url)
+        ended.deps.receivers.silent(url)
 
     notify(A, ended.deps)
 
@@ -81,7 +102,7 @@ def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
 
 
 def test_attempts_that_fail_open_the_breaker(ended: Bench) -> None:
-    """A receiver that gave no answer five times in a row rests."""
+    """A receiver that was in trouble five times in a row rests; its host is there for others."""
     ended.server.script = answer(503)
     url = ended.job.request.callback_url or ""
     for _ in range(5):
@@ -89,19 +110,30 @@ def test_attempts_that_fail_open_the_breaker(ended: Bench) -> None:
         notify(A, ended.deps)
 
     assert ended.deps.receivers.wait(url) > 0
+    assert ended.deps.receivers.wait(f"{url}/other") == 0
+
+
+def test_silence_opens_the_breaker_of_the_host(ended: Bench) -> None:
+    """A host that broke off five attempts in a row rests for all of its URLs."""
+    ended.server.script = lambda _wire: None
+    url = ended.job.request.callback_url or ""
+    for _ in range(5):
+        notify(A, ended.deps)
+
+    assert ended.deps.receivers.wait(f"{url}/other") > 0
 
 
 def test_an_answer_closes_the_breaker(ended: Bench) -> None:
     """Also one that is no yes: the receiver is well."""
     url = ended.job.request.callback_url or ""
     for _ in range(4):
-        ended.deps.receivers.failed(url)
+        ended.deps.receivers.silent(url)
     ended.server.script = answer(400)
 
     notify(A, ended.deps)
 
     for _ in range(4):
-        ended.deps.receivers.failed(url)
+        ended.deps.receivers.silent(url)
     assert ended.deps.receivers.wait(url) == 0
 
 
@@ -120,14 +152,45 @@ def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
     assert ended.job.callback_state is CallbackState.PENDING
 
 
+def test_inputs_stay_as_long_as_a_record_that_is_kept_for_longer(bench: Bench) -> None:
+    """Sending a callback again keeps a dead letter for longer, and its inputs with it."""
+    bench.accept(
+        callback_url=f"{bench.server.url}/callback", input_keys={"input_image": "_inputs/k"}
+    )
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+    bench.server.script = answer(204)
+    notify(A, bench.deps)
+    bench.redis.expire(f"job:{A}", 10)
+    bench.clock.now += (bench.due_in(Step.CLEANUP) or 0) - 10
+
+    DeadLetters(bench.store, bench.deps.objects, bench.deps.settings).resend(bench.job)
+
+    assert (bench.due_in(Step.CLEANUP) or 0) >= bench.redis.pttl(f"job:{A}") / 1000 > 10
+
+
 def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> None:
     """All that are owed to it may come to their end together."""
+    ended.server.script = answer(503)
+    notify(A, ended.deps)
     url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.failed(url)
+        ended.deps.receivers.silent(url)
     ended.clock.now += 2 * DAY
 
     notify(A, ended.deps)
 
-    assert ended.server.requests == []
+    assert len(ended.server.requests) == 1
     assert ended.job.callback_state is CallbackState.DEAD
+
+
+def test_no_callback_dies_without_an_attempt_of_its_own(ended: Bench) -> None:
+    """The trouble may be that of others on the same host: this one is told at its end."""
+    url = ended.job.request.callback_url or ""
+    for _ in range(5):
+        ended.deps.receivers.silent(url)
+    ended.clock.now += 2 * DAY
+    ended.server.script = answer(204)
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_state is CallbackState.DELIVERED

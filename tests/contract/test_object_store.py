@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.errors import Permanent, StorageUnavailable
-from core.object_store import ObjectStore, credentials_problem
+from core.object_store import ObjectStore, StoredObject, credentials_problem
 
 BODY = bytes(range(256)) * 500
 
@@ -141,6 +141,27 @@ def test_what_is_not_there(objects: ObjectStore, prefix: str) -> None:
     assert objects.look(prefix + "a") is None
     with pytest.raises(Permanent, match="is gone"):
         _read(objects, prefix + "a")
+
+
+class _Late(ObjectStore):
+    """Has an object deleted by somebody else right after it was looked at."""
+
+    def look(self, key: str) -> StoredObject | None:
+        """Look at it, and delete it."""
+        found = super().look(key)
+        self.delete_below(key)
+        return found
+
+
+def test_a_copy_of_what_went_meanwhile(environment: dict[str, str], prefix: str) -> None:
+    """It is as if it had not been there."""
+    assert environment
+    objects = _Late("pictures")
+    assert _put(objects, f"{prefix}source")
+
+    assert not objects.copy(f"{prefix}source", f"{prefix}target")
+
+    objects._client.close()  # noqa: SLF001 - its sockets are closed at exit
 
 
 def test_deleting_below_a_prefix(objects: ObjectStore, prefix: str) -> None:

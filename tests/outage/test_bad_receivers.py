@@ -19,11 +19,11 @@ OWED: Final = 24
 
 @pytest.fixture(scope="module")
 def office(eventually: Eventually) -> Iterator[Town]:
-    """Run the whole product with two threads for callbacks, which are tried for 10 s."""
+    """Run the whole product with two threads for callbacks, which are tried for 15 s."""
     variables = {
         **FAST,
         "FLUXRELAY_WORKER_CONCURRENCY": "2",
-        "FLUXRELAY_CALLBACK_GIVE_UP_SECONDS": "10",
+        "FLUXRELAY_CALLBACK_GIVE_UP_SECONDS": "15",
     }
     options = StackOptions(relay_variables=variables, sandbox_variables=FAST_SANDBOX)
     with opened(options, eventually) as town:
@@ -71,13 +71,13 @@ def test_one_that_hangs_holds_up_no_other(
 def test_one_that_hangs_is_given_up(
     office: Town, owed: list[str], hanging: CallbackReceiver
 ) -> None:
-    """Every callback of it ends as a dead letter, most without an attempt that would hang too."""
+    """Every callback of it ends as a dead letter after an attempt of its own, and hardly more."""
     logs = [_settled(office, job_id, "dead")["log"] for job_id in owed]
 
-    assert {entry["error"] for log in logs for entry in log} == {"ReadTimeout", LEFT_ALONE}
-    assert len(hanging.callbacks) < OWED
+    assert {entry["error"] for log in logs for entry in log} <= {"ReadTimeout", LEFT_ALONE}
     attempts = [_callback(office, job_id)["attempts"] for job_id in owed]
-    assert sum(attempts) == len(hanging.callbacks)
+    assert min(attempts) == 1
+    assert sum(attempts) == len(hanging.callbacks) < 2 * OWED
 
 
 def test_one_that_redirects(office: Town, receiver: CallbackReceiver) -> None:

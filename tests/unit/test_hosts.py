@@ -7,6 +7,7 @@ import pytest
 from worker.hosts import HostBreakers
 
 URL = "https://slow.example/callback"
+SAME_HOST = "https://slow.example/other"
 OTHER = "https://well.example/callback"
 #: Failures that open a breaker, and the longest first rest in seconds.
 ENOUGH, FIRST_REST, LONGEST_REST = 5, 2.0, 300.0
@@ -19,7 +20,11 @@ class _World:
 
     def fail(self, times: int = 1) -> None:
         for _ in range(times):
-            self.hosts.failed(URL)
+            self.hosts.silent(URL)
+
+    def trouble(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.hosts.troubled(URL)
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def test_a_receiver_that_failed_often_is_left_alone(world: _World) -> None:
     """It rests, whatever the path; others are called as ever."""
     world.fail(ENOUGH)
 
-    assert FIRST_REST / 2 <= world.hosts.wait("https://slow.example/other") <= FIRST_REST
+    assert FIRST_REST / 2 <= world.hosts.wait(SAME_HOST) <= FIRST_REST
     assert world.hosts.wait(OTHER) == 0
 
 
@@ -88,10 +93,45 @@ def test_attempts_that_began_together_count_once(world: _World) -> None:
     assert world.hosts.wait(URL) <= FIRST_REST
 
 
-def test_receivers_in_trouble_are_bounded(world: _World) -> None:
-    """Callers can name any number of hosts; what is kept of them is bounded."""
+def test_a_url_in_trouble_says_nothing_of_its_neighbours(world: _World) -> None:
+    """Tenants share hosts: one's answers of 500 must not keep another's callbacks back."""
+    world.trouble(ENOUGH)
+
+    assert FIRST_REST / 2 <= world.hosts.wait(URL) <= FIRST_REST
+    assert world.hosts.wait(SAME_HOST) == 0
+
+
+def test_a_host_that_answers_is_there(world: _World) -> None:
+    """An answer of 500 ends the silence of the host, not the trouble of its URL."""
+    world.fail(ENOUGH - 1)
+    world.trouble()
+    world.fail(ENOUGH - 1)
+
+    assert world.hosts.wait(SAME_HOST) == 0
+    world.trouble(ENOUGH)
+    assert world.hosts.wait(URL) > 0
+
+
+def test_a_url_that_waits_takes_no_turn_of_its_host(world: _World) -> None:
+    """The one callback that finds out whether the host is back must be one that goes."""
+    world.trouble(ENOUGH)
+    world.now += FIRST_REST
+    assert world.hosts.wait(URL) == 0
+    world.trouble()
     world.fail(ENOUGH)
+    assert world.hosts.wait(SAME_HOST) > 0
+    world.now += FIRST_REST
+    assert world.hosts.wait(URL) > 0
+
+    assert world.hosts.wait(SAME_HOST) == 0
+
+
+@pytest.mark.parametrize("note", ["silent", "troubled"])
+def test_receivers_in_trouble_are_bounded(world: _World, note: str) -> None:
+    """Callers can name any number of hosts and URLs; what is kept of them is bounded."""
+    for _ in range(ENOUGH):
+        getattr(world.hosts, note)(URL)
     for number in range(10_000):
-        world.hosts.failed(f"https://h{number}.example/")
+        getattr(world.hosts, note)(f"https://h{number}.example/")
 
     assert world.hosts.wait(URL) == 0
