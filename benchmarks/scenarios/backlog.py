@@ -18,7 +18,7 @@ from core.settings import WORKER, Settings
 from core.store import JobStore
 
 TITLE = "A backlog of 1,000,000 jobs"
-SECONDS = 240
+SECONDS = 300
 ABOUT = """\
 Two products side by side, one with a million jobs that wait and one with a few thousand, measured \
 by turns. No worker runs. Intake is posted over 16 connections. Dispatch is one client that says \

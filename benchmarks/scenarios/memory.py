@@ -8,7 +8,7 @@ from benchmarks.processes import forget_peak, peak_bytes
 from benchmarks.stage import Stage
 
 TITLE = "Memory of the copier: 1 MB and 20 MB images"
-SECONDS = 240
+SECONDS = 300
 ABOUT = """\
 200 copies with 24 at a time by one collect worker, once of 1 MB PNGs and once of 20 MB, by turns, \
 each by a process that was just started and made 24 small copies before. What counts is the \
