@@ -1,12 +1,24 @@
 """The arithmetic of the benchmarks; no clock and no I/O in here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import mean, median
+from typing import TypeVar
 
-__all__ = ["mean", "median", "percentile", "ratio", "steady_rate"]
+__all__ = ["mean", "median", "percentile", "ratio", "steady_rate", "turned"]
+
+_Choice = TypeVar("_Choice")
 
 #: The part of a run that counts: its beginning fills the slots, its end empties them.
 MIDDLE = (0.25, 0.75)
+
+
+def turned(choices: Iterable[_Choice], turn: int) -> list[_Choice]:
+    """Return the choices in their order in even rounds, in the opposite one in odd rounds.
+
+    So none of them always comes first, or always after the same other one.
+    """
+    ordered = list(choices)
+    return ordered[::-1] if turn % 2 else ordered
 
 
 def percentile(values: Sequence[float], share: float) -> float:

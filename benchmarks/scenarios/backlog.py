@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks import children, filler
 from benchmarks.context import SLOTS, Context
-from benchmarks.figures import median
+from benchmarks.figures import median, turned
 from benchmarks.outcome import Outcome, Plot, Row, at_least
 from benchmarks.stage import NO_WORKERS, Stage
 from core.change import Change
@@ -33,7 +33,7 @@ _MOST_BYTES = 1500.0  # per waiting job
 def run(context: Context) -> Outcome:
     """Measure it."""
     count, seconds, rounds = (
-        context.pick(1_000_000, 2000), context.pick(2.0, 0.4), context.pick(4, 1),
+        context.pick(1_000_000, 2000), context.pick(1.5, 0.4), context.pick(6, 1),
     )  # fmt: skip
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     with ExitStack() as open_:
@@ -48,7 +48,7 @@ def run(context: Context) -> Outcome:
         for turn in range(rounds):
             context.say(f"round {turn + 1} of {rounds}: intake, dispatch, reading")
             for what, measure in _MEASURES.items():
-                for label, stage in stages.items():
+                for label, stage in turned(stages.items(), turn):
                     seen[what, label].append(measure(stage, models[label], seconds))
     return _outcome(seen, filled, count)
 

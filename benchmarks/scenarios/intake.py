@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks import children
 from benchmarks.context import Context
-from benchmarks.figures import median, percentile
+from benchmarks.figures import median, percentile, turned
 from benchmarks.outcome import Outcome, Plot, Row, at_least, at_most
 from benchmarks.stage import NO_WORKERS, Stage
 from stack.environment import child_environment
@@ -27,7 +27,7 @@ _PLAIN, _KEYED, _BARE = "FluxRelay", "FluxRelay with Idempotency-Key", "bare Sta
 
 def run(context: Context) -> Outcome:
     """Measure it."""
-    seconds, rounds = context.pick(3.0, 0.5), context.pick(5, 1)
+    seconds, rounds = context.pick(2.5, 0.5), context.pick(6, 1)
     rates: dict[str, list[float]] = defaultdict(list)
     waits: dict[str, list[float]] = defaultdict(list)
     context.say("starting the service, and the bare handler")
@@ -36,8 +36,8 @@ def run(context: Context) -> Outcome:
         for order in orders.values():  # warms up
             _load(order | {"seconds": min(seconds, 1.0)})
         for turn in range(rounds):
-            context.say(f"round {turn + 1} of {rounds}: {', '.join(orders)}")
-            for label, order in orders.items():
+            context.say(f"round {turn + 1} of {rounds}")
+            for label, order in turned(orders.items(), turn):
                 seen = _load(order)
                 rates[label].append(seen["rate"])
                 waits[label] += seen["latencies"]

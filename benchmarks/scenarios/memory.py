@@ -2,7 +2,7 @@
 
 from benchmarks import crews
 from benchmarks.context import SLOTS, Context
-from benchmarks.figures import median
+from benchmarks.figures import median, turned
 from benchmarks.outcome import Outcome, Plot, at_most
 from benchmarks.processes import forget_peak, peak_bytes
 from benchmarks.stage import Stage
@@ -23,7 +23,7 @@ def run(context: Context) -> Outcome:
     peaks: dict[int, list[int]] = {_SMALL: [], large: []}
     with Stage(slots=SLOTS, concurrency=SLOTS, workers={"sweep": 1}) as stage:
         for turn in range(rounds):
-            for size, seen in peaks.items():
+            for size, seen in turned(peaks.items(), turn):
                 context.say(f"round {turn + 1} of {rounds}: {count} copies of {size:,} bytes")
                 seen.append(_peak(stage, size, count))
     small, big = (median(peaks[size]) / 1e6 for size in (_SMALL, large))

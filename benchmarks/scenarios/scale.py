@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 from benchmarks import crews
 from benchmarks.context import Context
-from benchmarks.figures import median
+from benchmarks.figures import median, turned
 from benchmarks.outcome import Outcome, Plot, Row
 from benchmarks.redis_costs import Costs, counted
 from benchmarks.stage import Stage
@@ -29,7 +29,7 @@ def run(context: Context) -> Outcome:
     rates: dict[int, list[float]] = defaultdict(list)
     with Stage(slots=1000, concurrency=16, workers={"sweep": 1}) as stage:
         for turn in range(rounds):
-            for each in context.pick(_CREWS, (1, 2)):
+            for each in turned(context.pick(_CREWS, (1, 2)), turn):
                 context.say(f"round {turn + 1} of {rounds}: {each} processes per queue")
                 with crews.ours(stage, each):
                     rates[each].append(_rate(stage, count))

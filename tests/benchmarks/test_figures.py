@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import percentile, ratio, steady_rate
+from benchmarks.figures import percentile, ratio, steady_rate, turned
 from benchmarks.outcome import Row, at_least, at_most
 
 
@@ -18,6 +18,11 @@ def test_there_is_no_percentile_of_nothing() -> None:
     """No values are an error, not a zero."""
     with pytest.raises(ValueError, match="no values"):
         percentile([], 0.5)
+
+
+def test_nothing_always_comes_first() -> None:
+    """Each second round goes the other way round."""
+    assert [turned("abc", turn) for turn in range(3)] == [["a", "b", "c"], ["c", "b", "a"], [*"abc"]]
 
 
 def test_a_ratio_to_nothing_has_no_meaning() -> None:
