@@ -41,11 +41,13 @@ from service.schemas import image_names
 from service.state import State
 from service.threads import Threads
 
-#: Intakes that may wait for Redis or S3 at a time, and other requests that wait for Redis. Each
+#: Intakes that may wait for Redis at a time, and other requests that wait for Redis. Each
 #: takes a thread, and those that wait for the disk share one fsync, so this bounds a batch: as many
 #: as one takes (core/commit.py), and enough that 202s which wait a second for a lazy disk still
 #: come at a hundred a second.
 THREADS: Final = 128
+#: Jobs whose images are stored at a time. They wait for S3, and must not hold up jobs without any.
+IMAGE_THREADS: Final = 32
 #: Images that are read from S3 at a time, a piece each.
 _SAMPLES: Final = 32
 
@@ -78,7 +80,7 @@ def _state(settings: Settings) -> State:
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(
         settings.s3_bucket,
-        connections=THREADS + _SAMPLES,
+        connections=IMAGE_THREADS + _SAMPLES,
         timeout=settings.storage_timeout_seconds,
     )
     bodies = BodyReader(
@@ -95,6 +97,7 @@ def _state(settings: Settings) -> State:
         bodies=bodies,
         intake=Intake(settings, store, objects),
         intake_threads=Threads(THREADS),
+        image_threads=Threads(IMAGE_THREADS),
         sample_threads=Threads(_SAMPLES),
         dead_letters=DeadLetters(store, objects, settings),
     )

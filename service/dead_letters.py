@@ -17,6 +17,7 @@ from service.auth import tenant_of
 from service.ownership import owned_job
 from service.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
 from service.state import State
+from service.threads import Threads
 from service.validation import shown
 
 _FRESH: Final = {"cache-control": "no-store"}
@@ -41,7 +42,9 @@ async def retry_job(request: Request[State]) -> Response:
     """Send a failed job again as a new job; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    job_id = await _sent_again(state, state["dead_letters"].retry, job)
+    # Its inputs are copied in S3, which may be silent.
+    threads = state["image_threads" if job.request.input_keys else "intake_threads"]
+    job_id = await _sent_again(threads, state["dead_letters"].retry, job)
     again = await run_in_threadpool(state["intake"].record, job_id)
     view = job_view(again) if again else {"id": job_id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": f"/v1/jobs/{job_id}"})
@@ -51,7 +54,7 @@ async def resend_callback(request: Request[State]) -> Response:
     """Have the callback of an ended job sent again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    await _sent_again(state, state["dead_letters"].resend, job)
+    await _sent_again(state["intake_threads"], state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
     location = {"location": f"/v1/jobs/{job.id}"}
     return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
@@ -74,10 +77,9 @@ def letter_view(letter: DeadLetter) -> dict[str, Any]:
     return {"kind": letter.kind, "at": timestamp(letter.at), "job": job_view(letter.job)}
 
 
-async def _sent_again(state: State, action: Callable[[Job], _Value], job: Job) -> _Value:
+async def _sent_again(threads: Threads, action: Callable[[Job], _Value], job: Job) -> _Value:
     try:
-        # Inputs are copied in S3, which may be silent.
-        return await state["intake_threads"].run(action, job)
+        return await threads.run(action, job)
     except CannotSendAgain as error:
         raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
     except BacklogFull:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from core.catalogue import Model
 from core.job import JobId
 from core.provider_views import submission_view, task_view, unknown_task_view
+from service.admission import take_in
 from service.auth import tenant_of
 from service.flat import parse_flat
 from service.origin import origin_of
@@ -42,8 +43,7 @@ async def _submit(request: Request[State], model: Model) -> Response:
     origin = origin_of(request, settings.trusted_proxies)
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:
-        accept = state["intake"].accept
-        job_id, fresh = await state["intake_threads"].run(accept, tenant, body, key, parse)
+        job_id, fresh = await take_in(state, tenant, body, key, parse)
     job = await run_in_threadpool(state["intake"].record, job_id)
     headers = {} if fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(job_id, job, origin), headers=headers)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from uuid_utils import uuid7
 
@@ -36,6 +36,23 @@ class Parse(Protocol):
         """Return what the body asks for; raises a `Problem` with everything that is wrong."""
 
 
+class Accepted(NamedTuple):
+    """A job that is on disk."""
+
+    job_id: JobId
+    #: Whether it is new, or was brought by the same idempotency key before.
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is right about a body, and is not stored yet."""
+
+    tenant: str
+    job: NewJob
+    idempotency: Idempotency | None
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Accepts jobs; blocking, so it runs in a thread."""
@@ -46,11 +63,11 @@ class Intake:
 
     def accept(
         self, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
-    ) -> tuple[JobId, bool]:
-        """Accept one job.
+    ) -> Accepted | Checked:
+        """Accept one job, unless it has images, for which S3 must be waited.
 
         1. Check the whole body. 2. Look whether the idempotency key brought it before.
-        3. Store inputs, guarded by a clean-up in case we die before 4. 4. Store the job.
+        3. Store the job.
 
         Args:
             tenant: Whose job it is.
@@ -59,27 +76,42 @@ class Intake:
             parse: Reads the body; faces differ in it.
 
         Returns:
-            The job's id, and whether it is new.
+            What was accepted, or what is to be given to `accept_checked`.
 
         Raises:
             Problem: The body, or the key, is not as it must be, or the backlog is full.
             StoreUnavailable: Nothing is promised.
-            StorageUnavailable: Nothing is promised.
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
         job = parse(body, self.settings, scanned.images)
         idempotency = _idempotency(key, body, job, scanned.images)
         try:
             known = self.store.known(tenant, idempotency) if idempotency else None
-            if known:
-                return known, False
-            job_id = JobId(str(uuid7()))
-            input_keys = self._store_inputs(job_id, job)
-            request = self._request(tenant, job, input_keys)
-            accepted = self._create(job_id, request, idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
-        return accepted, accepted == job_id
+        if known:
+            return Accepted(known, fresh=False)
+        checked = Checked(tenant, job, idempotency)
+        return checked if job.images else self.accept_checked(checked)
+
+    def accept_checked(self, checked: Checked) -> Accepted:
+        """Accept a job whose body was checked.
+
+        1. Store inputs, guarded by a clean-up in case we die before 2. 2. Store the job.
+
+        Raises:
+            Problem: The backlog is full, or the key came with another body meanwhile.
+            StoreUnavailable: Nothing is promised.
+            StorageUnavailable: Nothing is promised.
+        """
+        job_id = JobId(str(uuid7()))
+        input_keys = self._store_inputs(job_id, checked.job)
+        request = self._request(checked.tenant, checked.job, input_keys)
+        try:
+            accepted = self._create(job_id, request, checked.idempotency)
+        except IdempotencyConflict:
+            raise _conflict() from None
+        return Accepted(accepted, fresh=accepted == job_id)
 
     def record(self, job_id: JobId) -> Job | None:
         """Return an accepted job's record; None where it is gone, or cannot be read right now.

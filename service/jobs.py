@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from core.signatures import callback_secret
 from core.views import job_view
+from service.admission import take_in
 from service.auth import tenant_of
 from service.ownership import owned_job
 from service.problems import JsonAnswer
@@ -20,7 +21,7 @@ async def create_job(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        job_id, fresh = await state["intake_threads"].run(state["intake"].accept, tenant, body, key)
+        job_id, fresh = await take_in(state, tenant, body, key)
     job = await run_in_threadpool(state["intake"].record, job_id)
     headers = {"location": f"/v1/jobs/{job_id}"}
     if not fresh:

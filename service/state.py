@@ -21,8 +21,10 @@ class State(TypedDict):
     objects: ObjectStore
     bodies: BodyReader
     intake: Intake
-    #: For taking jobs in, and for sending images out: both wait for S3.
+    #: For taking jobs in, which waits for the disk.
     intake_threads: Threads
+    #: For storing the images of those that have any, and for sending images out: both wait for S3.
+    image_threads: Threads
     sample_threads: Threads
     dead_letters: DeadLetters
     #: The OpenAPI document, which is the same for every caller.

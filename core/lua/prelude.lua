@@ -87,27 +87,51 @@ local function let_go(id, to)
   end
 end
 
+-- When does the result die that a task in the collect queue is about? nil for what else waits there:
+-- clean-ups, and tasks that RQ took up again although their job needs them no more.
+local function dies_at(task)
+  local id = string.match(task, '^(.+)%-collect%-%d+$')
+  if not id then return nil end
+  local status, dies = unpack(redis.call('HMGET', job_key(id), 'status', 'result_expires_at'))
+  return status == 'storing' and tonumber(dies) or nil
+end
+
 -- Keep the collect queue in the order in which results die: the first to die is fetched first.
--- Nearly always that is the order in which they come. What else waits there, clean-ups, is passed.
-local LOOK_BACK = 100
+local LOOK = 100
 local function push_collect(list, task, id)
   local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
-  for place = -1, -LOOK_BACK, -1 do
-    local other = redis.call('LINDEX', list, place)
-    if not other then break end
-    local other_id = string.match(other, '^(.+)%-collect%-%d+$')
-    local dies = other_id and tonumber(redis.call('HGET', job_key(other_id), 'result_expires_at'))
-    local passed = mine and (not other_id or (dies and dies > mine))
-    if not passed then
-      if place == -1 then
-        redis.call('RPUSH', list, task)
-      else
-        redis.call('LINSERT', list, 'AFTER', other, task)
+  if not mine then
+    redis.call('RPUSH', list, task)
+  elseif input.to == 'storing' then  -- just heard of: nearly always the last to die
+    for place = -1, -LOOK, -1 do
+      local other = redis.call('LINDEX', list, place)
+      if not other then break end
+      local dies = dies_at(other)
+      if dies and dies <= mine then
+        if place == -1 then
+          redis.call('RPUSH', list, task)
+        else
+          redis.call('LINSERT', list, 'AFTER', other, task)
+        end
+        return
       end
-      return
+    end
+    redis.call('LPUSH', list, task)
+  else  -- to be tried again: it is among the first to die
+    local head = redis.call('LRANGE', list, 0, LOOK - 1)
+    for _, other in ipairs(head) do
+      local dies = dies_at(other)
+      if dies and dies > mine then
+        redis.call('LINSERT', list, 'BEFORE', other, task)
+        return
+      end
+    end
+    if #head == LOOK then
+      redis.call('LINSERT', list, 'AFTER', head[LOOK], task)
+    else
+      redis.call('RPUSH', list, task)
     end
   end
-  redis.call('LPUSH', list, task)
 end
 
 -- Put a task for `step` of job `id` into RQ's queue, as rq.Queue.enqueue does.

@@ -39,15 +39,56 @@ def test_the_first_to_die_goes_first(store: JobStore, redis_client: "redis.Redis
     assert _order(redis_client) == ["f", "c", "a", "d", "b", "e"]
 
 
-def test_a_result_without_an_end_takes_its_turn(
-    store: JobStore, redis_client: "redis.Redis"
-) -> None:
-    """Nothing is known to be more urgent, in either direction."""
+def test_a_result_without_an_end_is_passed(store: JobStore, redis_client: "redis.Redis") -> None:
+    """Nothing is known of it that would make it urgent."""
     _ready(store, "a", 600)
     _ready(store, "b", None)
     _ready(store, "c", 100)
 
-    assert _order(redis_client) == ["a", "b", "c"]
+    assert _order(redis_client) == ["c", "a", "b"]
+
+
+def _again(store: JobStore, client: "redis.Redis", clock: Clock, name: str) -> None:
+    """Have a result's task be taken and fail, and the sweep start it again."""
+    assert client.lrem(_COLLECT, 1, f"{name}-collect-2") == 1
+    store.change(JobId(name), {Status.STORING}, Change(due={Step.COLLECT: clock.now - 1}))
+    report = store.sweep("token", 600)
+    assert report is not None
+    assert f"collect:{name}" in report["woken"]
+
+
+def test_a_result_that_is_tried_again_goes_before_those_that_die_later(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """Also where RQ has put tasks behind it that a killed worker had left."""
+    for name, dies_at in [("a", 100), ("b", 200), ("c", 300), ("d", 400), ("e", 50)]:
+        _ready(store, name, dies_at)
+    for name in ("d", "e"):  # done meanwhile, and taken up again by RQ
+        store.move(JobId(name), Status.SUCCEEDED)
+        redis_client.lrem(_COLLECT, 1, f"{name}-collect-2")
+        redis_client.rpush(_COLLECT, f"{name}-collect-2")
+    assert _order(redis_client) == ["a", "b", "c", "d", "e"]
+
+    _again(store, redis_client, clock, "b")
+    assert _order(redis_client) == ["a", "b", "c", "d", "e"]
+    _again(store, redis_client, clock, "a")
+    assert _order(redis_client) == ["a", "b", "c", "d", "e"]
+
+    _ready(store, "f", 250)
+    assert _order(redis_client) == ["a", "b", "f", "c", "d", "e"]
+
+
+def test_a_retry_in_a_long_queue(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """The first hundred are looked at; what dies after all of them goes behind them."""
+    for number in range(150):
+        _ready(store, f"a{number}", 900 + number)
+
+    _again(store, redis_client, clock, "a149")
+    assert _order(redis_client).index("a149") == 100
+    _again(store, redis_client, clock, "a3")
+    assert _order(redis_client).index("a3") == 3
 
 
 def test_results_pass_clean_ups(store: JobStore, redis_client: "redis.Redis") -> None:

@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.signatures import webhook_secret
 from core.store import JobStore
 from service.app import create_app
-from service.intake import Intake
+from service.intake import Checked, Intake
 from service.problems import Problem
 from service.scanner import ScannedBody
 from tests.contract.jobs import accept
@@ -54,6 +54,12 @@ def _body(picture: Callable[[str], bytes]) -> ScannedBody:
     return ScannedBody(text.encode(), {}, ())
 
 
+def _accept(intake: Intake, body: ScannedBody) -> None:
+    checked = intake.accept("demo", body, None)
+    assert isinstance(checked, Checked)
+    intake.accept_checked(checked)
+
+
 def _guards(client: "redis.Redis") -> int:
     return sum(str(member).startswith("cleanup:") for member in client.zrange("due", 0, -1))
 
@@ -70,7 +76,7 @@ def test_inputs_are_guarded_before_they_are_stored(
     intake = Intake(service_settings, store, objects)
 
     with pytest.raises(StorageUnavailable):
-        intake.accept("demo", _body(picture), None)
+        _accept(intake, _body(picture))
 
     assert guarded == [1]
 
@@ -87,7 +93,7 @@ def test_inputs_of_a_job_that_found_no_room_go_at_once(
     intake = Intake(service_settings, store, Watched(lambda: None, fails=False))
 
     with pytest.raises(Problem, match="Too many jobs"):
-        intake.accept("demo", _body(picture), None)
+        _accept(intake, _body(picture))
 
     members: Any = redis_client.zrange("due", 0, -1, withscores=True)
     (at,) = [score for member, score in members if member.startswith("cleanup:")]

@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.store import JobStore
 from service.app import create_app
 from service.flat import parse_flat
-from service.intake import Intake
+from service.intake import Accepted, Intake
 from tests.unit.scanning import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
@@ -42,7 +42,9 @@ def test_the_store_goes_away_after_the_promise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, status: int
 ) -> None:
     """An accepted job whose record cannot be read is answered with its id, not with a 503."""
-    monkeypatch.setattr(Intake, "accept", lambda *_: (JOB_ID, True))  # there is no Redis
+    monkeypatch.setattr(
+        Intake, "accept", lambda *_: Accepted(JOB_ID, fresh=True)
+    )  # there is no Redis
 
     requests = [("POST", path), ("GET", f"/v1/jobs/{JOB_ID}")]
     posted, shown = asyncio.run(answers(settings, *requests))
