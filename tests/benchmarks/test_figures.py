@@ -22,7 +22,11 @@ def test_there_is_no_percentile_of_nothing() -> None:
 
 def test_nothing_always_comes_first() -> None:
     """Each second round goes the other way round."""
-    assert [turned("abc", turn) for turn in range(3)] == [["a", "b", "c"], ["c", "b", "a"], [*"abc"]]
+    assert [turned("abc", turn) for turn in range(3)] == [
+        ["a", "b", "c"],
+        ["c", "b", "a"],
+        [*"abc"],
+    ]
 
 
 def test_a_ratio_to_nothing_has_no_meaning() -> None:
