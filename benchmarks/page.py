@@ -69,7 +69,9 @@ def _machine(records: Sequence[Record]) -> str:
     if not records:
         return ""
     latest = max(records, key=lambda record: record.started_at)
-    rows = [["machine", ""], *([name, text] for name, text in latest.machine.items())]
+    hidden = ("shared", "busy before")  # they are of each scenario
+    facts = [[name, text] for name, text in latest.machine.items() if name not in hidden]
+    rows = [["machine", ""], *facts]
     return _table(rows)
 
 
@@ -99,9 +101,13 @@ def _section(record: Record) -> str:
     for plot, file in zip(outcome.plots, picture_files(record, RESULTS), strict=True):
         parts.append(f"![{plot.title}](../benchmarks/results/{file.name})\n")
     quick = " A quick run: these figures mean nothing." if record.quick else ""
+    if record.machine["shared"] == "yes":
+        parts.append(
+            "**Something else ran on this machine when this began: rather measure again.**\n"
+        )
     parts.append(
-        f"`{record.command}`, {record.started_at}, {record.seconds:.0f} s, load before: "
-        f"{record.machine['load before']}.{quick}\n"
+        f"`{record.command}`, {record.started_at}, {record.seconds:.0f} s, cores busy before: "
+        f"{record.machine['busy before']}.{quick}\n"
     )
     return "\n".join(parts)
 
