@@ -96,41 +96,53 @@ local function dies_at(task)
   return status == 'storing' and tonumber(dies) or nil
 end
 
--- Keep the collect queue in the order in which results die: the first to die is fetched first.
 local LOOK = 100
+
+-- To the place before the first result that dies later, seen from the front.
+local function push_before_later(list, task, mine)
+  local head = redis.call('LRANGE', list, 0, LOOK - 1)
+  for _, other in ipairs(head) do
+    local dies = dies_at(other)
+    if dies and dies > mine then
+      redis.call('LINSERT', list, 'BEFORE', other, task)
+      return
+    end
+  end
+  if #head == LOOK then
+    redis.call('LINSERT', list, 'AFTER', head[LOOK], task)
+  else
+    redis.call('RPUSH', list, task)
+  end
+end
+
+-- To the place behind the last result that dies earlier, seen from the end: for one that was just
+-- heard of, which is nearly always the last to die.
+local function push_behind_earlier(list, task, mine)
+  for place = -1, -LOOK, -1 do
+    local other = redis.call('LINDEX', list, place)
+    if not other then break end
+    local dies = dies_at(other)
+    if dies and dies <= mine then
+      if place == -1 then
+        redis.call('RPUSH', list, task)
+      else
+        redis.call('LINSERT', list, 'AFTER', other, task)
+      end
+      return
+    end
+  end
+  push_before_later(list, task, mine)
+end
+
+-- Keep the collect queue in the order in which results die: the first to die is fetched first.
 local function push_collect(list, task, id)
   local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
   if not mine then
     redis.call('RPUSH', list, task)
-  elseif input.to == 'storing' then  -- just heard of: nearly always the last to die
-    for place = -1, -LOOK, -1 do
-      local other = redis.call('LINDEX', list, place)
-      if not other then break end
-      local dies = dies_at(other)
-      if dies and dies <= mine then
-        if place == -1 then
-          redis.call('RPUSH', list, task)
-        else
-          redis.call('LINSERT', list, 'AFTER', other, task)
-        end
-        return
-      end
-    end
-    redis.call('LPUSH', list, task)
-  else  -- to be tried again: it is among the first to die
-    local head = redis.call('LRANGE', list, 0, LOOK - 1)
-    for _, other in ipairs(head) do
-      local dies = dies_at(other)
-      if dies and dies > mine then
-        redis.call('LINSERT', list, 'BEFORE', other, task)
-        return
-      end
-    end
-    if #head == LOOK then
-      redis.call('LINSERT', list, 'AFTER', head[LOOK], task)
-    else
-      redis.call('RPUSH', list, task)
-    end
+  elseif input.to == 'storing' then
+    push_behind_earlier(list, task, mine)
+  else
+    push_before_later(list, task, mine)
   end
 end
 
@@ -151,14 +163,25 @@ local function enqueue(step, id, number)
   redis.call('SADD', input.rq .. ':queues', list)
   if step == 'collect' then
     push_collect(list, task, id)
+  elseif step == 'cleanup' then  -- quickly done, and out of the way of the order of results
+    redis.call('LPUSH', list, task)
   else
     redis.call('RPUSH', list, task)
   end
   return task
 end
 
+-- While the bucket is in trouble, deleting can wait: it would only take threads from storing.
+local function must_wait(step)
+  return step == 'cleanup' and redis.call('EXISTS', breaker_key('storage')) > 0
+end
+
 -- Start a step: its task, and the time at which `sweep` starts it again unless it is done.
 local function wake(step, id)
+  if must_wait(step) then
+    redis.call('ZADD', 'due', now + input.watch, step .. ':' .. id)
+    return
+  end
   local number = redis.call('HINCRBY', job_key(id), 'tasks', 1)
   local task = enqueue(step, id, number)
   redis.call('HSET', job_key(id), 'task:' .. step, task)

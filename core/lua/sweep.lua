@@ -22,6 +22,7 @@ end
 -- Start a step that has no record to keep its task's name in. It stays due until it is done.
 local function start_without_record(step, id, member)
   redis.call('ZADD', 'due', now + input.watch, member)
+  if must_wait(step) then return end
   local task = id .. '-' .. step .. '-0'
   local queue = input.rq .. ':queue:' .. input.tasks[step].queue
   if redis.call('LPOS', queue, task) == false then enqueue(step, id, 0) end
@@ -65,7 +66,7 @@ local function act(step, id)
     if status == 'queued' then overdue[#overdue + 1] = id return end
     step = status == 'submitting' and 'submit' or 'poll'
   end
-  if not still_waits(step, id) then
+  if not must_wait(step) and not still_waits(step, id) then
     forget_orphan(step, id)
     wake(step, id)
     woken[#woken + 1] = step .. ':' .. id

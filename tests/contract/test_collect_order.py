@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from core import breakers
 from core.change import Change
-from core.job import JobId, Status, Step
+from core.job import FailureCode, JobId, Status, Step
 from core.store import JobStore
 from tests.contract.jobs import Clock, accept
 
@@ -91,17 +92,56 @@ def test_a_retry_in_a_long_queue(
     assert _order(redis_client).index("a3") == 3
 
 
-def test_results_pass_clean_ups(store: JobStore, redis_client: "redis.Redis") -> None:
-    """Inputs can wait, also those that stand between two results, or before all of them."""
-    for name in ("a", "c"):
-        accept(store, name, input_keys={"input_image": f"_inputs/{name}/input_image"})
-    store.move(JobId("a"), Status.FAILED)
+def _clean_up(store: JobStore, name: str) -> None:
+    accept(store, name, input_keys={"input_image": f"_inputs/{name}/input_image"})
+    store.fail(JobId(name), FailureCode.REQUEST_MODERATED, "m")
+
+
+def test_clean_ups_go_first(store: JobStore, redis_client: "redis.Redis") -> None:
+    """They are quickly done, and must not stand between results."""
     _ready(store, "b", 900)
-    store.move(JobId("c"), Status.FAILED)
+    _clean_up(store, "a")
     _ready(store, "d", 100)
+    _clean_up(store, "c")
     _ready(store, "e", 950)
 
-    assert _order(redis_client) == ["d", "b", "e", "a", "c"]
+    assert _order(redis_client) == ["c", "a", "d", "b", "e"]
+
+
+def test_clean_ups_wait_while_the_bucket_is_in_trouble(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """They would take the threads that are to store images; afterwards they are done."""
+    _ready(store, "b", 900)
+    store.change(JobId("b"), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+    _clean_up(store, "a")
+    store.guard_inputs(JobId("never"), clock.now)
+    for _ in range(3):
+        clock.now += 10
+        store.sweep("token", 600)
+        assert not any("cleanup" in task for task in redis_client.lrange(_COLLECT, 0, -1))
+
+    store.change(JobId("b"), Status, Change(passed=[breakers.STORAGE]))
+    clock.now += 10
+    store.sweep("token", 600)
+
+    tasks = redis_client.lrange(_COLLECT, 0, -1)
+    assert {task.partition("-")[0] for task in tasks if "cleanup" in task} == {"a", "never"}
+
+
+def test_many_tasks_for_nothing_turn_no_order_round(
+    store: JobStore, redis_client: "redis.Redis"
+) -> None:
+    """Behind more of them than are looked at, results stay in the order in which they came."""
+    _ready(store, "a", 600)
+    for number in range(150):
+        redis_client.rpush(_COLLECT, f"gone{number}-collect-1")
+
+    for name, dies_at in [("b", 610), ("c", 620), ("d", 630)]:
+        _ready(store, name, dies_at)
+
+    order = [name for name in _order(redis_client) if not name.startswith("gone")]
+    assert order == ["a", "b", "c", "d"]
 
 
 def test_an_urgent_result_passes_a_long_queue(store: JobStore, redis_client: "redis.Redis") -> None:

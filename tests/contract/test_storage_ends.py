@@ -142,7 +142,7 @@ def test_a_key_that_s3_cannot_hold_is_its_caller_s(deps: Deps, image: ScriptedSe
 def test_a_key_of_the_operator_s_is_the_operator_s(
     deps: Deps, image: ScriptedServer, proxy: S3Proxy
 ) -> None:
-    """Where the deployment's own keys are refused, images wait, and no more are made."""
+    """Where the deployment's own keys are refused, images wait, and each counts for the breaker."""
     now = time.time()
     deps.store.create(A, make_request(created_at=now, deadline_at=now + 900))
     change = Change(set={"result_url": f"{image.url}/x", "result_expires_at": now + 300})
@@ -152,6 +152,6 @@ def test_a_key_of_the_operator_s_is_the_operator_s(
     run(Step.COLLECT, collect, A, deps)
 
     assert _job(deps).status is Status.STORING
-    trouble = AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE)
-    assert trouble is not None
-    assert "InvalidRequest" in trouble
+    counted = deps.store.read("hgetall", f"breaker:{breakers.STORAGE}")
+    assert counted["failures"] == "1"
+    assert "InvalidRequest" in counted["reason"]
