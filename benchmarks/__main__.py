@@ -11,12 +11,16 @@ from benchmarks.run import NAMES, PEERS, RESULTS, module, run_all
 from benchmarks.view import Display, print_table
 from stack.interruption import exit_on_signals
 
+_WIDTH = 150
+
 
 def main(arguments: list[str]) -> int:
     """Run scenarios and print what they found; 1 where one did not come to its end."""
     chosen = _parser().parse_args(arguments)
     exit_on_signals()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)  # a log has room
     names = [name for name in NAMES if name in chosen.names or not chosen.names]
     with Display(console, len(names)) as display:
         context = Context(quick=chosen.quick, peers=PEERS, say=display.say)

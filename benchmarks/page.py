@@ -41,7 +41,8 @@ machine described here, the load included.
 
 def page(records: Sequence[Record]) -> str:
     """Return the page."""
-    parts = [_HEAD, "## Goals\n", _goals(records), "## How\n", _STAND_IN, _machine(records)]
+    goals = _goals(records) if records else "Nothing was measured yet.\n"
+    parts = [_HEAD, "## Goals\n", goals, "## How\n", _STAND_IN, _machine(records)]
     parts += [_peers(), *map(_section, records)]
     return "\n".join(parts)
 

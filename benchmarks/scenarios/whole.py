@@ -96,7 +96,7 @@ def _outcome(
     tight: dict[str, Any] = {"unit": "tasks/GB"}
     rows = [
         at_least(3.0, what="images per second", against=rate[_FORK], other=_FORK, **fast),
-        Row(what="the same", against=rate[_SIMPLE], other=_SIMPLE, **fast),
+        Row(what="images per second", against=rate[_SIMPLE], other=_SIMPLE, **fast),
         at_least(
             10.0,
             what="tasks in flight per GB",
@@ -105,7 +105,13 @@ def _outcome(
             other=_SIMPLE,
             **tight,
         ),
-        Row(what="the same", ours=dense[_OURS], against=dense[_FORK], other=_FORK, **tight),
+        Row(
+            what="tasks in flight per GB",
+            ours=dense[_OURS],
+            against=dense[_FORK],
+            other=_FORK,
+            **tight,
+        ),
     ]
     table = [["workers", "memory of all (PSS, MB)", "in flight", "held by their workers (MB)"]]
     table += [
