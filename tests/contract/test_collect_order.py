@@ -125,7 +125,7 @@ def test_clean_ups_wait_while_the_bucket_is_in_trouble(
     clock.now += 10
     store.sweep("token", 600)
 
-    tasks = redis_client.lrange(_COLLECT, 0, -1)
+    tasks = [str(task) for task in redis_client.lrange(_COLLECT, 0, -1)]
     assert {task.partition("-")[0] for task in tasks if "cleanup" in task} == {"a", "never"}
 
 

@@ -136,3 +136,14 @@ def test_a_poll_that_gives_up_takes_no_result_away(bench: Bench, passed: str) ->
     poll(A, bench.deps)
 
     assert bench.job.status is Status.STORING
+
+
+def test_a_late_poll_asks_nobody(bench: Bench) -> None:
+    """A task that comes twice, or after the webhook, costs the provider nothing."""
+    bench.accept()
+    bench.generating()
+    bench.storing()
+
+    poll(A, bench.deps)
+
+    assert bench.server.requests == []

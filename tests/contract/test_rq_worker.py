@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -92,6 +93,8 @@ def test_tasks_run_truly_at_once(
     worker, thread = start()
 
     eventually(lambda: len(work.begun) == 4)
+    beats = _beats(worker)
+    eventually(lambda: len(beats) > 1)  # it has looked around since, and more than once
     assert worker.running == 4
     assert redis_client.llen("rq:queue:submit") == 6
     assert redis_client.llen("rq:queue:submit:intermediate") == 0
@@ -103,6 +106,19 @@ def test_tasks_run_truly_at_once(
     assert work.most == 4
     assert worker.running == 0
     assert redis_client.llen("rq:queue:submit") == 0
+
+
+def _beats(worker: ConcurrentWorker) -> list[None]:
+    """Return a list that grows with each sign of life from now on."""
+    beats: list[None] = []
+    real = worker.heartbeat
+
+    def heartbeat(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        beats.append(None)
+
+    worker.heartbeat = heartbeat  # type: ignore[method-assign]  # looked on at
+    return beats
 
 
 def test_a_full_worker_is_busy_to_rq(

@@ -3,6 +3,7 @@
 import pytest
 
 from core import breakers
+from core.change import Change
 from core.job import Status, Step
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import answer
@@ -90,3 +91,29 @@ def test_an_account_that_is_gone_is_not_asked_about_for_ever(bench: Bench) -> No
     check_account("gone", bench.deps)
 
     assert bench.redis.zscore("due", f"{Step.ACCOUNT}:gone") is None
+
+
+def test_a_late_task_gives_no_job_back_that_has_its_image(bench: Bench) -> None:
+    """Its image is known, and its account is configured no more: it is not made a second time."""
+    bench.accept()
+    assert bench.store.change(A, {Status.SUBMITTING}, Change(set={"pool": "gone"}))
+    bench.storing()
+
+    submit(A, bench.deps)
+
+    assert bench.job.status is Status.STORING
+
+
+def test_a_late_doubt_puts_off_nobody(bench: Bench) -> None:
+    """The lease of a newer run stays as short as it was: that run may die, too."""
+    bench.accept()
+
+    def newer() -> None:
+        claim = Change(set={"posting_at": 1.0, "posting_by": "newer"}, due={Step.SUBMIT: 9.0})
+        assert bench.store.change(A, {Status.SUBMITTING}, claim)
+
+    bench.server.script = meanwhile(newer, said(503))
+
+    submit(A, bench.deps)
+
+    assert bench.redis.zscore("due", f"{Step.SUBMIT}:{A}") == 9

@@ -18,7 +18,7 @@ from tests.rules.rule import ROOT, Rule
 #: What the product and its tests are made of; not taken from git, which may not be there.
 _COPIED: Final = ("core", "service", "worker", "sandbox", "stack", "tests", "pyproject.toml")
 #: Seconds for one test; those of one rule get twice as long.
-_TEST_TIMEOUT: Final = 120
+_TEST_TIMEOUT: Final = 60
 #: Signs that not a rule was taken away, but the code was made no code.
 _BROKEN: Final = re.compile(
     r"^E .*(?:SyntaxError|IndentationError|NameError|UnboundLocalError|ImportError"
