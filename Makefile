@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test rules check chaos format lock clean
+.PHONY: help demo up test rules check chaos bench format lock clean
 
 help: ## Show what can be run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 chaos: $(STAMP) ## Kill everything again and again while 2,000 jobs run, then judge (5 to 8 minutes)
 	@$(BIN)/python -m chaos $(ARGS)
 
+bench: $(STAMP) ## Measure everything beside floors and peers (up to 15 minutes; ARGS="copy intake")
+	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.page
+
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
@@ -50,4 +54,4 @@ lock: ## Write the hash-pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
 
 clean: ## Remove what was installed and made
-	rm -rf $(VENV) .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .peers .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache

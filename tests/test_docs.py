@@ -43,7 +43,8 @@ PAGES: Final = sorted(
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
-    "core", "service", "worker", "sandbox", "stack", "chaos", "docs", "deploy", "tests", ".ci",
+    "core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "docs", "deploy",
+    "tests", ".ci",
 )  # fmt: skip
 VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
 

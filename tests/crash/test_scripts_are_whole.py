@@ -14,7 +14,7 @@ import redis
 
 from core.account_book import AccountBook
 from core.change import Change, Idempotency
-from core.job import JobId, Status, Step
+from core.job import FailureCode, JobId, Status, Step, error_record
 from core.redis_scripts import connect
 from core.settings import WORKER, Settings
 from core.store import JobStore
@@ -60,7 +60,7 @@ def _prepare_move(world: World) -> None:
 
 def _end(world: World) -> None:
     """Free a slot, grant it, enqueue three tasks, owe a callback."""
-    change = Change(set={"error": "{}"}, clear=["posting_at"])
+    change = Change(set={"error": error_record(FailureCode.LOST, "m")}, clear=["posting_at"])
     assert world.store.move(JobId("0001"), Status.FAILED, change)
 
 

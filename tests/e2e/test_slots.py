@@ -13,8 +13,11 @@ from tests.timing import FAST
 
 @pytest.fixture(scope="module")
 def loaded() -> Iterator[Stack]:
-    """Run the product on a provider that takes a second for an image."""
-    sandbox = {"SANDBOX_GENERATION_SECONDS": "1"}
+    """Run the product on a provider that takes three seconds for an image.
+
+    So all slots are in use at once, however slowly this machine submits.
+    """
+    sandbox = {"SANDBOX_GENERATION_SECONDS": "3"}
     with Stack(StackOptions(relay_variables=FAST, sandbox_variables=sandbox)) as stack:
         yield stack
 

@@ -53,7 +53,8 @@ def command(
 @pytest.fixture
 def dead(api: Caller, sandbox: SandboxDesk, command: Run) -> list[str]:
     """Have three jobs fail, and nothing else be listed; return their ids."""
-    command("dismiss", "--kind", "job", "--all", "--limit", "1000")
+    for kind in ("job", "callback"):  # also what other tests have left
+        command("dismiss", "--kind", kind, "--all", "--limit", "1000")
     mark = uuid.uuid4().hex
     loud = {"status": "Error", "details": {"error": "bell \x07"}}
     sandbox.faults(end_task={"match": mark, **loud})

@@ -1,0 +1,1 @@
+"""Measures the product beside floors and peers: `python -m benchmarks`."""

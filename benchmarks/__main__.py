@@ -1,0 +1,51 @@
+"""`python -m benchmarks [NAME…] [--quick] [--out FOLDER]`: all scenarios, or those named."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.context import Context
+from benchmarks.run import NAMES, PEERS, RESULTS, module, run_all
+from benchmarks.view import Display, print_table
+from stack.interruption import exit_on_signals
+
+_WIDTH = 150
+
+
+def main(arguments: list[str]) -> int:
+    """Run scenarios and print what they found; 1 where one did not come to its end."""
+    chosen = _parser().parse_args(arguments)
+    exit_on_signals()
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)  # a log has room
+    names = [name for name in NAMES if name in chosen.names or not chosen.names]
+    with Display(console, len(names)) as display:
+        context = Context(quick=chosen.quick, peers=PEERS, say=display.say)
+        records = run_all(names, context, display, chosen.out)
+    print_table(console, records)
+    if chosen.quick:
+        console.print("A quick run only shows that everything works: its figures mean nothing.")
+    return 0 if len(records) == len(names) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    scenarios = "\n".join(f"  {name:9} {module(name).TITLE}" for name in NAMES)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures FluxRelay beside floors and peers.",
+        epilog=f"scenarios:\n{scenarios}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="tiny numbers, to see that it works")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What other people use, each run unmodified in its own virtual environment."""

@@ -1,0 +1,43 @@
+"""Makes result files: valid PNGs of any wanted size."""
+
+import base64
+import math
+import random
+import struct
+import zlib
+from hashlib import md5
+from pathlib import Path
+from typing import NamedTuple
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class Picture(NamedTuple):
+    """A result file and the checksum that its host states (RFC 1864)."""
+
+    path: Path
+    size: int  # bytes
+    content_md5: str
+
+
+def noise(size: int) -> bytes:
+    """Return a PNG of about so many bytes; noise does not compress, so none is tried."""
+    side = max(1, math.isqrt(size // 3))
+    source = random.Random(size)  # noqa: S311 - the same picture in every run
+    rows = b"".join(b"\0" + source.randbytes(3 * side) for _ in range(side))
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    pixels = _chunk(b"IDAT", zlib.compress(rows, level=0))
+    return _SIGNATURE + _chunk(b"IHDR", header) + pixels + _chunk(b"IEND", b"")
+
+
+def keep(folder: Path, size: int) -> Picture:
+    """Write such a PNG into the folder."""
+    data = noise(size)
+    path = folder / f"{size}.png"
+    path.write_bytes(data)
+    digest = base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()
+    return Picture(path, len(data), digest)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,160 @@
+"""Scenario 8: does a long backlog slow anything down?"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from benchmarks import children, filler
+from benchmarks.context import SLOTS, Context
+from benchmarks.figures import median, turned
+from benchmarks.outcome import Outcome, Plot, Row, at_least
+from benchmarks.stage import NO_WORKERS, Stage
+from core.change import Change
+from core.job import JobId, Status, Step
+from core.redis_scripts import connect
+from core.settings import WORKER, Settings
+from core.store import JobStore
+
+TITLE = "A backlog of 1,000,000 jobs"
+SECONDS = 300
+ABOUT = """\
+Two products side by side, one with a million jobs that wait and one with a few thousand, measured \
+by turns. No worker runs. Intake is posted over 16 connections. Dispatch is one client that says \
+of each job that holds a slot that its result is ready, as a webhook does: the script frees the \
+slot, grants it to the job that waits longest and enqueues two tasks. The backlog is written by \
+`benchmarks/filler.py`, which writes what the intake writes; a test compares the two. There is no \
+endpoint that lists jobs yet; the dead letters' list and one job's page are measured instead."""
+_EMPTY, _FULL = "a few thousand waiting", "1,000,000 waiting"
+_MOST_BYTES = 1500.0  # per waiting job
+
+
+def run(context: Context) -> Outcome:
+    """Measure it."""
+    count, seconds, rounds = (
+        context.pick(1_000_000, 2000), context.pick(1.5, 0.4), context.pick(6, 1),
+    )  # fmt: skip
+    seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with ExitStack() as open_:
+        context.say("starting two products")
+        stages = {
+            label: open_.enter_context(Stage(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)
+        }
+        models = {label: _waiting(stage) for label, stage in stages.items()}
+        filler.fill(stages[_EMPTY].redis, models[_EMPTY], context.pick(5000, 2000))
+        context.say(f"filling the backlog with {count:,} jobs")
+        filled = _fill(stages[_FULL], models[_FULL], count)
+        for turn in range(rounds):
+            context.say(f"round {turn + 1} of {rounds}: intake, dispatch, reading")
+            for what, measure in _MEASURES.items():
+                for label, stage in turned(stages.items(), turn):
+                    seen[what, label].append(measure(stage, models[label], seconds))
+    return _outcome(seen, filled, count)
+
+
+def _waiting(stage: Stage) -> str:
+    """Return a job that waits."""
+    posted = stage.post(2 * SLOTS, "waits")
+    return next(job for job in posted if stage.redis.hget(f"job:{job}", "status") == "queued")
+
+
+def _fill(stage: Stage, model: str, count: int) -> dict[str, float]:
+    """Fill, wait until Redis has put its file in order, and return what it cost."""
+    before = stage.redis.info("memory")["used_memory"]
+    began = time.monotonic()
+    filler.fill(stage.redis, model, count)
+    lasted = time.monotonic() - began
+    while stage.redis.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.2)
+    after = stage.redis.info("memory")["used_memory"]
+    return {"seconds": lasted, "bytes": (after - before) / count}
+
+
+def _intake(stage: Stage, _model: str, seconds: float) -> float:
+    order = stage.order("waits, too") | {"seconds": seconds, "connections": 16}
+    return _rate(order, "202")
+
+
+def _page(stage: Stage, path: str, seconds: float) -> float:
+    order = stage.order("") | {"method": "GET", "body": "", "path": path}
+    return _rate(order | {"seconds": seconds / 2, "connections": 4}, "200")
+
+
+def _rate(order: dict[str, Any], status: str) -> float:
+    seen = children.ask("benchmarks.load", order, timeout=order["seconds"] + 20)
+    if set(seen["statuses"]) != {status}:
+        raise ValueError(f"not only {status}: {seen['statuses']}")
+    return float(seen["rate"])
+
+
+def _dispatch(stage: Stage, _model: str, seconds: float) -> float:
+    """Return grants per second."""
+    settings = Settings.from_env(stage.environment, WORKER)
+    client = connect(settings)
+    store, slots = JobStore(client, settings), f"slots:{settings.accounts[0].name}"
+    done, spent = 0, 0.0
+    try:
+        while spent < seconds:
+            holders = client.zrange(slots, 0, -1)
+            began = time.perf_counter()
+            for job in holders:
+                done += store.move(JobId(str(job)), Status.STORING, _ready(time.time()))
+            spent += time.perf_counter() - began
+            if not holders:
+                raise ValueError("no job holds a slot")
+    finally:
+        client.close()
+    return done / spent
+
+
+def _ready(now: float) -> Change:
+    url = "http://127.0.0.1/sample.png"
+    return Change(set={"result_url": url, "result_expires_at": now + 600}, wake=[Step.COLLECT])
+
+
+_MEASURES: Final[dict[str, Callable[[Stage, str, float], float]]] = {
+    "intake": _intake,
+    "dispatch": _dispatch,
+    "GET /v1/jobs/{id}": lambda stage, model, seconds: _page(stage, f"/v1/jobs/{model}", seconds),
+    "GET /v1/dead-letters": lambda stage, _model, seconds: _page(
+        stage, "/v1/dead-letters", seconds
+    ),
+}
+
+
+def _outcome(
+    seen: dict[tuple[str, str], list[float]], filled: dict[str, float], count: int
+) -> Outcome:
+    rows = [
+        at_least(
+            0.9,
+            what=what,
+            ours=median(seen[what, _FULL]),
+            against=median(seen[what, _EMPTY]),
+            unit="per second",
+            other=_EMPTY,
+        )
+        for what in _MEASURES
+    ]
+    rows.append(
+        Row(
+            what="Redis memory per waiting job",
+            ours=filled["bytes"],
+            unit="bytes",
+            goal=f"≤ {_MOST_BYTES:,.0f} bytes",
+            met=filled["bytes"] <= _MOST_BYTES,
+        )
+    )
+    bars = {
+        f"{what}, {label}": [median(seen[what, label])]
+        for what in ("intake", "dispatch")
+        for label in (_FULL, _EMPTY)
+    }
+    return Outcome(
+        title=TITLE,
+        about=ABOUT,
+        rows=rows,
+        notes=[f"{count:,} jobs were filled in within {filled['seconds']:.0f} s."],
+        plots=[Plot(kind="bars", title=TITLE, x="per second", y="", series=bars)],
+    )

@@ -1,0 +1,53 @@
+"""Scenario 3: from the image in the bucket to the callback at its receiver."""
+
+from typing import Any
+
+from benchmarks import both_ways
+from benchmarks.context import Context
+from benchmarks.figures import median, percentile
+from benchmarks.outcome import Outcome, Plot, Row, at_most
+
+TITLE = "Object in S3 → callback received"
+SECONDS = 150
+ABOUT = """\
+In the same rounds as the copies: from the status `succeeded` to the moment at which the receiver \
+has read the callback. Ours is a task of its own in another process, signed, with the job in its \
+body. The floor is a POST of 1,200 bytes by the bare copier right after its PUT, over a connection \
+that is kept alive, to the same receiver under the same load."""
+
+
+def run(context: Context) -> Outcome:
+    """Measure it."""
+    rounds = both_ways.measure(context)
+    ours = [each for seconds in rounds.our_callbacks for each in seconds]
+    bare = [each for seconds in rounds.bare_callbacks for each in seconds]
+    middles = [
+        median(list(map(median, each))) for each in (rounds.our_callbacks, rounds.bare_callbacks)
+    ]
+    facts: dict[str, Any] = {"unit": "ms", "other": "bare httpx POST"}
+    return Outcome(
+        title=TITLE,
+        about=ABOUT,
+        rows=[
+            at_most(3.0, what="median", ours=1000 * middles[0], against=1000 * middles[1], **facts),
+            Row(
+                what="99th percentile",
+                ours=1000 * percentile(ours, 0.99),
+                against=1000 * percentile(bare, 0.99),
+                **facts,
+            ),
+        ],
+        notes=["Our record has milliseconds, so that ours is right to half of one."],
+        plots=[
+            Plot(
+                kind="shares",
+                title="One callback",
+                x="milliseconds",
+                y="share of callbacks",
+                series={
+                    "FluxRelay": [1000 * each for each in ours],
+                    "bare httpx POST": [1000 * each for each in bare],
+                },
+            )
+        ],
+    )

@@ -1,0 +1,57 @@
+"""Scenario 2: from the provider's webhook to the image in the bucket."""
+
+from benchmarks import both_ways
+from benchmarks.context import SLOTS, Context
+from benchmarks.figures import median, percentile
+from benchmarks.outcome import Outcome, Plot, at_most
+
+TITLE = "Result ready → object in S3"
+SECONDS = 150
+ABOUT = """\
+1.5 MB PNGs with all 24 slots busy (generations of 0.5 to 1.5 s). Ours counts from the moment the \
+provider sends its webhook to the job's `succeeded`, so it holds the webhook's reception, a fsync \
+where one is due, the queue, the download, the checks, two PUTs (image and manifest) and the \
+record. The floor is one process with 24 threads, one `httpx.Client` and one boto3 client: \
+download, `put_object`, nothing else. Its copies are due at the distances at which our webhooks \
+came in the round before, so both carry the same load, by turns."""
+
+
+def run(context: Context) -> Outcome:
+    """Measure it."""
+    rounds = both_ways.measure(context)
+    ours = [each for seconds in rounds.our_copies for each in seconds]
+    bare = [each for seconds in rounds.bare_copies for each in seconds]
+    facts = {"unit": "ms", "other": "bare httpx + boto3"}
+    middles = [median(list(map(median, each))) for each in (rounds.our_copies, rounds.bare_copies)]
+    rows = [
+        at_most(1.15, what="median", ours=1000 * middles[0], against=1000 * middles[1], **facts),
+        at_most(
+            2.0,
+            what="99th percentile",
+            ours=1000 * percentile(ours, 0.99),
+            against=1000 * percentile(bare, 0.99),
+            **facts,
+        ),
+    ]
+    reception = 1000 * median(rounds.receptions)
+    return Outcome(
+        title=TITLE,
+        about=ABOUT,
+        rows=rows,
+        notes=[
+            f"{len(ours)} copies of ours, {len(bare)} bare ones; median of the rounds' medians.",
+            f"From the webhook's being sent to the status `storing`: {reception:.1f} ms (median).",
+        ],
+        plots=[
+            Plot(
+                kind="shares",
+                title=f"One copy of 1.5 MB, {SLOTS} slots busy",
+                x="milliseconds",
+                y="share of copies",
+                series={
+                    "FluxRelay": [1000 * each for each in ours],
+                    "bare httpx + boto3": [1000 * each for each in bare],
+                },
+            )
+        ],
+    )

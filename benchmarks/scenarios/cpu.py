@@ -1,0 +1,141 @@
+"""Scenario 6: CPU seconds per whole job, and where they go."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from benchmarks import both_ways, children, profiles
+from benchmarks.context import IMAGE_BYTES, SLOTS, Context
+from benchmarks.outcome import Outcome, Plot, Row
+from benchmarks.peers.environments import python_of
+from benchmarks.processes import cpu_seconds, spent
+from benchmarks.stage import Stage
+
+TITLE = "CPU per whole job"
+SECONDS = 300
+GOAL = 12.0  # milliseconds
+ABOUT = """\
+User and system seconds of the service and all workers, by the kernel's count, over the rounds of \
+the copies (1.5 MB PNGs), divided by their jobs; then over one round of small results. The floor \
+is what the bare copier spent on the same copies. The profiles are of py-spy, 200 samples a \
+second, threads that wait left out: the service while jobs are posted over 8 connections, the \
+collect worker while it copies 1.5 MB PNGs."""
+_SMALL = 100_000
+_SERVICE_RULES = (
+    ("scripts in Redis and waiting for their fsync", "core/redis_scripts.py"),
+    ("gathering calls for one fsync", "core/commit.py"),
+    ("encoding what the scripts are given", "core/store.py"),
+    ("checking the body", "service/schemas.py"),
+    ("checking the body", "service/validation.py"),
+    ("reading the body", "service/body.py"),
+    ("showing the job", "core/views.py"),
+    ("our log", "core/log.py"),
+    ("the rest of our handlers", "service/intake.py"),
+    ("the rest of our handlers", "service/jobs.py"),
+    ("threads for blocking calls (anyio)", "anyio/"),
+    ("Starlette", "starlette/"),
+    ("uvicorn", "uvicorn/"),
+)
+_COLLECT_RULES = (
+    ("S3: boto3 and botocore", "botocore/"),
+    ("looking at the image: Pillow and checksums", "_looked_at"),
+    ("download: httpx, hashing, the temporary file", "worker/download.py"),
+    ("our scripts in Redis", "core/redis_scripts.py"),
+    ("our scripts in Redis", "core/store.py"),
+    ("our log", "core/log.py"),
+    ("the rest of the step", "worker/collect.py"),
+    ("RQ's own books", "rq/"),
+    ("RQ's own books", "worker/rq_worker.py"),
+)
+
+
+def run(context: Context) -> Outcome:
+    """Measure it."""
+    rounds = both_ways.measure(context)
+    parts = {name: 1000 * each / rounds.jobs for name, each in rounds.our_cpu.items()}
+    small, pictures, notes = _more(context)
+    rows = [
+        Row(
+            what="per job of 1.5 MB",
+            ours=sum(parts.values()),
+            against=1000 * rounds.bare_cpu / rounds.jobs,
+            unit="ms",
+            other="bare httpx + boto3",
+            goal=f"≤ {GOAL:g} ms",
+            met=sum(parts.values()) <= GOAL,
+        ),
+        Row(
+            what=f"per job of {_SMALL // 1000} kB",
+            ours=small,
+            unit="ms",
+            goal=f"≤ {GOAL:g} ms",
+            met=small <= GOAL,
+        ),
+    ]
+    table = [["process", "ms per job"], *([name, f"{each:.2f}"] for name, each in parts.items())]
+    return Outcome(
+        title=TITLE,
+        about=ABOUT,
+        rows=rows,
+        notes=[f"{rounds.jobs} jobs of 1.5 MB.", *notes],
+        plots=pictures,
+        tables={"Per process, jobs of 1.5 MB": table},
+    )
+
+
+def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
+    """Return milliseconds per small job, and the profiles."""
+    seconds = context.pick(8.0, 2.0)
+    spy = python_of("py-spy", context.peers).with_name("py-spy")
+    with Stage(slots=SLOTS, concurrency=SLOTS) as stage:
+        _finish(stage, SLOTS, _SMALL)
+        count = context.pick(400, 24)
+        context.say(f"{count} jobs of {_SMALL:,} bytes")
+        before = cpu_seconds(stage.ours)
+        _finish(stage, count, _SMALL)
+        small = 1000 * sum(spent(before, cpu_seconds(stage.ours)).values()) / count
+        context.say("profile of the service while jobs are posted")
+        service = _intake_profile(stage, spy, seconds)
+        context.say("profile of the collect worker")
+        collect = _collect_profile(stage, spy, seconds)
+    pictures, notes = [], []
+    for name, found, rules in (
+        ("the service under intake", service, _SERVICE_RULES),
+        ("the collect worker", collect, _COLLECT_RULES),
+    ):
+        largest = profiles.shares(found, rules)[:3]
+        notes.append(
+            f"Largest costs of {name}: "
+            + "; ".join(f"{label} {100 * share:.0f} %" for label, share in largest)
+            + "."
+        )
+        pictures.append(
+            Plot(
+                kind="flame",
+                title=f"Where time goes in {name}",
+                x="share of the samples",
+                y="calls, outermost at the bottom",
+                series=profiles.pruned(found),
+            )
+        )
+    return small, pictures, notes
+
+
+def _finish(stage: Stage, count: int, size: int) -> None:
+    stage.wait_ended(stage.post(count, f"bytes={size} seconds=0.2-0.6"), 60)
+
+
+def _intake_profile(stage: Stage, spy: Path, seconds: float) -> Any:
+    order = stage.order(f"bytes={IMAGE_BYTES} seconds=0.2-0.6")
+    order |= {"seconds": seconds, "connections": 8}
+    file = stage.folder / "service.raw"
+    with profiles.recorded(spy, stage.ours["service"], seconds, file):
+        children.ask("benchmarks.load", order, timeout=seconds + 20)
+    return profiles.stacks(file.read_text(encoding="utf-8"))
+
+
+def _collect_profile(stage: Stage, spy: Path, seconds: float) -> Any:
+    file = stage.folder / "collect.raw"  # the intake left work enough
+    with profiles.recorded(spy, stage.ours["worker.collect"], seconds, file):
+        threading.Event().wait(seconds)
+    return profiles.stacks(file.read_text(encoding="utf-8"))

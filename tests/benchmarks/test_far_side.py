@@ -1,0 +1,94 @@
+"""The benchmarks' own parts do what the product expects of the real ones."""
+
+import asyncio
+import io
+import random
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from PIL import Image
+
+from benchmarks import filler, load, pictures, wire
+from benchmarks.far_side import seconds_of, wanted
+from benchmarks.stage import NO_WORKERS, Stage
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """Run the service with the far side, and no worker."""
+    with Stage(workers=NO_WORKERS) as started:
+        yield started
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000, 1_500_000])
+def test_results_are_whole_images_of_the_wanted_size(size: int) -> None:
+    """Pillow decodes every pixel, and the size is right to a few percent."""
+    data = pictures.noise(size)
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert abs(len(data) - size) < 0.1 * size
+
+
+def test_a_prompt_says_what_is_wanted() -> None:
+    """Values are found by name, and have defaults."""
+    prompt = "bytes=1500000 seconds=0.5-1.5"
+    assert (wanted(prompt, "bytes", "1"), wanted(prompt, "hold", "0")) == ("1500000", "0")
+    chance = random.Random(1)  # noqa: S311 - the same in every run
+    assert seconds_of("2", chance) == 2.0
+    assert all(0.5 <= seconds_of("0.5-1.5", chance) <= 1.5 for _ in range(100))
+
+
+def test_a_message_is_read_whole() -> None:
+    """A request that comes in pieces is read to the end of its body, and no further."""
+
+    async def read() -> wire.Message:
+        reader = asyncio.StreamReader()
+        raw = wire.request("POST", "/a?b=c", "h:1", b"12345", webhook_id="msg_7")
+        reader.feed_data(raw[:30])
+        reader.feed_data(raw[30:] + b"more")
+        return await wire.read(reader)
+
+    message = asyncio.run(read())
+    assert (message.method, message.target, message.body) == ("POST", "/a?b=c", b"12345")
+    assert message.webhook_id == "7"
+
+
+def test_the_load_generator_counts_each_answer(stage: Stage) -> None:
+    """As many answers as requests, with their bodies."""
+    raw = wire.request("GET", "/livez", f"127.0.0.1:{stage.port}")
+    seen = load.drive(stage.port, [raw] * 50, 4)
+    assert [exchange.status for exchange in seen] == [200] * 50
+    assert len({exchange.body for exchange in seen}) == 1
+
+
+def test_results_carry_their_checksum(stage: Stage) -> None:
+    """What the far side hands out is what it says of it."""
+    answer = httpx.get(f"{stage.far_url}/results/5000/0/x.png", trust_env=False)
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["content-md5"]
+
+
+def test_a_filled_in_job_equals_a_real_one(stage: Stage) -> None:
+    """Record, places in line and due time, and the memory they take, are those of a real job."""
+    posted = stage.post(40, "waits")
+    redis = stage.redis
+    waiting = [job for job in posted if redis.hget(f"job:{job}", "status") == "queued"]
+    model, count = waiting[0], 25
+    before = redis.zcard("backlog:any")
+
+    filler.fill(redis, model, count, begin=1000)
+
+    copy = filler.name(1000 + count - 1)
+    assert redis.hgetall(f"job:{copy}") == redis.hgetall(f"job:{model}")
+    assert redis.zscore("backlog:any", copy) == redis.zscore("backlog:any", model)
+    assert redis.zscore("due", f"deadline:{copy}") == redis.zscore("due", f"deadline:{model}")
+    assert redis.memory_usage(f"job:{copy}", samples=0) == pytest.approx(
+        redis.memory_usage(f"job:{model}", samples=0), rel=0.05
+    )
+    assert redis.zcard("backlog:any") == before + count
+    assert httpx.get(
+        f"http://127.0.0.1:{stage.port}/v1/jobs/{copy}",
+        headers={"authorization": f"Bearer {stage.stack.api_key}"},
+        trust_env=False,
+    ).json()["status"] == "queued"  # fmt: skip
