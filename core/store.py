@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import redis
 
 from core import breakers
+from core.begun import Begun
 from core.change import Change, Idempotency, Stored
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
 from core.job import (
@@ -69,6 +70,7 @@ class JobStore:
         self._accounts = settings.accounts
         self._models = settings.models
         self._most_waiting = settings.max_backlog
+        self.begun: Final = Begun()
         constants = {
             "POOLS": pools(settings.accounts),
             "LEASE": settings.slot_lease_seconds,
@@ -156,13 +158,14 @@ class JobStore:
 
     def begin(self, step: Step, job_id: JobId) -> Job | None:
         """Renew the lease of a step that starts, and return its job."""
-        pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
+        pairs = self.begun.take(step, job_id)
+        if pairs is None:
+            pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
         return _stored(job_id, pairs).job
 
     def renew(self, step: Step, job_id: JobId) -> None:
         """Show that a long step is alive; call it more often than the lease is long."""
-        payload = self.payload() | {"job": job_id, "step": step, "renew": True}
-        self.scripts.run("begin", payload)
+        self.scripts.run("begin", self.payload() | {"job": job_id, "step": step, "renew": True})
 
     def move(
         self,
@@ -294,5 +297,4 @@ def _stored(job_id: str, pairs: Sequence[str]) -> Stored:
 
 def sweep_report(answer: str) -> dict[str, Any]:
     """Read what a round of sweeping says it did; an empty Lua table reads as an empty list."""
-    report: dict[str, Any] = json.loads(answer)
-    return {name: [] if value == {} else value for name, value in report.items()}
+    return {name: [] if value == {} else value for name, value in json.loads(answer).items()}
