@@ -225,13 +225,12 @@ class Job:
             return float(fields[name]) if fields.get(name) else None
 
         request = JobRequest.from_json(fields["request"])
-        steps = (entry.split("=") for entry in fields["timeline"].split(";"))
         seed = fields.get("seed")
         return cls(
             id=job_id,
             status=Status(fields["status"]),
             request=request,
-            timeline=tuple((Status(name), float(at)) for name, at in steps),
+            timeline=read_timeline(fields["timeline"]),
             pool=fields.get("pool"),
             posting_at=number("posting_at"),
             posting_by=fields.get("posting_by") or None,
@@ -260,6 +259,12 @@ class Job:
             **_callback_of(fields),
             retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
         )
+
+
+def read_timeline(text: str) -> tuple[tuple[Status, float], ...]:
+    """Read a record's timeline."""
+    steps = (entry.split("=") for entry in text.split(";"))
+    return tuple((Status(name), float(at)) for name, at in steps)
 
 
 def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
+from core.awaited_store import AwaitedStore
 from core.dead_letters import DeadLetters
 from core.durability import announce_in_background
 from core.errors import StorageUnavailable, StoreUnavailable
+from core.loop_scripts import LoopScripts
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
@@ -83,6 +85,8 @@ def _state(settings: Settings) -> State:
         connections=IMAGE_THREADS + _SAMPLES,
         timeout=settings.storage_timeout_seconds,
     )
+    image_threads = Threads(IMAGE_THREADS)
+    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
@@ -91,13 +95,14 @@ def _state(settings: Settings) -> State:
     return State(
         settings=settings,
         store=store,
+        awaited=awaited,
         accounts=AccountBook(store, settings.accounts),
         objects=objects,
         openapi=document(settings),
         bodies=bodies,
-        intake=Intake(settings, store, objects),
+        intake=Intake(settings, store, awaited, objects, image_threads),
         intake_threads=Threads(THREADS),
-        image_threads=Threads(IMAGE_THREADS),
+        image_threads=image_threads,
         sample_threads=Threads(_SAMPLES),
         dead_letters=DeadLetters(store, objects, settings),
     )
@@ -115,6 +120,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
             yield state
         finally:
             stop.set()
+            await state["awaited"].scripts.close()
 
     return lifespan
 
