@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, Final, NewType
 
 JobId = NewType("JobId", str)
+#: Writes JSON as short as it can be.
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Status(StrEnum):
@@ -146,14 +148,13 @@ class JobRequest:
 
     def to_json(self) -> str:
         """Return the request as it stands in Redis; optional fields that are empty take no room."""
-        return json.dumps(
+        return _encode(
             {
                 name: value
                 for name in self.__slots__
                 # A model may be asked without any parameter, or with an image alone.
-                if (value := getattr(self, name)) not in (None, {}, 0) or name == "input"
-            },
-            separators=(",", ":"),
+                if (value := getattr(self, name)) or value not in (None, {}, 0) or name == "input"
+            }
         )
 
     @classmethod

@@ -1,20 +1,31 @@
 """Log lines as JSON on standard error: a fixed event name, identifiers as fields, no secrets."""
 
+import asyncio
 import json
 import logging
 import sys
 import time
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 #: Parts of a field's name that mark its value as one never to be written down.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")
+_encode: Final = json.JSONEncoder(default=str).encode
 
 
 class _JsonFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = (-1, "")  # the newest one, as text: many lines are of the same
+
     def format(self, record: logging.LogRecord) -> str:
+        second, text = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
         line: dict[str, Any] = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{record.msecs:03.0f}Z",
+            "at": f"{text}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
@@ -22,14 +33,49 @@ class _JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes the lines of one turn of an event loop together, at its end.
+
+    A busy loop handles dozens of requests in a turn, and each write is a system call during which
+    none of them gets on. Lines of threads, and warnings, are written at once.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or keep it until the turn ends."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            if len(self._lines) == 1 and record.levelno < logging.WARNING:
+                asyncio.get_running_loop().call_soon(self.flush)
+            elif record.levelno >= logging.WARNING:
+                self.flush()
+        except RuntimeError:  # no loop runs in this thread
+            self.flush()
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        with self.lock:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
 
 
 def set_up(level: str = "INFO") -> None:
     """Send every log line of this process to standard error as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Our lines hold none of these, and finding them out costs more than writing the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("httpx", "httpcore", "botocore", "boto3", "urllib3", "rq", "s3transfer", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -39,9 +85,16 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fie
 
     A field whose name speaks of a secret is left out, whatever its value.
     """
-    kept = {
-        key: value
-        for key, value in fields.items()
-        if value is not None and not any(part in key.lower() for part in _HIDDEN)
+    if not logger.isEnabledFor(level):
+        return
+    # Made here, for the usual way looks up the line of code that is logged from.
+    record = logging.LogRecord(logger.name, level, "", 0, name, None, None)
+    record.fields = {
+        key: value for key, value in fields.items() if value is not None and not _is_hidden(key)
     }
-    logger.log(level, name, extra={"fields": kept})
+    logger.handle(record)
+
+
+@lru_cache(maxsize=512)
+def _is_hidden(key: str) -> bool:
+    return any(part in key.lower() for part in _HIDDEN)

@@ -71,7 +71,8 @@ def task_constants() -> dict[str, Any]:
 
 def stamp(at: float) -> str:
     """Return Unix time in seconds as RQ writes it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = datetime.fromtimestamp(at, UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 KEY_PREFIX: Final = RQ_KEY_PREFIX

@@ -10,8 +10,7 @@ def timestamp(at: float | None) -> str | None:
     """Return Unix time as ISO 8601 in UTC with milliseconds."""
     if at is None:
         return None
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return moment.removesuffix("+00:00") + "Z"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def job_view(job: Job) -> dict[str, Any]:

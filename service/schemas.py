@@ -56,7 +56,8 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
         Problem: 400, with the place where it breaks.
     """
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        # As `json.loads` does it, which makes a decoder for each text.
+        body = _decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
         _check_depth(body)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
@@ -138,8 +139,12 @@ def _check_depth(body: Any) -> None:
         depth += 1
         if depth > _DEEPEST:
             raise RecursionError
-        inside = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if type(outer) is dict else outer)
+            if type(item) is dict or type(item) is list
+        ]
 
 
 def _finite(text: str) -> float:
@@ -147,6 +152,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:
