@@ -4,9 +4,10 @@ import asyncio
 import json
 import logging
 import sys
-import time
 from functools import lru_cache
 from typing import Any, Final
+
+from core.moments import milliseconds
 
 #: Parts of a field's name that mark its value as one never to be written down.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")
@@ -14,19 +15,10 @@ _encode: Final = json.JSONEncoder(default=str).encode
 
 
 class _JsonFormatter(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__()
-        self._second = (-1, "")  # the newest one, as text: many lines are of the same
-
     def format(self, record: logging.LogRecord) -> str:
-        second, text = self._second
-        if second != int(record.created):
-            second = int(record.created)
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = (second, text)
         line: dict[str, Any] = {
-            "at": f"{text}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
+            "at": milliseconds(record.created),
+            "level": _level(record.levelname),
             "event": record.getMessage(),
             "logger": record.name,
         }
@@ -93,6 +85,11 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fie
         key: value for key, value in fields.items() if value is not None and not _is_hidden(key)
     }
     logger.handle(record)
+
+
+@lru_cache(maxsize=16)
+def _level(name: str) -> str:
+    return name.lower()
 
 
 @lru_cache(maxsize=512)

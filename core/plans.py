@@ -79,18 +79,17 @@ class Plans:
     ) -> Plan[Stored]:
         """Plan to accept a job; see `JobStore.accept`."""
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
-        payload: dict[str, Any] = self.payload() | {
-            "job": job_id,
-            "deadline": request.deadline_at,
-            "fields": {
-                "request": request.to_json(),
-                "lane": self.lane(request),
-                "rank": -request.priority,
-                "callback_state": callback,
-                "tenant": request.tenant,
-            }
-            | ({"has_inputs": "1"} if request.input_keys else {}),
+        fields = {
+            "request": request.to_json(),
+            "lane": self.lane(request),
+            "rank": -request.priority,
+            "callback_state": callback,
+            "tenant": request.tenant,
         }
+        if request.input_keys:
+            fields["has_inputs"] = "1"
+        payload = self.payload()
+        payload |= {"job": job_id, "deadline": request.deadline_at, "fields": fields}
         if request.retry_of:
             payload["retry_of"] = request.retry_of
         if self._most_waiting:

@@ -36,6 +36,7 @@ from service import (
 )
 from service.access import AccessLog
 from service.body import BodyReader
+from service.direct import Direct
 from service.intake import Intake
 from service.openapi import document
 from service.problems import Problem
@@ -127,7 +128,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
 
 def _native_routes() -> list[Route]:
     return [
-        Route("/v1/jobs", jobs.create_job, methods=["POST"]),
+        Route("/v1/jobs", Direct(jobs.create_job), methods=["POST"]),
         Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
@@ -141,7 +142,7 @@ def _native_routes() -> list[Route]:
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),
         Route("/docs", reference.show_docs, methods=["GET"]),
-        Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
+        Route("/webhooks/bfl/{job_id}", Direct(webhooks.receive_webhook), methods=["POST"]),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", metrics.show_metrics, methods=["GET"]),

@@ -27,6 +27,7 @@ from service.threads import Threads
 
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
 _INPUT_GUARD: Final = 900.0
+_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Parse(Protocol):
@@ -174,11 +175,12 @@ def _idempotency(
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
+    fields = body if job.origin else body["input"]
+    if inline or job.images:
+        fields = _with_digests(fields, job, inline)
     # A client of the provider's API names the model in the path.
-    counted: list[Any] = [job.model, _with_digests(body, job, inline)]
-    if not job.origin:
-        counted = [body | {"input": _with_digests(body["input"], job, inline)}]
-    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
+    counted = [job.model, fields] if job.origin else [body | {"input": fields}]
+    canonical = _canonical(counted).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )
