@@ -1,10 +1,9 @@
 """Changes of jobs for an event loop: the plans of `core.plans`, awaited."""
 
-from collections.abc import Iterable
 from typing import TypeVar
 
-from core.change import Change, Idempotency, Stored
-from core.job import JobId, JobRequest, Status
+from core.change import Idempotency, Stored
+from core.job import JobId, JobRequest
 from core.loop_scripts import LoopScripts
 from core.plans import Plan, Plans
 
@@ -20,7 +19,7 @@ class AwaitedStore:
     """
 
     def __init__(self, plans: Plans, scripts: LoopScripts) -> None:
-        self._plans = plans
+        self.plans = plans
         self.scripts = scripts
 
     async def carry_out(self, plan: Plan[_Result]) -> _Result:
@@ -41,8 +40,8 @@ class AwaitedStore:
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
     ) -> Stored:
         """Accept a job as `JobStore.accept` does; when this returns, it is on disk."""
-        return await self.carry_out(self._plans.accepting(job_id, request, idempotency))
+        return await self.carry_out(self.plans.accepting(job_id, request, idempotency))
 
     async def known(self, tenant: str, idempotency: Idempotency) -> Stored | None:
         """Return the job that a key brought before, as `JobStore.known` does."""
-        return await self.carry_out(self._plans.knowing(tenant, idempotency))
+        return await self.carry_out(self.plans.knowing(tenant, idempotency))

@@ -1,7 +1,6 @@
 """Which addresses we may call; pure rules, used at intake and again at connect time."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -42,11 +41,10 @@ def _unwrapped(ip: IPv6Address) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
 
 
-@lru_cache(maxsize=1024)
-def callback_url_problem(url: str, allowed: tuple[Network, ...] = ()) -> str | None:
+def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | None:
     """Say what is wrong with a callback URL as it is written, or None.
 
-    Callers send the same few again and again, so answers are kept. A host name is not resolved here: `worker.egress` checks every address again when it connects,
+    A host name is not resolved here: `worker.egress` checks every address again when it connects,
     which also holds against DNS rebinding.
     """
     if len(url) > _LONGEST_URL:

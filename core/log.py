@@ -38,27 +38,39 @@ class _Handler(logging.StreamHandler[Any]):
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        #: The loop that will write them.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or keep it until the turn ends."""
         try:
             self._lines.append(self.format(record) + self.terminator)
-            if len(self._lines) == 1 and record.levelno < logging.WARNING:
-                asyncio.get_running_loop().call_soon(self.flush)
-            elif record.levelno >= logging.WARNING:
+            loop = _running_loop()
+            if loop is None or record.levelno >= logging.WARNING:
                 self.flush()
-        except RuntimeError:  # no loop runs in this thread
-            self.flush()
+            elif loop is not self._loop:
+                self._loop = loop
+                loop.call_soon(self.flush)
         except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
             self.handleError(record)
 
     def flush(self) -> None:
         """Write what was kept."""
-        with self.lock:
-            lines, self._lines = self._lines, []
+        self.acquire()
+        try:
+            lines, self._lines, self._loop = self._lines, [], None
             if lines:
                 self.stream.write("".join(lines))
             super().flush()
+        finally:
+            self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def set_up(level: str = "INFO") -> None:

@@ -1,4 +1,4 @@
-"""Group commit for an event loop: requests that must reach the disk share a round trip and an fsync.
+"""Group commit for an event loop: what must reach the disk shares a round trip and an fsync.
 
 What `core.commit` is to threads, without any thread: whoever comes waits for a future. Calls that
 come in one turn of the loop go together at its end; while Redis works on a batch the next one

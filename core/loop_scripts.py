@@ -27,6 +27,8 @@ from core.settings import Settings
 
 #: Writes JSON as short as it can be.
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+#: Writes a command as Redis reads it; its own types allow one part only.
+_pack: Final[Callable[[tuple[Any, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]  # see above
 
 
 class LoopScripts:
@@ -45,7 +47,7 @@ class LoopScripts:
         self._silence = silence
         # Time limits are those of whole batches; a limit for each answer would cost more than
         # reading it. Nothing is repeated, as in `core.redis_scripts.connect`.
-        self._pool: ConnectionPool[Any] = ConnectionPool.from_url(
+        self._pool: Any = ConnectionPool.from_url(
             settings.redis_url.reveal(),
             decode_responses=True,
             socket_connect_timeout=silence,
@@ -88,11 +90,10 @@ class LoopScripts:
     async def _evaluate(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
         confirm = self._scripts.confirmation
         commands = [
-            hiredis.pack_command((b"EVALSHA", self._digest(name), 0, argument))
-            for name, argument in calls
+            _pack((b"EVALSHA", self._digest(name), 0, argument)) for name, argument in calls
         ]
         if confirm:  # WAITAOF waits for all that its connection wrote, so one is enough
-            commands.append(hiredis.pack_command(confirm))
+            commands.append(_pack(confirm))
         synced: Any = [1]
         async with self._connection() as connection:
             await connection.send_packed_command(commands, check_health=False)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ _FIELDS: Final = (
     *("region", "priority", "regenerate", "metadata"),
 )
 _DEEPEST: Final = 100  # levels of objects and arrays
+#: Callers name the same few receivers again and again.
+_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
 
@@ -216,7 +219,7 @@ def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> st
     url = _object("callback", given, ("url",), complaints).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
-        problem = callback_url_problem(url, settings.callback_allow_nets)
+        problem = _url_problem(url, settings.callback_allow_nets)
     if problem is None and isinstance(url, str):
         return url
     if len(complaints) == count:
