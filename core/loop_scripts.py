@@ -28,7 +28,7 @@ from core.settings import Settings
 #: Writes JSON as short as it can be.
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 #: Writes a command as Redis reads it; its own types allow one part only.
-_pack: Final[Callable[[tuple[Any, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]  # see above
+_pack: Final[Callable[[tuple[Any, ...]], bytes]] = hiredis.pack_command
 
 
 class LoopScripts:

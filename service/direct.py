@@ -1,6 +1,7 @@
 """Endpoints without the framework's own wrapping, for the routes that have most of the requests."""
 
 from collections.abc import Awaitable, Callable
+from functools import update_wrapper
 from typing import Any
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ class Direct:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        update_wrapper(self, endpoint)  # who looks at the routes finds its name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
