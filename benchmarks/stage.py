@@ -166,6 +166,16 @@ class Stage:
         steps = [dict(entry.split("=") for entry in line.split(";")) for line in pipeline.execute()]
         return [{status: float(at) for status, at in step.items()} for step in steps]
 
+    def stored_at(self, jobs: list[str]) -> list[float]:
+        """Return when the PUT of each job's image was answered, which its manifest says."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job in jobs:
+            pipeline.hget(f"job:{job}", "image")
+        keys = [f"{json.loads(image)['key']}.json" for image in pipeline.execute()]
+        s3, bucket = self.stack.s3(), self.stack.bucket
+        manifests = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+        return [float(json.loads(manifest)["stored_at"]) for manifest in manifests]
+
     def books(self) -> dict[str, Any]:
         """Return what the far side saw."""
         return self._far("books")

@@ -83,7 +83,7 @@ class Studio:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, task: Task, due_at: float) -> asyncio.Event:
-        """Run a task that ends at `due_at` of the loop's clock, or once it is drawn if that is later.
+        """Run a task to its end: at `due_at` of the loop's clock, or later if it is not drawn then.
 
         It is drawn while it runs: drawn afterwards, it would hold its slot for longer.
         """

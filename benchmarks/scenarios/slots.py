@@ -23,7 +23,8 @@ Against the sandbox, which counts active tasks and answers 429 beyond 24, as the
 Ours has a backlog of 500 jobs; a peer makes its images in 24 threads, each of which downloads \
 its image and starts the next. The rate is that of the middle half of the sandbox's ledger, \
 counted by turns of a slot (`steady_rate` in `benchmarks/figures.py`). The sandbox ends a task a \
-few milliseconds late, when it is busy; the ideal that this leaves is shown as well. Ours copies each image into S3, which no peer does."""
+few milliseconds late when it is busy; the ideal that this leaves is shown as well. Ours copies \
+each image into S3, which no peer does."""
 #: Label, environment, script.
 PEERS = (
     ("polling loop as documented", "polling", "benchmarks/peers/polling.py"),
