@@ -13,6 +13,7 @@ from benchmarks.figures import MIDDLE, mean, steady_rate
 from benchmarks.load import drive
 from benchmarks.outcome import Outcome, Plot, Row, at_least
 from benchmarks.peers.environments import PINS, NotInstalledError, python_of
+from benchmarks.stage import ROOMY
 from stack.options import StackOptions
 from stack.stack import Stack
 
@@ -110,7 +111,10 @@ def run(context: Context) -> Outcome:
     rounds = context.pick(2, 1)
     interpreters, notes = _install(context)
     runs: dict[str, list[Run]] = {}
-    with Stack(StackOptions(relay_variables=_RELAY, sandbox_variables=_SANDBOX)) as stack:
+    options = StackOptions(
+        relay_variables=_RELAY, sandbox_variables=_SANDBOX, storage_variables=ROOMY
+    )
+    with Stack(options) as stack:
         _ours(stack, SLOTS)  # warms up
         for turn in range(rounds):
             context.say(f"round {turn + 1} of {rounds}: FluxRelay, {count} jobs")
