@@ -20,7 +20,7 @@ from stack.stack import Stack
 #: One process of each role.
 ONE_EACH: Mapping[str, int] = dict.fromkeys(ROLES, 1)
 NO_WORKERS: Mapping[str, int] = {}
-#: Kept small, as the stack keeps it, the S3 server spends half of its CPU time on making room.
+#: Kept small, as the stack keeps it, the S3 server spends much of its CPU time on making room.
 ROOMY: Mapping[str, str] = {"GOMEMLIMIT": "1GiB", "GOGC": "200"}
 _LOOK_SECONDS = 0.1
 _POSTING = 8  # connections that jobs are posted over
