@@ -41,7 +41,7 @@ check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 chaos: $(STAMP) ## Kill everything again and again while 2,000 jobs run, then judge (5 to 8 minutes)
 	@$(BIN)/python -m chaos $(ARGS)
 
-bench: $(STAMP) ## Measure everything beside floors and peers (up to 15 minutes; ARGS="copy intake")
+bench: $(STAMP) ## Measure everything beside floors and peers (up to 15 minutes; ARGS="copy intake", ARGS="--run 2")
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.page
 

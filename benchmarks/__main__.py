@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--quick] [--out FOLDER]`: all scenarios, or those named."""
+"""`python -m benchmarks [NAME…] [--run N] [--quick] [--out FOLDER]`: all scenarios, or some."""
 
 import argparse
 import sys
@@ -23,12 +23,19 @@ def main(arguments: list[str]) -> int:
         console = Console(width=_WIDTH)  # a log has room
     names = [name for name in NAMES if name in chosen.names or not chosen.names]
     with Display(console, len(names)) as display:
-        context = Context(quick=chosen.quick, peers=PEERS, say=display.say)
-        records = run_all(names, context, display, chosen.out)
+        context = Context(quick=chosen.quick, peers=PEERS, say=display.say, run=chosen.run)
+        records = run_all(names, context, display, chosen.out or RESULTS / str(chosen.run))
     print_table(console, records)
     if chosen.quick:
         console.print("A quick run only shows that everything works: its figures mean nothing.")
     return 0 if len(records) == len(names) else 1
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,8 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="tiny numbers, to see that it works")
     parser.add_argument(
-        "--out", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s"
+        "--run", type=_number, default=1, metavar="N", help="the page shows all side by side"
     )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"default: {RESULTS}/N")
     return parser
 
 

@@ -21,7 +21,11 @@ class Rounds:
     """Seconds of every copy and callback, by round, and CPU seconds in all."""
 
     our_copies: list[list[float]] = field(default_factory=list)
+    #: Of ours: from the webhook's being sent to `succeeded`, manifest and record included.
+    our_ends: list[list[float]] = field(default_factory=list)
+    #: From `succeeded`, and from the answer to the image's PUT.
     our_callbacks: list[list[float]] = field(default_factory=list)
+    our_late_callbacks: list[list[float]] = field(default_factory=list)
     bare_copies: list[list[float]] = field(default_factory=list)
     bare_callbacks: list[list[float]] = field(default_factory=list)
     #: Of ours: from the webhook's being sent to `storing`.
@@ -60,21 +64,30 @@ def _one_round(stage: Stage, rounds: Rounds, count: int) -> None:
     for name, seconds in spent(before, cpu_seconds(stage.ours)).items():
         rounds.our_cpu[name] = rounds.our_cpu.get(name, 0.0) + seconds
     rounds.jobs += count
-    books = stage.books()
-    ways = stage.timelines(jobs)
-    sent = [books["webhooks"][job][0] for job in jobs]
-    rounds.our_copies.append(
-        [way["succeeded"] - at for way, at in zip(ways, sent, strict=True)],
-    )
-    rounds.our_callbacks.append(
-        [books["callbacks"][job] - way["succeeded"] for job, way in zip(jobs, ways, strict=True)],
-    )
-    rounds.receptions += [way["storing"] - at for way, at in zip(ways, sent, strict=True)]
+    sent = _book(stage, rounds, jobs)
     done = _bare(stage, sorted(sent))
     rounds.bare_cpu += done["cpu_seconds"]
     rounds.bare_copies.append([copy["put"] - copy["due"] for copy in done["copies"]])
     received = stage.books()["callbacks"]
     rounds.bare_callbacks.append([received[c["name"]] - c["put"] for c in done["copies"]])
+
+
+def _book(stage: Stage, rounds: Rounds, jobs: list[str]) -> list[float]:
+    """Note what the product took for these jobs; return when the webhook of each was sent."""
+    books, ways, stored = stage.books(), stage.timelines(jobs), stage.stored_at(jobs)
+    sent = [float(books["webhooks"][job][0]) for job in jobs]
+    told = [float(books["callbacks"][job]) for job in jobs]
+    ended = [way["succeeded"] for way in ways]
+    rounds.our_copies.append(_between(sent, stored))
+    rounds.our_ends.append(_between(sent, ended))
+    rounds.our_callbacks.append(_between(ended, told))
+    rounds.our_late_callbacks.append(_between(stored, told))
+    rounds.receptions += _between(sent, [way["storing"] for way in ways])
+    return sent
+
+
+def _between(begun: list[float], ended: list[float]) -> list[float]:
+    return [end - begin for begin, end in zip(begun, ended, strict=True)]
 
 
 def _bare(stage: Stage, sent: list[float]) -> dict[str, Any]:

@@ -21,12 +21,14 @@ class Context:
         quick: Tiny numbers, to see that it works; the figures mean nothing.
         peers: Where the peers' environments are kept.
         say: Tells the person who waits what is done now.
+        run: Which run this is; results of several are kept side by side.
         kept: What one scenario leaves for another one of the same run.
     """
 
     quick: bool
     peers: Path
     say: Callable[[str], None]
+    run: int = 1
     kept: dict[str, Any] = field(default_factory=dict)
 
     def pick(self, full: _Choice, quick: _Choice) -> _Choice:

@@ -1,16 +1,17 @@
-"""`python -m benchmarks.page [--check]`: makes `docs/performance.md` from the results.
+"""`python -m benchmarks.page [--check]`: makes `docs/performance.md` from the results of all runs.
 
-Nothing on that page is written by hand, so no figure can be older than its command. `--check`
-says whether the page is what the results make of it.
+No figure on that page is written by hand, so none can be older than its command. `--check` says
+whether the page is what the results make of it.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from benchmarks.outcome import Record
+from benchmarks import verdicts
+from benchmarks.outcome import Record, Row
 from benchmarks.peers.environments import PINS
 from benchmarks.plots import picture_files
 from benchmarks.run import NAMES, RESULTS
@@ -21,12 +22,14 @@ PAGE: Final = RESULTS.parents[1] / "docs/performance.md"
 _HEAD = """\
 # Performance
 
-Made by `python -m benchmarks.page` from `benchmarks/results/`; not written by hand.
+Made by `python -m benchmarks.page` from `benchmarks/results/`; not written by hand. What it says \
+of goals that are missed is from `benchmarks/verdicts.toml`.
 
 Machines differ, and so do hours of the same machine. So every figure here is a ratio to something \
 that was measured in the same run, by turns: a floor (the same work with nothing around it) or \
 what other people use. `make bench` measures all of it again, in a quarter of an hour at most; \
-`make bench ARGS="copy intake"` only those two. It needs no network but the package registry, for \
+`make bench ARGS="copy intake"` only those two, `make bench ARGS="--run 2"` all once more beside \
+the first run. It needs no network but the package registry, for \
 the peers, which it installs into `.peers` at the versions below and runs unmodified. \
 Nothing else should run on the machine meanwhile.
 """
@@ -34,39 +37,85 @@ _STAND_IN = """\
 The provider is the sandbox in `slots`. In the others it is `benchmarks/far_side.py`, which makes \
 no image and checks nothing, and is the receiver of callbacks as well: where the sandbox drew \
 images, it would be the sandbox that was measured. Its results are valid PNGs of noise with their \
-`Content-MD5`, so that every check of ours has something to do. Everything runs on the one \
-machine described here, the load included.
+`Content-MD5`, so that every check of ours has something to do. The S3 server is SeaweedFS, with \
+`GOMEMLIMIT=1GiB GOGC=200`: with less room it spends much of its time on making room. Everything \
+runs on the one machine described here, the load included.
 """
 
 
-def page(records: Sequence[Record]) -> str:
+class Kept(NamedTuple):
+    """A record, and the run that it is of."""
+
+    run: str
+    record: Record
+
+
+#: By scenario, in the order of the page; each with its runs.
+Results = Mapping[str, Sequence[Kept]]
+
+
+def page(results: Results) -> str:
     """Return the page."""
-    goals = _goals(records) if records else "Nothing was measured yet.\n"
-    parts = [_HEAD, "## Goals\n", goals, "## How\n", _STAND_IN, _machine(records)]
-    parts += [_peers(), *map(_section, records)]
+    runs = sorted({kept.run for each in results.values() for kept in each}, key=int)
+    goals = _goals(results, runs) if results else "Nothing was measured yet.\n"
+    parts = [_HEAD, "## Goals\n", goals, *_missed(results), "## How\n", _STAND_IN]
+    parts += [_machine(results), _peers(), *map(_section, results.values())]
     return "\n".join(parts)
 
 
-def _goals(records: Sequence[Record]) -> str:
-    rows = [
-        [
-            f"[{record.name}](#{record.name})",
-            row.what,
-            f"{number(row.ours)} {row.unit}".strip(),
-            f"{number(row.against)} ({row.other})" if row.against is not None else "",
-            ratio_text(row),
-            row.goal,
-            "yes" if row.met else "no",
+def _goals(results: Results, runs: Sequence[str]) -> str:
+    rows = []
+    for name, each in results.items():
+        for row, found in _beside(each):
+            if row.met is not None:
+                cells = [_cell(found[run]) if run in found else "" for run in runs]
+                what = f"{row.what}, against {row.other}" if row.other else row.what
+                rows.append([f"[{name}](#{name})", what, row.goal, *cells, _met(found)])
+    return _table([["scenario", "what", "goal", *(f"run {run}" for run in runs), "met"], *rows])
+
+
+def _beside(each: Sequence[Kept]) -> list[tuple[Row, dict[str, Row]]]:
+    """Return each row of a scenario once, with what every run says there."""
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for kept in each:
+        for row in kept.record.outcome.rows:
+            found.setdefault((row.what, row.other), {})[kept.run] = row
+    return [(next(iter(rows.values())), rows) for rows in found.values()]
+
+
+def _cell(row: Row) -> str:
+    if row.against is None:
+        return f"{number(row.ours)} {row.unit}".strip()
+    return f"{ratio_text(row)} ({number(row.ours)} : {number(row.against)} {row.unit})"
+
+
+def _met(found: Mapping[str, Row]) -> str:
+    met = [bool(row.met) for row in found.values()]
+    return "yes" if all(met) else f"{sum(met)} of {len(met)}" if any(met) else "no"
+
+
+def missed(results: Results) -> dict[str, list[str]]:
+    """Return which goals a run missed, by scenario."""
+    found = {
+        name: [
+            row.what for row, rows in _beside(each) if any(r.met is False for r in rows.values())
         ]
-        for record in records
-        for row in record.outcome.rows
-        if row.met is not None
-    ]
-    head = ["scenario", "what", "ours", "against", "ratio", "goal", "met"]
-    return _table([head, *rows])
+        for name, each in results.items()
+    }
+    return {name: goals for name, goals in found.items() if goals}
 
 
-def _machine(records: Sequence[Record]) -> str:
+def _missed(results: Results) -> list[str]:
+    found, words = missed(results), verdicts.read()
+    parts = ["## Goals that are missed\n"] if found else []
+    for name, goals in found.items():
+        said = words[name].text if name in words else "Nothing is said of it yet.\n"
+        parts.append(f"**[{name}](#{name})**: {'; '.join(dict.fromkeys(goals))}.\n\n{said}")
+    return parts
+
+
+def _machine(results: Results) -> str:
+    records = [kept.record for each in results.values() for kept in each]
     if not records:
         return ""
     latest = max(records, key=lambda record: record.started_at)
@@ -81,36 +130,39 @@ def _peers() -> str:
     return _table([["environment", "installed into it"], *rows])
 
 
-def _section(record: Record) -> str:
+def _section(each: Sequence[Kept]) -> str:
+    run, record = each[-1]
     outcome = record.outcome
     rows = [
         [
             row.what,
-            f"{number(row.ours)} {row.unit}".strip(),
-            f"{number(row.against)} {row.unit}".strip() if row.against is not None else "",
             row.other,
-            ratio_text(row),
             row.goal,
+            *(_cell(found[k.run]) if k.run in found else "" for k in each),
         ]
-        for row in outcome.rows
+        for row, found in _beside(each)
     ]
     parts = [f"## {record.name}\n", f"**{outcome.title}.** {outcome.about}\n"]
-    parts += [_table([["what", "ours", "against", "of", "ratio", "goal"], *rows])]
+    parts += [_table([["what", "against", "goal", *(f"run {kept.run}" for kept in each)], *rows])]
     parts += [f"{caption}:\n\n{_table(table)}" for caption, table in outcome.tables.items()]
     if outcome.notes:
         parts.append("".join(f"- {note}\n" for note in outcome.notes))
-    for plot, file in zip(outcome.plots, picture_files(record, RESULTS), strict=True):
-        parts.append(f"![{plot.title}](../benchmarks/results/{file.name})\n")
+    for plot, file in zip(outcome.plots, picture_files(record, RESULTS / run), strict=True):
+        parts.append(f"![{plot.title}](../benchmarks/results/{run}/{file.name})\n")
+    if len(each) > 1:
+        parts.append(f"Notes and pictures are of run {run}.\n")
+    return "\n".join([*parts, "".join(map(_command, each))])
+
+
+def _command(kept: Kept) -> str:
+    record = kept.record
     quick = " A quick run: these figures mean nothing." if record.quick else ""
-    if record.machine["shared"] == "yes":
-        parts.append(
-            "**Something else ran on this machine when this began: rather measure again.**\n"
-        )
-    parts.append(
-        f"`{record.command}`, {record.started_at}, {record.seconds:.0f} s, cores busy before: "
-        f"{record.machine['busy before']}.{quick}\n"
+    shared = record.machine["shared"] == "yes"
+    warning = " **Something else ran when it began: rather measure again.**" if shared else ""
+    return (
+        f"- Run {kept.run}: `{record.command}`, {record.started_at}, {record.seconds:.0f} s, cores "
+        f"busy before: {record.machine['busy before']}.{quick}{warning}\n"
     )
-    return "\n".join(parts)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -119,10 +171,19 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def read(folder: Path = RESULTS) -> list[Record]:
-    """Return the records there are, in the order of the page."""
-    files = [folder / f"{name}.json" for name in NAMES]
-    return [Record.read(file) for file in files if file.exists()]
+def read(folder: Path = RESULTS) -> dict[str, list[Kept]]:
+    """Return the results there are: a folder per run, by its number."""
+    names = [each.name for each in folder.glob("*") if each.name.isdigit()]
+    runs = sorted(names, key=int)
+    results = {
+        name: [
+            Kept(run, Record.read(file))
+            for run in runs
+            if (file := folder / run / f"{name}.json").exists()
+        ]
+        for name in NAMES
+    }
+    return {name: each for name, each in results.items() if each}
 
 
 def main(arguments: list[str]) -> int:

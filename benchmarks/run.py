@@ -65,13 +65,17 @@ def run_one(name: str, context: Context) -> Record:
         outcome = scenario.run(context)
     return Record(
         name=name,
-        command=f"make bench ARGS={name}",
+        command=_command(name, context.run),
         started_at=started_at,
         seconds=round(time.monotonic() - began, 1),
         quick=context.quick,
         machine=machine,
         outcome=outcome,
     )
+
+
+def _command(name: str, run: int) -> str:
+    return f"make bench ARGS={name}" if run == 1 else f'make bench ARGS="{name} --run {run}"'
 
 
 def module(name: str) -> ModuleType:

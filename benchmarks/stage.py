@@ -20,6 +20,8 @@ from stack.stack import Stack
 #: One process of each role.
 ONE_EACH: Mapping[str, int] = dict.fromkeys(ROLES, 1)
 NO_WORKERS: Mapping[str, int] = {}
+#: Kept small, as the stack keeps it, the S3 server spends much of its CPU time on making room.
+ROOMY: Mapping[str, str] = {"GOMEMLIMIT": "1GiB", "GOGC": "200"}
 _LOOK_SECONDS = 0.1
 _POSTING = 8  # connections that jobs are posted over
 
@@ -79,6 +81,7 @@ class Stage:
             provider=RealProvider(self.far_url, service_url, "a-key-for-benchmarks"),
             workers=self._workers,
             relay_variables=self._variables,
+            storage_variables=ROOMY,
         )
         self.stack = self._open.enter_context(Stack(options))
         self.redis = self.stack.redis()
@@ -165,6 +168,16 @@ class Stage:
             pipeline.hget(f"job:{job}", "timeline")
         steps = [dict(entry.split("=") for entry in line.split(";")) for line in pipeline.execute()]
         return [{status: float(at) for status, at in step.items()} for step in steps]
+
+    def stored_at(self, jobs: list[str]) -> list[float]:
+        """Return when the PUT of each job's image was answered, which its manifest says."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job in jobs:
+            pipeline.hget(f"job:{job}", "image")
+        keys = [f"{json.loads(image)['key']}.json" for image in pipeline.execute()]
+        s3, bucket = self.stack.s3(), self.stack.bucket
+        manifests = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+        return [float(json.loads(manifest)["stored_at"]) for manifest in manifests]
 
     def books(self) -> dict[str, Any]:
         """Return what the far side saw."""

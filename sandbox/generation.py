@@ -63,7 +63,8 @@ class Studio:
 
         Its outcome is the event of the first webhook attempt.
         """
-        running = asyncio.create_task(self._run(task))
+        due_at = asyncio.get_running_loop().time() + task.generation_seconds
+        running = asyncio.create_task(self._run(task, due_at))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return running
@@ -81,13 +82,20 @@ class Studio:
         await asyncio.gather(*self._running, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, task: Task) -> asyncio.Event:
-        await asyncio.sleep(task.generation_seconds)
+    async def _run(self, task: Task, due_at: float) -> asyncio.Event:
+        """Run a task to its end: at `due_at` of the loop's clock, or later if it is not drawn then.
+
+        It is drawn while it runs: drawn afterwards, it would hold its slot for longer.
+        """
         try:
-            ending = await self._ending(task)
+            made = await self._made(task)
         except Exception:
             log.exception("task=%s could not be drawn", task.id)
-            ending = failure("Internal error")
+            made = failure("Internal error")
+        await asyncio.sleep(due_at - asyncio.get_running_loop().time())
+        if isinstance(made, bytes):
+            task.sample = self._sample(task, made)
+        ending = made if isinstance(made, Ending) else None
         status = Status.READY if ending is None else ending.status
         task.details = None if ending is None else ending.details
         now = time.time()
@@ -98,7 +106,7 @@ class Studio:
         log.info("task=%s ended status=%s", task.id, status.replace(" ", "-"))
         return self._courier.send(task, now)
 
-    async def _ending(self, task: Task) -> Ending | None:
+    async def _made(self, task: Task) -> bytes | Ending:
         """Draw the picture, or return how the task ends without one."""
         if task.ending is not None:
             return task.ending
@@ -106,9 +114,7 @@ class Studio:
             unreadable: bool = await asyncio.to_thread(inputs.broken, task.request)
             if unreadable:
                 return BAD_INPUT
-        data = await self._threaded(task)
-        task.sample = self._sample(task, data)
-        return None
+        return await self._threaded(task)
 
     def _sample(self, task: Task, data: bytes) -> Sample:
         expires_at = time.time() + RESULT_SECONDS * self._settings.time_scale

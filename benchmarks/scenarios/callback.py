@@ -10,10 +10,12 @@ from benchmarks.outcome import Outcome, Plot, Row, at_most
 TITLE = "Object in S3 → callback received"
 SECONDS = 150
 ABOUT = """\
-In the same rounds as the copies: from the status `succeeded` to the moment at which the receiver \
-has read the callback. Ours is a task of its own in another process, signed, with the job in its \
-body. The floor is a POST of 1,200 bytes by the bare copier right after its PUT, over a connection \
-that is kept alive, to the same receiver under the same load."""
+In the same rounds as the copies: from the answer to the image's PUT, and from the status \
+`succeeded`, to the moment at which the receiver has read the callback. Between the two lie the \
+manifest's PUT and the record, which no bare copy has. Ours is a task of its own in another \
+process, signed, with the job in its body. The floor is a POST of 1,200 bytes by the bare copier \
+right after its PUT, over a connection that is kept alive, to the same receiver under the same \
+load."""
 
 
 def run(context: Context) -> Outcome:
@@ -21,17 +23,19 @@ def run(context: Context) -> Outcome:
     rounds = both_ways.measure(context)
     ours = [each for seconds in rounds.our_callbacks for each in seconds]
     bare = [each for seconds in rounds.bare_callbacks for each in seconds]
-    middles = [
-        median(list(map(median, each))) for each in (rounds.our_callbacks, rounds.bare_callbacks)
-    ]
+    late, middle, floor = (
+        1000 * median(list(map(median, each)))
+        for each in (rounds.our_late_callbacks, rounds.our_callbacks, rounds.bare_callbacks)
+    )
     facts: dict[str, Any] = {"unit": "ms", "other": "bare httpx POST"}
     return Outcome(
         title=TITLE,
         about=ABOUT,
         rows=[
-            at_most(3.0, what="median", ours=1000 * middles[0], against=1000 * middles[1], **facts),
+            at_most(3.0, what="median, from the image's PUT", ours=late, against=floor, **facts),
+            at_most(3.0, what="median, from `succeeded`", ours=middle, against=floor, **facts),
             Row(
-                what="99th percentile",
+                what="99th percentile, from `succeeded`",
                 ours=1000 * percentile(ours, 0.99),
                 against=1000 * percentile(bare, 0.99),
                 **facts,
