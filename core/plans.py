@@ -105,7 +105,7 @@ class Plans:
         if word in _REFUSALS:
             raise _REFUSALS[word]
         if word == _CREATED:
-            return _created(job_id, request, callback, *stored[1:])
+            return _created(request, callback, *stored)
         return read_stored(*stored)
 
     def knowing(self, tenant: str, idempotency: Idempotency) -> Plan[Stored | None]:
@@ -182,16 +182,16 @@ def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
 
 
 def _created(
-    job_id: JobId, request: JobRequest, callback: CallbackState, line: str, pool: str
+    request: JobRequest, callback: CallbackState, job_id: str, line: str, pool: str
 ) -> Stored:
     """Return a job that was just made: what Redis told, and what was told to Redis."""
     timeline = read_timeline(line)
     job = Job(
-        id=job_id,
+        id=JobId(job_id),
         status=timeline[-1][0],
         request=request,
         timeline=timeline,
         pool=pool or None,
         callback_state=callback,
     )
-    return Stored(job_id, job)
+    return Stored(job.id, job)

@@ -170,7 +170,7 @@ def test_whoever_leaves_is_not_sent_and_breaks_nothing() -> None:
         a.cancel()
         c.cancel()
         server.free.set()
-        assert await asyncio.gather(b, d) == ["b", "d"]
+        assert list(await asyncio.gather(b, d)) == ["b", "d"]
         assert a.cancelled()
         assert c.cancelled()
         assert server.batches == [["a", "b"], ["d"]]
