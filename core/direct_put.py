@@ -1,21 +1,21 @@
 """PUTs objects as boto3 was seen to, without the time that boto3 takes for each.
 
 Where a bucket is, which region signs for it and how a key stands in a URL is boto3's to know: the
-first PUT goes through it and is watched. Later ones are signed here, with a checksum that is known
-already, and sent over boto3's own connections. What is answered in any unusual way is left to it.
+first PUT goes through it and is watched. Later ones are signed by botocore's signer, which is told
+the checksum that is known already, and sent over boto3's own connections. What is answered in any
+unusual way is left to it.
 """
 
+import io
 import re
 import threading
-import time
 from collections.abc import Mapping
 from typing import IO, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import boto3
-from botocore.awsrequest import AWSPreparedRequest
-
-from core.s3_signing import Signer
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 
 _SCOPE: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 
@@ -25,6 +25,18 @@ class _Place(NamedTuple):
 
     base: str
     region: str
+
+
+class _Signer(S3SigV4Auth):
+    """Signs a request whose body's checksum is known, so that nobody computes it again."""
+
+    def __init__(self, credentials: Any, region: str, checksum: str) -> None:
+        super().__init__(credentials, "s3", region)
+        self._checksum = checksum
+
+    def payload(self, _request: AWSRequest) -> str:
+        """Return the checksum of the body."""
+        return self._checksum
 
 
 class DirectPut:
@@ -68,14 +80,16 @@ class DirectPut:
         if not keys.access_key or not keys.secret_key:
             return None
         url = place.base + _quoted(key)
-        signer = Signer(keys.access_key, keys.secret_key, keys.token)
-        signed = signer.put_headers(url, headers, body=sha256, region=place.region, at=time.time())
-        signed["user-agent"] = "FluxRelay"
-        signed["content-length"] = str(body.seek(0, 2))
+        request = AWSRequest("PUT", url, headers=dict(headers))
+        _Signer(keys, place.region, sha256.hex()).add_auth(request)
+        signed: Any = dict(request.headers.items())
+        signed["User-Agent"] = "FluxRelay"
+        signed["Content-Length"] = str(body.seek(0, io.SEEK_END))
         body.seek(0)
-        sent: Any = signed
-        request = AWSPreparedRequest("PUT", url, sent, body, stream_output=False)
-        answer = self._http.send(request)
+        # Bytes at hand are sent at once, not block by block.
+        content = body.getvalue() if isinstance(body, io.BytesIO) else body
+        prepared = AWSPreparedRequest("PUT", url, signed, content, stream_output=False)
+        answer = self._http.send(prepared)
         return answer.status_code, answer.content
 
     def learn(self, key: str) -> None:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, Final, NewType
 
 JobId = NewType("JobId", str)
+#: Writes JSON as short as it can be.
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Status(StrEnum):
@@ -146,14 +148,13 @@ class JobRequest:
 
     def to_json(self) -> str:
         """Return the request as it stands in Redis; optional fields that are empty take no room."""
-        return json.dumps(
+        return _encode(
             {
                 name: value
                 for name in self.__slots__
                 # A model may be asked without any parameter, or with an image alone.
-                if (value := getattr(self, name)) not in (None, {}, 0) or name == "input"
-            },
-            separators=(",", ":"),
+                if (value := getattr(self, name)) or value not in (None, {}, 0) or name == "input"
+            }
         )
 
     @classmethod
@@ -225,13 +226,12 @@ class Job:
             return float(fields[name]) if fields.get(name) else None
 
         request = JobRequest.from_json(fields["request"])
-        steps = (entry.split("=") for entry in fields["timeline"].split(";"))
         seed = fields.get("seed")
         return cls(
             id=job_id,
             status=Status(fields["status"]),
             request=request,
-            timeline=tuple((Status(name), float(at)) for name, at in steps),
+            timeline=read_timeline(fields["timeline"]),
             pool=fields.get("pool"),
             posting_at=number("posting_at"),
             posting_by=fields.get("posting_by") or None,
@@ -260,6 +260,12 @@ class Job:
             **_callback_of(fields),
             retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
         )
+
+
+def read_timeline(text: str) -> tuple[tuple[Status, float], ...]:
+    """Read a record's timeline."""
+    steps = (entry.split("=") for entry in text.split(";"))
+    return tuple((Status(name), float(at)) for name, at in steps)
 
 
 def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -1,35 +1,85 @@
 """Log lines as JSON on standard error: a fixed event name, identifiers as fields, no secrets."""
 
+import asyncio
 import json
 import logging
 import sys
-import time
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
+
+from core.moments import milliseconds
 
 #: Parts of a field's name that mark its value as one never to be written down.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")
+_encode: Final = json.JSONEncoder(default=str).encode
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{record.msecs:03.0f}Z",
-            "level": record.levelname.lower(),
+            "at": milliseconds(record.created),
+            "level": _level(record.levelname),
             "event": record.getMessage(),
             "logger": record.name,
         }
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes the lines of one turn of an event loop together, at its end.
+
+    A busy loop handles dozens of requests in a turn, and each write is a system call during which
+    none of them gets on. Lines of threads, and warnings, are written at once.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        #: The loop that will write them.
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or keep it until the turn ends."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            loop = _running_loop()
+            if loop is None or record.levelno >= logging.WARNING:
+                self.flush()
+            elif loop is not self._loop:
+                self._loop = loop
+                loop.call_soon(self.flush)
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        self.acquire()
+        try:
+            lines, self._lines, self._loop = self._lines, [], None
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def set_up(level: str = "INFO") -> None:
     """Send every log line of this process to standard error as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Our lines hold none of these, and finding them out costs more than writing the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("httpx", "httpcore", "botocore", "boto3", "urllib3", "rq", "s3transfer", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -39,9 +89,21 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fie
 
     A field whose name speaks of a secret is left out, whatever its value.
     """
-    kept = {
-        key: value
-        for key, value in fields.items()
-        if value is not None and not any(part in key.lower() for part in _HIDDEN)
+    if not logger.isEnabledFor(level):
+        return
+    # Made here, for the usual way looks up the line of code that is logged from.
+    record = logging.LogRecord(logger.name, level, "", 0, name, None, None)
+    record.fields = {
+        key: value for key, value in fields.items() if value is not None and not _is_hidden(key)
     }
-    logger.log(level, name, extra={"fields": kept})
+    logger.handle(record)
+
+
+@lru_cache(maxsize=16)
+def _level(name: str) -> str:
+    return name.lower()
+
+
+@lru_cache(maxsize=512)
+def _is_hidden(key: str) -> bool:
+    return any(part in key.lower() for part in _HIDDEN)

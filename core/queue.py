@@ -7,12 +7,12 @@ would write; a test compares the two, and RQ's version is pinned.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from rq.defaults import RQ_KEY_PREFIX
 
 from core.job import Step
+from core.moments import microseconds
 
 #: The queue that runs a step. One worker process listens to one queue only: with two, RQ pops
 #: without a safety copy and a killed worker loses the task.
@@ -71,7 +71,7 @@ def task_constants() -> dict[str, Any]:
 
 def stamp(at: float) -> str:
     """Return Unix time in seconds as RQ writes it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return microseconds(at)
 
 
 KEY_PREFIX: Final = RQ_KEY_PREFIX

@@ -8,6 +8,7 @@ from core.bfl import Kind, Notice
 from core.change import Change
 from core.job import JobId, Status, Step, before, error_record
 from core.log import event
+from core.plans import Plan, Plans
 from core.store import JobStore
 
 _log = logging.getLogger(__name__)
@@ -37,17 +38,24 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     Raises:
         StoreUnavailable: Nothing happened; it must be said again.
     """
+    return store.carry_out(receiving(store, job_id, notice, source, raw))
+
+
+def receiving(
+    plans: Plans, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
+) -> Plan[bool]:
+    """Plan to move the job on as the notice says; see `receive`."""
     moved = False
     said = raw[:_KEPT].decode(errors="replace") if raw else None
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
         change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
-        moved = store.move(job_id, Status.STORING, change, durable=source == "webhook")
+        moved = yield from plans.moving(job_id, Status.STORING, change, durable=source == "webhook")
     elif notice.kind is Kind.FAILED:
-        moved = _fail(store, job_id, notice, source, known | {"webhook_body": said})
+        moved = yield from _fail(plans, job_id, notice, source, known | {"webhook_body": said})
     elif source == "webhook":
-        _ask(store, job_id, notice, known | {"webhook_body": said})
+        yield from _ask(plans, job_id, notice, known | {"webhook_body": said})
     event(
         _log,
         "provider.notice",
@@ -67,26 +75,28 @@ def _expired(notice: Notice) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
-def _ask(store: JobStore, job_id: JobId, notice: Notice, facts: _Facts) -> None:
+def _ask(plans: Plans, job_id: JobId, notice: Notice, facts: _Facts) -> Plan[None]:
     """Have the provider asked about a task whose webhook tells no end.
 
     A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
     Where the task is known already, the provider's own answer to the submit counts, not this.
     """
     is_there = bool(notice.provider_id) and notice.kind is not Kind.NOT_FOUND
-    settled = is_there and store.move(
-        job_id,
-        Status.GENERATING,
-        Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
-        was=[Status.SUBMITTING],
-        durable=True,
+    settled = is_there and (
+        yield from plans.moving(
+            job_id,
+            Status.GENERATING,
+            Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
+            was=[Status.SUBMITTING],
+            durable=True,
+        )
     )
     if not settled and notice.kind is not Kind.PENDING:
         said = Change(set={"webhook_body": facts.get("webhook_body")}, wake=[Step.POLL])
-        store.change(job_id, {Status.GENERATING}, said)
+        yield from plans.changing(job_id, {Status.GENERATING}, said)
 
 
-def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> bool:
+def _fail(plans: Plans, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> Plan[bool]:
     """End the job, unless its result is known already, or another task of it is being made.
 
     A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
@@ -99,13 +109,10 @@ def _fail(store: JobStore, job_id: JobId, notice: Notice, source: str, facts: _F
     expectations: list[dict[str, str]] = [{}]
     if task and source == "webhook":
         expectations = [{"resubmits": ""}, {"provider_id": ""}, {"provider_id": task}]
-    return any(
-        store.move(
-            job_id,
-            Status.FAILED,
-            Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice)),
-            was=_RESULT_UNKNOWN,
-            durable=source == "webhook",
-        )
-        for expected in expectations
-    )
+    for expected in expectations:
+        change = Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice))
+        told = source == "webhook"
+        moving = plans.moving(job_id, Status.FAILED, change, was=_RESULT_UNKNOWN, durable=told)
+        if (yield from moving):
+            return True
+    return False

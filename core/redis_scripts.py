@@ -25,12 +25,12 @@ _FOLDER: Final = Path(__file__).parent / "lua"
 _NAMES: Final = (
     "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
 )  # fmt: skip
-_SOCKET_TIMEOUT: Final = 5.0  # seconds
+SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that a write may take to reach the disk before the caller is told to try again.
 _FSYNC_TIMEOUT: Final = 3000
 
 
-def connect(settings: Settings, *, socket_timeout: float = _SOCKET_TIMEOUT) -> "redis.Redis":
+def connect(settings: Settings, *, socket_timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
     """Return a Redis client; opens no connection yet.
 
     Args:
@@ -71,7 +71,7 @@ class Scripts:
         }
         self._digests: dict[str, str] = {}
         # The batch before, connecting, and its own batch: each ends within a socket's time limit.
-        silence = client.connection_pool.connection_kwargs.get("socket_timeout") or _SOCKET_TIMEOUT
+        silence = client.connection_pool.connection_kwargs.get("socket_timeout") or SOCKET_TIMEOUT
         self.commit = GroupCommit(self._send, patience=3 * silence)
 
     def run(self, name: str, payload: dict[str, Any], *, durable: bool = False) -> Any:
@@ -91,7 +91,7 @@ class Scripts:
         try:
             return self._run(name, argument)
         except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def promise(self) -> Promise:
         """Find out what this server promises for an accepted job.
@@ -102,11 +102,20 @@ class Scripts:
         try:
             promise = judge(ask(self._client), require_aof=self._require_aof)
         except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         # Where each write is on disk before its answer, a server may do without WAITAOF.
         without = promise.durability is Durability.ALWAYS and not promise.server.waitaof
         self._confirm = self._require_aof and not without
         return promise
+
+    @property
+    def confirmation(self) -> tuple[str | int, ...] | None:
+        """What is sent behind writes to have them confirmed on disk; None where nothing is."""
+        return ("WAITAOF", 1, 0, _FSYNC_TIMEOUT) if self._confirm else None
+
+    def source(self, name: str) -> str:
+        """Return a script's text."""
+        return self._sources[name]
 
     def check(self) -> Durability:
         """Say whether Redis is there and can keep the promise of a 202.
@@ -160,8 +169,8 @@ class Scripts:
                 for at, answer in zip(again, repeated, strict=True):
                     answers[at] = answer
         except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
-        return [_unavailable(a) if isinstance(a, Exception) else a for a in answers]
+            raise unavailable(error) from error
+        return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
     def _evaluate(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
         digests = {name: self._digest(name) for name in {call.script for call in calls}}
@@ -203,7 +212,8 @@ def _read(connection: Any) -> Any:
         return error
 
 
-def _unavailable(error: Exception) -> StoreUnavailable:
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Return what an error of the client comes to."""
     return StoreUnavailable(f"Redis: {_plain(error)}")
 
 

@@ -1,17 +1,14 @@
 """How a job looks from outside: the same in the API, in callbacks and in the docs."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from core.job import CallbackState, Job
+from core.moments import milliseconds
 
 
 def timestamp(at: float | None) -> str | None:
     """Return Unix time as ISO 8601 in UTC with milliseconds."""
-    if at is None:
-        return None
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return moment.removesuffix("+00:00") + "Z"
+    return None if at is None else milliseconds(at)
 
 
 def job_view(job: Job) -> dict[str, Any]:

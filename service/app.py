@@ -13,9 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.account_book import AccountBook
+from core.awaited_store import AwaitedStore
 from core.dead_letters import DeadLetters
 from core.durability import announce_in_background
 from core.errors import StorageUnavailable, StoreUnavailable
+from core.loop_scripts import LoopScripts
 from core.object_store import ObjectStore
 from core.redis_scripts import connect
 from core.settings import Settings
@@ -34,6 +36,7 @@ from service import (
 )
 from service.access import AccessLog
 from service.body import BodyReader
+from service.direct import Direct
 from service.intake import Intake
 from service.openapi import document
 from service.problems import Problem
@@ -83,6 +86,8 @@ def _state(settings: Settings) -> State:
         connections=IMAGE_THREADS + _SAMPLES,
         timeout=settings.storage_timeout_seconds,
     )
+    image_threads = Threads(IMAGE_THREADS)
+    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
@@ -91,13 +96,14 @@ def _state(settings: Settings) -> State:
     return State(
         settings=settings,
         store=store,
+        awaited=awaited,
         accounts=AccountBook(store, settings.accounts),
         objects=objects,
         openapi=document(settings),
         bodies=bodies,
-        intake=Intake(settings, store, objects),
+        intake=Intake(settings, store, awaited, objects, image_threads),
         intake_threads=Threads(THREADS),
-        image_threads=Threads(IMAGE_THREADS),
+        image_threads=image_threads,
         sample_threads=Threads(_SAMPLES),
         dead_letters=DeadLetters(store, objects, settings),
     )
@@ -115,13 +121,14 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
             yield state
         finally:
             stop.set()
+            await state["awaited"].scripts.close()
 
     return lifespan
 
 
 def _native_routes() -> list[Route]:
     return [
-        Route("/v1/jobs", jobs.create_job, methods=["POST"]),
+        Route("/v1/jobs", Direct(jobs.create_job), methods=["POST"]),
         Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
@@ -135,7 +142,7 @@ def _native_routes() -> list[Route]:
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),
         Route("/docs", reference.show_docs, methods=["GET"]),
-        Route("/webhooks/bfl/{job_id}", webhooks.receive_webhook, methods=["POST"]),
+        Route("/webhooks/bfl/{job_id}", Direct(webhooks.receive_webhook), methods=["POST"]),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", metrics.show_metrics, methods=["GET"]),

@@ -38,7 +38,7 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
 
 def _presented(request: HTTPConnection[Any]) -> bytes:
     """Return the key as bytes: a header may hold any."""
-    headers = dict(request.headers.raw)
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer" and key.strip():
         return key.strip()

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from core.catalogue import LARGEST_IMAGE_BYTES
 from service.problems import Problem, too_large
@@ -140,7 +140,12 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
     if stated.isdigit() and int(stated) > limit:
         raise too_large(limit)
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:  # as `request.stream` does, without a generator in a generator
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise too_large(limit)

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from uuid_utils import uuid7
 
-from core.change import Idempotency, Stored
+from core.awaited_store import AwaitedStore
+from core.change import Idempotency
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import Job, JobId, JobRequest
 from core.object_store import INPUT_PREFIX, ObjectStore
@@ -22,9 +23,11 @@ from service.inline import InlineImage
 from service.problems import Complaint, Problem, backlog_full
 from service.scanner import ScannedBody
 from service.schemas import NewJob, parse_job, parse_json
+from service.threads import Threads
 
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
 _INPUT_GUARD: Final = 900.0
+_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Parse(Protocol):
@@ -57,19 +60,20 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Accepts jobs; blocking, so it runs in a thread."""
+    """Accepts jobs."""
 
     settings: Settings
+    #: For what waits in a thread anyway.
     store: JobStore
+    awaited: AwaitedStore
     objects: ObjectStore
+    #: For what waits for S3.
+    image_threads: Threads
 
-    def accept(
+    def check(
         self, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
-    ) -> Accepted | Checked:
-        """Accept one job, unless it has images, for which S3 must be waited.
-
-        1. Check the whole body. 2. Where it has images, look whether the idempotency key brought
-        it before. 3. Where it has none, store the job, unless the key brought it before.
+    ) -> Checked:
+        """Check a whole body; it computes, and waits for nothing.
 
         Args:
             tenant: Whose job it is.
@@ -77,43 +81,54 @@ class Intake:
             key: The `Idempotency-Key` header.
             parse: Reads the body; faces differ in it.
 
-        Returns:
-            What was accepted, or what is to be given to `accept_checked`.
-
         Raises:
-            Problem: The body, or the key, is not as it must be, or the backlog is full.
-            StoreUnavailable: Nothing is promised.
+            Problem: The body, or the key, is not as it must be.
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
         job = parse(body, self.settings, scanned.images)
-        idempotency = _idempotency(key, body, job, scanned.images)
-        checked = Checked(tenant, job, idempotency)
-        if not job.images:  # the step that stores the job looks the key up as well
-            return self.accept_checked(checked)
-        try:
-            known = self.store.known(tenant, idempotency) if idempotency else None
-        except IdempotencyConflict:
-            raise _conflict() from None
-        return Accepted(known.id, fresh=False, job=known.job) if known else checked
+        return Checked(tenant, job, _idempotency(key, body, job, scanned.images))
 
-    def accept_checked(self, checked: Checked) -> Accepted:
+    async def accept(self, checked: Checked) -> Accepted:
         """Accept a job whose body was checked.
 
-        1. Store inputs, guarded by a clean-up in case we die before 2. 2. Store the job.
+        1. Where it has images, look whether the idempotency key brought it before; else store them,
+        guarded by a clean-up in case we die before 2. 2. Store the job, unless the key brought it
+        before.
 
         Raises:
-            Problem: The backlog is full, or the key came with another body meanwhile.
+            Problem: The backlog is full, or the key came with another body before.
             StoreUnavailable: Nothing is promised.
             StorageUnavailable: Nothing is promised.
         """
         job_id = JobId(str(uuid7()))
-        input_keys = self._store_inputs(job_id, checked.job)
-        request = self._request(checked.tenant, checked.job, input_keys)
         try:
-            stored = self._create(job_id, request, checked.idempotency)
+            input_keys: dict[str, str] = {}
+            if checked.job.images:  # else the step that stores the job looks the key up as well
+                key = checked.idempotency
+                known = await self.awaited.known(checked.tenant, key) if key else None
+                if known:
+                    return Accepted(known.id, fresh=False, job=known.job)
+                input_keys = await self.image_threads.run(self.store_inputs, job_id, checked.job)
+            request = self._request(checked.tenant, checked.job, input_keys)
+            stored = await self.awaited.accept(job_id, request, checked.idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
+        except BacklogFull:
+            if checked.job.images:
+                await self.image_threads.run(self.store.guard_inputs, job_id, time.time())
+            raise backlog_full() from None
         return Accepted(stored.id, fresh=stored.id == job_id, job=stored.job)
+
+    def store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
+        """Put a job's images into the bucket, guarded by a clean-up; return their keys by name."""
+        self.store.guard_inputs(job_id, time.time() + _INPUT_GUARD)
+        keys: dict[str, str] = {}
+        for name, image in job.images.items():
+            keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
+            self.objects.put(
+                keys[name], image.file, sha256=image.sha256, content_type=image.content_type
+            )
+        return keys
 
     def record(self, job_id: JobId) -> Job | None:
         """Return an accepted job's record; None where it is gone, or cannot be read right now.
@@ -124,28 +139,6 @@ class Intake:
             return self.store.load(job_id)
         except StoreUnavailable:
             return None
-
-    def _create(
-        self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None
-    ) -> Stored:
-        try:
-            return self.store.accept(job_id, request, idempotency)
-        except BacklogFull:
-            if request.input_keys:
-                self.store.guard_inputs(job_id, time.time())
-            raise backlog_full() from None
-
-    def _store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
-        if not job.images:
-            return {}
-        self.store.guard_inputs(job_id, time.time() + _INPUT_GUARD)
-        keys: dict[str, str] = {}
-        for name, image in job.images.items():
-            keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
-            self.objects.put(
-                keys[name], image.file, sha256=image.sha256, content_type=image.content_type
-            )
-        return keys
 
     def _request(self, tenant: str, job: NewJob, input_keys: dict[str, str]) -> JobRequest:
         now = time.time()
@@ -182,11 +175,12 @@ def _idempotency(
         complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not usable; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
+    fields = body if job.origin else body["input"]
+    if inline or job.images:
+        fields = _with_digests(fields, job, inline)
     # A client of the provider's API names the model in the path.
-    counted: list[Any] = [job.model, _with_digests(body, job, inline)]
-    if not job.origin:
-        counted = [body | {"input": _with_digests(body["input"], job, inline)}]
-    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":")).encode()
+    counted = [job.model, fields] if job.origin else [body | {"input": fields}]
+    canonical = _canonical(counted).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
     )

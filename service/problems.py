@@ -25,6 +25,7 @@ _RETRY_AFTER: Final = "2"
 #: The same, when the backlog was full: about the time in which an image is made.
 _RETRY_WHEN_FULL: Final = "5"
 _MOST_COMPLAINTS: Final = 100
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 #: Status of a request whose caller left before its body was whole; nobody reads it.
 _CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
 
@@ -52,7 +53,7 @@ class JsonAnswer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return _encode(content).encode("ascii")
 
 
 class Problem(Exception):

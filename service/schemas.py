@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ _FIELDS: Final = (
     *("region", "priority", "regenerate", "metadata"),
 )
 _DEEPEST: Final = 100  # levels of objects and arrays
+#: Callers name the same few receivers again and again.
+_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
 
@@ -56,7 +59,8 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
         Problem: 400, with the place where it breaks.
     """
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        # As `json.loads` does it, which makes a decoder for each text.
+        body = _decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
         _check_depth(body)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
@@ -138,8 +142,12 @@ def _check_depth(body: Any) -> None:
         depth += 1
         if depth > _DEEPEST:
             raise RecursionError
-        inside = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if type(outer) is dict else outer)
+            if type(item) is dict or type(item) is list
+        ]
 
 
 def _finite(text: str) -> float:
@@ -147,6 +155,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:
@@ -208,7 +219,7 @@ def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> st
     url = _object("callback", given, ("url",), complaints).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
-        problem = callback_url_problem(url, settings.callback_allow_nets)
+        problem = _url_problem(url, settings.callback_allow_nets)
     if problem is None and isinstance(url, str):
         return url
     if len(complaints) == count:

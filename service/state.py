@@ -3,6 +3,7 @@
 from typing import Any, TypedDict
 
 from core.account_book import AccountBook
+from core.awaited_store import AwaitedStore
 from core.dead_letters import DeadLetters
 from core.object_store import ObjectStore
 from core.settings import Settings
@@ -17,6 +18,8 @@ class State(TypedDict):
 
     settings: Settings
     store: JobStore
+    #: The same, for what need not hold a thread while it waits.
+    awaited: AwaitedStore
     accounts: AccountBook
     objects: ObjectStore
     bodies: BodyReader

@@ -7,7 +7,6 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -16,7 +15,7 @@ from core.change import Change
 from core.job import JobId, Status, Step
 from core.log import event
 from core.parsing import Secret
-from core.reception import receive
+from core.reception import receiving
 from core.signatures import is_webhook_secret, webhook_secret
 from service.body import read_body
 from service.problems import Problem
@@ -47,19 +46,21 @@ async def receive_webhook(request: Request[State]) -> JSONResponse:
         raise Problem(HTTPStatus.UNAUTHORIZED, "wrong-webhook-secret", detail)
     raw = await read_body(request, _LARGEST_BODY)
     _check_signature(settings.webhook_secrets, job_id, raw, headers.get(_SIGNATURE))
-    moved = await run_in_threadpool(_act, state, job_id, raw)
+    moved = await _act(state, job_id, raw)
     return JSONResponse({"status": "received" if moved else "ignored"})
 
 
-def _act(state: State, job_id: JobId, raw: bytes) -> bool:
+async def _act(state: State, job_id: JobId, raw: bytes) -> bool:
+    store = state["awaited"]
     try:
         notice = parse_notice(raw, time.time(), state["settings"].result_lifetime_seconds)
     except ValueError:
         # It cannot be read, but something happened: ask.
-        state["store"].change(job_id, {Status.GENERATING}, Change(wake=[Step.POLL]))
+        poll = Change(wake=[Step.POLL])
+        await store.carry_out(store.plans.changing(job_id, {Status.GENERATING}, poll))
         detail = "The body is not a JSON object"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail) from None
-    return receive(state["store"], job_id, notice, "webhook", raw)
+    return await store.carry_out(receiving(store.plans, job_id, notice, "webhook", raw))
 
 
 def _check_signature(

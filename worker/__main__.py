@@ -94,7 +94,14 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
             settings.redis_url.reveal(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=5
         )
         try:
-            _run_worker(ConcurrentWorker(queue, client, settings.worker_concurrency), stop)
+            worker = ConcurrentWorker(
+                queue,
+                client,
+                settings.worker_concurrency,
+                lease=settings.watch_seconds,
+                bring=deps.store.begun.bring,
+            )
+            _run_worker(worker, stop)
         except (redis.RedisError, OSError) as error:
             log.event(_log, "worker.redis_away", logging.ERROR, reason=type(error).__name__)
         finally:

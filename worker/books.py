@@ -40,6 +40,8 @@ class Run:
     record: Mapping[bytes, bytes]
     execution: Execution
     started_at: datetime
+    #: The step, the job, and names and values of our record of it in turn, as the task was taken.
+    begun: tuple[str, str, list[str]]
     ended_at: datetime | None = None
 
     def perform(self) -> None:
@@ -71,13 +73,23 @@ class Books:
         queue: The queue's name.
         worker: The worker's name.
         worker_ttl: Seconds after which RQ takes the worker for dead.
+        lease: Seconds that a step gets which begins with what is taken; None takes RQ's tasks only.
     """
 
-    def __init__(self, client: "redis.Redis", queue: str, worker: str, *, worker_ttl: int) -> None:
+    def __init__(
+        self,
+        client: "redis.Redis",
+        queue: str,
+        worker: str,
+        *,
+        worker_ttl: int,
+        lease: float | None = None,
+    ) -> None:
         self._client = client
         self._queue = queue
         self._worker = worker
         self._worker_ttl = worker_ttl
+        self._lease = "" if lease is None else lease
         self._list = f"{RQ_KEY_PREFIX}:queue:{queue}"
         self._taking = _Line(client, "take")
         self._finishing = _Line(client, "finish")
@@ -93,17 +105,19 @@ class Books:
         arguments = (
             *(RQ_KEY_PREFIX, self._queue, self._worker, most, uuid.uuid4().hex),
             *(asked_at.timestamp(), utcformat(asked_at), _EXECUTION_TTL, self._worker_ttl),
+            self._lease,
         )
         popping = ("BLMOVE", self._list, f"{self._list}:intermediate", "LEFT", "RIGHT", wait)
         # Sent together, both are done as soon as there is a task, and wait for one fsync.
         taken = self._taking.run(*arguments, after=popping if wait else None)
         runs = []
         started_at = now()
-        for raw, pairs, execution_id in taken:
+        for raw, pairs, execution_id, step, job, fields in taken:
             task_id = raw.decode()
             record = dict(zip(pairs[::2], pairs[1::2], strict=True))
             execution = Execution(execution_id.decode(), task_id, self._client, self._worker)
-            runs.append(Run(task_id, record, execution, started_at))
+            begun = (step.decode(), job.decode(), [field.decode() for field in fields])
+            runs.append(Run(task_id, record, execution, started_at, begun))
         return runs
 
     def finish(self, runs: Sequence[Run]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from core.egress import Network
-from worker.egress import AddressRefused, TooLarge, guarded_client, read_body
+from worker.egress import AddressRefused, Deadline, TooLarge, guarded_client, read_body
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 64 * 1024  # bytes; nobody reads it
@@ -62,17 +62,18 @@ class CallbackClient:
         ssl_context: ssl.SSLContext,
     ) -> None:
         self._timeout = timeout
+        self._deadline = Deadline()
         self._client = guarded_client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
             connections=connections,
             ssl_context=ssl_context,
             allowed=allowed,
-            lifetime=timeout,
+            deadline=self._deadline,
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
         """Make one attempt and say how it went; raises nothing."""
-        give_up_at = time.monotonic() + self._timeout
+        self._deadline.at = give_up_at = time.monotonic() + self._timeout
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as response:
                 status = response.status_code

@@ -2,13 +2,16 @@
 
 import base64
 import binascii
+import contextlib
+import io
 import ssl
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import md5, sha256
-from typing import IO, Final
+from functools import partial
+from hashlib import file_digest, md5, sha256
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 from zlib import crc32
 
@@ -22,13 +25,15 @@ from worker.egress import guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
-_IN_MEMORY: Final = 1024 * 1024  # bytes of one result held in memory; the rest is on disk
+#: Bytes up to which a result is held in memory; a larger one goes through a file on disk, so 20 MB
+#: cost no more memory than one.
+_IN_MEMORY: Final = 2 * 1024 * 1024
 #: Larger results are refused; the provider's largest image is a few megapixels.
 LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
 
 _MD5_BYTES: Final = 16
 _PNG_SIGNATURE_BYTES: Final = 8
-_PIECE: Final = 64 * 1024  # bytes that are looked at at a time
+_PIECE: Final = 256 * 1024  # bytes that are looked at at a time
 
 #: Pillow's name of a format -> media type, file ending, and the bytes that a whole file ends with.
 _FORMATS: Final = {
@@ -98,16 +103,14 @@ class Downloader:
             Transient: It may go well at the next try.
         """
         self._check_url(url)
-        # Beyond _IN_MEMORY it is a file on disk, so 20 MB cost no more memory than one.
-        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by the caller, or below
-        try:
-            size, digest = self._copy(url, file, alive)
-            return _looked_at(file, size, digest)
-        except BaseException as error:
-            file.close()
-            if isinstance(error, OSError):  # of the temporary file; the network's are httpx'
+        with contextlib.ExitStack() as undone:
+            try:
+                file, size, check = self._copy(url, alive, undone)
+                result = _looked_at(file, size, check)
+            except OSError as error:  # of the temporary file; the network's are httpx'
                 raise Transient(f"there is no room for the result: {error.strerror}") from error
-            raise
+            undone.pop_all()  # the caller's to close
+        return result
 
     def _check_url(self, url: str) -> None:
         try:
@@ -119,33 +122,41 @@ class Downloader:
             message = f"The result is on a host that is not allowed: {host}"
             raise Permanent(FailureCode.PROVIDER_ERROR, message)
 
-    def _copy(self, url: str, file: IO[bytes], alive: Callable[[], None]) -> tuple[int, bytes]:
-        digest, check, size = sha256(), md5(usedforsecurity=False), 0
-        give_up_at = time.monotonic() + self._timeout
+    def _copy(
+        self, url: str, alive: Callable[[], None], undone: contextlib.ExitStack
+    ) -> tuple[IO[bytes], int, bytes | None]:
+        """Return what came, its size, and the checksum that the host states."""
+        size, give_up_at = 0, time.monotonic() + self._timeout
         try:
             # Compressed on the way, the bytes would be neither the image's nor of its length.
             headers = {"accept": "image/*", "accept-encoding": "identity"}
             with self._client.stream("GET", url, headers=headers) as response:
                 _check_status(response.status_code)
+                file = undone.enter_context(_room(response.headers))
                 # As they come: gathering them up would hide a host that sends byte by byte.
                 for chunk in response.iter_raw():
                     size += len(chunk)
-                    digest.update(chunk)
-                    check.update(chunk)
                     file.write(chunk)
                     alive()
                     if size > LARGEST_RESULT or time.monotonic() > give_up_at:
                         raise Transient(f"the result is too large or too slow ({size} bytes)")
                 stated = response.headers.get("content-length", str(size))
-                stated_check = _content_md5(response.headers)
+                check = _content_md5(response.headers)
         except httpx.HTTPError as error:
             # The text of such an error may hold the signed URL.
             raise Transient(f"the result could not be fetched: {type(error).__name__}") from error
         if stated != str(size):
             raise Transient(f"the result has {size} bytes instead of {stated}")
-        if stated_check not in (None, check.digest()):
-            raise Transient("the result's bytes are not those of its Content-MD5")
-        return size, digest.digest()
+        return file, size, check
+
+
+def _room(headers: httpx.Headers) -> IO[bytes]:
+    """Return where an answer's body is kept: in memory only where its length bounds it."""
+    stated = headers.get("content-length", "")
+    bounded = stated.isascii() and stated.isdigit() and "transfer-encoding" not in headers
+    if bounded and int(stated) <= _IN_MEMORY:
+        return io.BytesIO()
+    return tempfile.TemporaryFile()
 
 
 def _content_md5(headers: httpx.Headers) -> bytes | None:
@@ -164,7 +175,7 @@ def _check_status(status: int) -> None:
         raise Transient(f"the result's host answered {status}")
 
 
-def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
+def _looked_at(file: IO[bytes], size: int, check: bytes | None) -> Result:
     """Check that the file is one whole image of a format that the provider makes."""
     file.seek(0)
     try:
@@ -176,6 +187,10 @@ def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
     file.seek(max(0, size - 64))
     if ending not in file.read() or not _is_sound(name, file, size):
         raise Transient("the result is not a whole image")
+    # A PNG's own checksums, which cover all of it, were right; a second pass would find no more.
+    if name != "PNG" and check and check != _digest(file, partial(md5, usedforsecurity=False)):
+        raise Transient("the result's bytes are not those of its Content-MD5")
+    digest = _digest(file, sha256)
     file.seek(0)
     return Result(
         file=file,
@@ -186,6 +201,13 @@ def _looked_at(file: IO[bytes], size: int, digest: bytes) -> Result:
         width=width,
         height=height,
     )
+
+
+def _digest(file: IO[bytes], make: Callable[[], Any]) -> bytes:
+    """Return a checksum of the whole file, made in steps so large that other threads run."""
+    file.seek(0)
+    source: Any = file  # typeshed asks for more than is called
+    return file_digest(source, make).digest()
 
 
 def _is_sound(name: str, file: IO[bytes], size: int) -> bool:

@@ -5,8 +5,10 @@ really connected to, so that a name which resolves differently the second time (
 gains nothing. No redirects are followed and no proxy of the environment is used.
 """
 
+import math
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -19,21 +21,36 @@ from core.egress import Network, is_allowed_address
 
 #: Seconds that an address gets, however many there are and however little time is left.
 _SHORTEST_CONNECT: Final = 0.1
+#: Bytes asked for at a time; httpcore's own 64 kB make threads hand over to each other too often.
+_READ: Final = 256 * 1024
+#: Connections idle for longer are not used again: the other side may be about to close them.
+_KEEPALIVE: Final = 3.0  # seconds
 
 
 class AddressRefused(httpx.ConnectError):
     """Every address of the host is private or reserved."""
 
 
-class _MortalStream(httpcore.NetworkStream):
-    """A connection that ends at a given time, however slowly its bytes keep coming."""
+class Deadline(threading.local):
+    """When whatever a thread sends and reads is to be over: `time.monotonic()`, never by default.
 
-    def __init__(self, stream: httpcore.NetworkStream, give_up_at: float) -> None:
+    It bounds what httpx' time limits, each of a single wait, do not: an answer whose head comes
+    byte by byte.
+    """
+
+    at: float = math.inf
+
+
+class _GuardedStream(httpcore.NetworkStream):
+    """A connection whose every use ends at its thread's deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
-        self._give_up_at = give_up_at
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+        left = self._left(timeout, httpcore.ReadTimeout)
+        return self._stream.read(max(max_bytes, _READ), left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._left(timeout, httpcore.WriteTimeout))
@@ -49,13 +66,15 @@ class _MortalStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._left(timeout, httpcore.ConnectTimeout)
         stream = self._stream.start_tls(ssl_context, server_hostname, left)
-        return _MortalStream(stream, self._give_up_at)
+        return _GuardedStream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
-    def _left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
-        left = self._give_up_at - time.monotonic()
+    def _left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+        if self._deadline.at == math.inf:
+            return timeout
+        left = self._deadline.at - time.monotonic()
         if left <= 0:
             raise error("the exchange as a whole took too long")
         return left if timeout is None else min(left, timeout)
@@ -65,11 +84,11 @@ class _GuardedBackend(SyncBackend):
     """Opens sockets only to addresses that are allowed."""
 
     def __init__(
-        self, allowed: Sequence[Network], trusted_hosts: Sequence[str], lifetime: float | None
+        self, allowed: Sequence[Network], trusted_hosts: Sequence[str], deadline: Deadline
     ) -> None:
         self._allowed = allowed
         self._trusted = frozenset(trusted_hosts)
-        self._lifetime = lifetime
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -80,11 +99,8 @@ class _GuardedBackend(SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first allowed address of `host` that answers."""
-        if self._lifetime is None:
-            return self._connect(host, port, timeout, local_address, socket_options)
-        ends_at = time.monotonic() + self._lifetime
         stream = self._connect(host, port, timeout, local_address, socket_options)
-        return _MortalStream(stream, ends_at)
+        return _GuardedStream(stream, self._deadline)
 
     def _connect(
         self,
@@ -125,7 +141,7 @@ def guarded_client(
     ssl_context: ssl.SSLContext,
     allowed: Sequence[Network] = (),
     trusted_hosts: Sequence[str] = (),
-    lifetime: float | None = None,
+    deadline: Deadline | None = None,
 ) -> httpx.Client:
     """Return a client that opens sockets to public addresses only.
 
@@ -135,15 +151,13 @@ def guarded_client(
         ssl_context: Made once per process, for making one is slow.
         allowed: Networks that may be called although they are private.
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
-        lifetime: Seconds that a connection, which then serves one request only, may last. It
-            bounds what `timeout` does not: an answer whose head comes byte by byte.
+        deadline: Set by whoever sends a request, on the thread that does.
     """
-    limits = httpx.Limits(
-        max_connections=connections, max_keepalive_connections=None if lifetime is None else 0
-    )
+    limits = httpx.Limits(max_connections=connections, keepalive_expiry=_KEEPALIVE)
     transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
     # httpx has no public way to hand its pool a network backend; a test would see this break.
-    transport._pool._network_backend = _GuardedBackend(allowed, trusted_hosts, lifetime)  # noqa: SLF001 - see above
+    backend = _GuardedBackend(allowed, trusted_hosts, deadline or Deadline())
+    transport._pool._network_backend = backend  # noqa: SLF001 - see above
     return httpx.Client(
         transport=transport, timeout=timeout, follow_redirects=False, trust_env=False
     )

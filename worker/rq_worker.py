@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -48,6 +49,10 @@ _RECONNECT: Final = 1.0
 _BATCH: Final = 8
 
 
+def _pass_over(_step: str, _job: str, _record: Sequence[str]) -> None:
+    """Let each step ask for its record itself."""
+
+
 class NoDeathPenalty(BaseDeathPenalty):
     """RQ's time limit on tasks, left out: signals reach the main thread only.
 
@@ -68,11 +73,22 @@ class ConcurrentWorker(SimpleWorker):
         queue: The one queue it listens to; RQ pops safely from a single queue only.
         connection: Redis, for RQ's own use; decodes nothing.
         concurrency: How many tasks run at a time; when all are busy, none is fetched.
+        lease: Seconds that a step gets; None leaves it to the step to ask for its record.
+        bring: Told, on a task's thread, the step, the job, and our record of it as names and
+            values in turn: as they were when the task was taken and its lease was renewed.
     """
 
     death_penalty_class = NoDeathPenalty
 
-    def __init__(self, queue: str, connection: "redis.Redis", concurrency: int) -> None:
+    def __init__(
+        self,
+        queue: str,
+        connection: "redis.Redis",
+        concurrency: int,
+        *,
+        lease: float | None = None,
+        bring: Callable[[str, str, Sequence[str]], None] = _pass_over,
+    ) -> None:
         super().__init__(
             [queue],
             connection=connection,
@@ -81,7 +97,8 @@ class ConcurrentWorker(SimpleWorker):
             maintenance_interval=_MAINTENANCE,
             log_job_description=False,
         )
-        self._books = Books(connection, queue, self.name, worker_ttl=_WORKER_TTL + 60)
+        self._books = Books(connection, queue, self.name, worker_ttl=_WORKER_TTL + 60, lease=lease)
+        self._bring = bring
         self._free = threading.BoundedSemaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{queue}-task")
         self._running = 0
@@ -171,6 +188,7 @@ class ConcurrentWorker(SimpleWorker):
     def _performed(self, run: Run) -> bool:
         """Run a task; where it raises, RQ enters that, and runs it again."""
         try:
+            self._bring(*run.begun)
             run.perform()
         except BaseException:  # noqa: BLE001 - as RQ does; a thread has nobody above it
             task = run.task(self.connection)

@@ -1,7 +1,7 @@
 -- Accept a job: idempotency, record, backlog, and a slot at once where one is free.
--- Returns {"created" or "exists", id, record}; or {"conflict"}, {"full"}, or {"gone"}: what is sent
--- again is no failed job.
-local function answer(word, id) return {word, id, redis.call('HGETALL', job_key(id))} end
+-- Returns {"created", id, timeline, pool}, for the caller knows the rest; {"exists", id, record}; or
+-- {"conflict"}, {"full"}, or {"gone"}: what is sent again is no failed job.
+local function known_as(id) return {'exists', id, redis.call('HGETALL', job_key(id))} end
 
 local idempotency = input.idempotency
 if idempotency then
@@ -11,7 +11,7 @@ if idempotency then
     if fingerprint ~= idempotency.fingerprint then return {'conflict'} end
     -- Written again, so that the answer can wait for it to be on disk.
     redis.call('SET', idempotency.key, known, 'KEEPTTL')
-    return answer('exists', id)
+    return known_as(id)
   end
 end
 local id = input.job
@@ -21,14 +21,14 @@ if before then
   local again = redis.call('HGET', before, 'retried_as')
   if again and redis.call('EXISTS', job_key(again)) == 1 then
     redis.call('HSET', before, 'retried_as', again)
-    return answer('exists', again)
+    return known_as(again)
   end
   if redis.call('HGET', before, 'status') ~= 'failed' then return {'gone'} end
 end
 -- The same command again, because its answer was lost on the way: it is done already.
 if redis.call('EXISTS', job_key(id)) == 1 then
   redis.call('HSET', job_key(id), 'request', redis.call('HGET', job_key(id), 'request'))
-  return answer('exists', id)
+  return known_as(id)
 end
 -- Counted here, where nothing comes between the count and the job.
 if input.most_waiting and backlog_size() >= input.most_waiting then return {'full'} end
@@ -49,4 +49,5 @@ if before then
   if redis.call('HGET', before, 'has_inputs') == '1' then wake('cleanup', input.retry_of) end
 end
 grant_all()
-return answer('created', id)
+local line, pool = unpack(redis.call('HMGET', job_key(id), 'timeline', 'pool'))
+return {'created', id, line, pool or ''}

@@ -28,7 +28,10 @@ def downloader(ssl_context: ssl.SSLContext) -> Downloader:
 def test_a_checksum_that_comes_along_is_checked(
     downloader: Downloader, server: ScriptedServer, picture: Draw, kind: str
 ) -> None:
-    """Bytes that are not those of `Content-MD5` are refused, though length and form are right."""
+    """Bytes that are not those of `Content-MD5` are refused, though length and form are right.
+
+    A PNG has checksums of its own, which are looked at first.
+    """
     body = picture(kind)
     check = base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
     server.script = answer(200, body, f"content-md5: {check}")
@@ -37,7 +40,8 @@ def test_a_checksum_that_comes_along_is_checked(
     wrong = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
     server.script = answer(200, wrong, f"content-md5: {check}")
 
-    with pytest.raises(Transient, match="Content-MD5"):
+    mark = "not a whole image" if kind == "PNG" else "Content-MD5"
+    with pytest.raises(Transient, match=mark):
         downloader.fetch(server.url, _ignore)
 
 

@@ -1,14 +1,17 @@
-"""Connections that the other side may be about to close are not used for a submit."""
+"""Connections are used again, unless the other side may be about to close them."""
 
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 import pytest
 
 from core.parsing import Secret
+from worker import egress
 from worker import provider as module
+from worker.callbacks import CallbackClient, Delivery
 from worker.outcomes import Accepted
 from worker.provider import ProviderClient
 
@@ -78,6 +81,32 @@ def test_a_connection_is_used_again_only_for_a_while(
 
     for _ in range(2):
         assert isinstance(client.submit("/v1/x", {"prompt": "p"}), Accepted)
+
+    assert lasting.connections == connections
+    client._client.close()  # noqa: SLF001 - its sockets are closed at exit
+
+
+@pytest.mark.parametrize(("longest", "connections"), [(60.0, 1), (0.0, 3)])
+def test_callbacks_to_one_receiver_share_a_connection(
+    *,
+    lasting: Lasting,
+    ssl_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    longest: float,
+    connections: int,
+) -> None:
+    """Each attempt has its own time limit all the same."""
+    monkeypatch.setattr(egress, "_KEEPALIVE", longest)
+    client = CallbackClient(
+        allowed=[ip_network("127.0.0.1/32")],
+        timeout=5,
+        connections=2,
+        ssl_context=ssl_context,
+    )
+
+    for _ in range(3):
+        assert client.post(lasting.url, b"{}", {}) == Delivery(status=200)
+        client._deadline.at = 0.0  # noqa: SLF001 - as if the attempt had been long ago
 
     assert lasting.connections == connections
     client._client.close()  # noqa: SLF001 - its sockets are closed at exit

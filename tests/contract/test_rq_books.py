@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from rq.suspension import resume, suspend
 
 from core import queue as rules
+from core.job import JobId, Status, Step
 from core.store import JobStore
 from tests.conftest import Eventually
-from tests.contract.jobs import accept
+from tests.contract.jobs import Clock, accept
 from worker import rq_worker
 from worker.books import Books
 from worker.rq_worker import ConcurrentWorker
@@ -137,6 +139,49 @@ def test_several_tasks_are_taken_in_one_step_in_their_order(
     assert raw_redis.llen("rq:queue:submit:intermediate") == 0
     assert [run.task_id for run in books.take(9)] == ["0004-submit-1", "0005-submit-1"]
     assert books.take(9) == []
+
+
+def test_a_step_begins_as_its_task_is_taken(
+    raw_redis: "redis.Redis", redis_client: "redis.Redis", store: JobStore, clock: Clock
+) -> None:
+    """Its record comes along and its lease is renewed, but no lease is made, and none is cut."""
+    accept(store, A, "0002", "0003")
+    clock.now = time.time()
+    redis_client.zadd("due", {f"submit:{A}": clock.now + 1, "submit:0003": clock.now + 1000})
+    redis_client.zrem("due", "submit:0002")
+    books = Books(raw_redis, "submit", "me", worker_ttl=60, lease=60)
+
+    runs = books.take(3)
+
+    due: dict[str, float] = dict(redis_client.zrange("due", 0, -1, withscores=True))  # type: ignore[arg-type]  # redis-py names more kinds
+    assert due[f"submit:{A}"] >= clock.now + 60
+    assert due["submit:0003"] == pytest.approx(clock.now + 1000)
+    assert "submit:0002" not in due
+    for run in runs:
+        step, job, record = run.begun
+        assert (step, job) == ("submit", run.task_id.partition("-")[0])
+        assert dict(zip(record[::2], record[1::2], strict=True)) == redis_client.hgetall(
+            f"job:{job}"
+        )
+    store.begun.bring(*runs[0].begun)
+    with_ours = store.begin(Step.SUBMIT, JobId(A))
+    assert with_ours == store.load(JobId(A))
+    redis_client.hset(f"job:{A}", "status", "failed")
+    again = store.begin(Step.SUBMIT, JobId(A))
+    assert again is not None
+    assert again.status is Status.FAILED, "what came along is used once"
+
+
+def test_what_came_along_is_for_its_own_step(store: JobStore) -> None:
+    """A record that another step, or job, was to begin with is not used."""
+    accept(store, A, "0002")
+    for step, job in (("collect", A), ("submit", "0002")):
+        store.begun.bring(step, job, ["status", "failed"])
+
+        begun = store.begin(Step.SUBMIT, JobId(A))
+
+        assert begun is not None
+        assert begun.status is Status.SUBMITTING
 
 
 def test_ends_are_entered_together(raw_redis: "redis.Redis", store: JobStore) -> None:

@@ -12,17 +12,20 @@ import pytest
 import redis
 from starlette.types import Receive, Scope, Send
 
+from core.awaited_store import AwaitedStore
 from core.change import Change
 from core.errors import StorageUnavailable
 from core.job import JobId, Status, Step
+from core.loop_scripts import LoopScripts
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.signatures import webhook_secret
 from core.store import JobStore
 from service.app import create_app
-from service.intake import Checked, Intake
+from service.intake import Intake
 from service.problems import Problem
 from service.scanner import ScannedBody
+from service.threads import Threads
 from tests.contract.jobs import accept
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -54,10 +57,16 @@ def _body(picture: Callable[[str], bytes]) -> ScannedBody:
     return ScannedBody(text.encode(), {}, ())
 
 
-def _accept(intake: Intake, body: ScannedBody) -> None:
-    checked = intake.accept("demo", body, None)
-    assert isinstance(checked, Checked)
-    intake.accept_checked(checked)
+def _accept(settings: Settings, store: JobStore, objects: ObjectStore, body: ScannedBody) -> None:
+    async def run() -> None:
+        awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+        intake = Intake(settings, store, awaited, objects, Threads(1))
+        try:
+            await intake.accept(intake.check("demo", body, None))
+        finally:
+            await awaited.scripts.close()
+
+    asyncio.run(run())
 
 
 def _guards(client: "redis.Redis") -> int:
@@ -73,10 +82,9 @@ def test_inputs_are_guarded_before_they_are_stored(
     """Whoever dies while storing them has seen to their deletion."""
     guarded: list[int] = []
     objects = Watched(lambda: guarded.append(_guards(redis_client)), fails=True)
-    intake = Intake(service_settings, store, objects)
 
     with pytest.raises(StorageUnavailable):
-        _accept(intake, _body(picture))
+        _accept(service_settings, store, objects, _body(picture))
 
     assert guarded == [1]
 
@@ -90,10 +98,10 @@ def test_inputs_of_a_job_that_found_no_room_go_at_once(
     """They do not wait for their guard: their clean-up is due now."""
     store = store_with(slots="1", max_backlog="1")
     accept(store, "1", "2")
-    intake = Intake(service_settings, store, Watched(lambda: None, fails=False))
+    objects = Watched(lambda: None, fails=False)
 
     with pytest.raises(Problem, match="Too many jobs"):
-        _accept(intake, _body(picture))
+        _accept(service_settings, store, objects, _body(picture))
 
     members: Any = redis_client.zrange("due", 0, -1, withscores=True)
     (at,) = [score for member, score in members if member.startswith("cleanup:")]

@@ -24,7 +24,7 @@ class Unlucky:
         self.runs = 0
         self.stop = stop
 
-    def __call__(self, *_arguments: object) -> None:
+    def __call__(self, *_arguments: object, **_more: object) -> None:
         """Be made, in vain."""
         self.runs += 1
         if self.runs == 3:

@@ -59,7 +59,8 @@ class Killer:
 def _child(settings: Settings, queue: str, step: str, fatal: FatalLine) -> None:
     threading.settrace(Killer(step, fatal).trace)
     client = redis.Redis.from_url(settings.redis_url.reveal())
-    worker = ConcurrentWorker(queue, client, 1)
+    begun = wiring.deps().store.begun
+    worker = ConcurrentWorker(queue, client, 1, lease=settings.watch_seconds, bring=begun.bring)
     worker.work(burst=True, logging_level="WARNING")
     fatal.tell(lines=fatal.lines)
 

@@ -16,7 +16,7 @@ _FOUNDATIONS: Final = ("seaweedfs", "valkey")
 _EACH: Final = 3
 #: Seconds for which the pool grants nothing, so that jobs stay queued.
 _REST: Final = 5
-#: Prompt -> what the provider does to it, so that the job stays a while where it is.
+#: What the provider does to jobs whose prompt says so, so that they stay a while where they are.
 _SLOW: Final = {
     "posting": {"delay_answer": {"match": "posting", "seconds": 3}},
     "waiting": {"delay_generation": {"match": "waiting", "seconds": 3}},
@@ -56,7 +56,8 @@ def _under_way(customer: Customer) -> list[str]:
     customer.receiver.script(then=Answer(503))
     jobs = customer.send(_EACH, small)
     customer.eventually(lambda: set(customer.statuses(jobs)) == {"succeeded"}, 20)
-    for prompt in ("fetching", "waiting", "posting"):
+    # A job's webhook must not come before its submit is answered, which would move it on.
+    for prompt in ("fetching", "waiting", "posting and waiting"):
         jobs += customer.send(_EACH, _slow_job(prompt))
     client: Any = customer.stack.redis()
     client.set("pool:default:paused", "by a test", ex=_REST)

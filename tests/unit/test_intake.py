@@ -8,14 +8,17 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from core.change import Idempotency, Stored
-from core.job import JobId, JobRequest
+from core.awaited_store import AwaitedStore
+from core.job import JobId
+from core.loop_scripts import LoopScripts
 from core.object_store import ObjectStore
+from core.redis_scripts import connect
 from core.settings import Settings
 from core.store import JobStore
 from service.app import create_app
 from service.flat import parse_flat
 from service.intake import Accepted, Intake
+from service.threads import Threads
 from tests.unit.scanning import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
@@ -43,8 +46,12 @@ def test_the_store_goes_away_after_the_promise(
 ) -> None:
     """An accepted job whose record is gone is answered with its id, not with a 503."""
     accepted = Accepted(JOB_ID, fresh=True, job=None)
-    monkeypatch.setattr(Intake, "accept", lambda *_: accepted)  # there is no Redis
 
+    async def accept(*_: object) -> Accepted:  # there is no Redis
+        return accepted
+
+    monkeypatch.setattr(Intake, "check", lambda *_: None)
+    monkeypatch.setattr(Intake, "accept", accept)
     requests = [("POST", path), ("GET", f"/v1/jobs/{JOB_ID}")]
     posted, shown = asyncio.run(answers(settings, *requests))
 
@@ -52,25 +59,12 @@ def test_the_store_goes_away_after_the_promise(
     assert shown.status_code == 503
 
 
-class Fingerprints(JobStore):
-    """Knows every job, and remembers the fingerprints that it was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def accept(
-        self, _job_id: JobId, _request: JobRequest, idempotency: Idempotency | None = None
-    ) -> Stored:
-        """Note a fingerprint."""
-        assert idempotency is not None
-        self.asked.append(idempotency.fingerprint)
-        return Stored(JOB_ID, None)
-
-
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
     """The same body is the same job, whatever stands in its fields that count for nothing."""
-    store = Fingerprints()
-    intake = Intake(settings, store, ObjectStore("pictures"))
+    store = JobStore(connect(settings), settings)  # connects at its first command only
+    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+    intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
+    fingerprints: list[str] = []
     model = settings.models["flux-pro-1.1"]
     parse = partial(parse_flat, model=model, origin="http://relay")
     other = TEXT[4:]
@@ -79,8 +73,10 @@ def test_long_images_that_a_model_ignores(settings: Settings) -> None:
     for text in (TEXT, TEXT, other):
         body = scan([json.dumps({"prompt": "p", "mask": text}).encode()], parents=())
         assert len(body.images) == 1
-        intake.accept("demo", body, "a key", parse)
+        checked = intake.check("demo", body, "a key", parse)
+        assert checked.idempotency
+        fingerprints.append(checked.idempotency.fingerprint)
 
-    first, second, third = store.asked
+    first, second, third = fingerprints
     assert first == second
     assert third != first

@@ -1,10 +1,23 @@
 -- Take up to `most` tasks off a queue and enter them into RQ's books as being run, as rq.Worker
 -- does in four round trips (dequeue, fetch, prepare_execution, prepare_job_execution).
 -- What was popped but not entered yet goes first: it was popped for this call, or its worker died.
--- Returns for each its id, its record, and the id of its execution.
-local rq, queue, worker, most, token, now, stamp, ttl, worker_ttl = unpack(ARGV)
+-- Returns for each its id, its record, the id of its execution, and, where a lease is told, its step
+-- and its job with our own record: the step begins with this, its lease renewed, as in
+-- core/lua/begin.lua, and needs no round trip of its own.
+local rq, queue, worker, most, token, now, stamp, ttl, worker_ttl, lease = unpack(ARGV)
 local list, me = rq .. ':queue:' .. queue, rq .. ':worker:' .. worker
 local taken = {}
+-- Woken within this instant, a step has its whole lease already; then nothing is written.
+local INSTANT = 0.25
+local function begin(id)
+  local job, step = string.match(id, '^(.+)%-(%a+)%-%d+$')
+  if lease == '' or not job then return '', '', {} end
+  local member, over = step .. ':' .. job, now + lease
+  local due = tonumber(redis.call('ZSCORE', 'due', member) or over)
+  -- `now` may be seconds old where this worker waited: a lease that was set meanwhile stays.
+  if due < over - INSTANT then redis.call('ZADD', 'due', over, member) end
+  return step, job, redis.call('HGETALL', 'job:' .. job)
+end
 local function take(id)
   local key = rq .. ':job:' .. id
   local record = redis.call('HGETALL', key)
@@ -20,7 +33,7 @@ local function take(id)
   redis.call('EXPIRE', rq .. ':executions:' .. id, ttl + 60)
   redis.call('ZADD', rq .. ':wip:' .. queue, now + ttl, composite)
   redis.call('SADD', me .. ':executions', composite)
-  taken[#taken + 1] = {id, record, execution}
+  taken[#taken + 1] = {id, record, execution, begin(id)}
 end
 while #taken < tonumber(most) do
   local id = redis.call('LPOP', list .. ':intermediate') or redis.call('LPOP', list)
