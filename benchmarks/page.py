@@ -14,7 +14,7 @@ from benchmarks import verdicts
 from benchmarks.outcome import Record, Row
 from benchmarks.peers.environments import PINS
 from benchmarks.plots import picture_files
-from benchmarks.run import NAMES, RESULTS
+from benchmarks.run import BEFORE_AFTER, NAMES, RESULTS
 from benchmarks.view import number, ratio_text
 
 PAGE: Final = RESULTS.parents[1] / "docs/performance.md"
@@ -181,7 +181,7 @@ def read(folder: Path = RESULTS) -> dict[str, list[Kept]]:
             for run in runs
             if (file := folder / run / f"{name}.json").exists()
         ]
-        for name in NAMES
+        for name in (*NAMES, BEFORE_AFTER)
     }
     return {name: each for name, each in results.items() if each}
 

@@ -12,7 +12,7 @@ from benchmarks import flames
 from benchmarks.outcome import Plot, Record
 
 _INCHES = (7.2, 3.4)
-_TALL = (9.6, 5.6)
+_WIDE, _FRAME = 11.0, 0.26  # inches, of a flame graph and of one frame's height
 _DOTS = 110
 
 
@@ -22,11 +22,13 @@ def draw(record: Record, folder: Path) -> list[Path]:
     files = picture_files(record, folder)
     for plot, path in zip(record.outcome.plots, files, strict=True):
         figure = Figure(
-            figsize=_TALL if plot.kind == "flame" else _INCHES, dpi=_DOTS, layout="constrained"
+            figsize=_tall(plot) if plot.kind == "flame" else _INCHES,
+            dpi=_DOTS,
+            layout="constrained",
         )
         axes = figure.subplots()
         _KINDS[plot.kind](axes, plot)
-        axes.set_title(plot.title, fontsize=10)
+        figure.suptitle(plot.title, fontsize=10)
         axes.set_xlabel(plot.x)
         axes.set_ylabel(plot.y)
         axes.spines[["top", "right"]].set_visible(False)
@@ -46,6 +48,10 @@ def _bars(axes: Axes, plot: Plot) -> None:
     bars = axes.barh(labels[::-1], values[::-1], color=_colours(labels)[::-1])
     axes.bar_label(bars, fmt="%.4g", padding=3, fontsize=8)
     axes.margins(x=0.12)
+
+
+def _tall(plot: Plot) -> tuple[float, float]:
+    return _WIDE, 1.3 + _FRAME * flames.depth(plot.series)
 
 
 def _shares(axes: Axes, plot: Plot) -> None:

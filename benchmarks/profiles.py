@@ -12,6 +12,10 @@ RATE = 200
 #: Frames that are less than so large a part of all samples are left out of a picture.
 _SMALLEST = 0.008
 _DEEPEST = 26
+#: Whose frames are shown one by one; of the others, neighbours of one library become one frame.
+_OURS = ("core/", "service/", "worker/")
+#: What only starts others is Python's own.
+_STARTERS = ("threading", "concurrent", "<frozen runpy>")
 #: A thread whose innermost frame is one of these waits; py-spy cannot always tell.
 _WAITS = (
     "Condition.wait (", "_worker (concurrent/", "SocketIO.readinto (", "do_poll (", ".select (",
@@ -64,15 +68,33 @@ def shares(
     Args:
         found: Samples by stack.
         rules: A label and a part of a frame's text; a stack belongs to the first rule that
-            matches any of its frames.
+            matches any of its frames, or its innermost one where the part ends in `$`.
     """
     parts: Counter[str] = Counter()
     for frames, samples in found.items():
-        text = ";".join(frames)
+        text = ";".join(frames) + "$"
         label = next((label for label, mark in rules if mark in text), "everything else")
         parts[label] += samples
     total = sum(parts.values())
     return [(label, samples / total) for label, samples in parts.most_common()]
+
+
+def condensed(found: Mapping[tuple[str, ...], int]) -> Counter[tuple[str, ...]]:
+    """Return the stacks with our functions, and the libraries between them by name alone."""
+    shorter: Counter[tuple[str, ...]] = Counter()
+    for frames, samples in found.items():
+        names = [_shown(frame) for frame in frames]
+        kept = (name for name, before in zip(names, [None, *names], strict=False) if name != before)
+        shorter[tuple(kept)] += samples
+    return shorter
+
+
+def _shown(frame: str) -> str:
+    path = frame.rpartition("(")[2].rstrip(")")
+    if path.startswith(_OURS):
+        return frame
+    library = path.partition("/")[0].removesuffix(".py")
+    return "Python" if library in _STARTERS else library
 
 
 def pruned(found: Mapping[tuple[str, ...], int]) -> dict[str, list[int]]:

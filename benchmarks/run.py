@@ -21,6 +21,8 @@ from stack.relay import SOURCE_ROOT
 NAMES: Final = (
     "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale",
 )  # fmt: skip
+#: Stands behind them, and is counted by its own command (`benchmarks/before_after.py`).
+BEFORE_AFTER: Final = "before_after"
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
 PEERS: Final = SOURCE_ROOT / ".peers"

@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,15 +23,13 @@ from sandbox.hosts import Hosts
 from sandbox.keeping import read_back
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
+from sandbox.posting import Poster
 from sandbox.provider import ProviderApi
 from sandbox.results import Shelf, Signer, signing_key
 from sandbox.settings import Settings
 from sandbox.submits import Submits
 from sandbox.tasks import TaskBook
-from sandbox.webhooks import ANSWER_SECONDS, Courier
-
-#: Webhooks sent at once; more than the slots of any test.
-WEBHOOK_CONNECTIONS = 200
+from sandbox.webhooks import Courier
 
 
 def create_app(settings: Settings, connections: Connections) -> Starlette:
@@ -47,8 +44,8 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     signer = Signer(signing_key(settings.signing_key, settings.ledger))
     hosts = Hosts(settings.public_url, settings.regions)
     mischief = Mischief({"host": hosts.names, "region": tuple(settings.regions)})
-    client = _client(settings)
-    courier = Courier(settings, ledger, mischief, client)
+    poster = Poster()
+    courier = Courier(settings, ledger, mischief, poster)
     studio = Studio(
         settings=settings,
         book=book,
@@ -72,7 +69,7 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        lifespan=_lifespan(book, studio, (submits, studio, courier), client, ledger),
+        lifespan=_lifespan(book, studio, (submits, studio, courier), poster, ledger),
         middleware=[Middleware(AccessLog)],
         exception_handlers={HTTPException: _http_error},
     )
@@ -82,7 +79,7 @@ def _lifespan(
     book: TaskBook,
     studio: Studio,
     parts: tuple[Submits | Studio | Courier, ...],
-    client: httpx.AsyncClient,
+    poster: Poster,
     ledger: Ledger,
 ) -> Lifespan[Starlette]:
     """Return what happens around the serving: old tasks go on, and at the end all is closed."""
@@ -94,20 +91,10 @@ def _lifespan(
         yield
         for part in parts:
             await part.close()
-        await client.aclose()
+        poster.close()
         ledger.close()
 
     return lifespan
-
-
-def _client(settings: Settings) -> httpx.AsyncClient:
-    # trust_env: a proxy of the environment must not see webhooks that go to loopback.
-    return httpx.AsyncClient(
-        trust_env=False,
-        timeout=ANSWER_SECONDS * max(1.0, settings.time_scale),
-        limits=httpx.Limits(max_connections=WEBHOOK_CONNECTIONS),
-        headers={"user-agent": "flux-sandbox"},
-    )
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

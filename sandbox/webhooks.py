@@ -11,6 +11,7 @@ import httpx
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
 from sandbox.plans import Circumstances, Letter, WebhookPlan
+from sandbox.posting import Poster
 from sandbox.results import instant
 from sandbox.settings import Settings
 from sandbox.statuses import Status
@@ -29,13 +30,13 @@ class Courier:
     """Delivers the webhooks of ended tasks, each in its own background task."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, mischief: Mischief, client: httpx.AsyncClient
+        self, settings: Settings, ledger: Ledger, mischief: Mischief, poster: Poster
     ) -> None:
         self._scale = settings.time_scale
         self._shape = settings.webhook_shape
         self._ledger = ledger
         self._mischief = mischief
-        self._client = client
+        self._poster = poster
         self._running: set[asyncio.Task[None]] = set()
         #: Set when another task's webhook has been tried: those that wait to be overtaken.
         self._yielding: list[asyncio.Event] = []
@@ -112,16 +113,16 @@ class Courier:
         mark = {"forged": True} if letter.forged else {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS * self._scale):
-                answer = await self._client.post(url, content=content, headers=fields)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                status = await self._poster.post(url, content, fields)
+        except (httpx.InvalidURL, OSError) as error:
             # TimeoutError is an OSError; its text is empty, so the class names it.
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
             self._ledger.delivery(task, attempt, time.time(), error=reason, **mark)
             log.info("webhook task=%s attempt=%d error=%s", task.id, attempt, type(error).__name__)
             return False
-        self._ledger.delivery(task, attempt, time.time(), status=answer.status_code, **mark)
-        log.info("webhook task=%s attempt=%d status=%d", task.id, attempt, answer.status_code)
-        return answer.is_success
+        self._ledger.delivery(task, attempt, time.time(), status=status, **mark)
+        log.info("webhook task=%s attempt=%d status=%d", task.id, attempt, status)
+        return 200 <= status < 300  # noqa: PLR2004 - HTTP's successes
 
 
 def webhook_body(task: Task, shape: str, now: float) -> dict[str, object]:

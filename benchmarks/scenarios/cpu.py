@@ -37,9 +37,11 @@ _SERVICE_RULES = (
     ("uvicorn", "uvicorn/"),
 )
 _COLLECT_RULES = (
-    ("S3: boto3 and botocore", "botocore/"),
-    ("looking at the image: Pillow and checksums", "_looked_at"),
-    ("download: httpx, hashing, the temporary file", "worker/download.py"),
+    ("S3: our PUTs, botocore, urllib3", "core/object_store.py"),
+    ("looking whether the image is whole: Pillow", "_looked_at"),
+    ("SHA-256 and MD5 of what comes in", "Downloader._copy (worker/download.py)$"),
+    ("the temporary file", "tempfile.py"),
+    ("download: httpx", "worker/download.py"),
     ("our scripts in Redis", "core/redis_scripts.py"),
     ("our scripts in Redis", "core/store.py"),
     ("our log", "core/log.py"),
@@ -115,7 +117,7 @@ def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
                 title=f"Where time goes in {name}",
                 x="share of the samples",
                 y="calls, outermost at the bottom",
-                series=profiles.pruned(found),
+                series=profiles.pruned(profiles.condensed(found)),
             )
         )
     return small, pictures, notes

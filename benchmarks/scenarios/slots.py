@@ -1,6 +1,7 @@
 """Scenario 1: are the provider's slots ever idle while jobs wait?"""
 
 import json
+import sys
 import time
 from datetime import datetime
 from typing import Any
@@ -24,14 +25,17 @@ Against the sandbox, which counts active tasks and answers 429 beyond 24, as the
 Ours has a backlog of 500 jobs; a peer makes its images in 24 threads, each of which downloads \
 its image and starts the next. The rate is that of the middle half of the sandbox's ledger, \
 counted by turns of a slot (`steady_rate` in `benchmarks/figures.py`). The sandbox ends a task a \
-few milliseconds late when it is busy; the ideal that this leaves is shown as well. Ours copies \
-each image into S3, which no peer does."""
+few milliseconds late when it is busy; the ideal that this leaves is shown as well, and what a \
+client reaches that only answers each webhook with the next POST. Ours copies each image into S3, \
+which no other does."""
 #: Label, environment, script.
 PEERS = (
     ("polling loop as documented", "polling", "benchmarks/peers/polling.py"),
     ("the provider's client", "blackforest", "benchmarks/peers/sdk.py"),
     ("LiteLLM", "litellm", "benchmarks/peers/gateway.py"),
 )
+#: Does nothing but answer each webhook with the next POST; a floor, no peer.
+_FLOOR = "a client that only answers webhooks"
 _IDEAL = float(SLOTS)  # images per second
 _SANDBOX = {"SANDBOX_IMAGE_SIDE": "24"}  # drawing must not be what is measured
 _RELAY = {"FLUXRELAY_WORKER_CONCURRENCY": str(SLOTS)}
@@ -119,6 +123,9 @@ def run(context: Context) -> Outcome:
         for turn in range(rounds):
             context.say(f"round {turn + 1} of {rounds}: FluxRelay, {count} jobs")
             runs.setdefault("FluxRelay", []).append(_ours(stack, count))
+            context.say(f"round {turn + 1} of {rounds}: {_FLOOR}, {peers_count} images")
+            floor, _ = _peer(stack, "benchmarks.answering", sys.executable, peers_count)
+            runs.setdefault(_FLOOR, []).append(floor)
             for label, script, python in interpreters:
                 context.say(f"round {turn + 1} of {rounds}: {label}, {peers_count} images")
                 done, ends = _peer(stack, script, python, peers_count)
@@ -192,6 +199,7 @@ def _outcome(runs: dict[str, list[Run]], notes: list[str]) -> Outcome:
             other="what the sandbox's own turns allow",
             **facts,
         ),
+        Row(what="rate over the middle", against=rates[_FLOOR], other=_FLOOR, **facts),
         Row(what="answers 429", ours=refused, unit="", goal="0", met=refused == 0),
     ]
     rows += [
@@ -204,7 +212,7 @@ def _outcome(runs: dict[str, list[Run]], notes: list[str]) -> Outcome:
             **facts,
         )
         for label, rate in rates.items()
-        if label != "FluxRelay"
+        if label not in ("FluxRelay", _FLOOR)
     ]
     refusals = {label: sum(run.refused for run in done) for label, done in runs.items()}
     notes = list(dict.fromkeys(notes))

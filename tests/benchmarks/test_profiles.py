@@ -1,6 +1,6 @@
 """Samples are read and sorted."""
 
-from benchmarks.profiles import pruned, shares, stacks
+from benchmarks.profiles import condensed, pruned, shares, stacks
 
 _RAW = """\
 main (a.py:1);collect (worker/collect.py:9);send (botocore/x.py:3) 60
@@ -20,6 +20,23 @@ def test_a_stack_belongs_to_the_first_rule_that_fits() -> None:
     rules = [("S3", "botocore/"), ("the step", "worker/collect.py")]
     found = shares(stacks(_RAW), rules)
     assert found == [("S3", 0.6), ("the step", 0.3), ("everything else", 0.1)]
+
+
+def test_a_rule_may_mean_the_innermost_frame() -> None:
+    """What the step does itself is told apart from what it calls."""
+    rules = [("the step itself", "collect (worker/collect.py)$"), ("below it", "worker/collect.py")]
+    found = shares(stacks(_RAW), rules)
+    assert found == [("below it", 0.6), ("the step itself", 0.3), ("everything else", 0.1)]
+
+
+def test_neighbours_of_one_library_are_one_frame() -> None:
+    """Our functions stay as they are; what starts threads and programs is Python's."""
+    raw = (
+        "_run_code (<frozen runpy>:1);run (threading.py:2);main (worker/__main__.py:3);"
+        "get (httpx/_client.py:4);send (httpx/_client.py:5);put (core/object_store.py:6) 7\n"
+    )
+    frames = ("Python", "main (worker/__main__.py)", "httpx", "put (core/object_store.py)")
+    assert condensed(stacks(raw)) == {frames: 7}
 
 
 def test_a_picture_has_no_frame_that_cannot_be_seen() -> None:

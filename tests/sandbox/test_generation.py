@@ -2,7 +2,6 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from sandbox.generation import Studio
@@ -10,6 +9,7 @@ from sandbox.hosts import Hosts
 from sandbox.ledger import Ledger
 from sandbox.mischief import Mischief
 from sandbox.models import MODELS
+from sandbox.posting import Poster
 from sandbox.results import Shelf, Signer
 from sandbox.settings import Settings
 from sandbox.statuses import Status
@@ -40,7 +40,7 @@ def new_studio(book: TaskBook, shelf: Shelf, **environment: str) -> Studio:
     """Return a studio that keeps its pictures on the shelf."""
     settings = Settings.from_env({"SANDBOX_API_KEYS": "sandbox-key-1", **environment})
     ledger = Ledger(book, None, 1000.0)
-    courier = Courier(settings, ledger, Mischief(), httpx.AsyncClient(trust_env=False))
+    courier = Courier(settings, ledger, Mischief(), Poster())
     return Studio(
         settings=settings,
         book=book,
