@@ -7,7 +7,7 @@ gathers. A batch that Redis has answered, but not yet put on disk, holds up nobo
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -22,12 +22,12 @@ BATCHES: Final = 16
 class Send(Protocol):
     """Sends a batch."""
 
-    async def __call__(
+    def __call__(
         self, calls: Sequence[Call], answered: Callable[[], None], /
-    ) -> Sequence[Any]:
-        """Return one answer, or one `StoreUnavailable`, for each call, in their order.
+    ) -> Coroutine[Any, Any, Sequence[Any]]:
+        """Return what awaits one answer, or one `StoreUnavailable`, for each call, in their order.
 
-        It calls `answered` when only the disk is still awaited.
+        It may send before it returns. It calls `answered` when only the disk is still awaited.
 
         Raises:
             StoreUnavailable: It holds for the whole batch.
@@ -90,7 +90,12 @@ class LoopCommit:
         batch = self._take() if len(self._sending) < BATCHES else []
         self._under_way = bool(batch)
         if batch:
-            task = asyncio.get_running_loop().create_task(self._lead(batch))
+            turn = [True]
+            try:
+                sent = self._send([each.call for each in batch], partial(self._hand_over, turn))
+            except Exception as mistake:  # noqa: BLE001 - it is raised where the batch is awaited
+                sent = _failed(mistake)
+            task = asyncio.get_running_loop().create_task(self._lead(batch, sent, turn))
             self._sending.add(task)
             task.add_done_callback(self._ended)
 
@@ -99,13 +104,14 @@ class LoopCommit:
         if not self._under_way:
             self._launch()
 
-    async def _lead(self, batch: list[_Waiting]) -> None:
+    async def _lead(
+        self, batch: list[_Waiting], sent: Coroutine[Any, Any, Sequence[Any]], turn: list[bool]
+    ) -> None:
         error = StoreUnavailable("Redis: the write was broken off")
         outcomes: Sequence[Any] = [error] * len(batch)
-        answered = partial(self._hand_over, [True])
         try:
             async with asyncio.timeout(self._patience):
-                outcomes = await self._send([each.call for each in batch], answered)
+                outcomes = await sent
         except StoreUnavailable as unavailable:
             outcomes = [unavailable] * len(batch)
         except TimeoutError:
@@ -115,7 +121,7 @@ class LoopCommit:
             outcomes = [mistake, *outcomes[1:]]
         finally:
             # Also when the loop ends: nobody may be left waiting.
-            answered()
+            self._hand_over(turn)
             for each, outcome in zip(batch, outcomes, strict=True):
                 _settle(each, outcome)
 
@@ -140,6 +146,10 @@ class LoopCommit:
         if turn:
             turn.clear()
             self._launch()
+
+
+async def _failed(mistake: Exception) -> Sequence[Any]:
+    raise mistake
 
 
 def _settle(waiting: _Waiting, outcome: Any) -> None:

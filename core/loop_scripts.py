@@ -6,13 +6,10 @@ another.
 
 import asyncio
 import json
-import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha1
 from typing import Any, Final
 
-import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,14 +18,15 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 from core.commit import Call
 from core.errors import StoreUnavailable
 from core.loop_commit import LoopCommit
+from core.loop_connection import LoopConnection
 from core.plans import Order
 from core.redis_scripts import SOCKET_TIMEOUT, Scripts, unavailable
 from core.settings import Settings
 
 #: Writes JSON as short as it can be.
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-#: Writes a command as Redis reads it; its own types allow one part only.
-_pack: Final[Callable[[tuple[Any, ...]], bytes]] = hiredis.pack_command
+#: A batch that was written, and what will be its answers.
+_Begun = tuple[LoopConnection, "asyncio.Future[list[Any]]"]
 
 
 class LoopScripts:
@@ -45,15 +43,14 @@ class LoopScripts:
     ) -> None:
         self._scripts = scripts
         self._silence = silence
-        # Time limits are those of whole batches; a limit for each answer would cost more than
-        # reading it. Nothing is repeated, as in `core.redis_scripts.connect`.
+        # Nothing is repeated, as in `core.redis_scripts.connect`.
         self._pool: Any = ConnectionPool.from_url(
             settings.redis_url.reveal(),
             decode_responses=True,
             socket_connect_timeout=silence,
             retry=Retry(NoBackoff(), 0),
         )
-        self._idle: list[Any] = []  # connections, whose methods have no types
+        self._idle: list[LoopConnection] = []
         self._digests: dict[str, bytes] = {}
         # Connecting, and a batch that is sent anew: each ends within the time limit.
         self.commit = LoopCommit(self._send, patience=3 * silence)
@@ -68,17 +65,35 @@ class LoopScripts:
 
     async def close(self) -> None:
         """Close the connections."""
-        while self._idle:
-            await self._idle.pop().disconnect()
+        self._hang_up()
+        await asyncio.sleep(0)  # sockets are closed in the loop's next turn
 
-    async def _send(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
-        """Run scripts in one round trip, and wait until all of them are on disk."""
+    def _hang_up(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _send(
+        self, calls: Sequence[Call], answered: Callable[[], None]
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Run scripts in one round trip, and wait until all of them are on disk.
+
+        Where a connection is open they are written before this returns, so that Redis begins while
+        the loop still has other things to do.
+        """
+        connection = self._usable()
+        if connection is None:
+            return self._results(calls, answered, None)
+        return self._results(calls, answered, self._begin(connection, calls, answered))
+
+    async def _results(
+        self, calls: Sequence[Call], answered: Callable[[], None], begun: _Begun | None
+    ) -> list[Any]:
         try:
-            answers = await self._evaluate(calls, answered)
+            answers = await self._evaluate(calls, answered, begun)
             again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if again:  # the server forgot its scripts; what it did know must not run twice
                 await self._load({calls[at].script for at in again})
-                repeated = await self._evaluate([calls[at] for at in again], answered)
+                repeated = await self._evaluate([calls[at] for at in again], answered, None)
                 for at, answer in zip(again, repeated, strict=True):
                     answers[at] = answer
         except TimeoutError as error:
@@ -87,32 +102,57 @@ class LoopScripts:
             raise unavailable(error) from error
         return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
-    async def _evaluate(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
-        confirm = self._scripts.confirmation
-        commands = [
-            _pack((b"EVALSHA", self._digest(name), 0, argument)) for name, argument in calls
-        ]
-        if confirm:  # WAITAOF waits for all that its connection wrote, so one is enough
-            commands.append(_pack(confirm))
-        synced: Any = [1]
-        async with self._connection() as connection:
-            await connection.send_packed_command(commands, check_health=False)
-            answers = [await _read(connection) for _ in calls]
-            answered()
-            if confirm:
-                synced = await _read(connection)
-            if any(isinstance(answer, ReadOnlyError) for answer in answers):
-                await self.close()
-                await connection.disconnect(nowait=True)
+    async def _evaluate(
+        self, calls: Sequence[Call], answered: Callable[[], None], begun: _Begun | None
+    ) -> list[Any]:
+        async with asyncio.timeout(self._silence):
+            if begun is None:
+                connection = self._usable() or await LoopConnection.open(self._pool)
+                begun = self._begin(connection, calls, answered)
+            answers = await self._finish(*begun)
+        synced = answers.pop() if len(answers) > len(calls) else [1]
+        if any(isinstance(answer, ReadOnlyError) for answer in answers):
+            self._hang_up()  # after a failover its name leads to another server
         if isinstance(synced, ResponseError):
             await self._find_out()
         elif synced[0] < 1:
             raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
         return answers
 
+    def _begin(
+        self, connection: LoopConnection, calls: Sequence[Call], answered: Callable[[], None]
+    ) -> _Begun:
+        commands: list[tuple[Any, ...]] = [
+            (b"EVALSHA", self._digest(name), 0, argument) for name, argument in calls
+        ]
+        confirm = self._scripts.confirmation
+        if confirm:  # WAITAOF waits for all that its connection wrote, so one is enough
+            commands.append(confirm)
+        return connection, connection.send(commands, len(calls), answered)
+
+    async def _finish(
+        self, connection: LoopConnection, answers: "asyncio.Future[list[Any]]"
+    ) -> list[Any]:
+        try:
+            found = await answers
+        except BaseException:
+            # An answer that nobody read would be taken for the next command's.
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return found
+
+    def _usable(self) -> LoopConnection | None:
+        """Return an open connection that nobody uses; those that were closed are left out."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable:
+                return connection
+        return None
+
     async def _find_out(self) -> None:
         """Raise why the server confirms nothing, unless it is one that needs no asking."""
-        await self.close()  # after a failover its name leads to another server
+        self._hang_up()  # after a failover its name leads to another server
         await asyncio.to_thread(self._scripts.check)
         if self._scripts.confirmation:
             raise StoreUnavailable("Redis: the write was not confirmed on disk")
@@ -126,31 +166,11 @@ class LoopScripts:
         return digest
 
     async def _load(self, names: set[str]) -> None:
-        async with self._connection() as connection:
-            for name in names:
-                await connection.send_command("SCRIPT", "LOAD", self._scripts.source(name))
-                await connection.read_response(timeout=math.inf)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """Lend a connection, with the time limit for what is done with it."""
-        connection = self._idle.pop() if self._idle else self._pool.make_connection()
-        try:
-            async with asyncio.timeout(self._silence):
-                if connection.is_connected and await connection.can_read():
-                    await connection.disconnect(nowait=True)  # closed, or has what nobody asked for
-                await connection.connect()
-                yield connection
-        except BaseException:
-            # An answer that nobody read would be taken for the next command's.
-            await connection.disconnect(nowait=True)
-            raise
-        self._idle.append(connection)
+        async with asyncio.timeout(self._silence):
+            connection = self._usable() or await LoopConnection.open(self._pool)
+            texts = [("SCRIPT", "LOAD", self._scripts.source(name)) for name in names]
+            await self._finish(connection, connection.send(texts, 0, _told))
 
 
-async def _read(connection: Any) -> Any:
-    """Return an answer, or what the server has against the command."""
-    try:
-        return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
-    except ResponseError as error:
-        return error
+def _told() -> None:
+    """Do nothing: the batch said before that it was answered."""

@@ -26,6 +26,7 @@ from service import (
     dead_letters,
     drop_in,
     health,
+    images,
     jobs,
     metrics,
     problems,
@@ -44,10 +45,8 @@ from service.schemas import image_names
 from service.state import State
 from service.threads import Threads
 
-#: Intakes that may wait for Redis at a time, and other requests that wait for Redis. Each
-#: takes a thread, and those that wait for the disk share one fsync, so this bounds a batch: as many
-#: as one takes (core/commit.py), and enough that 202s which wait a second for a lazy disk still
-#: come at a hundred a second.
+#: Requests other than intakes and webhooks that may wait for Redis at a time, each in a thread, and
+#: bodies that are too large to be checked on the event loop.
 THREADS: Final = 128
 #: Jobs whose images are stored at a time. They wait for S3, and must not hold up jobs without any.
 IMAGE_THREADS: Final = 32
@@ -115,6 +114,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         current_default_thread_limiter().total_tokens = THREADS
+        images.prepare()
         stop = threading.Event()
         announce_in_background(state["store"].scripts.promise, stop)
         try:

@@ -30,6 +30,11 @@ class InputImage:
     content_type: str
 
 
+def prepare() -> None:
+    """Load what reads images, so that no request waits for it."""
+    Image.preinit()
+
+
 def decode_image(path: str, text: str) -> InputImage | Complaint:
     """Decode one image in memory and check it.
 

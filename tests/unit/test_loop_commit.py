@@ -142,6 +142,21 @@ def test_a_batch_that_fails_fails_for_its_own_callers_only(
     run(test)
 
 
+def test_a_batch_that_cannot_even_be_sent_holds_up_nobody() -> None:
+    """Its caller meets the mistake; the next batch goes out."""
+
+    def refuse(_calls: Sequence[Call], _answered: Callable[[], None]) -> Any:
+        raise RuntimeError("a mistake")
+
+    async def test() -> None:
+        commit = LoopCommit(refuse, patience=SOON)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="a mistake"):
+                await commit.run(Call("good", "a"))
+
+    run(test)
+
+
 def test_a_batch_that_only_waits_for_the_disk_holds_up_nobody() -> None:
     """Once the server has answered, the next batch goes out; so many may wait, and no more."""
 
