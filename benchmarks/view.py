@@ -84,9 +84,13 @@ def verdict(row: Row) -> str:
     return {None: "", True: "✓", False: "✗"}[row.met]
 
 
+#: Ratios below are shown with so many decimals.
+_NEAR, _FINE = 1.0, 4
+
+
 def ratio_text(row: Row) -> str:
-    """Return a row's ratio as people write it."""
-    return "" if row.ratio is None else f"{row.ratio:.2f} ×"
+    """Return a row's ratio as people write it; near 1 so finely that it can be told from a goal."""
+    return "" if row.ratio is None else f"{row.ratio:.{_FINE if row.ratio < _NEAR else 2}f} ×"
 
 
 def print_table(console: Console, records: Iterable[Record]) -> None:
