@@ -41,8 +41,8 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     text = page.page(kept(tmp_path, record(23.9, 1.5), record(12.0, 1.25)))
 
     assert (
-        "| [slots](#slots) | rate, against the ideal | ≥ 0.99 × | 1.00 × (23.9 : 24.0 images/s) "
-        "| 0.50 × (12.0 : 24.0 images/s) | 1 of 2 |"
+        "| [slots](#slots) | rate, against the ideal | ≥ 0.99 × | 0.9958 × (23.9 : 24.0 images/s) "
+        "| 0.5000 × (12.0 : 24.0 images/s) | 1 of 2 |"
     ) in text
     assert "| 1.50 × (1.50 : 1.00 s) | 1.25 × (1.25 : 1.00 s) | yes |" in text
 
