@@ -16,7 +16,7 @@ from benchmarks import crews
 from benchmarks.redis_costs import Costs, counted
 from benchmarks.stage import NO_WORKERS, Stage
 
-_PROMPT = "bytes=100000 seconds=0"
+PROMPT = "bytes=100000 seconds=0"
 #: The tasks of a job that goes well: submit, collect, notify.
 _TASKS = 3
 
@@ -29,17 +29,22 @@ def main() -> None:
 
 
 def _jobs(count: int, idle_seconds: float) -> dict[str, Any]:
-    """Run whole jobs, with one worker process per queue; what goes on anyway is taken off."""
+    """Run whole jobs, with one worker process per queue."""
     stage = Stage(slots=1000, concurrency=16, workers={"sweep": 1})
     with stage, crews.ours(stage):
-        stage.wait_ended(stage.post(16, _PROMPT), 30)
-        with counted(stage.redis) as idle:
-            time.sleep(idle_seconds)
-        with counted(stage.redis) as busy:
-            jobs = stage.post(count, _PROMPT)
-            time.sleep(max(1.0, count / 40))  # looking for the end costs Redis, too
-            stage.wait_ended(jobs, 60)
-        return _each(busy.less(idle), count)
+        return _each(of_jobs(stage, count, idle_seconds), count)
+
+
+def of_jobs(stage: Stage, count: int, idle_seconds: float) -> Costs:
+    """Return what so many jobs cost the stage's Redis; what goes on anyway is taken off."""
+    stage.wait_ended(stage.post(16, PROMPT), 30)
+    with counted(stage.redis) as idle:
+        time.sleep(idle_seconds)
+    with counted(stage.redis) as busy:
+        jobs = stage.post(count, PROMPT)
+        time.sleep(max(1.0, count / 40))  # looking for the end costs Redis, too
+        stage.wait_ended(jobs, 60)
+    return busy.less(idle)
 
 
 def _empty_tasks(count: int, _idle_seconds: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from stack.receiver import CallbackReceiver
 from stack.seaweed import REGION, SeaweedFS
 from stack.stack import Stack
 from stack.valkey import Valkey
+from tests.running import running
 from tests.timing import FAST, FAST_SANDBOX
 
 
@@ -52,12 +53,8 @@ def valkey(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V
     """Run a Valkey."""
     directory = tmp_path_factory.mktemp("valkey")
     server = Valkey(ports.take(), directory=directory, log=directory / "log")
-    try:
-        server.process.start()
-        server.process.wait_ready()
+    with running(server):
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +62,8 @@ def seaweed(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Run a SeaweedFS with a bucket."""
     directory = tmp_path_factory.mktemp("seaweedfs")
     server = SeaweedFS(ports, bucket="pictures", directory=directory, log=directory / "log")
-    try:
-        server.process.start()
-        server.process.wait_ready()
+    with running(server):
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

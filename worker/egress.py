@@ -23,8 +23,9 @@ from core.egress import Network, is_allowed_address
 _SHORTEST_CONNECT: Final = 0.1
 #: Bytes asked for at a time; httpcore's own 64 kB make threads hand over to each other too often.
 _READ: Final = 256 * 1024
-#: Connections idle for longer are not used again: the other side may be about to close them.
-_KEEPALIVE: Final = 3.0  # seconds
+#: Connections idle for longer are not used again: the other side may close one just as a request is
+#: written to it, and then nobody knows whether that arrived.
+KEEPALIVE: Final = 3.0  # seconds
 
 
 class AddressRefused(httpx.ConnectError):
@@ -153,7 +154,7 @@ def guarded_client(
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
         deadline: Set by whoever sends a request, on the thread that does.
     """
-    limits = httpx.Limits(max_connections=connections, keepalive_expiry=_KEEPALIVE)
+    limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE)
     transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
     # httpx has no public way to hand its pool a network backend; a test would see this break.
     backend = _GuardedBackend(allowed, trusted_hosts, deadline or Deadline())

@@ -21,7 +21,7 @@ from core.bfl import (
 from core.errors import Transient
 from core.job import FailureCode
 from core.parsing import Secret
-from worker.egress import read_body
+from worker.egress import KEEPALIVE, read_body
 from worker.outcomes import (
     Accepted,
     AccountRefused,
@@ -38,9 +38,6 @@ _LARGEST_ANSWER: Final = 4 * 1024 * 1024  # bytes; previews may come inline
 _LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
 #: A slip in one header must not stop the account, or a job, for longer.
 _LONGEST_RETRY_AFTER: Final = 3600.0  # seconds
-#: Connections idle for longer are not used again: a server may close one just as a submit is
-#: written to it, and then nobody knows whether the submit arrived.
-_KEEPALIVE: Final = 3.0  # seconds
 
 
 class ProviderClient:
@@ -74,7 +71,7 @@ class ProviderClient:
         self._lifetime = lifetime
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=_KEEPALIVE),
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE),
             verify=ssl_context,
             follow_redirects=False,
             trust_env=False,

@@ -3,11 +3,11 @@
 import time
 from collections import Counter, defaultdict
 
-from benchmarks import crews
+from benchmarks import crews, job_costs
 from benchmarks.context import Context
 from benchmarks.figures import median, turned
 from benchmarks.outcome import Outcome, Plot, Row
-from benchmarks.redis_costs import Costs, counted
+from benchmarks.redis_costs import Costs
 from benchmarks.stage import Stage
 
 TITLE = "Scale on one machine, and one Redis' ceiling"
@@ -18,7 +18,6 @@ with 1, 2 and 4 worker processes per queue, by turns. Then the costs of Redis fo
 process each: calls by INFO commandstats, round trips by the server's own count of reads from \
 its sockets, seconds of its main thread; what the same processes cost while idle is taken off. \
 The ceiling is that of a Redis which does nothing else and of whose core nobody takes any."""
-_PROMPT = "bytes=100000 seconds=0"
 _CREWS = (1, 2, 4)
 _IDLE_SECONDS = 4.0
 
@@ -35,26 +34,15 @@ def run(context: Context) -> Outcome:
                     rates[each].append(_rate(stage, count))
         context.say("what a job costs Redis")
         with crews.ours(stage):
-            costs = _costs(stage, count, context.pick(_IDLE_SECONDS, 1.0))
+            costs = job_costs.of_jobs(stage, count, context.pick(_IDLE_SECONDS, 1.0))
     return _outcome(rates, costs, count)
 
 
 def _rate(stage: Stage, count: int) -> float:
-    stage.wait_ended(stage.post(16, _PROMPT), 30)  # connections are made
+    stage.wait_ended(stage.post(16, job_costs.PROMPT), 30)  # connections are made
     began = time.monotonic()
-    stage.wait_ended(stage.post(count, _PROMPT), 60)
+    stage.wait_ended(stage.post(count, job_costs.PROMPT), 60)
     return count / (time.monotonic() - began)
-
-
-def _costs(stage: Stage, count: int, idle_seconds: float) -> Costs:
-    stage.wait_ended(stage.post(16, _PROMPT), 30)
-    with counted(stage.redis) as idle:
-        time.sleep(idle_seconds)
-    with counted(stage.redis) as busy:
-        jobs = stage.post(count, _PROMPT)
-        time.sleep(max(1.0, count / 40))  # looking for the end costs Redis, too
-        stage.wait_ended(jobs, 60)
-    return busy.less(idle)
 
 
 def _outcome(rates: dict[int, list[float]], costs: Costs, count: int) -> Outcome:

@@ -11,9 +11,12 @@ from PIL import Image
 
 from core.settings import WORKER, Settings
 from core.store import JobStore
+from stack.ports import Ports
+from stack.valkey import Valkey
 from tests.contract.bench import Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
+from tests.running import running
 from worker import wiring
 
 
@@ -51,6 +54,30 @@ def raw_redis(redis_client: "redis.Redis") -> Iterator["redis.Redis"]:
     yield client
     client.close()
     client.connection_pool.disconnect()
+
+
+@pytest.fixture(scope="module")
+def own_valkey(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Run a server that a module's tests may kill and set otherwise."""
+    directory = tmp_path_factory.mktemp("own-valkey")
+    server = Valkey(ports.take(), directory=directory, log=directory / "log")
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def admin(own_valkey: Valkey) -> Iterator["redis.Redis"]:
+    """Return a client of that server, whose settings are put right again after the test."""
+    with own_valkey.client() as client:
+        client.flushdb()
+        yield client
+        if not own_valkey.process.is_alive:
+            own_valkey.process.start()
+            own_valkey.process.wait_ready()
+        client.client_unpause()
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+        client.replicaof("NO", "ONE")
 
 
 @pytest.fixture

@@ -17,39 +17,11 @@ from core.job import JobId
 from core.redis_scripts import connect
 from core.settings import WORKER, Settings
 from core.store import JobStore
-from stack.ports import Ports
 from stack.valkey import Valkey
 from tests.conftest import Eventually
 from tests.contract.jobs import make_request
 
 CROWD = 24
-
-
-@pytest.fixture(scope="module")
-def own_valkey(ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """Run a server that these tests may kill and set otherwise."""
-    directory = tmp_path_factory.mktemp("valkey-of-a-crowd")
-    server = Valkey(ports.take(), directory=directory, log=directory / "log")
-    try:
-        server.process.start()
-        server.process.wait_ready()
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture
-def admin(own_valkey: Valkey) -> Iterator["redis.Redis"]:
-    """Return a client of the server, whose settings are put right again after the test."""
-    with own_valkey.client() as client:
-        client.flushdb()
-        yield client
-        if not own_valkey.process.is_alive:
-            own_valkey.process.start()
-            own_valkey.process.wait_ready()
-        client.client_unpause()
-        client.config_set("appendonly", "yes")
-        client.config_set("appendfsync", "always")
 
 
 class Crowd:

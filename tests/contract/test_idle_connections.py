@@ -69,7 +69,7 @@ def test_a_connection_is_used_again_only_for_a_while(
     connections: int,
 ) -> None:
     """One that was idle for longer may be closed just as a submit is written to it."""
-    monkeypatch.setattr(module, "_KEEPALIVE", longest)
+    monkeypatch.setattr(module, "KEEPALIVE", longest)
     client = ProviderClient(
         lasting.url,
         Secret("key"),
@@ -96,7 +96,7 @@ def test_callbacks_to_one_receiver_share_a_connection(
     connections: int,
 ) -> None:
     """Each attempt has its own time limit all the same."""
-    monkeypatch.setattr(egress, "_KEEPALIVE", longest)
+    monkeypatch.setattr(egress, "KEEPALIVE", longest)
     client = CallbackClient(
         allowed=[ip_network("127.0.0.1/32")],
         timeout=5,

@@ -23,6 +23,7 @@ from stack.valkey import Valkey
 from tests.contract.jobs import Clock, accept, make_request
 from tests.crash import cut_file
 from tests.crash.due import lay_out
+from tests.running import running
 
 #: Bytes between two cuts, besides those between two commands.
 _EVERY: Final = 64
@@ -132,12 +133,8 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
     """Run a Valkey that a test kills."""
     with Ports() as ports:
         valkey = Valkey(ports.take(), directory=tmp_path / "valkey", log=tmp_path / "log")
-        try:
-            valkey.process.start()
-            valkey.process.wait_ready()
+        with running(valkey):
             yield valkey
-        finally:
-            valkey.close()
 
 
 @pytest.fixture
