@@ -1,8 +1,9 @@
 """Which addresses we may call; pure rules, used at intake and again at connect time."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Network = IPv4Network | IPv6Network
 
@@ -15,6 +16,11 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 #: Reserved by IANA, but global to some versions of `ipaddress`.
 _RESERVED = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 _LONGEST_URL = 2083  # characters; the provider's own limit for URLs (BFL OpenAPI, webhook_url)
+_LONGEST_LINK = 16_384  # characters; a signed link with a session token has some thousands
+_LONGEST_HOST = 253  # characters (RFC 1035 section 2.3.4)
+_LONGEST_LABEL = 63  # characters, likewise
+#: A host, and maybe a port, which every reader of URLs reads alike: nothing is left to decode.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def is_allowed_address(address: str, allowed: Sequence[Network] = ()) -> bool:
@@ -87,3 +93,55 @@ def is_result_host(host: str, suffixes: Sequence[str]) -> bool:
     return any(
         name.endswith(suffix) if suffix.startswith(".") else name == suffix for suffix in suffixes
     )
+
+
+def result_url_problem(url: str, suffixes: Sequence[str]) -> str | None:
+    """Say why a result may not be fetched from this URL, or None where it may.
+
+    What is said holds no part of the URL but its host, so it may be logged and shown. Clients and
+    this function must read the same host from a URL, so one that is written oddly is refused.
+
+    Args:
+        url: As the provider named it, or as a redirect did.
+        suffixes: Which hosts are allowed (`FLUXRELAY_RESULT_HOSTS`).
+    """
+    parts = _split(url)
+    if parts is None:
+        return "The result's link is not a URL"
+    if parts.scheme not in ("http", "https"):
+        return "The result's link is neither http:// nor https://"
+    if "@" in parts.netloc:
+        return "The result's link holds a user name or password, which is never used"
+    host = parts.hostname or ""
+    if not _AUTHORITY.fullmatch(parts.netloc) or parts.port == 0 or not _is_host(host):
+        return "The result's link names no valid host"
+    if is_result_host(host, suffixes):
+        return None
+    return f"The result is on a host that FLUXRELAY_RESULT_HOSTS does not allow: {host}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take a link apart, None where it is none."""
+    if len(url) > _LONGEST_LINK or not url.isprintable() or url != url.strip():
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_host(host: str) -> bool:
+    """Say whether a host of ASCII characters can be a name in the DNS, or an IPv6 address."""
+    if ":" in host:
+        return True
+    name = host.removesuffix(".")
+    labels = name.split(".")
+    if len(name) > _LONGEST_HOST or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        return False
+    try:
+        name.encode().decode("idna")
+    except UnicodeError:  # a label that begins with xn-- and says nothing
+        return False
+    return True

@@ -18,7 +18,7 @@ from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
 from core.object_store import RequestRefused, StoredObject
 from worker.deps import Deps
-from worker.download import CONTENT_TYPES, Result, ResultGone
+from worker.download import CONTENT_TYPES, LinkRefused, Result, ResultGone
 
 _log = logging.getLogger(__name__)
 #: Fields that say something of one task at the provider; the seed is kept for the next one.
@@ -70,7 +70,10 @@ def collect(job_id: JobId, deps: Deps) -> None:
 
 
 def _collect(job: Job, deps: Deps) -> None:
-    result = deps.downloader.fetch(job.result_url or "", _lease_keeper(job.id, deps))
+    try:
+        result = deps.downloader.fetch(job.result_url or "", _lease_keeper(job.id, deps))
+    except LinkRefused as error:
+        raise Permanent(FailureCode.PROVIDER_ERROR, str(error)) from error
     with result.file:
         stored = _put(job, object_key(job, result.extension, deps), result, deps)
     _finish(job, stored, deps)

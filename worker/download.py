@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import file_digest, md5, sha256
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
 from zlib import crc32
 
 import httpx
 from PIL import Image
 
-from core.egress import is_result_host
-from core.errors import Permanent, Transient
-from core.job import FailureCode
+from core.egress import result_url_problem
+from core.errors import Transient
 from worker.egress import guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
@@ -48,6 +46,10 @@ CONTENT_TYPES: Final = {extension: kind for kind, extension, _ in _FORMATS.value
 
 class ResultGone(Exception):
     """The URL is dead: 403, 404 or 410, as a signed URL answers after its end."""
+
+
+class LinkRefused(Exception):
+    """The URL is none, or leads to where results may not come from; the text may be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +101,11 @@ class Downloader:
 
         Raises:
             ResultGone: The URL is dead.
-            Permanent: The URL leads to a host that results may not come from.
+            LinkRefused: The URL may not be called.
             Transient: It may go well at the next try.
         """
-        self._check_url(url)
+        if problem := result_url_problem(url, self._hosts):
+            raise LinkRefused(problem)
         with contextlib.ExitStack() as undone:
             try:
                 file, size, check = self._copy(url, alive, undone)
@@ -111,16 +114,6 @@ class Downloader:
                 raise Transient(f"there is no room for the result: {error.strerror}") from error
             undone.pop_all()  # the caller's to close
         return result
-
-    def _check_url(self, url: str) -> None:
-        try:
-            scheme, host = httpx.URL(url).scheme, urlsplit(url).hostname or ""
-        except (ValueError, httpx.InvalidURL):
-            message = "The provider named a result's URL that is none"
-            raise Permanent(FailureCode.PROVIDER_ERROR, message) from None
-        if scheme not in ("http", "https") or not is_result_host(host, self._hosts):
-            message = f"The result is on a host that is not allowed: {host}"
-            raise Permanent(FailureCode.PROVIDER_ERROR, message)
 
     def _copy(
         self, url: str, alive: Callable[[], None], undone: contextlib.ExitStack

@@ -7,10 +7,10 @@ from unittest.mock import sentinel
 
 import pytest
 
-from core.errors import Permanent, Transient
+from core.errors import Transient
 from tests.contract.scripted import Script, ScriptedServer, Wire, answer, head
 from worker import download
-from worker.download import Downloader, ResultGone
+from worker.download import Downloader, LinkRefused, ResultGone
 
 SIGNED = "/results/sample.jpeg?se=2030-01-01T00%3A00%3A00Z&sig=very-secret-signature"
 Draw = Callable[[str], bytes]
@@ -163,8 +163,8 @@ def test_any_other_answer_is_tried_again(
     ],
 )
 def test_other_hosts_are_refused_for_good(downloader: Downloader, url: str) -> None:
-    """A URL outside the list, or none at all, ends the job and opens no connection."""
-    with pytest.raises(Permanent, match=r"not allowed|that is none"):
+    """A URL outside the list, or none at all, is refused and opens no connection."""
+    with pytest.raises(LinkRefused, match=r"FLUXRELAY_RESULT_HOSTS does not allow|result's link"):
         downloader.fetch(url, _ignore)
 
 
