@@ -21,10 +21,12 @@ class Answer:
     Attributes:
         status: The HTTP status; None closes the connection without an answer.
         delay_seconds: How long the caller waits for it.
+        headers: More header lines, as names and values: cookies, `Retry-After`.
     """
 
     status: int | None = 204
     delay_seconds: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.status is not None:
             self.send_response(answer.status)
             self.send_header("content-length", "0")
+            for name, value in answer.headers:
+                self.send_header(name, value)
             self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:

@@ -2,7 +2,8 @@
 
 Whether an address may be called is decided when the socket is opened, on the address that is
 really connected to, so that a name which resolves differently the second time (DNS rebinding)
-gains nothing. No redirects are followed and no proxy of the environment is used.
+gains nothing. No redirects are followed and no proxy of the environment is used. Clients serve many
+tenants and hosts, so they keep nothing of one exchange for the next but the open connection.
 """
 
 import math
@@ -11,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpcore
@@ -154,13 +156,42 @@ def guarded_client(
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
         deadline: Set by whoever sends a request, on the thread that does.
     """
-    limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE)
-    transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
     # httpx has no public way to hand its pool a network backend; a test would see this break.
     backend = _GuardedBackend(allowed, trusted_hosts, deadline or Deadline())
+    transport = _transport(connections, ssl_context)
     transport._pool._network_backend = backend  # noqa: SLF001 - see above
+    return _client(transport, timeout)
+
+
+def open_client(
+    *, timeout: httpx.Timeout, connections: int, ssl_context: ssl.SSLContext
+) -> httpx.Client:
+    """Return a client that calls any address: for hosts that the operator named.
+
+    Args:
+        timeout: Of each single wait; whoever reads a body bounds the whole.
+        connections: How many may be open at a time.
+        ssl_context: Made once per process, for making one is slow.
+    """
+    return _client(_transport(connections, ssl_context), timeout)
+
+
+def _transport(connections: int, ssl_context: ssl.SSLContext) -> httpx.HTTPTransport:
+    limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE)
+    return httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
+
+
+def _client(transport: httpx.HTTPTransport, timeout: httpx.Timeout) -> httpx.Client:
+    """Return a client that keeps, and reads out of a URL, nothing that it would send."""
     return httpx.Client(
-        transport=transport, timeout=timeout, follow_redirects=False, trust_env=False
+        transport=transport,
+        timeout=timeout,
+        # What one tenant's receiver sets would be sent to the others'.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # Not None, for which httpx takes the user name and password of the URL.
+        auth=httpx.Auth(),
+        follow_redirects=False,
+        trust_env=False,
     )
 
 

@@ -21,7 +21,7 @@ from core.bfl import (
 from core.errors import Transient
 from core.job import FailureCode
 from core.parsing import Secret
-from worker.egress import KEEPALIVE, read_body
+from worker.egress import open_client, read_body
 from worker.outcomes import (
     Accepted,
     AccountRefused,
@@ -69,12 +69,10 @@ class ProviderClient:
         self._timeout = timeout
         self._send_timeout = max(timeout, send_timeout)
         self._lifetime = lifetime
-        self._client = httpx.Client(
+        self._client = open_client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE),
-            verify=ssl_context,
-            follow_redirects=False,
-            trust_env=False,
+            connections=connections,
+            ssl_context=ssl_context,
         )
 
     def submit(

@@ -10,7 +10,6 @@ import pytest
 
 from core.parsing import Secret
 from worker import egress
-from worker import provider as module
 from worker.callbacks import CallbackClient, Delivery
 from worker.outcomes import Accepted
 from worker.provider import ProviderClient
@@ -69,7 +68,7 @@ def test_a_connection_is_used_again_only_for_a_while(
     connections: int,
 ) -> None:
     """One that was idle for longer may be closed just as a submit is written to it."""
-    monkeypatch.setattr(module, "KEEPALIVE", longest)
+    monkeypatch.setattr(egress, "KEEPALIVE", longest)
     client = ProviderClient(
         lasting.url,
         Secret("key"),
