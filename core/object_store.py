@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.aws_session import aws_session
 from core.direct_put import DirectPut
 from core.errors import Permanent, StorageUnavailable
 from core.job import FailureCode
@@ -67,7 +67,7 @@ class ObjectStore:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        session = boto3.Session()
+        session = aws_session()
         self._client: S3Client = session.client("s3", config=config)
         self._direct = DirectPut(session, self._client)
 
@@ -250,7 +250,7 @@ def gone(key: str) -> Permanent:
 
 def credentials_problem() -> str | None:
     """Say whether the AWS SDK finds no credentials, wherever it looks; None where it does."""
-    if boto3.Session().get_credentials():
+    if aws_session().get_credentials():
         return None
     return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
