@@ -257,6 +257,13 @@ class Settings:
         "16",
         only=WORKER,
     )
+    worker_grace_seconds: float = variable(
+        "FLUXRELAY_WORKER_GRACE_SECONDS",
+        parsing.seconds,
+        "How long running tasks may take to end once a worker is told to stop; then it leaves.",
+        "25",
+        only=WORKER,
+    )
 
     @classmethod
     def from_env(

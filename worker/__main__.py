@@ -98,6 +98,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
                 queue,
                 client,
                 settings.worker_concurrency,
+                grace=settings.worker_grace_seconds,
                 lease=settings.watch_seconds,
                 bring=deps.store.begun.bring,
             )
@@ -118,6 +119,8 @@ def _watch_accounts(accounts: AccountBook) -> None:
 
 def _run_worker(worker: ConcurrentWorker, stop: threading.Event) -> None:
     def leave() -> None:
+        if stop.is_set():  # whoever says it twice does not want to wait
+            worker.hurry()
         stop.set()
         worker.request_stop()
 

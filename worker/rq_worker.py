@@ -31,9 +31,6 @@ from worker.books import Books, Run
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that running tasks get after SIGTERM. What is cut off then is started again by `sweep`,
-#: exactly as after a crash, so a longer wait would buy nothing.
-GRACE: Final = 7.0
 #: Seconds between two looks for a stop while there is no task.
 _LOOK_EVERY: Final = 2
 #: RQ waits for a task 15 s less than this.
@@ -74,6 +71,9 @@ class ConcurrentWorker(SimpleWorker):
         connection: Redis, for RQ's own use; decodes nothing.
         concurrency: How many tasks run at a time; when all are busy, none is fetched.
         lease: Seconds that a step gets; None leaves it to the step to ask for its record.
+        grace: Seconds that running tasks get once it was told to stop; None: what they need.
+            What is cut off then is started again by `sweep`, exactly as after a crash; but a
+            submit is then in doubt, and a result's link has that much less to live.
         bring: Told, on a task's thread, the step, the job, and our record of it as names and
             values in turn: as they were when the task was taken and its lease was renewed.
     """
@@ -86,6 +86,7 @@ class ConcurrentWorker(SimpleWorker):
         connection: "redis.Redis",
         concurrency: int,
         *,
+        grace: float | None = None,
         lease: float | None = None,
         bring: Callable[[str, str, Sequence[str]], None] = _pass_over,
     ) -> None:
@@ -99,6 +100,10 @@ class ConcurrentWorker(SimpleWorker):
         )
         self._books = Books(connection, queue, self.name, worker_ttl=_WORKER_TTL + 60, lease=lease)
         self._bring = bring
+        self._grace = grace
+        #: Set when there is nothing more to wait for after a stop.
+        self._over = threading.Event()
+        self._signed_off = False
         self._free = threading.BoundedSemaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{queue}-task")
         self._running = 0
@@ -143,7 +148,8 @@ class ConcurrentWorker(SimpleWorker):
         places = self._places()
         runs: list[Run] = []
         try:
-            if places:
+            # The thread that is free now may be so because its task was the last one to end.
+            if places and not self._stop_requested:
                 runs = self._fetch(places, wait=not burst)
         finally:
             for _ in range(places - len(runs)):
@@ -223,25 +229,40 @@ class ConcurrentWorker(SimpleWorker):
         """Leave signals to `worker.__main__`, which outlives this object."""
 
     def request_stop(self, *_signal: Any) -> None:
-        """Fetch no more; leave once the running tasks are done, or after `GRACE` seconds.
+        """Fetch no more; leave once the running tasks are done, or the grace is over.
 
         RQ would raise from the signal handler here, which drops a task that was just popped.
         """
         if self._stop_requested:
             return
         self._stop_requested = True
-        timer = threading.Timer(GRACE, _leave)
-        timer.daemon = True
-        timer.start()
+        # A thread, for it writes to the log, which a signal handler may have interrupted.
+        threading.Thread(target=self._bound_the_stop, daemon=True).start()
+
+    def hurry(self) -> None:
+        """Leave at once, if it was told to stop before."""
+        self._over.set()
+
+    def _bound_the_stop(self) -> None:
+        event(_log, "worker.stopping", running=self._running, grace_seconds=self._grace)
+        bound = None if self._grace is None else min(self._grace, threading.TIMEOUT_MAX)
+        hurried = self._over.wait(bound)
+        if not self._signed_off:
+            reason = "it was told to stop twice" if hurried else "its grace period is over"
+            _leave(self._running, reason)
 
     def teardown(self) -> None:
         """Let the running tasks end, then sign off."""
         self._threads.shutdown(wait=True)
-        super().teardown()  # type: ignore[no-untyped-call]  # RQ's is not annotated
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]  # RQ's is not annotated
+        finally:
+            self._signed_off = True
+            self._over.set()
 
 
-def _leave() -> None:
+def _leave(running: int, reason: str) -> None:
     """End the process at once, as a crash would; a thread cannot be stopped otherwise."""
-    event(_log, "worker.cut_off", logging.WARNING, grace_seconds=GRACE)
+    event(_log, "worker.cut_off", logging.WARNING, running=running, reason=reason)
     logging.shutdown()
     os._exit(0)

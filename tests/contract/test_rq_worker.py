@@ -55,7 +55,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Note in a list, instead of ending this process, that the grace is over."""
     calls: list[bool] = []
-    monkeypatch.setattr(rq_worker, "_leave", lambda: calls.append(True))
+    monkeypatch.setattr(rq_worker, "_leave", lambda *_why: calls.append(True))
     return calls
 
 
@@ -67,8 +67,10 @@ def start(
     running: list[tuple[ConcurrentWorker, threading.Thread]] = []
     assert not cut_off
 
-    def begin(*, burst: bool = True) -> tuple[ConcurrentWorker, threading.Thread]:
-        worker = ConcurrentWorker("submit", raw_redis, 4)
+    def begin(
+        *, burst: bool = True, grace: float | None = None
+    ) -> tuple[ConcurrentWorker, threading.Thread]:
+        worker = ConcurrentWorker("submit", raw_redis, 4, grace=grace)
         options = {"burst": burst, "logging_level": "CRITICAL"}
         thread = threading.Thread(target=worker.work, kwargs=options, daemon=True)
         thread.start()
@@ -169,23 +171,62 @@ def test_an_idle_worker_stops_too(start: Start, eventually: Eventually) -> None:
 
 
 def test_a_stop_does_not_wait_forever(
-    start: Start,
-    work: Work,
-    store: JobStore,
-    cut_off: list[bool],
-    eventually: Eventually,
-    *,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Start, work: Work, store: JobStore, cut_off: list[bool], eventually: Eventually
 ) -> None:
     """What has not ended after the grace is cut off, as a crash would."""
-    monkeypatch.setattr(rq_worker, "GRACE", 0.1)
     accept(store, *NAMES)
-    worker, _ = start(burst=False)
+    worker, _ = start(burst=False, grace=0.1)
     eventually(lambda: len(work.begun) == 4)
 
     worker.request_stop()
 
     eventually(lambda: cut_off == [True])
+
+
+@pytest.mark.parametrize("grace", [None, 1e300, 1e6])
+def test_a_worker_in_a_hurry_leaves_at_once(
+    *,
+    start: Start,
+    work: Work,
+    store: JobStore,
+    cut_off: list[bool],
+    eventually: Eventually,
+    grace: float | None,
+) -> None:
+    """However long the grace is, a second word ends it, and the first alone does not."""
+    accept(store, *NAMES)
+    worker, _ = start(burst=False, grace=grace)
+    eventually(lambda: len(work.begun) == 4)
+
+    worker.request_stop()
+    worker.request_stop()
+    assert not cut_off
+    worker.hurry()
+
+    eventually(lambda: cut_off == [True])
+
+
+def test_a_worker_whose_tasks_have_ended_is_not_cut_off(
+    *, start: Start, work: Work, store: JobStore, cut_off: list[bool], eventually: Eventually
+) -> None:
+    """It leaves as soon as they have, and nothing ends the process behind it."""
+    accept(store, *NAMES)
+    worker, thread = start(burst=False, grace=1e6)
+    eventually(lambda: len(work.begun) == 4)
+
+    worker.request_stop()
+    work.let_go()
+    thread.join(20)
+    worker.hurry()
+
+    assert not thread.is_alive()
+    eventually(lambda: not _stopping_threads())
+    assert not cut_off
+
+
+def _stopping_threads() -> list[threading.Thread]:
+    """Return the threads that wait for the end of a worker's grace."""
+    return [thread for thread in threading.enumerate() if "_bound_the_stop" in thread.name]
 
 
 def test_a_task_that_raises_gives_its_thread_back(
