@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from core.job import FailureCode
+from core.samples import bounded, link_of, result_of, shape_of
 
 #: Parameters that hold an image as base64 or URL are sent as base64 again.
 WEBHOOK_HEADER: Final = "X-Webhook-Secret"
@@ -33,7 +34,8 @@ class Kind(StrEnum):
     PENDING = "pending"
     FAILED = "failed"
     NOT_FOUND = "not_found"
-    UNCLEAR = "unclear"  # a status nobody knows, or a result without its URL
+    UNCLEAR = "unclear"  # a status nobody knows
+    UNUSABLE = "unusable"  # ready, but without a URL; or an answer that says nothing of a task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Notice:
     seed: int | None = None
     cost: float | None = None
     code: FailureCode = FailureCode.PROVIDER_ERROR
+    #: Why there is no image: for the caller, so no link is in it.
     message: str = ""
     details: Mapping[str, Any] | None = None
 
@@ -78,6 +81,7 @@ _MESSAGES: Final = {
     FailureCode.INVALID_INPUT: "The provider could not use an input",
     FailureCode.PROVIDER_ERROR: "The provider could not generate the image",
 }
+_NO_LINK: Final = "The provider says that the image is ready, but names no single link to it"
 
 
 def parse_submission(body: Any) -> Submission | None:
@@ -126,9 +130,8 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one kind of error
     provider_id = body.get("id") or body.get("task_id")
     status = str(body.get("status") or "")[:100]
-    result = body["result"] if isinstance(body.get("result"), dict) else {}
+    result, url = result_of(body), link_of(body)
     details = body["details"] if isinstance(body.get("details"), dict) else None
-    url = result.get("sample") if isinstance(result.get("sample"), str) else None
     kind, code = _meaning(status, details, has_url=bool(url))
     seed = result.get("seed")
     return Notice(
@@ -140,8 +143,8 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         cost=_number(body.get("cost")),
         code=code,
-        message=_message(code, body, details) if kind is Kind.FAILED else "",
-        details=details,
+        message=_message(kind, code, body, details),
+        details=bounded(details),
     )
 
 
@@ -151,7 +154,7 @@ def _meaning(
     word = re.sub(r"[^a-z]", "", status.lower())
     code = FailureCode.PROVIDER_ERROR
     if word in _READY:
-        return (Kind.READY if has_url else Kind.UNCLEAR), code
+        return (Kind.READY if has_url else Kind.UNUSABLE), code
     if word in _PENDING:
         return Kind.PENDING, code
     if word in _NOT_FOUND:
@@ -166,7 +169,13 @@ def _meaning(
     return Kind.UNCLEAR, code
 
 
-def _message(code: FailureCode, body: Mapping[str, Any], details: Mapping[str, Any] | None) -> str:
+def _message(
+    kind: Kind, code: FailureCode, body: Mapping[str, Any], details: Mapping[str, Any] | None
+) -> str:
+    if kind is Kind.UNUSABLE:
+        return f"{_NO_LINK}; what came as its result was {shape_of(body)}"
+    if kind is not Kind.FAILED:
+        return ""
     said = (details or {}).get("error") or body.get("error") or body.get("message")
     reasons = (details or {}).get("Moderation Reasons")
     if isinstance(reasons, list) and reasons:

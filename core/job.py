@@ -190,6 +190,8 @@ class Job:
     tries: Mapping[str, int] = field(default_factory=dict)
     provider_id: str | None = None
     polling_url: str | None = None
+    #: Unix time since which the provider says only what names no result; None: it does not.
+    unusable_since: float | None = None
     #: Credits, as the provider told; None where it did not.
     cost: float | None = None
     input_megapixels: float | None = None
@@ -247,6 +249,7 @@ class Job:
             },
             provider_id=fields.get("provider_id"),
             polling_url=fields.get("polling_url"),
+            unusable_since=number("unusable_since"),
             cost=number("cost"),
             input_megapixels=number("input_megapixels"),
             output_megapixels=number("output_megapixels"),

@@ -14,6 +14,7 @@ from core.store import JobStore
 _log = logging.getLogger(__name__)
 _Facts = Mapping[str, str | int | float | None]
 _RESULT_UNKNOWN: Final = before(Status.STORING)
+_ODD: Final = (Kind.UNCLEAR, Kind.UNUSABLE)
 _KEPT = 4096  # bytes of a webhook's body
 
 
@@ -59,7 +60,7 @@ def receiving(
     event(
         _log,
         "provider.notice",
-        logging.WARNING if notice.kind is Kind.UNCLEAR else logging.INFO,
+        logging.WARNING if notice.kind in _ODD else logging.INFO,
         job_id=job_id,
         source=source,
         kind=notice.kind,

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 #: Fields that say something of one task at the provider; the seed is kept for the next one.
 _OF_ONE_TASK: Final = (
     *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
+    *("unusable_since", "tries:unusable"),
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
     "storage_trouble",
 )

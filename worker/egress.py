@@ -204,7 +204,12 @@ class TooLarge(httpx.HTTPError):
 
 
 def read_body(
-    response: httpx.Response, *, limit: int, give_up_at: float, decoded: bool = True
+    response: httpx.Response,
+    *,
+    limit: int,
+    give_up_at: float,
+    decoded: bool = True,
+    cut: bool = False,
 ) -> bytes:
     """Read a body of bounded size in bounded time.
 
@@ -213,6 +218,7 @@ def read_body(
         limit: Bytes.
         give_up_at: `time.monotonic()` after which reading stops.
         decoded: Undo its compression, which a stranger could use to fill the memory.
+        cut: Of a larger one, return the beginning, which is longer than the limit.
 
     Raises:
         TooLarge: There is more.
@@ -222,6 +228,8 @@ def read_body(
     for chunk in response.iter_bytes() if decoded else response.iter_raw():
         body += chunk
         if len(body) > limit:
+            if cut:
+                break
             raise TooLarge(f"the body is larger than {limit} bytes")
         if time.monotonic() > give_up_at:
             raise TooSlow("the body came too slowly")

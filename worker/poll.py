@@ -1,6 +1,5 @@
 """The poll step: ask the provider for a result whose webhook is overdue, or was never asked for."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from core.bfl import Kind, Notice
@@ -8,12 +7,17 @@ from core.change import Change
 from core.errors import Transient
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.reception import receive
+from worker.asking import ask
 from worker.deps import Deps
-from worker.provider import ProviderClient
 
 _SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
 _GROWTH: Final = 1.3
 _MOST_GROWTHS: Final = 30
+#: Counts the answers that name no result. They are believed when so many came, over so many times
+#: the time after which a webhook is overdue: a slip passes.
+_UNUSABLE: Final = "unusable"
+_UNUSABLE_PERIODS: Final = 3
+_UNUSABLE_TIMES: Final = 3
 
 
 def poll(job_id: JobId, deps: Deps) -> None:
@@ -26,7 +30,7 @@ def poll(job_id: JobId, deps: Deps) -> None:
     if job is None or job.status is not Status.GENERATING:
         return
     try:
-        notice = _ask(job, deps)
+        notice = ask(job, deps)
     except Transient:
         if deps.clock() < job.request.deadline_at:
             raise
@@ -41,48 +45,34 @@ def poll(job_id: JobId, deps: Deps) -> None:
     elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
         message = "The provider does not know the task (any more), on any host"
         deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
+    elif notice.kind is Kind.UNUSABLE and _is_final(job, deps):
+        # It will be no other tomorrow, and the job holds a slot.
+        code, was = FailureCode.PROVIDER_ERROR, [Status.GENERATING]
+        deps.store.fail(job.id, code, notice.message, was=was, provider_status=notice.status)
     else:
-        tries = job.tries.get(Step.POLL, 0)
-        wait = min(
-            _SLOWEST_POLL,
-            deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS),
-        )
-        change = Change(due={Step.POLL: now + wait}, add={f"tries:{Step.POLL}": 1})
-        deps.store.change(job.id, {Status.GENERATING}, change)
+        _put_off(job, notice, deps)
 
 
-def _ask(job: Job, deps: Deps) -> Notice:
-    """Ask the host that has the task, then all others: tasks are regional."""
-    provider = deps.provider(job)
-    answer: Notice | None = None
-    problem: Transient | None = None
-    for url in _urls(job, provider, deps):
-        try:
-            notice = provider.result(url)
-        except Transient as error:
-            problem = error
-            continue
-        if notice.kind not in (Kind.NOT_FOUND, Kind.UNCLEAR):
-            return notice
-        answer = notice
-    if problem or answer is None:
-        # As long as one host is silent, "not found" on the others proves nothing.
-        raise problem or Transient("no host to ask")
-    return answer
+def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
+    tries = job.tries.get(Step.POLL, 0)
+    wait = min(
+        _SLOWEST_POLL, deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS)
+    )
+    now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
+    change = Change(
+        set={"unusable_since": job.unusable_since or now} if unusable else {},
+        clear=() if unusable else ("unusable_since", f"tries:{_UNUSABLE}"),
+        due={Step.POLL: now + wait},
+        add={f"tries:{Step.POLL}": 1} | ({f"tries:{_UNUSABLE}": 1} if unusable else {}),
+    )
+    deps.store.change(job.id, {Status.GENERATING}, change)
 
 
-def _urls(job: Job, provider: ProviderClient, deps: Deps) -> Iterator[str]:
-    """Yield where to ask: where the provider said, then the account's own host, then its others.
-
-    An account of a region names hosts of that region only, so a pinned job never leaves it.
-    """
-    if job.polling_url:
-        yield job.polling_url
-    if job.provider_id:
-        yield provider.result_url(job.provider_id)
-        account = next((a for a in deps.settings.accounts if a.name == job.pool), None)
-        for base_url in account.poll_urls if account else ():
-            yield provider.result_url(job.provider_id, base_url)
+def _is_final(job: Job, deps: Deps) -> bool:
+    """Say whether answers that name no result have come for long, and often, enough."""
+    since = deps.clock() if job.unusable_since is None else job.unusable_since
+    for_long = deps.clock() - since >= _UNUSABLE_PERIODS * deps.settings.webhook_overdue_seconds
+    return for_long and job.tries.get(_UNUSABLE, 0) >= _UNUSABLE_TIMES
 
 
 def _forgotten_at(job: Job, deps: Deps) -> float:

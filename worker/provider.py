@@ -21,6 +21,7 @@ from core.bfl import (
 from core.errors import Transient
 from core.job import FailureCode
 from core.parsing import Secret
+from core.partial_json import leading_members
 from worker.egress import open_client, read_body
 from worker.outcomes import (
     Accepted,
@@ -34,7 +35,9 @@ from worker.outcomes import (
 from worker.payload import Payload, Source
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
-_LARGEST_ANSWER: Final = 4 * 1024 * 1024  # bytes; previews may come inline
+_LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; previews may come inline
+#: Besides 5xx, these say nothing of a task either, but may be over when it is asked for again.
+_MAY_PASS: Final = (401, 402, 403, 408, 425, 429)
 _LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
 #: A slip in one header must not stop the account, or a job, for longer.
 _LONGEST_RETRY_AFTER: Final = 3600.0  # seconds
@@ -131,10 +134,11 @@ class ProviderClient:
         """Ask once for a task's result.
 
         A 404 is a notice too, and so is an answer of another status that holds a task (the
-        provider has been seen to send a failed one with 422).
+        provider has been seen to send a failed one with 422). One that holds none, and that will
+        be no other when it is asked for again (a redirect, a page), is `UNUSABLE`.
 
         Raises:
-            Transient: No notice came.
+            Transient: No notice came, which may pass.
         """
         try:
             status, headers, raw = self._request("GET", url, None)
@@ -142,11 +146,15 @@ class ProviderClient:
             raise Transient(f"get_result: {_words(error)}") from error
         with contextlib.suppress(ValueError):
             notice = parse_notice(raw, time.time(), self._lifetime)
-            if notice.status:
+            if notice.status and (notice.provider_id or status == httpx.codes.OK):
                 return notice
         if status == httpx.codes.NOT_FOUND:
             return Notice(kind=Kind.NOT_FOUND, status="Task not found")
-        raise Transient(f"get_result answered {status}", retry_after=_retry_after(headers))
+        said = f"get_result answered {status}"
+        if status in _MAY_PASS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise Transient(said, retry_after=_retry_after(headers))
+        message = f"The provider says nothing of the task: {said}"
+        return Notice(kind=Kind.UNUSABLE, status="", message=message)
 
     def _request(
         self, method: str, url: str, payload: Payload | None
@@ -160,8 +168,10 @@ class ProviderClient:
             # How long the request took to send is no fault of the answer's.
             asked_at = (payload.handed_over_at if payload else None) or began_at
             give_up_at = asked_at + self._timeout
-            raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at)
-            return response.status_code, response.headers, raw
+            raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, cut=True)
+            # What is large comes last: a preview, or the details of an error.
+            whole = raw if len(raw) <= _LARGEST_ANSWER else leading_members(raw)
+            return response.status_code, response.headers, whole
 
 
 def _classify(status: int, headers: httpx.Headers, raw: bytes) -> Outcome:

@@ -10,6 +10,7 @@ from core.job import FailureCode, Status, Step
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import Script, Wire, answer
 from worker.poll import poll
+from worker.tasks import run
 
 NOT_FOUND = answer(404, b"{}")
 
@@ -147,3 +148,108 @@ def test_a_late_poll_asks_nobody(bench: Bench) -> None:
     poll(A, bench.deps)
 
     assert bench.server.requests == []
+
+
+READY_WITHOUT = said(200, {"id": "t1", "status": "Ready", "result": {"sample": ["a", "b"]}})
+REDIRECT = answer(307, b"", "location: https://evil.example/")
+
+
+def _polls_until_the_end(bench: Bench) -> float:
+    """Run each poll when it is due; return the seconds until the job failed."""
+    began = bench.clock.now
+    while bench.job.status is Status.GENERATING and bench.clock.now < began + 3600:
+        run(Step.POLL, poll, A, bench.deps)
+        bench.clock.now += bench.due_in(Step.POLL) or 0
+    return bench.clock.now - began
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (READY_WITHOUT, '{"sample": ["str", "str"]}'),
+        (said(200, {"id": "t1", "status": "Ready", "result": None}), "null"),
+        (REDIRECT, "get_result answered 307"),
+        (answer(200, b"<html>"), "get_result answered 200"),
+        (answer(400, b"{}"), "get_result answered 400"),
+    ],
+)
+def test_what_names_no_result_ends_within_minutes(bench: Bench, script: Script, told: str) -> None:
+    """It will be no other tomorrow: the job gives its slot back, and its caller is shown it."""
+    bench.accept(deadline_at=bench.clock.now + 600)
+    bench.generating()
+    bench.server.script = script
+
+    took = _polls_until_the_end(bench)
+
+    overdue = bench.deps.settings.webhook_overdue_seconds
+    assert bench.error == FailureCode.PROVIDER_ERROR
+    assert told in (bench.job.error or {})["message"]
+    assert 3 * overdue <= took <= 3 * overdue + 15
+    assert len(bench.server.requests) >= 6
+    assert not bench.redis.zcard("slots:default")
+
+
+@pytest.mark.parametrize("slip", [READY_WITHOUT, REDIRECT])
+def test_what_names_no_result_for_a_while_costs_nothing(bench: Bench, slip: Script) -> None:
+    """A good answer in between begins the count anew, and an outage counts for nothing."""
+    bench.accept()
+    bench.generating()
+    for script in (slip, answer(503, b""), said(200, {"id": "t1", "status": "Pending"})) * 5:
+        bench.server.script = script
+        run(Step.POLL, poll, A, bench.deps)
+        bench.clock.now += 100
+    assert bench.job.error is None
+    bench.server.script = _ready(bench)
+
+    run(Step.POLL, poll, A, bench.deps)
+
+    assert bench.job.status is Status.STORING
+
+
+def test_what_names_no_result_is_asked_about_several_times(bench: Bench) -> None:
+    """Two answers that are far apart, for the workers were away, are not enough."""
+    bench.accept()
+    bench.generating()
+    bench.server.script = READY_WITHOUT
+    for _ in range(3):
+        run(Step.POLL, poll, A, bench.deps)
+        bench.clock.now += 1000
+    assert bench.job.status is Status.GENERATING
+
+    run(Step.POLL, poll, A, bench.deps)
+
+    assert bench.error == FailureCode.PROVIDER_ERROR
+
+
+def test_a_silent_host_does_not_hide_what_another_says_of_the_task(bench: Bench) -> None:
+    """It is ready on the host that made it: the others have nothing to add."""
+    bench.accept()
+    bench.generating()
+    _by_path(bench, first=READY_WITHOUT, v1=answer(503, b""))
+
+    _polls_until_the_end(bench)
+
+    assert bench.error == FailureCode.PROVIDER_ERROR
+
+
+def test_a_redirect_on_one_host_proves_nothing_while_another_is_silent(bench: Bench) -> None:
+    """The one that has the task may be the silent one."""
+    bench.accept(deadline_at=bench.clock.now + 60)
+    bench.generating()
+    _by_path(bench, first=REDIRECT, v1=answer(503, b""))
+
+    _polls_until_the_end(bench)
+
+    assert bench.error == FailureCode.TIMED_OUT
+
+
+def test_word_of_the_task_outweighs_that_others_do_not_know_it(bench: Bench) -> None:
+    """Whichever is asked last, what tells of the task counts."""
+    bench.accept()
+    bench.generating()
+    _by_path(bench, first=said(200, {"id": "t1", "status": "Brewing"}))
+    bench.clock.now += 3000
+
+    poll(A, bench.deps)
+
+    assert bench.job.status is Status.GENERATING

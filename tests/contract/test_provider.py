@@ -1,12 +1,10 @@
-"""Every outcome of a submit, and every answer about a result, from a server that says it."""
+"""Every outcome of a submit, from a server that says it."""
 
 import json
 import ssl
 
 import pytest
 
-from core.bfl import Kind
-from core.errors import Transient
 from core.job import FailureCode
 from core.parsing import Secret
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
@@ -223,66 +221,3 @@ def test_redirects_are_not_followed(
     provider.submit(PATH, {})
 
     assert len(server.requests) == 1
-
-
-def test_a_result_is_asked_for_by_id(provider: ProviderClient) -> None:
-    """The id is quoted, and another host may be named."""
-    assert provider.result_url("a/b&c", "https://api.eu.example").endswith(
-        "example/v1/get_result?id=a%2Fb%26c"
-    )
-
-
-@pytest.mark.parametrize("status", [200, 422, 500])
-def test_a_task_in_the_body_is_a_notice_whatever_the_status(
-    provider: ProviderClient, server: ScriptedServer, status: int
-) -> None:
-    """A failed task has been seen to come with 422: the body counts."""
-    told = {"id": "t", "status": "Error", "details": {"error": "Invalid image input"}}
-    server.script = answer(status, _json(told))
-
-    notice = provider.result(provider.result_url("t"))
-
-    assert (notice.kind, notice.code) == (Kind.FAILED, FailureCode.INVALID_INPUT)
-
-
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"detail": "Not Found"}', b"<html>"])
-def test_404_is_not_found(provider: ProviderClient, server: ScriptedServer, body: bytes) -> None:
-    """A host that does not know the task says so, in whatever words."""
-    server.script = answer(404, body)
-
-    assert provider.result(provider.result_url("t")).kind is Kind.NOT_FOUND
-
-
-@pytest.mark.parametrize("status", [200, 301, 403, 422, 429, 500, 503])
-def test_no_notice_is_to_be_asked_again(
-    provider: ProviderClient, server: ScriptedServer, status: int
-) -> None:
-    """An answer without a task proves nothing; its Retry-After is passed on."""
-    server.script = answer(status, _json({"detail": "sorry"}), "retry-after: 3")
-
-    with pytest.raises(Transient, match=str(status)) as caught:
-        provider.result(provider.result_url("t"))
-    assert caught.value.retry_after == 3.0
-
-
-@pytest.mark.parametrize(
-    "url", ["", "http://[::1", "http://h:x/", "ftp://h/", "http://127.0.0.1:1/"]
-)
-def test_a_host_that_cannot_be_asked_is_transient(provider: ProviderClient, url: str) -> None:
-    """Also a polling URL that is none ends in the one error that the step handles."""
-    with pytest.raises(Transient) as caught:
-        provider.result(url)
-    assert KEY not in str(caught.value)
-
-
-def test_a_huge_answer_is_not_read(provider: ProviderClient, server: ScriptedServer) -> None:
-    """What is larger than any result is given up."""
-
-    def script(wire: Wire) -> None:
-        wire.say(head(200))
-        wire.dribble(bytes(1_000_000), times=10_000, every=0)
-
-    server.script = script
-
-    with pytest.raises(Transient, match=r"larger|slowly"):
-        provider.result(provider.result_url("t"))

@@ -134,11 +134,11 @@ def test_a_failed_task_in_the_shape_of_a_validation_error_is_unclear_at_most() -
 
 
 @pytest.mark.parametrize(
-    "result", [None, {}, [], "text", {"sample": None}, {"sample": ""}, {"sample": 5}, {"url": URL}]
+    "result", [None, {}, [], "text", {"sample": None}, {"sample": ""}, {"sample": 5}]
 )
-def test_ready_without_an_image_is_unclear(result: Any) -> None:
+def test_ready_without_an_image_is_unusable(result: Any) -> None:
     """Without the URL there is nothing to fetch: the provider has to be asked."""
-    assert _read({"id": "t", "status": "Ready", "result": result}).kind is Kind.UNCLEAR
+    assert _read({"id": "t", "status": "Ready", "result": result}).kind is Kind.UNUSABLE
 
 
 @pytest.mark.parametrize(

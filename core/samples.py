@@ -1,0 +1,99 @@
+"""Where in the provider's word of a result the image's link is, and how that word is shown.
+
+The documents say `result.sample`, a text. Proxies and other versions of the API have been seen to
+say it otherwise, so whatever names exactly one link is understood.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+#: Names under which a link to the image may stand, beside it nothing else.
+_NAMES: Final = (
+    *("sample", "samples", "url", "urls", "image", "images", "image_url", "image_urls"),
+    *("output", "outputs", "file", "files"),
+)
+_LINK: Final = re.compile(r"https?://", re.IGNORECASE)
+_LONGEST_LINK: Final = 16_384  # characters
+_DEEPEST: Final = 4
+_MOST_SHOWN: Final = 8  # keys or items
+_LONGEST_SHAPE: Final = 300  # characters
+_KEY: Final = re.compile(r"[A-Za-z0-9_ .-]{1,40}")
+#: Characters of JSON up to which the provider's details are kept, and of each entry beyond that.
+_KEPT: Final = 4096
+_KEPT_ENTRY: Final = 500
+_TYPES: Final = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
+
+
+def link_of(body: Mapping[str, Any]) -> str | None:
+    """Return the link of a result's image, None where there is none, or more than one.
+
+    Args:
+        body: The webhook, or the answer of `get_result`.
+    """
+    result = body.get("result") or {name: body.get(name) for name in ("sample", "samples")}
+    sample = result_of(body).get("sample")
+    stated = sample if isinstance(sample, str) and len(sample) <= _LONGEST_LINK else ""
+    links = {stated} if _LINK.match(stated) else set(_links(result))
+    if len(links) == 1:
+        return links.pop()
+    # One that is no URL: the result is there, and the provider has to be asked for it again.
+    return stated or None
+
+
+def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what else is told with the image: a result, or the one in a list, as an object."""
+    result = body.get("result")
+    if isinstance(result, list) and len(result) == 1:
+        result = result[0]
+    return result if isinstance(result, Mapping) else {}
+
+
+def _links(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield all links that stand where an image's link may stand."""
+    if isinstance(value, str) and _LINK.match(value) and len(value) <= _LONGEST_LINK:
+        yield value
+    elif depth == _DEEPEST:
+        return
+    elif isinstance(value, list):
+        for item in value:
+            yield from _links(item, depth + 1)
+    elif isinstance(value, Mapping):
+        for name in _NAMES:
+            yield from _links(value.get(name), depth + 1)
+
+
+def shape_of(body: Mapping[str, Any]) -> str:
+    """Say what came, by keys and types alone: `{"sample": ["str", "str"]}`; no value is in it."""
+    return json.dumps(_shape(body.get("result")))[:_LONGEST_SHAPE]
+
+
+def _shape(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str | int | float | None):
+        return _TYPES[type(value)] if value != "" else "empty str"
+    if depth == _DEEPEST:
+        return "..."
+    if isinstance(value, list):
+        more = ["..."] if len(value) > _MOST_SHOWN else []
+        return [_shape(item, depth + 1) for item in value[:_MOST_SHOWN]] + more
+    shown = list(value.items())[:_MOST_SHOWN]
+    shape = {key if _KEY.fullmatch(key) else "?": _shape(item, depth + 1) for key, item in shown}
+    return shape | ({"...": "..."} if len(value) > _MOST_SHOWN else {})
+
+
+def bounded(details: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the provider's details, shortened where they are too large to be kept and told."""
+    try:
+        if details is None or len(json.dumps(details)) <= _KEPT:
+            return details
+    except RecursionError:
+        return {"error": "nested too deeply to be shown"}
+    kept: dict[str, Any] = {}
+    for key, value in details.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        short = value if len(text) <= _KEPT_ENTRY else f"{text[:_KEPT_ENTRY]}..."
+        if len(json.dumps(kept | {key[:_KEPT_ENTRY]: short})) > _KEPT:
+            break
+        kept[key[:_KEPT_ENTRY]] = short
+    return kept
