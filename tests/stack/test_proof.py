@@ -61,7 +61,8 @@ def test_everything_holds_for_the_right_picture(seaweed: SeaweedFS, tmp_path: Pa
 
 def test_other_bytes_in_the_bucket_are_noticed(seaweed: SeaweedFS, tmp_path: Path) -> None:
     """A whole picture with other bytes than recorded and made fails by length and digest."""
-    body, other = _picture(), _picture() + b"!"
+    body = _picture()
+    other = body + b"!"
     failed = _check(seaweed, tmp_path, stored=other, recorded=body, made=(body,))
     assert failed == ["stored", "SHA-256", "provider"]
 

@@ -72,8 +72,8 @@ def test_missing_and_bad_are_named_together() -> None:
     assert [line.partition(":")[0] for line in caught.value.problems] == [
         "found before",
         "FLUXRELAY_SLOTS",
-        "FLUXRELAY_S3_BUCKET",
         "FLUXRELAY_RETRY_MAX_SECONDS",
+        "FLUXRELAY_S3_BUCKET",
         "FLUXRELAY_WORKER_CONCURRENCY",
     ]
     assert str(caught.value).count("\n") == 4

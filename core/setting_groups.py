@@ -1,0 +1,221 @@
+"""The settings by what they are about; `core.settings.Settings` is all of them together.
+
+Each group is a base class of `Settings`, in the order in which docs/operations.md lists them.
+Durations are seconds, sizes bytes.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core import parsing
+from core.accounts import Account
+from core.accounts import accounts as parse_accounts
+from core.catalogue import Model
+from core.egress import Network
+from core.models_file import read_models
+from core.parsing import Secret, SlotLimits
+from core.variables import SERVICE, WORKER, variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSettings:
+    """The provider's API, its accounts, and the models that are offered."""
+
+    bfl_api_key: Secret | None = variable(
+        "BFL_API_KEY",
+        parsing.secret,
+        "The provider's API key; needed unless FLUXRELAY_ACCOUNTS names accounts.",
+        None,
+        secret=True,
+        only=WORKER,
+    )
+    accounts: tuple[Account, ...] = variable(
+        "FLUXRELAY_ACCOUNTS",
+        parse_accounts,
+        "Several accounts as a JSON array; see Accounts and regions.",
+        None,
+    )
+    #: Account's name -> its API key; only in worker processes.
+    account_keys: Mapping[str, Secret] = dataclasses.field(default_factory=dict)
+    provider_url: str = variable(
+        "FLUXRELAY_PROVIDER_URL", parsing.base_url, "The provider's API.", "https://api.bfl.ai"
+    )
+    poll_urls: tuple[str, ...] = variable(
+        "FLUXRELAY_PROVIDER_POLL_URLS",
+        parsing.base_urls,
+        "More API hosts to ask for a result (tasks are regional), comma-separated.",
+        "",
+    )
+    slots: SlotLimits = variable(
+        "FLUXRELAY_SLOTS",
+        parsing.slot_limits,
+        "Active tasks allowed on the account, then per model.",
+        "24,flux-kontext-max=6",
+    )
+    public_url: str | None = variable(
+        "FLUXRELAY_PUBLIC_URL",
+        parsing.base_url,
+        "Where the provider reaches this service. Unset: results are polled, no webhook is used.",
+        None,
+    )
+    result_hosts: tuple[str, ...] = variable(
+        "FLUXRELAY_RESULT_HOSTS",
+        parsing.host_suffixes,
+        "Hosts that results are fetched from; a leading dot admits all below it.",
+        ".bfl.ai,.blob.core.windows.net",
+    )
+    added_models: Mapping[str, Model] = variable(
+        "FLUXRELAY_MODELS_FILE",
+        read_models,
+        "JSON file of models that are added, or take the place of built-in ones.",
+        "",
+    )
+    models: Mapping[str, Model] = variable(
+        "FLUXRELAY_MODELS",
+        parsing.model_names,
+        "Models that callers may ask for, comma-separated. Unset: all that are known.",
+        "",
+        only=SERVICE,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings:
+    """What comes in over HTTP, and where callbacks may go."""
+
+    host: str = variable(
+        "FLUXRELAY_HOST", parsing.text, "Address to listen on.", "127.0.0.1", only=SERVICE
+    )
+    port: int = variable("FLUXRELAY_PORT", parsing.port, "Port to listen on.", "8080", only=SERVICE)
+    max_body_bytes: int = variable(
+        "FLUXRELAY_MAX_BODY_BYTES",
+        parsing.positive_int,
+        "Largest request body; the default has room for eight of the largest images as base64.",
+        str(256 * 1024 * 1024),
+        only=SERVICE,
+    )
+    large_bodies: int = variable(
+        "FLUXRELAY_LARGE_BODIES",
+        parsing.positive_int,
+        "Bodies over 64 KiB taken in at a time; the images of each lie in TMPDIR meanwhile.",
+        "8",
+        only=SERVICE,
+    )
+    callback_allow_nets: tuple[Network, ...] = variable(
+        "FLUXRELAY_CALLBACK_ALLOW_NETS",
+        parsing.networks,
+        "Networks (CIDR) that callbacks may go to although they are private.",
+        "",
+    )
+    max_backlog: int | None = variable(
+        "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "So many jobs may wait; then 429.", None
+    )
+    trusted_proxies: tuple[Network, ...] = variable(
+        "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies to believe (CIDR).", ""
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Durations:
+    """How long things may take, in seconds."""
+
+    job_ttl_seconds: float = variable(
+        "FLUXRELAY_JOB_TTL_SECONDS", parsing.seconds, "How long ended jobs are kept.", "604800"
+    )
+    job_deadline_seconds: float = variable(
+        "FLUXRELAY_JOB_DEADLINE_SECONDS", parsing.seconds, "When a job times out.", "86400"
+    )
+    result_lifetime_seconds: float = variable(
+        "FLUXRELAY_RESULT_LIFETIME_SECONDS",
+        parsing.seconds,
+        "How long a result URL lives when it does not say so itself.",
+        "600",
+    )
+    submit_in_doubt_seconds: float = variable(
+        "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS",
+        parsing.seconds,
+        "How long a submit without a known outcome waits for its webhook before it is repeated.",
+        "300",
+    )
+    webhook_overdue_seconds: float = variable(
+        "FLUXRELAY_WEBHOOK_OVERDUE_SECONDS",
+        parsing.seconds,
+        "After this long without a webhook the result is polled.",
+        "60",
+    )
+    poll_interval_seconds: float = variable(
+        "FLUXRELAY_POLL_INTERVAL_SECONDS", parsing.seconds, "First wait between polls.", "1"
+    )
+    retry_base_seconds: float = variable(
+        "FLUXRELAY_RETRY_BASE_SECONDS",
+        parsing.seconds,
+        "First wait before a step is tried again; doubles, with jitter.",
+        "1",
+    )
+    retry_max_seconds: float = variable(
+        "FLUXRELAY_RETRY_MAX_SECONDS", parsing.seconds, "Longest such wait.", "30"
+    )
+    watch_seconds: float = variable(
+        "FLUXRELAY_WATCH_SECONDS",
+        parsing.seconds,
+        "Lease of a running step: without a sign of life for so long, sweep starts it again.",
+        "30",
+    )
+    slot_lease_seconds: float = variable(
+        "FLUXRELAY_SLOT_LEASE_SECONDS",
+        parsing.seconds,
+        "How long a slot is held before sweep checks that its job still needs it.",
+        "120",
+    )
+    sweep_interval_seconds: float = variable(
+        "FLUXRELAY_SWEEP_INTERVAL_SECONDS", parsing.seconds, "Pause between two sweeps.", "1"
+    )
+    credits_interval_seconds: float = variable(
+        "FLUXRELAY_CREDITS_INTERVAL_SECONDS",
+        parsing.seconds,
+        "How often each account's credits are asked for.",
+        "60",
+    )
+    pool_pause_seconds: float = variable(
+        "FLUXRELAY_POOL_PAUSE_SECONDS",
+        parsing.seconds,
+        "How long an account rests after the provider said 402, 403 or 429.",
+        "15",
+    )
+    callback_timeout_seconds: float = variable(
+        "FLUXRELAY_CALLBACK_TIMEOUT_SECONDS",
+        parsing.seconds,
+        "How long a callback's receiver may take to answer.",
+        "15",
+    )
+    callback_retry_base_seconds: float = variable(
+        "FLUXRELAY_CALLBACK_RETRY_BASE_SECONDS",
+        parsing.seconds,
+        "First wait before a callback is sent again; doubles, with jitter, up to an hour.",
+        "5",
+    )
+    callback_give_up_seconds: float = variable(
+        "FLUXRELAY_CALLBACK_GIVE_UP_SECONDS",
+        parsing.seconds,
+        "After this long a callback that nobody took is a dead letter.",
+        "86400",
+    )
+    provider_timeout_seconds: float = variable(
+        "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS",
+        parsing.seconds,
+        "How long the provider may take to answer one request.",
+        "30",
+    )
+    download_timeout_seconds: float = variable(
+        "FLUXRELAY_DOWNLOAD_TIMEOUT_SECONDS",
+        parsing.seconds,
+        "How long one download of a result may take before it is begun anew.",
+        "120",
+    )
+    storage_timeout_seconds: float = variable(
+        "FLUXRELAY_STORAGE_TIMEOUT_SECONDS",
+        parsing.seconds,
+        "How long S3 may stay silent before a request counts as failed.",
+        "15",
+    )
