@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The tests wait more than they compute, so one process more than there are cores. The tests of one
+# file stay together, for they share the servers that they start.
+PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test rules check chaos bench format lock clean
@@ -26,7 +29,7 @@ up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
 	@$(BIN)/python -m stack up
 
 test: $(STAMP) ## Run all tests against a real Valkey and a real S3 server
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 rules: $(STAMP) ## Take each rule of recovery away and see a test fail (a quarter of an hour)
 	@$(BIN)/python -m tests.rules $(ARGS)
@@ -36,7 +39,7 @@ check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 chaos: $(STAMP) ## Kill everything again and again while 2,000 jobs run, then judge (5 to 8 minutes)
 	@$(BIN)/python -m chaos $(ARGS)
