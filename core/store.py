@@ -7,7 +7,7 @@ same script, so it cannot be lost between two of them.
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import redis
@@ -18,6 +18,8 @@ from core.change import Change, Idempotency, Stored
 from core.errors import StoreUnavailable
 from core.job import (
     STEP_STATUSES,
+    TERMINAL,
+    CallbackState,
     FailureCode,
     Job,
     JobId,
@@ -34,6 +36,8 @@ from core.slots import pools
 
 #: How many due times one round of sweeping looks at.
 SWEEP_BATCH: Final = 500
+#: How many attempts at a callback are kept with its job.
+CALLBACK_LOG: Final = 20
 _Result = TypeVar("_Result")
 
 
@@ -168,6 +172,41 @@ class JobStore(Plans):
             False where it does not, or `change.expect` does not hold.
         """
         return self.carry_out(self.changing(job_id, was, change, durable=durable))
+
+    def fields(self, job_id: JobId, *names: str) -> list[str]:
+        """Return fields of a record as they stand, "" for none, also of one that is damaged."""
+        values: list[str | None] = self.read("hmget", f"job:{job_id}", list(names))
+        return [value or "" for value in values]
+
+    def give_up_callback(
+        self, job_id: JobId, why: str, at: float, counted: Mapping[str, str]
+    ) -> bool:
+        """Make a callback that is owed a dead letter; False where it is not owed (any more).
+
+        It reads nothing of the record but the log, for a record that nobody can read may be the
+        reason. Steps that end a callback by an attempt do it themselves.
+
+        Args:
+            job_id: Whose.
+            why: Stands in its log, which its caller sees.
+            at: Unix time in seconds.
+            counted: Fields, and their values, that told so: nothing happens where they differ,
+                and they are cleared, for a callback that is sent again begins anew.
+        """
+        (known,) = self.fields(job_id, "callback_log")
+        try:
+            log = list(json.loads(known or "[]"))
+        except (ValueError, TypeError):
+            log = []
+        log = [*log, {"at": at, "status": None, "error": why}][-CALLBACK_LOG:]
+        owed = {"callback_state": str(CallbackState.PENDING), "callback_log": known}
+        change = Change(
+            expect=owed | dict(counted),
+            set={"callback_log": json.dumps(log), "callback_state": str(CallbackState.DEAD)},
+            clear=list(counted),
+            done=[Step.NOTIFY],
+        )
+        return self.change(job_id, TERMINAL, change)
 
     def guard_inputs(self, job_id: JobId, until: float) -> None:
         """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""

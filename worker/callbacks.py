@@ -21,6 +21,8 @@ class Delivery:
 
     status: int | None = None
     error: str | None = None
+    #: It cannot go better another time, whoever is called.
+    hopeless: bool = False
 
     @property
     def delivered(self) -> bool:
@@ -36,7 +38,8 @@ class Delivery:
     @property
     def final(self) -> bool:
         """Whether no further attempt is wanted: taken, gone for good (410), or refused by us."""
-        return self.delivered or self.status == httpx.codes.GONE or self.error == REFUSED
+        unwanted = self.status == httpx.codes.GONE or self.error == REFUSED
+        return self.delivered or unwanted or self.hopeless
 
 
 REFUSED: Final = "the host leads to private or reserved addresses only"
@@ -84,5 +87,8 @@ class CallbackClient:
                 return Delivery(status=status)
         except AddressRefused:
             return Delivery(error=REFUSED)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+            # Not one that the client can call; a host in Punycode that says nothing, too.
+            return Delivery(error=type(error).__name__, hopeless=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this is how the attempt went
             return Delivery(error=type(error).__name__)

@@ -93,7 +93,7 @@ class HostBreakers:
 
     def wait(self, url: str) -> float:
         """Return the seconds for which this URL is to be left alone; 0: call it now."""
-        host = urlsplit(url).netloc
+        host = _host(url)
         with self._lock:
             now = self._clock()
             left = max(self._hosts.wait(host, now), self._urls.wait(url, now))
@@ -105,19 +105,27 @@ class HostBreakers:
     def passed(self, url: str) -> None:
         """Note that the receiver answered."""
         with self._lock:
-            self._hosts.passed(urlsplit(url).netloc)
+            self._hosts.passed(_host(url))
             self._urls.passed(url)
 
     def troubled(self, url: str) -> None:
         """Note that the URL's answer said that it is in trouble; its host is there."""
         with self._lock:
-            self._hosts.passed(urlsplit(url).netloc)
+            self._hosts.passed(_host(url))
             self._urls.failed(url, self._clock())
 
     def silent(self, url: str) -> None:
         """Note that the host gave no answer."""
         with self._lock:
-            self._hosts.failed(urlsplit(url).netloc, self._clock())
+            self._hosts.failed(_host(url), self._clock())
+
+
+def _host(url: str) -> str:
+    """Return whom a URL leads to, itself where it is none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return url
 
 
 def _digest(name: str) -> bytes:

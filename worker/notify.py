@@ -10,6 +10,7 @@ from core.job import TERMINAL, CallbackState, Job, JobId, Step
 from core.log import event
 from core.provider_views import task_view
 from core.signatures import callback_secret, sign_callback
+from core.store import CALLBACK_LOG
 from core.views import job_view, timestamp
 from worker.callbacks import LEFT_ALONE, Delivery
 from worker.deps import Deps
@@ -18,7 +19,6 @@ from worker.retry import backoff
 _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
-_LOG_LENGTH: Final = 20  # attempts kept with the job
 
 
 def notify(job_id: JobId, deps: Deps) -> None:
@@ -43,8 +43,7 @@ def notify(job_id: JobId, deps: Deps) -> None:
         # Nor at the end: all that are owed there may come to theirs together.
         delivery = Delivery(error=LEFT_ALONE)
     else:  # each has one attempt of its own, for the trouble may be that of others
-        delivery = deps.callbacks.post(url, *_message(job, now, deps))
-        _tell_breakers(url, delivery, deps)
+        delivery = _attempt(job, url, now, deps)
     event(
         _log,
         "callback.attempted",
@@ -56,13 +55,26 @@ def notify(job_id: JobId, deps: Deps) -> None:
     deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
 
 
+def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
+    """Make an attempt; whatever it raises is how it went, so that the callback comes to its end."""
+    try:
+        message = _message(job, now, deps)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours, which is told and has its end
+        kind = type(error).__name__
+        event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
+        return Delivery(error=f"FluxRelay could not make the callback: {kind}")
+    delivery = deps.callbacks.post(url, *message)
+    _tell_breakers(url, delivery, deps)
+    return delivery
+
+
 def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
     """Count the attempt for the URL, or for its whole host where there was no answer."""
     if delivery.answered:
         deps.receivers.passed(url)
     elif delivery.status is not None:
         deps.receivers.troubled(url)
-    else:
+    elif not delivery.hopeless:  # else it is the URL, and nobody was called
         deps.receivers.silent(url)
 
 
@@ -101,7 +113,7 @@ def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[st
 
 def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
-    log = [*job.callback_log, attempt][-_LOG_LENGTH:]
+    log = [*job.callback_log, attempt][-CALLBACK_LOG:]
     attempts = job.callback_attempts + (delivery.error != LEFT_ALONE)
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
     # A twin that was slow must not undo what another attempt achieved; a delivery always counts.

@@ -4,8 +4,9 @@ A step that says "try again later" gets a due time of ours, not a retry of RQ's:
 can stall for minutes after a crash, which is longer than a result lives.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core import breakers
@@ -24,9 +25,9 @@ from worker.submit import submit as _submit
 
 _log = logging.getLogger(__name__)
 
-#: So often may a job's steps end in an error that nobody foresaw; then the job is given up.
+#: So often may a step of a job end in an error that nobody foresaw; then the job, or its callback
+#: where it is that which cannot be sent, is given up.
 _MOST_CRASHES: Final = 10
-_CRASH: Final = "crash"
 
 
 def submit(job_id: str) -> None:
@@ -78,23 +79,39 @@ def run(step: Step, function: Callable[[JobId, Deps], None], job_id: JobId, deps
     except Permanent as error:
         deps.store.fail(job_id, error.code, str(error), was=STEP_STATUSES[step])
     except Exception:
-        _crashed(step, job_id, deps)
+        with contextlib.suppress(StoreUnavailable):  # due again by its lease
+            _crashed(step, job_id, deps)
         raise
 
 
 def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
-    """Bound what a step that crashes each time may cost; the job must end all the same."""
-    job = deps.store.load(job_id)
-    crashes = job.tries.get(_CRASH, 0) if job else 0
+    """Bound what a step that crashes each time may cost; the job must end all the same.
+
+    The record is not read as a whole, for that may be what the step crashes at.
+    """
+    field = f"tries:crash:{step}"
+    known, expires_at = deps.store.fields(job_id, field, "result_expires_at")
+    crashes = int(known or 0)
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
-    # An image that is paid for is not given up while its link lives.
-    alive = step is Step.COLLECT and job and deps.clock() < (job.result_expires_at or 0)
-    if crashes + 1 >= _MOST_CRASHES and step is not Step.NOTIFY and not alive:
-        message = "FluxRelay met an internal error while it handled this job, again and again"
-        deps.store.fail(job_id, FailureCode.LOST, message, was=STEP_STATUSES[step])
+    if crashes + 1 >= _MOST_CRASHES and _given_up(step, job_id, {field: known}, expires_at, deps):
+        return
     due = {step: deps.clock() + deps.wait(crashes)}
-    change = Change(due=due, add={f"tries:{_CRASH}": 1})
-    deps.store.change(job_id, STEP_STATUSES[step], change)
+    deps.store.change(job_id, STEP_STATUSES[step], Change(due=due, add={field: 1}))
+
+
+def _given_up(
+    step: Step, job_id: JobId, counted: Mapping[str, str], expires_at: str, deps: Deps
+) -> bool:
+    """End what the step is about; False where that is to live, or somebody else was faster."""
+    message = "FluxRelay met an internal error while it handled this {}, again and again"
+    if step is Step.NOTIFY:
+        why = message.format("callback")
+        return deps.store.give_up_callback(job_id, why, deps.clock(), counted)
+    # An image that is paid for is not given up while its link lives.
+    if step is Step.COLLECT and deps.clock() < float(expires_at or 0):
+        return False
+    why = message.format("job")
+    return deps.store.fail(job_id, FailureCode.LOST, why, was=STEP_STATUSES[step])
 
 
 def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
