@@ -23,6 +23,8 @@ class Delivery:
     error: str | None = None
     #: It cannot go better another time, whoever is called.
     hopeless: bool = False
+    #: The answer's `Retry-After`, as it came.
+    retry_after: str = ""
 
     @property
     def delivered(self) -> bool:
@@ -84,7 +86,7 @@ class CallbackClient:
                     read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, decoded=False)
                 except (TooLarge, httpx.HTTPError):
                     response.close()  # the status counts; the rest of the answer does not
-                return Delivery(status=status)
+                return Delivery(status=status, retry_after=response.headers.get("retry-after", ""))
         except AddressRefused:
             return Delivery(error=REFUSED)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:

@@ -32,6 +32,8 @@ class _Trouble:
     failures: int = 0
     open_until: float = 0.0
     trying_until: float = 0.0
+    #: Until when it asked to be left alone, however few its failures are.
+    rests_until: float = 0.0
 
 
 class _Troubles:
@@ -43,8 +45,13 @@ class _Troubles:
 
     def wait(self, name: str, now: float) -> float:
         """Return the seconds for which it is to be left alone; 0: it may be called."""
-        trouble = self._open(name)
-        return max(0.0, max(trouble.open_until, trouble.trying_until) - now) if trouble else 0.0
+        trouble = self._known.get(_digest(name))
+        if not trouble:
+            return 0.0
+        until = trouble.rests_until
+        if trouble.failures >= _OPENS_AFTER:
+            until = max(until, trouble.open_until, trouble.trying_until)
+        return max(0.0, until - now)
 
     def trying(self, name: str, until: float) -> None:
         """Note that one callback finds out whether it is back; the others wait for it."""
@@ -58,9 +65,7 @@ class _Troubles:
 
     def failed(self, name: str, now: float) -> None:
         """Count a failure."""
-        trouble = self._known.setdefault(_digest(name), _Trouble())
-        if len(self._known) > _MOST:
-            del self._known[next(iter(self._known))]
+        trouble = self._added(name)
         if now < trouble.open_until:  # begun before it opened: nothing new
             return
         trouble.failures += 1
@@ -68,6 +73,17 @@ class _Troubles:
         if over >= 0:
             pause = backoff(over, base=_BASE, longest=_LONGEST, rng=self._rng)
             trouble.open_until, trouble.trying_until = now + pause, 0.0
+
+    def rests(self, name: str, until: float) -> None:
+        """Leave it alone until then."""
+        trouble = self._added(name)
+        trouble.rests_until = max(trouble.rests_until, until)
+
+    def _added(self, name: str) -> _Trouble:
+        trouble = self._known.setdefault(_digest(name), _Trouble())
+        if len(self._known) > _MOST:
+            del self._known[next(iter(self._known))]
+        return trouble
 
     def _open(self, name: str) -> _Trouble | None:
         trouble = self._known.get(_digest(name))
@@ -113,6 +129,11 @@ class HostBreakers:
         with self._lock:
             self._hosts.passed(_host(url))
             self._urls.failed(url, self._clock())
+
+    def asked_for_rest(self, url: str, seconds: float) -> None:
+        """Note that the URL's answer asked for so long a pause; its neighbours' did not."""
+        with self._lock:
+            self._urls.rests(url, self._clock() + seconds)
 
     def silent(self, url: str) -> None:
         """Note that the host gave no answer."""

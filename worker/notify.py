@@ -9,6 +9,7 @@ from core.change import Change
 from core.job import TERMINAL, CallbackState, Job, JobId, Step
 from core.log import event
 from core.provider_views import task_view
+from core.retry_after import retry_after_seconds
 from core.signatures import callback_secret, sign_callback
 from core.store import CALLBACK_LOG
 from core.views import job_view, timestamp
@@ -76,6 +77,15 @@ def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
         deps.receivers.troubled(url)
     elif not delivery.hopeless:  # else it is the URL, and nobody was called
         deps.receivers.silent(url)
+    if pause := _asked_for(delivery, deps):
+        deps.receivers.asked_for_rest(url, pause)
+
+
+def _asked_for(delivery: Delivery, deps: Deps) -> float:
+    """Return the seconds that the receiver's `Retry-After` asks for, within bounds."""
+    if delivery.final:
+        return 0.0
+    return min(_LONGEST_WAIT, retry_after_seconds(delivery.retry_after, deps.clock()) or 0.0)
 
 
 def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
@@ -122,9 +132,11 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
         "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
     }
     expect = {} if delivery.delivered else as_read
-    wait = _backoff(job, deps)
-    if not delivery.final and not _too_old(job, now + wait, deps):
-        return Change(set=fields, expect=expect, due={Step.NOTIFY: now + wait})
+    due = now + _backoff(job, deps)
+    if not delivery.final and not _too_old(job, due, deps):
+        # Its pause begins with its answer, and does not outlast the time there is for attempts.
+        asked = min(deps.clock() + _asked_for(delivery, deps), _give_up_at(job, now, deps))
+        return Change(set=fields, expect=expect, due={Step.NOTIFY: max(due, asked)})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
     return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
 
@@ -140,5 +152,9 @@ def _backoff(job: Job, deps: Deps) -> float:
 
 def _too_old(job: Job, at: float, deps: Deps) -> bool:
     """Say whether the time in which a callback is tried is over by then."""
-    since = job.callback_from or job.ended_at or at
-    return at > since + deps.settings.callback_give_up_seconds
+    return at > _give_up_at(job, at, deps)
+
+
+def _give_up_at(job: Job, now: float, deps: Deps) -> float:
+    since = job.callback_from or job.ended_at or now
+    return since + deps.settings.callback_give_up_seconds

@@ -48,6 +48,20 @@ def test_a_receiver_that_failed_often_is_left_alone(world: _World) -> None:
     assert world.hosts.wait(OTHER) == 0
 
 
+def test_a_url_rests_for_as_long_as_it_asks(world: _World) -> None:
+    """One answer is enough for that, a shorter wish takes nothing off, and a good one ends it."""
+    world.hosts.asked_for_rest(URL, 100)
+    world.hosts.asked_for_rest(URL, 10)
+
+    assert world.hosts.wait(URL) == 100
+    assert world.hosts.wait(SAME_HOST) == 0
+    world.now += 100
+    assert world.hosts.wait(URL) == 0
+    world.hosts.asked_for_rest(URL, 100)
+    world.hosts.passed(URL)
+    assert world.hosts.wait(URL) == 0
+
+
 def test_one_callback_at_a_time_finds_out(world: _World) -> None:
     """After the rest one may go; the next one waits for as long as that may take."""
     world.fail(ENOUGH)

@@ -1,0 +1,114 @@
+"""A receiver that says when to come again (`Retry-After`) is not called before, within bounds."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from core.job import CallbackState, FailureCode, JobId, Step
+from stack.receiver import Answer, CallbackReceiver
+from tests.contract.bench import A, Bench
+from tests.contract.jobs import make_request
+from tests.contract.scripted import answer
+from worker.notify import notify
+
+DAY, HOUR = 86_400.0, 3600.0
+OTHER = JobId("another")
+
+
+@pytest.fixture
+def ended(bench: Bench) -> Bench:
+    """Return a bench whose job has ended, and whose receiver is the scripted server."""
+    bench.accept(callback_url=f"{bench.server.url}/callback")
+    assert bench.store.fail(A, FailureCode.LOST, "for the test")
+    return bench
+
+
+def _date(bench: Bench, seconds: float) -> str:
+    moment = datetime.fromtimestamp(bench.clock.now + seconds, tz=UTC)
+    return format_datetime(moment, usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503, 500, 404, 413, 301])
+def test_a_receiver_is_not_called_before_the_time_it_names(ended: Bench, status: int) -> None:
+    """Whatever the answer is, the next attempt is due when it says, and one is counted."""
+    ended.server.script = answer(status, b"", "retry-after: 120")
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) == 120
+    assert (ended.job.callback_state, ended.job.callback_attempts) == (CallbackState.PENDING, 1)
+
+
+def test_a_date_is_read_as_well(ended: Bench) -> None:
+    """The header's other form is a date of HTTP."""
+    ended.server.script = answer(503, b"", f"Retry-After: {_date(ended, 300)}")
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) == 300
+
+
+@pytest.mark.parametrize("stated", ["3601", "86400", "999999999999999999999", "a date"])
+def test_no_receiver_is_waited_for_longer_than_an_hour(ended: Bench, stated: str) -> None:
+    """A slip in the header, or in its clock, does not cost a callback its day."""
+    stated = _date(ended, 30 * DAY) if stated == "a date" else stated
+    ended.server.script = answer(503, b"", f"retry-after: {stated}")
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) == HOUR
+
+
+def test_the_wait_ends_with_the_time_there_is_for_attempts(ended: Bench) -> None:
+    """What would be given up before the pause ends is tried once more at its end."""
+    ended.server.script = answer(503, b"", "retry-after: 3000")
+    ended.clock.now += DAY - 100
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) == 100
+    assert ended.job.callback_state is CallbackState.PENDING
+
+
+@pytest.mark.parametrize("stated", ["0", "-5", "soon", "", "1.5", "Wed, 99 Foo 2026"])
+def test_what_names_no_later_time_changes_nothing(ended: Bench, stated: str) -> None:
+    """It comes again with the usual wait, which is no shorter for it."""
+    ended.server.script = answer(503, b"", f"retry-after: {stated}")
+
+    notify(A, ended.deps)
+
+    assert 0.1 <= (ended.due_in(Step.NOTIFY) or 0) <= 0.2
+
+
+@pytest.mark.parametrize("status", [200, 204, 410])
+def test_an_end_is_not_put_off(ended: Bench, status: int) -> None:
+    """A callback that was taken, or is wanted no more, is done."""
+    ended.server.script = answer(status, b"", "retry-after: 120")
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) is None
+    assert ended.deps.receivers.wait(ended.job.request.callback_url or "") == 0
+
+
+def test_other_callbacks_of_that_url_wait_as_well(ended: Bench, receiver: CallbackReceiver) -> None:
+    """One answer is enough, and it holds for its URL alone, not for its neighbours on the host."""
+    url = receiver.url
+    for job_id in (A, OTHER):
+        now = ended.clock.now
+        fields = {"created_at": now, "deadline_at": now + 3600, "callback_url": url}
+        ended.redis.delete(f"job:{job_id}")
+        ended.store.create(job_id, make_request(**fields))
+        assert ended.store.fail(job_id, FailureCode.LOST, "for the test")
+    receiver.script(Answer(status=429, headers=(("Retry-After", "120"),)))
+    notify(A, ended.deps)
+
+    notify(OTHER, ended.deps)
+
+    assert len(receiver.callbacks) == 1
+    other = ended.store.load(OTHER)
+    assert other is not None
+    assert (other.callback_state, other.callback_attempts) == (CallbackState.PENDING, 0)
+    assert 0 < ended.deps.receivers.wait(url) <= 120
+    assert ended.deps.receivers.wait(f"{url}/other") == 0
