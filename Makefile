@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The tests wait more than they compute, so one process more than there are cores. The tests of one
 # file stay together, for they share the servers that they start.
-PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --durations 20
+PYTEST = $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test rules check chaos bench format lock clean

@@ -259,7 +259,7 @@ def test_an_end_without_callback_and_inputs_owes_nothing(
     assert redis_client.zrange("due", 0, -1) == []
 
 
-@pytest.mark.parametrize("end", TERMINAL)
+@pytest.mark.parametrize("end", sorted(TERMINAL))
 def test_ended_jobs_are_kept_for_a_while(
     store_with: Callable[..., JobStore], redis_client: "redis.Redis", end: Status
 ) -> None:
