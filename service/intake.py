@@ -20,9 +20,10 @@ from core.store import JobStore
 from service.bounds import LONGEST_IDEMPOTENCY_KEY
 from service.images import InputImage
 from service.inline import InlineImage
+from service.json_text import parse_json
 from service.problems import Complaint, Problem, backlog_full
 from service.scanner import ScannedBody
-from service.schemas import NewJob, parse_job, parse_json
+from service.schemas import NewJob, parse_job
 from service.threads import Threads
 
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.

@@ -1,11 +1,8 @@
 """From the body of `POST /v1/jobs` to what is asked for, with every complaint at once."""
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, Final
 
 from core.catalogue import Kind, Model
@@ -16,15 +13,14 @@ from service import options
 from service.bounds import LONGEST_KEY
 from service.images import InputImage, check_image, decode_image
 from service.inline import InlineImage
-from service.problems import Complaint, Problem, invalid
-from service.scanner import LONG, Gap
+from service.problems import Complaint, invalid
+from service.scanner import LONG
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
 
 _FIELDS: Final = (
     *("model", "input", "callback", "output"),
     *("region", "priority", "regenerate", "metadata"),
 )
-_DEEPEST: Final = 100  # levels of objects and arrays
 #: Callers name the same few receivers again and again.
 _url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
@@ -46,30 +42,6 @@ class NewJob:
     priority: int = 0
     regenerate: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
-    """Read a JSON text (RFC 8259); NaN and Infinity are none.
-
-    Args:
-        raw: The text, or the skeleton of one.
-        gaps: Where the skeleton is shorter than the text.
-
-    Raises:
-        Problem: 400, with the place where it breaks.
-    """
-    try:
-        # As `json.loads` does it, which makes a decoder for each text.
-        body = _decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
-        _check_depth(body)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
-        detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
-    except (ValueError, RecursionError):
-        detail = "The body is not valid JSON: not UTF-8, too deep, NaN, or too large a number"
-    else:
-        return body
-    raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
 def parse_job(
@@ -120,44 +92,6 @@ def image_names(models: Iterable[Model]) -> frozenset[str]:
         for name, parameter in model.parameters.items()
         if parameter.kind is Kind.IMAGE
     )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> int:
-    """Return how many characters of the line before the mistake a skeleton lacks."""
-    encoding = json.detect_encoding(raw)
-    places = ((len(raw[: gap.at].decode(encoding, "replace")), gap.characters) for gap in gaps)
-    line_from = error.doc.rfind("\n", 0, error.pos) + 1
-    return sum(missing for at, missing in places if line_from <= at <= error.pos)
-
-
-def _check_depth(body: Any) -> None:
-    """Refuse what could be read but, deeper in our own calls, not be written again."""
-    level: list[Any] = [[body]]
-    depth = 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            raise RecursionError
-        level = [
-            item
-            for outer in level
-            for item in (outer.values() if type(outer) is dict else outer)
-            if type(item) is dict or type(item) is list
-        ]
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-_decode: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.scanner import BodyScanner, ScannedBody, Wanted
-from service.schemas import parse_json
+from service.json_text import parse_json
 
 NAMES = frozenset({"image", "mask"})
 LARGEST = 1024 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
-from service.schemas import parse_json
+from service.json_text import parse_json
 from tests.unit.scanning import (
     DATA,
     LARGEST,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from service.problems import Problem
-from service.schemas import parse_json
+from service.json_text import parse_json
 from tests.unit.scanning import TEXT, at_every, scan, whole
 
 

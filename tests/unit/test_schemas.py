@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from core.settings import Settings
+from service.json_text import parse_json
 from service.problems import Problem
-from service.schemas import NewJob, parse_job, parse_json
+from service.schemas import NewJob, parse_job
 
 Encode = Callable[..., str]
 GOOD: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}
@@ -77,6 +78,30 @@ def test_broken_json_says_where() -> None:
     with pytest.raises(Problem) as caught:
         parse_json(b'{"a": 1,\n "b" 2}')
     assert "line 2, column 6" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b'{"model": "a", "input": {}, "model": "b"}', "model"),
+        (b'{"model": "a", "mod\\u0065l": "a"}', "model"),
+        (b'{"input": {"prompt": "a", "seed": 1, "prompt": "a"}}', "prompt"),
+        (b'{"metadata": {"a": [{"": 1, "": 2}]}}', ""),
+        (b'[{"x": 1, "x": {"x": 1}}]', "x"),
+    ],
+)
+def test_a_name_that_stands_twice_in_an_object(raw: bytes, name: str) -> None:
+    """A name that an object holds twice, however deep and however written, is named with a 400."""
+    with pytest.raises(Problem) as caught:
+        parse_json(raw)
+
+    assert (caught.value.status, caught.value.kind) == (HTTPStatus.BAD_REQUEST, "duplicate-field")
+    assert f"two fields named {name!r}" in caught.value.detail
+
+
+def test_the_same_name_in_different_objects() -> None:
+    """A name may stand once in each of several objects."""
+    assert parse_json(b'{"a": {"a": [{"a": 1}, {"a": 2}]}}') == {"a": {"a": [{"a": 1}, {"a": 2}]}}
 
 
 def test_the_smallest_body(settings: Settings) -> None:
