@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from core.host_names import ascii_name
+
 Network = IPv4Network | IPv6Network
 
 #: Names that mean this machine or this network wherever they are resolved.
@@ -17,8 +19,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _RESERVED = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 _LONGEST_URL = 2083  # characters; the provider's own limit for URLs (BFL OpenAPI, webhook_url)
 _LONGEST_LINK = 16_384  # characters; a signed link with a session token has some thousands
-_LONGEST_HOST = 253  # characters (RFC 1035 section 2.3.4)
-_LONGEST_LABEL = 63  # characters, likewise
+_LONGEST_SHOWN = 100  # characters of a host that a message repeats
 #: A host, and maybe a port, which every reader of URLs reads alike: nothing is left to decode.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
@@ -59,21 +60,26 @@ def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | Non
         return "holds a blank, a control character or half of a surrogate pair"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host:
         return "must be an http:// or https:// URL with a host"
-    if parts.username or parts.password:
-        return "must not hold a user name or password"
-    return _host_problem(host, allowed)
+    if "@" in parts.netloc or port == 0:
+        return f"must not hold {'port 0' if port == 0 else 'a user name or password'}"
+    return _host_problem(host, parts.netloc.startswith("["), allowed)
 
 
-def _host_problem(host: str, allowed: Sequence[Network]) -> str | None:
+def _host_problem(host: str, is_literal: bool, allowed: Sequence[Network]) -> str | None:
+    if "%" in host:  # a zone, which means something on one machine only; or an escape
+        return f"has a host with a % in it ({host})"
     try:
         fine = is_allowed_address(host, allowed)
     except ValueError:  # a name, not an address
-        name = host.rstrip(".").lower()
+        name = None if is_literal else ascii_name(host)
+        if name is None:
+            return f"has a host that is not a valid name ({host[:_LONGEST_SHOWN]})"
+        name = name.rstrip(".")
         if any(name == local or name.endswith("." + local) for local in _LOCAL_NAMES):
             return f"names the local host or network ({host})"
         last = name.rpartition(".")[2]
@@ -134,14 +140,4 @@ def _split(url: str) -> SplitResult | None:
 
 def _is_host(host: str) -> bool:
     """Say whether a host of ASCII characters can be a name in the DNS, or an IPv6 address."""
-    if ":" in host:
-        return True
-    name = host.removesuffix(".")
-    labels = name.split(".")
-    if len(name) > _LONGEST_HOST or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
-        return False
-    try:
-        name.encode().decode("idna")
-    except UnicodeError:  # a label that begins with xn-- and says nothing
-        return False
-    return True
+    return ":" in host or ascii_name(host) is not None

@@ -48,6 +48,15 @@ def test_no_json(client: Client, content: bytes) -> None:
     assert answer.json()["detail"][0]["type"] == "json_invalid"
 
 
+@pytest.mark.parametrize("second", ["prompt", "unknown"])
+def test_a_field_that_comes_twice(client: Client, second: str) -> None:
+    """A body with two fields of one name is refused with 400, which names it."""
+    content = f'{{"prompt": "a", "unknown": 1, "{second}": "b"}}'
+    answer = client.http.post(f"/v1/{MODEL}", content=content, headers=client.headers)
+    assert answer.status_code == 400
+    assert f"two fields named '{second}'" in answer.json()["detail"]
+
+
 @pytest.mark.usefixtures("full_house")
 def test_unknown_fields_are_ignored(client: Client) -> None:
     """Fields that the model does not know are left out, as the provider leaves them out."""

@@ -46,6 +46,23 @@ def test_broken_json(api: Caller, nothing_taken_in: NothingTakenIn, content: byt
     assert "not valid JSON" in check_problem(answer, 400, "invalid-json")
 
 
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (GOOD[:-1] + b', "model": "flux-dev"}', "model"),
+        (GOOD.replace(b'"prompt"', b'"prompt": "another", "pr\\u006fmpt"'), "prompt"),
+        (GOOD[:-1] + b', "metadata": {"order": 1, "order": 1}}', "order"),
+    ],
+)
+def test_a_field_that_comes_twice(
+    api: Caller, nothing_taken_in: NothingTakenIn, content: bytes, name: str
+) -> None:
+    """A body with two fields of one name is refused with 400, which names it."""
+    with nothing_taken_in():
+        answer = api.post(content=content)
+    assert f"two fields named '{name}'" in check_problem(answer, 400, "duplicate-field")
+
+
 def test_place_of_the_mistake(api: Caller) -> None:
     """The problem of broken JSON says where it breaks."""
     detail = check_problem(api.post(content=b'{\n  "model": }'), 400, "invalid-json")

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
 from service.json_text import parse_json
+from service.problems import Problem
+from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
 from tests.unit.scanning import (
     DATA,
     LARGEST,
@@ -147,14 +148,15 @@ def test_an_escaped_name() -> None:
         assert whole(scan(pieces)) == {"input": {"image": DATA}}
 
 
-def test_the_last_of_two_counts() -> None:
-    """Where a field comes twice, the last counts, as with any JSON reader."""
-    other = base64.b64encode(DATA[::-1]).decode()
-    raw = f'{{"input": {{"image": "{TEXT}", "image": "{other}"}}, "x": 1}}'
-    short = f'{{"input": {{"image": "{TEXT}", "image": "aGk="}}}}'
+@pytest.mark.parametrize("second", [base64.b64encode(DATA[::-1]).decode(), "aGk=", ""])
+def test_an_image_that_comes_twice_is_refused(second: str) -> None:
+    """Two images of one name are two fields of one name, though the first one is in a file."""
+    raw = f'{{"input": {{"image": "{TEXT}", "image": "{second}"}}, "x": 1}}'
 
-    assert whole(scan([raw.encode()]))["input"]["image"] == DATA[::-1]
-    assert whole(scan([short.encode()]))["input"]["image"] == "aGk="
+    with pytest.raises(Problem) as caught:
+        whole(scan([raw.encode()]))
+
+    assert caught.value.kind == "duplicate-field"
 
 
 def test_a_reference_cannot_be_guessed() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from service.problems import Problem
 from service.json_text import parse_json
+from service.problems import Problem
 from tests.unit.scanning import TEXT, at_every, scan, whole
 
 
