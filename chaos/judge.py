@@ -249,7 +249,7 @@ def _strays(trial: Trial) -> Iterator[Finding]:
             left = trial.evidence.leftovers
             if owner not in left.guards | left.letters:
                 yield Finding("inputs left", numbers.get(owner), key)
-        elif key not in owned:
+        elif key not in owned and not key.startswith("_probe/"):
             yield Finding("stray", None, key)
 
 

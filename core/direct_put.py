@@ -2,8 +2,8 @@
 
 Where a bucket is, which region signs for it and how a key stands in a URL is boto3's to know: the
 first PUT goes through it and is watched. Later ones are signed by botocore's signer, which is told
-the checksum that is known already, and sent over boto3's own connections. What is answered in any
-unusual way is left to it.
+the checksum that is known already, and sent over boto3's own connections. Where the bucket turns
+out to be elsewhere, boto3 is asked again.
 """
 
 import io
@@ -25,6 +25,15 @@ class _Place(NamedTuple):
 
     base: str
     region: str
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    #: Names in lower case.
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class _Signer(S3SigV4Auth):
@@ -58,8 +67,8 @@ class DirectPut:
 
     def put(
         self, key: str, body: IO[bytes], headers: Mapping[str, str], *, sha256: bytes
-    ) -> tuple[int, bytes] | None:
-        """Send an object; return the status and the body of the answer.
+    ) -> Answer | None:
+        """Send an object; return the answer.
 
         Args:
             key: Its key.
@@ -90,7 +99,8 @@ class DirectPut:
         content = body.getvalue() if isinstance(body, io.BytesIO) else body
         prepared = AWSPreparedRequest("PUT", url, signed, content, stream_output=False)
         answer = self._http.send(prepared)
-        return answer.status_code, answer.content
+        said = {str(name).lower(): str(text) for name, text in answer.headers.items()}
+        return Answer(answer.status_code, said, answer.content)
 
     def learn(self, key: str) -> None:
         """Note how boto3 sent the object that it has just stored, on this thread."""

@@ -2,18 +2,25 @@
 
 import base64
 import contextlib
-import re
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from core.aws_session import aws_session
+from core.bucket_habits import Habits
 from core.direct_put import DirectPut
 from core.errors import Permanent, StorageUnavailable
 from core.job import FailureCode
+from core.object_put import ObjectPut, Upload
+from core.s3_errors import (
+    ConditionConflict,
+    ConditionFailed,
+    NotThere,
+    translated,
+)
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -23,15 +30,6 @@ if TYPE_CHECKING:
 INPUT_PREFIX: Final = "_inputs/"
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _CHUNK: Final = 192 * 1024  # bytes
-_CONDITION_FAILED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
-_OK, _SERVER_ERROR = 200, 500
-#: The request itself is refused, whenever it comes; as a rule for its key (S3 error responses, and
-#: what MinIO and SeaweedFS answer to keys that their file systems cannot hold).
-_REFUSED: Final = {
-    *("KeyTooLongError", "InvalidURI", "InvalidRequest", "InvalidArgument", "EntityTooLarge"),
-    *("XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +38,14 @@ class StoredObject:
 
     size: int  # bytes
     sha256: str  # hex; as S3 or, on servers that keep none, our own metadata states it
+    #: Names in lower case, whatever a server or a proxy makes of them.
     metadata: Mapping[str, str]
 
-
-class RequestRefused(StorageUnavailable):
-    """S3 refuses the request as it is, most likely for its key: nobody else's would fare so."""
+    @property
+    def whole(self) -> bool:
+        """Whether size and checksum are those of what was sent, as far as both are known."""
+        sent = self.metadata.get("bytes", str(self.size)), self.metadata.get("sha256", self.sha256)
+        return sent == (str(self.size), self.sha256)
 
 
 class ObjectStore:
@@ -70,6 +71,19 @@ class ObjectStore:
         session = aws_session()
         self._client: S3Client = session.client("s3", config=config)
         self._direct = DirectPut(session, self._client)
+        self._put = ObjectPut(bucket, self._client, self._direct)
+        self._wary = False
+        self._asking = threading.Lock()
+
+    def be_wary(self) -> None:
+        """Trust the server with no image before it was seen what it does with probes."""
+        self._wary = True
+
+    def find_habits(self) -> Habits:
+        """Try what the server does with a PUT, by probes, and act on it from now on."""
+        with self._asking:
+            self._wary = False
+            return self._put.find_out()
 
     def put_once(
         self,
@@ -80,28 +94,46 @@ class ObjectStore:
         content_type: str,
         metadata: Mapping[str, str],
     ) -> bool:
-        """Store an object unless its key is taken; S3 verifies the checksum.
+        """Store an object unless its key is taken, and see that it is there as a whole.
+
+        A server that does not keep the condition leaves a gap: who puts between our two looks may
+        write over the object, or have it written over.
 
         Returns:
             False where the key is taken.
 
         Raises:
-            RequestRefused: S3 will never take it, unless its settings change.
+            RequestRefused: S3 will never take the key.
             StorageUnavailable: It may go well later.
         """
+        upload = _upload(key, body, sha256, content_type, metadata)
+        self._settle()
         try:
-            self._put(
-                "store the image",
-                key,
-                body,
-                sha256=sha256,
-                content_type=content_type,
-                metadata=dict(metadata) | {"sha256": sha256.hex()},
-                once=True,
-            )
-        except _ConditionFailed:
+            self._store("store the image", upload, once=True)
+        except ConditionFailed:
+            return False
+        except ConditionConflict:  # somebody may have won, or nobody
+            if self.look(key) is None:
+                raise
             return False
         return True
+
+    def replace(
+        self,
+        key: str,
+        body: IO[bytes],
+        *,
+        sha256: bytes,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """Store an object over what is there, and see that it is there as a whole.
+
+        Raises:
+            StorageUnavailable: It may go well later.
+        """
+        upload = _upload(key, body, sha256, content_type, metadata)
+        self._store("store the image again", upload, once=False)
 
     def put(self, key: str, body: IO[bytes], *, sha256: bytes, content_type: str) -> None:
         """Store an object, over whatever is there; S3 verifies the checksum.
@@ -109,39 +141,37 @@ class ObjectStore:
         Raises:
             StorageUnavailable: It may go well later.
         """
-        self._put("store an input", key, body, sha256=sha256, content_type=content_type)
+        upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
+        self._put.send("store an input", upload, None)
 
-    def _put(
-        self,
-        action: str,
-        key: str,
-        body: IO[bytes],
-        *,
-        sha256: bytes,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        once: bool = False,
-    ) -> None:
-        checksum = base64.b64encode(sha256).decode()
-        headers = {"content-type": content_type, "x-amz-checksum-sha256": checksum}
-        headers |= {f"x-amz-meta-{name}": text for name, text in (metadata or {}).items()}
-        headers |= {"if-none-match": "*"} if once else {}
-        with _translated(action):
-            answer = self._direct.put(key, body, headers, sha256=sha256)
-            if answer and _is_final(*answer, action):
-                return
-            body.seek(0)
-            condition: Any = {"IfNoneMatch": "*"} if once else {}
-            self._client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=body,
-                ContentType=content_type,
-                ChecksumSHA256=checksum,
-                Metadata=dict(metadata or {}),
-                **condition,
-            )
-            self._direct.learn(key)
+    def _settle(self) -> None:
+        """Have the server tried, if nobody has yet; others wait for that."""
+        if self._wary:
+            with self._asking:
+                if self._wary:
+                    self._put.find_out()
+                    self._wary = False
+
+    def _store(self, action: str, upload: Upload, *, once: bool) -> None:
+        """Put it, and look whether it is there where the answer does not prove it.
+
+        Raises:
+            ConditionFailed: The key is taken by somebody else.
+        """
+        is_free = (lambda key: self.look(key) is None) if once else None
+        proven = self._put.send(action, upload, is_free)
+        if proven and (self._put.is_trusted or not once):
+            return
+        there = self.look(upload.key)
+        if there is None:
+            raise StorageUnavailable(f"S3 said it stored {upload.key}, but there is no such object")
+        writer = upload.metadata.get("job-id")
+        if there.metadata.get("job-id", writer) != writer:
+            raise ConditionFailed(f"S3 let others write over {upload.key}", 0)
+        digest = upload.sha256.hex()
+        if (there.size, there.sha256 or digest) != (upload.size(), digest) or not there.whole:
+            message = f"S3 stored {there.size} bytes at {upload.key}, which are not those sent"
+            raise StorageUnavailable(message)
 
     def copy(self, source: str, target: str) -> bool:
         """Copy an object within the bucket; its bytes do not come here.
@@ -155,29 +185,30 @@ class ObjectStore:
         if self.look(source) is None:  # servers name a missing source in ways of their own
             return False
         try:
-            with _translated("copy an input"):
+            with translated("copy an input"):
                 self._client.copy_object(
                     Bucket=self.bucket,
                     Key=target,
                     CopySource={"Bucket": self.bucket, "Key": source},
                 )
-        except KeyError:  # it went since
+        except NotThere:  # it went since
             return False
         return True
 
     def look(self, key: str) -> StoredObject | None:
         """Return what is known of an object without its bytes, None where there is none."""
         try:
-            with _translated("look at an object"):
+            with translated("look at an object"):
                 head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-        except KeyError:
+        except NotThere:
             return None
         stated = head.get("ChecksumSHA256")
         checksum = base64.b64decode(stated).hex() if stated and "-" not in stated else ""
+        metadata = {name.lower(): text for name, text in head["Metadata"].items()}
         return StoredObject(
             size=head["ContentLength"],
-            sha256=checksum or head["Metadata"].get("sha256", ""),
-            metadata=head["Metadata"],
+            sha256=checksum or metadata.get("sha256", ""),
+            metadata=metadata,
         )
 
     def chunks(self, key: str, size: int = _CHUNK) -> Iterator[bytes]:
@@ -188,12 +219,12 @@ class ObjectStore:
             StorageUnavailable: It may go well later.
         """
         try:
-            with _translated("read an input"):
+            with translated("read an input"):
                 body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
                 with contextlib.closing(body):
                     while chunk := body.read(size):
                         yield chunk
-        except KeyError:
+        except NotThere:
             raise gone(key) from None
 
     def open(self, key: str, first: int, last: int) -> "ObjectReader":
@@ -203,16 +234,19 @@ class ObjectStore:
             KeyError: There is no such object.
             StorageUnavailable: It may go well later.
         """
-        with _translated("read an image"):
-            answer = self._client.get_object(
-                Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
-            )
+        try:
+            with translated("read an image"):
+                answer = self._client.get_object(
+                    Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
+                )
+        except NotThere:
+            raise KeyError(key) from None
         return ObjectReader(answer["Body"])
 
     def delete_below(self, prefix: str) -> int:
         """Delete every object whose key begins with `prefix`; return how many there were."""
         count = 0
-        with _translated("delete inputs"):
+        with translated("delete inputs"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
@@ -235,7 +269,7 @@ class ObjectReader:
         Raises:
             StorageUnavailable: S3 broke off.
         """
-        with _translated("read on"):
+        with translated("read on"):
             return self._body.read(size)
 
     def close(self) -> None:
@@ -255,34 +289,10 @@ def credentials_problem() -> str | None:
     return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
 
-class _ConditionFailed(StorageUnavailable):
-    """The key is taken."""
-
-
-def _is_final(status: int, answer: bytes, action: str) -> bool:
-    """Say whether an object is stored; False where boto3 may know better, as with a redirect."""
-    found = re.search(rb"<Code>(\w{1,60})</Code>", answer)
-    code = found[1].decode() if found else str(status)
-    if code in _CONDITION_FAILED:
-        raise _ConditionFailed(f"S3 would not {action}: {code}")
-    if status >= _SERVER_ERROR and code not in _REFUSED:
-        raise StorageUnavailable(f"S3 would not {action}: {code}")
-    return status == _OK
-
-
-@contextlib.contextmanager
-def _translated(action: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours; a missing key becomes a `KeyError`."""
-    try:
-        yield
-    except ClientError as error:
-        details: Any = error.response.get("Error", {})
-        code = str(details.get("Code", ""))
-        if code in _CONDITION_FAILED:
-            raise _ConditionFailed(f"S3 would not {action}: {code}") from error
-        if code in _NOT_FOUND and "bucket" not in action:
-            raise KeyError from error
-        kind = RequestRefused if code in _REFUSED else StorageUnavailable
-        raise kind(f"S3 would not {action}: {code}") from error
-    except (BotoCoreError, OSError) as error:
-        raise StorageUnavailable(f"S3 could not {action}: {type(error).__name__}") from error
+def _upload(
+    key: str, body: IO[bytes], sha256: bytes, content_type: str, metadata: Mapping[str, str]
+) -> Upload:
+    """Return what is to be stored; what it is stands in its metadata, to be compared later."""
+    upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
+    stated = {"sha256": sha256.hex(), "bytes": str(upload.size())}
+    return replace(upload, metadata=dict(metadata) | stated)

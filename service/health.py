@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from core.breakers import STORAGE
+from core.bucket_habits import HABITS
 from core.errors import StoreUnavailable
 from core.log import event
 from service.problems import Problem
@@ -34,6 +35,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
         await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.trouble, STORAGE)
+        bucket = await run_in_threadpool(store.read, "get", HABITS)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}
@@ -42,5 +44,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
     # Jobs are taken in and wait meanwhile, so none of this is a reason to send no more.
     working = any(not state["refused"] for state in states.values()) and not storage
     found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
+    # What its server does not keep is made up for; collect workers find it out.
+    found["bucket"] = "not tried yet" if bucket is None else bucket or "ok"
     word = "ready" if working else "degraded"
     return JSONResponse({"status": word, **found, "accounts": states})

@@ -26,6 +26,7 @@ from core.object_store import credentials_problem
 from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
 from worker import dead_letters, tasks, wiring
+from worker.bucket_watch import watch_in_background
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
 
@@ -88,6 +89,8 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     announce_in_background(deps.store.scripts.promise, stop)
     if queue == QUEUE_OF[Step.ACCOUNT]:
         _watch_accounts(deps.accounts)
+    if queue == QUEUE_OF[Step.COLLECT]:
+        watch_in_background(deps.objects, deps.store, stop)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)
     while not stop.is_set():
         client = redis.Redis.from_url(

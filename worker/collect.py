@@ -1,14 +1,10 @@
 """The collect step: copy a result into S3 before its URL dies."""
 
-import io
 import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Final
-from urllib.parse import quote, unquote
+from typing import Final
 
 from core import breakers
 from core.change import Change
@@ -16,9 +12,10 @@ from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transie
 from core.figures import REGENERATIONS, margin_counts
 from core.job import FailureCode, Job, JobId, Status, Step
 from core.log import event
-from core.object_store import RequestRefused, StoredObject
+from core.s3_errors import RequestRefused
 from worker.deps import Deps
-from worker.download import CONTENT_TYPES, LinkRefused, Result, ResultGone
+from worker.download import LinkRefused, ResultGone
+from worker.stored_image import StoredImage, find_image, put_image, put_manifest
 
 _log = logging.getLogger(__name__)
 #: Fields that say something of one task at the provider; the seed is kept for the next one.
@@ -28,12 +25,6 @@ _OF_ONE_TASK: Final = (
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
     "storage_trouble",
 )
-#: What says in an object's metadata which task at the provider made it, percent-encoded; all of an
-#: object's metadata must fit into 2 kB.
-_TASK: Final = "provider-id"
-_LONGEST_TASK: Final = 400
-#: What the record says of an image; its provider id is that of the task which made this one.
-_Stored = dict[str, str | int | None]
 
 
 def collect(job_id: JobId, deps: Deps) -> None:
@@ -59,7 +50,7 @@ def collect(job_id: JobId, deps: Deps) -> None:
     except (Transient, ResultGone) as error:
         if isinstance(error, RequestRefused) and job.request.output_key:
             # The deployment's own keys are for the operator to mend, but this one is the caller's.
-            message = f"S3 does not take the key that the job asks for: {error}"
+            message = f"S3 does not take the key {job.request.output_key}: {error}"
             raise Permanent(FailureCode.STORAGE_FAILED, message) from error
         if deps.clock() >= (job.result_expires_at or 0):
             _give_up(job, error, deps)
@@ -76,11 +67,11 @@ def _collect(job: Job, deps: Deps) -> None:
     except LinkRefused as error:
         raise Permanent(FailureCode.PROVIDER_ERROR, str(error)) from error
     with result.file:
-        stored = _put(job, object_key(job, result.extension, deps), result, deps)
+        stored = put_image(job, result, deps)
     _finish(job, stored, deps)
 
 
-def _finish(job: Job, stored: _Stored, deps: Deps) -> None:
+def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
     """Put the manifest beside a stored image, and record the success.
 
     Raises:
@@ -88,9 +79,10 @@ def _finish(job: Job, stored: _Stored, deps: Deps) -> None:
     """
     image = {"bucket": deps.objects.bucket, **stored}
     try:
-        _put_manifest(job, f"{stored['key']}.json", image, deps)
+        put_manifest(job, image, deps)
     except StorageUnavailable as error:
-        if deps.clock() < max(job.request.deadline_at, job.result_expires_at or 0):
+        waits = not isinstance(error, RequestRefused)
+        if waits and deps.clock() < max(job.request.deadline_at, job.result_expires_at or 0):
             raise
         # The image is there, which is what was promised.
         event(_log, "job.manifest_missing", logging.WARNING, job_id=job.id, reason=str(error))
@@ -112,119 +104,6 @@ def _finish(job: Job, stored: _Stored, deps: Deps) -> None:
     )
 
 
-def _put(job: Job, key: str, result: Result, deps: Deps) -> _Stored:
-    """Store the image once; return what is recorded of the one that lies there."""
-    metadata = {
-        "job-id": job.id,
-        "model": job.request.model,
-        "width": str(result.width),
-        "height": str(result.height),
-    }
-    if job.seed is not None:
-        metadata["seed"] = str(job.seed)
-    task = quote(job.provider_id or "", safe="")
-    if 0 < len(task) <= _LONGEST_TASK:
-        metadata[_TASK] = task
-    fresh = deps.objects.put_once(
-        key,
-        result.file,
-        sha256=result.sha256,
-        content_type=result.content_type,
-        metadata=metadata,
-    )
-    ours: _Stored = {
-        "key": key,
-        "bytes": result.size,
-        "sha256": result.sha256.hex(),
-        "content_type": result.content_type,
-        "width": result.width,
-        "height": result.height,
-        "provider_id": job.provider_id,
-    }
-    if fresh:
-        return ours
-    there = deps.objects.look(key)
-    if there is None:
-        raise Transient("the object at the job's key came and went")
-    if not _is_ours(job, there):
-        message = f"The key {key} holds an object of somebody else; it was left as it is"
-        raise Permanent(FailureCode.STORAGE_FAILED, message)
-    # It may be what an earlier task of the job made, which was given up too soon.
-    same = there.sha256 == ours["sha256"]
-    return ours if same else _stored(key, result.content_type, there)
-
-
-def _find_stored(job: Job, deps: Deps) -> _Stored | None:
-    """Return what is known of an image that an earlier run put into the bucket before it died."""
-    for extension, content_type in CONTENT_TYPES.items():
-        key = object_key(job, extension, deps)
-        there = deps.objects.look(key)
-        if there and _is_ours(job, there):
-            return _stored(key, content_type, there)
-    return None
-
-
-def _stored(key: str, content_type: str, there: StoredObject) -> _Stored:
-    """Return what is recorded of an image that was stored by another run."""
-    return {
-        "key": key,
-        "bytes": there.size,
-        "sha256": there.sha256,
-        "content_type": content_type,
-        "width": int(there.metadata.get("width", 0)),
-        "height": int(there.metadata.get("height", 0)),
-        "provider_id": unquote(there.metadata.get(_TASK, "")) or None,
-    }
-
-
-def _put_manifest(job: Job, key: str, image: dict[str, Any], deps: Deps) -> None:
-    """Store the manifest once: what is there is from an earlier run, or somebody else's."""
-    manifest = json.dumps(_manifest(job, image, deps), indent=2).encode()
-    deps.objects.put_once(
-        key,
-        io.BytesIO(manifest),
-        sha256=sha256(manifest).digest(),
-        content_type="application/json",
-        metadata={"job-id": job.id},
-    )
-
-
-def _is_ours(job: Job, there: StoredObject) -> bool:
-    return there.metadata.get("job-id") == job.id
-
-
-def object_key(job: Job, extension: str, deps: Deps) -> str:
-    """Return where the image goes: the same for each run, for it depends on the job alone."""
-    template = job.request.output_key or deps.settings.s3_key_template
-    created = datetime.fromtimestamp(job.request.created_at, UTC)
-    return template.format(
-        job_id=job.id,
-        date=created.strftime("%Y-%m-%d"),
-        model=job.request.model,
-        tenant=job.request.tenant,
-        ext=extension,
-    )
-
-
-def _manifest(job: Job, image: dict[str, Any], deps: Deps) -> dict[str, Any]:
-    """Return what is kept beside the image and outlives the record in Redis."""
-    return {
-        "job_id": job.id,
-        "tenant": job.request.tenant,
-        "model": job.request.model,
-        "input": job.request.input,
-        "seed": job.seed,
-        "metadata": job.request.metadata,
-        "provider_id": job.provider_id,
-        "cost": job.cost,
-        "expired_provider_id": job.expired_id,
-        "expired_cost": job.expired_cost,
-        "created_at": job.request.created_at,
-        "stored_at": deps.clock(),
-        "image": image,
-    }
-
-
 def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
     """Return a function that renews the step's lease, when called often, three times per lease."""
     every = deps.settings.watch_seconds / 3
@@ -242,7 +121,7 @@ def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
 def _give_up(job: Job, error: Exception, deps: Deps) -> None:
     """End a job whose result is out of reach, unless an earlier run stored its image."""
     try:
-        stored = _find_stored(job, deps)
+        stored = find_image(job, deps)
     except StorageUnavailable:
         if deps.clock() < job.request.deadline_at:
             raise  # nobody can say now; the bucket will

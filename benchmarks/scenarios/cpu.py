@@ -43,6 +43,7 @@ _SERVICE_RULES = (
 )
 _COLLECT_RULES = (
     ("S3: our PUTs, botocore, urllib3", "core/object_store.py"),
+    ("S3: our PUTs, botocore, urllib3", "core/object_put.py"),
     ("SHA-256 and MD5 of the image", "_digest (worker/download.py)"),
     ("looking whether the image is whole", "_looked_at"),
     ("the temporary file", "tempfile.py"),
@@ -51,6 +52,7 @@ _COLLECT_RULES = (
     ("our scripts in Redis", "core/store.py"),
     ("our log", "core/log.py"),
     ("the rest of the step", "worker/collect.py"),
+    ("the rest of the step", "worker/stored_image.py"),
     ("RQ's own books", "rq/"),
     ("RQ's own books", "worker/rq_worker.py"),
 )

@@ -98,9 +98,7 @@ class Eventful(ObjectStore):
     """
 
     def __init__(self, real: ObjectStore, then: Callable[[], object]) -> None:
-        self.bucket = real.bucket
-        self._client = real._client  # noqa: SLF001 - the same connections
-        self._direct = real._direct  # noqa: SLF001 - as above
+        vars(self).update(vars(real))  # the same connections
         self._then: list[Callable[[], object]] = [then]
 
     def look(self, key: str) -> StoredObject | None:

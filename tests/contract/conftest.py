@@ -9,6 +9,7 @@ import pytest
 import redis
 from PIL import Image
 
+from core.object_store import ObjectStore
 from core.settings import WORKER, Settings
 from core.store import JobStore
 from stack.ports import Ports
@@ -17,6 +18,7 @@ from tests.contract.bench import Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
 from tests.running import running
+from tests.s3_stand_in import S3StandIn
 from worker import wiring
 
 
@@ -25,6 +27,25 @@ def server() -> Iterator[ScriptedServer]:
     """Run a scripted server."""
     with ScriptedServer() as running:
         yield running
+
+
+@pytest.fixture
+def s3(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[S3StandIn]:
+    """Run a small S3 that the AWS SDK is led to."""
+    assert environment
+    with S3StandIn() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def untried(s3: S3StandIn) -> Iterator[ObjectStore]:
+    """Return a bucket on the small S3, of whose habits nothing is known."""
+    assert s3.url
+    made = ObjectStore(s3.bucket, timeout=2)
+    yield made
+    made._client.close()  # noqa: SLF001 - its sockets are closed at exit
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,9 @@ from core.store import JobStore
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, Wire, answer
 from worker import wiring
-from worker.collect import collect, object_key
+from worker.collect import collect
 from worker.deps import Deps
+from worker.stored_image import object_key
 from worker.submit import submit
 from worker.tasks import run
 

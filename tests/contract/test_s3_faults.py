@@ -7,7 +7,8 @@ from hashlib import sha256
 import pytest
 
 from core.errors import StorageUnavailable
-from core.object_store import ObjectStore, RequestRefused
+from core.object_store import ObjectStore
+from core.s3_errors import RequestRefused
 from stack.seaweed import SeaweedFS
 from tests.outage.s3_proxy import Fault, Manner, S3Proxy
 
@@ -102,11 +103,10 @@ def test_a_put_whose_answer_was_lost_is_found(objects: ObjectStore, proxy: S3Pro
     assert (there.metadata["job-id"], there.sha256) == ("1", sha256(BODY).hexdigest())
 
 
-@pytest.mark.parametrize("key", ["k/" + "z" * 880, "./k"])
-def test_a_key_that_s3_cannot_hold_is_told_apart(objects: ObjectStore, key: str) -> None:
+def test_a_key_that_s3_cannot_hold_is_told_apart(objects: ObjectStore) -> None:
     """This server refuses it whenever it comes, so it is no outage."""
-    with pytest.raises(RequestRefused, match=r"KeyTooLongError|InvalidRequest"):
-        _put(objects, key)
+    with pytest.raises(RequestRefused, match="KeyTooLongError"):
+        _put(objects, "k/" + "z" * 880)
 
 
 def test_a_conflict_that_says_nothing_is_no_crash(objects: ObjectStore, proxy: S3Proxy) -> None:

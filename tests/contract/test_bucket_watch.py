@@ -1,0 +1,95 @@
+"""What the bucket's server does not keep is said: by the collect worker, and by `/readyz`."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from core.bucket_habits import HABITS
+from core.object_store import ObjectStore
+from core.settings import SERVICE, Settings
+from core.store import JobStore
+from service.app import create_app
+from stack.stack import Stack
+from tests.conftest import Eventually
+from tests.s3_stand_in import Habits, Refusal, S3StandIn
+from worker.bucket_watch import note_habits, watch_in_background
+
+
+def _readyz(environment: Mapping[str, str]) -> Any:
+    app = create_app(Settings.from_env(environment, SERVICE))
+
+    async def ask() -> Any:
+        async with app.router.lifespan_context(app) as state:
+
+            async def with_state(scope: Any, receive: Any, send: Any) -> None:
+                scope["state"] = dict(state or {})
+                await app(scope, receive, send)
+
+            transport = httpx.ASGITransport(with_state)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return (await client.get("/readyz")).json()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("habits", "words"),
+    [
+        (Habits(), "ok"),
+        (Habits(ignores_condition=True), "overwrites in spite of If-None-Match"),
+        (Habits(lacks_condition=True), "refuses If-None-Match"),
+        (Habits(refuses=frozenset({"x-amz-checksum-sha256"})), "refuses x-amz-checksum-sha256"),
+        (Habits(checks_nothing=True), "does not check x-amz-checksum-sha256"),
+        (Habits(refusal=Refusal(403, "AccessDenied", "Access Denied")), "AccessDenied"),
+    ],
+)
+def test_what_a_server_does_not_keep_is_shown(
+    *,
+    s3: S3StandIn,
+    untried: ObjectStore,
+    store: JobStore,
+    environment: Mapping[str, str],
+    habits: Habits,
+    words: str,
+) -> None:
+    """`/readyz` has it in words, as the collect worker found it."""
+    s3.habits = habits
+
+    note_habits(untried, store)
+
+    assert words in _readyz(environment)["bucket"]
+
+
+def test_before_a_worker_has_tried_nothing_is_said(
+    redis_client: "redis.Redis", environment: Mapping[str, str]
+) -> None:
+    """That all is well is not known."""
+    assert redis_client.get(HABITS) is None
+    assert _readyz(environment)["bucket"] == "not tried yet"
+
+
+def test_a_server_is_tried_before_it_gets_an_image(
+    s3: S3StandIn, untried: ObjectStore, store: JobStore, eventually: Eventually
+) -> None:
+    """The worker's thread does it at once; whoever comes sooner does it itself."""
+    stop = threading.Event()
+    thread = watch_in_background(untried, store, stop)
+    eventually(lambda: store.read("get", HABITS) is not None)
+
+    assert {key.partition("/")[0] for key in s3.puts} == {"_probe"}
+    stop.set()
+    thread.join(10)
+
+
+def test_the_real_worker_says_so(relay: Stack, eventually: Eventually) -> None:
+    """A whole deployment's `/readyz` shows what its collect worker found in its bucket."""
+
+    def bucket() -> object:
+        return httpx.get(f"{relay.service_url}/readyz", trust_env=False).json()["bucket"]
+
+    eventually(lambda: bucket() == "ok")

@@ -1,0 +1,268 @@
+"""Servers that do not do as S3 does: what we lose by it is made up for, and said."""
+
+import io
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+
+from core.bucket_habits import Condition
+from core.errors import StorageUnavailable
+from core.object_store import ObjectStore
+from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
+
+BODY = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def objects(untried: ObjectStore) -> ObjectStore:
+    """Return a wary object store on it, as a collect worker has one."""
+    untried.be_wary()
+    return untried
+
+
+def _put(objects: ObjectStore, key: str, body: bytes = BODY, job: str = "1") -> bool:
+    return objects.put_once(
+        key,
+        io.BytesIO(body),
+        sha256=sha256(body).digest(),
+        content_type="image/png",
+        metadata={"job-id": job},
+    )
+
+
+def _requests(s3: S3StandIn, act: Callable[[], object]) -> list[str]:
+    before = len(s3.requests)
+    act()
+    return [method for method, _ in s3.requests[before:]]
+
+
+def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
+    objects: ObjectStore, s3: S3StandIn
+) -> None:
+    """The probes are put first; then each answer's own checksum is proof enough."""
+    assert _put(objects, "a.png")
+
+    assert objects.find_habits().problems == ""
+    assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
+    assert s3.objects["b.png"].body == BODY
+    assert not _put(objects, "b.png", b"other", job="2")
+
+
+def test_a_known_bucket_is_tried_with_few_requests(objects: ObjectStore, s3: S3StandIn) -> None:
+    """The first probe stays, so the next process finds its key taken at once."""
+    objects.find_habits()
+
+    assert _requests(s3, objects.find_habits) == ["PUT", "PUT"]
+
+
+@pytest.mark.parametrize(
+    ("habits", "condition"),
+    [
+        (Habits(ignores_condition=True), Condition.IGNORED),
+        (Habits(lacks_condition=True), Condition.REFUSED),
+        (Habits(refuses=frozenset({"if-none-match"})), Condition.REFUSED),
+        (Habits(ignores_condition=True, checks_nothing=True), Condition.IGNORED),
+    ],
+)
+def test_no_server_overwrites_an_object(
+    objects: ObjectStore,
+    s3: S3StandIn,
+    habits: Habits,
+    condition: Condition,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the condition is not kept, the key is looked at before, and that is said once."""
+    s3.habits = habits
+    with caplog.at_level(logging.WARNING):
+        assert _put(objects, "a.png", b"first", job="1")
+        assert not _put(objects, "a.png", b"second", job="2")
+
+    assert s3.objects["a.png"].body == b"first"
+    assert objects.find_habits().condition is condition
+    assert "If-None-Match" in objects.find_habits().problems
+    warnings = [each for each in caplog.records if each.getMessage() == "storage.habits"]
+    assert len(warnings) == 1
+
+
+def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
+    objects: ObjectStore, s3: S3StandIn
+) -> None:
+    """Somebody puts between our PUT and our second look: we are told that the key is theirs."""
+    s3.habits = Habits(ignores_condition=True, states_checksum=False)
+    objects.find_habits()
+    looks: list[str] = []
+    real = objects.look
+
+    def look(key: str) -> object:
+        looks.append(key)
+        if len(looks) == 2:  # the one behind the PUT
+            s3.objects[key] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
+        return real(key)
+
+    objects.look = look  # type: ignore[method-assign,assignment] # somebody else's PUT comes here
+
+    assert not _put(objects, "a.png", job="1")
+    assert s3.objects["a.png"].body == b"theirs"
+
+
+@pytest.mark.parametrize("header", ["x-amz-checksum-sha256", "if-none-match"])
+def test_a_header_that_is_refused_is_left_out(
+    objects: ObjectStore, s3: S3StandIn, header: str
+) -> None:
+    """The image is stored all the same, in one request more once, and it is said."""
+    s3.habits = Habits(refuses=frozenset({header}))
+
+    assert _put(objects, "a.png")
+
+    assert s3.objects["a.png"].body == BODY
+    assert header in objects.find_habits().problems.lower()
+    assert _requests(s3, lambda: _put(objects, "b.png")).count("PUT") == 1
+
+
+def test_inputs_are_stored_without_a_refused_header_too(
+    objects: ObjectStore, s3: S3StandIn
+) -> None:
+    """The service puts no probe: it learns from the refusal itself."""
+    s3.habits = Habits(refuses=frozenset({"x-amz-checksum-sha256"}))
+
+    def put() -> None:
+        digest = sha256(BODY).digest()
+        objects.put("_inputs/a", io.BytesIO(BODY), sha256=digest, content_type="image/png")
+
+    assert _requests(s3, put) == ["PUT", "PUT"]
+    assert _requests(s3, put) == ["PUT"]
+    assert s3.objects["_inputs/a"].body == BODY
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        Habits(keeps=0, states_checksum=False),
+        Habits(keeps=100, states_checksum=False),
+        Habits(keeps=100, refuses=frozenset({"x-amz-checksum-sha256"})),
+        Habits(keeps=100, refuses=frozenset({"x-amz-checksum-sha256", "if-none-match"})),
+    ],
+)
+def test_a_200_is_not_yet_the_image(untried: ObjectStore, s3: S3StandIn, habits: Habits) -> None:
+    """What was not stored as a whole is no success, whatever the server answered."""
+    s3.habits = habits
+    with pytest.raises(StorageUnavailable, match="not those sent"):
+        _put(untried, "a.png")
+
+    there = untried.look("a.png")
+    assert there is not None
+    assert not there.whole
+
+
+def test_a_server_known_to_be_strict_is_not_looked_at(objects: ObjectStore, s3: S3StandIn) -> None:
+    """It says no checksum, but it was seen to refuse bytes that are not those of theirs."""
+    s3.habits = Habits(states_checksum=False)
+    _put(objects, "a.png")
+
+    assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
+
+
+def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: S3StandIn) -> None:
+    """Where the answer proves nothing, one HEAD does."""
+    s3.habits = Habits(states_checksum=False)
+
+    assert _requests(s3, lambda: _put(untried, "a.png")) == ["PUT", "HEAD"]
+
+
+def test_one_that_repeats_what_it_is_told_proves_nothing(
+    objects: ObjectStore, s3: S3StandIn
+) -> None:
+    """A server that was seen to take a wrong checksum is looked at, though it states ours."""
+    s3.habits = Habits(checks_nothing=True)
+    assert "does not check" in objects.find_habits().problems
+
+    assert _requests(s3, lambda: _put(objects, "a.png")) == ["PUT", "HEAD"]
+    s3.habits.keeps = 9
+    with pytest.raises(StorageUnavailable, match="not those sent"):
+        _put(objects, "b.png")
+
+
+@pytest.mark.parametrize("write", [str.lower, str.upper, str.title])
+def test_metadata_is_known_by_any_spelling(
+    objects: ObjectStore, s3: S3StandIn, write: Callable[[str], str]
+) -> None:
+    """A proxy may write the names of headers in capitals."""
+    s3.habits = Habits(writes_names=write)
+    _put(objects, "a.png")
+
+    there = objects.look("a.png")
+
+    assert there is not None
+    assert there.metadata["job-id"] == "1"
+    assert there.whole
+
+
+@pytest.mark.parametrize("conflicts", [1, 2, 5])
+def test_a_conflict_is_not_taken_for_a_stored_object(
+    objects: ObjectStore, s3: S3StandIn, conflicts: int
+) -> None:
+    """Nobody may have won: it is to be tried again until somebody has."""
+    objects.find_habits()
+    s3.habits.conflicts = conflicts
+
+    for _ in range(conflicts):
+        with pytest.raises(StorageUnavailable, match="ConditionalRequestConflict"):
+            _put(objects, "a.png")
+        assert "a.png" not in s3.objects
+
+    assert _put(objects, "a.png")
+
+
+def test_after_a_conflict_it_is_seen_who_won(objects: ObjectStore, s3: S3StandIn) -> None:
+    """An object that is there by then has the key."""
+    _put(objects, "a.png", b"theirs", job="2")
+    s3.habits.conflicts = 1
+
+    assert not _put(objects, "a.png")
+
+
+def test_a_bucket_that_moved_is_found_by_boto3(
+    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The direct way cannot know where it is, and goes on from where boto3 found it."""
+    assert _put(objects, "a.png")
+    s3.region = "eu-west-1"
+    puts: list[str] = []
+    real = objects._client.put_object  # noqa: SLF001 - what is asked is what is tested
+
+    def put_object(**arguments: object) -> object:
+        puts.append(str(arguments["Key"]))
+        return real(**arguments)  # type: ignore[arg-type] # as they came
+
+    monkeypatch.setattr(objects._client, "put_object", put_object)  # noqa: SLF001 - see above
+
+    assert _put(objects, "b.png")
+    assert _put(objects, "c.png")
+
+    assert puts == ["b.png"]
+
+
+def test_a_lost_answer_is_found_out(objects: ObjectStore, s3: S3StandIn) -> None:
+    """The object is there: the next try is told that its key is taken."""
+    objects.find_habits()
+    s3.habits.loses_answers = 1
+    with pytest.raises(StorageUnavailable):
+        _put(objects, "a.png")
+
+    assert not _put(objects, "a.png")
+    there = objects.look("a.png")
+    assert there is not None
+    assert there.metadata["job-id"] == "1"
+
+
+def test_a_server_that_cannot_be_tried_is_trusted_with_nothing(
+    objects: ObjectStore, s3: S3StandIn
+) -> None:
+    """Where probes are refused, keys are looked at as well, and it is said why."""
+    s3.habits.refusal = Refusal(403, "AccessDenied", "Access Denied")
+    assert "AccessDenied" in objects.find_habits().problems
+    s3.habits.refusal = None
+
+    assert _requests(s3, lambda: _put(objects, "a.png")) == ["HEAD", "PUT", "HEAD"]

@@ -1,0 +1,103 @@
+"""What S3 refuses: one request, S3's own words, and whose fault it is."""
+
+import io
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+
+from core.errors import StorageUnavailable
+from core.object_store import ObjectStore
+from core.s3_errors import Refused, RequestRefused
+from tests.s3_stand_in import Refusal, S3StandIn
+
+BODY = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def objects(untried: ObjectStore) -> ObjectStore:
+    """Return a wary object store, as a collect worker has one."""
+    untried.be_wary()
+    return untried
+
+
+def _put(objects: ObjectStore, key: str, body: bytes = BODY, job: str = "1") -> bool:
+    return objects.put_once(
+        key,
+        io.BytesIO(body),
+        sha256=sha256(body).digest(),
+        content_type="image/png",
+        metadata={"job-id": job},
+    )
+
+
+def _requests(s3: S3StandIn, act: Callable[[], object]) -> list[str]:
+    before = len(s3.requests)
+    act()
+    return [method for method, _ in s3.requests[before:]]
+
+
+REFUSALS = {
+    "AccessDenied": (403, "Access Denied"),
+    "InvalidArgument": (400, "The server-side encryption key id is not valid"),
+    "InvalidRequest": (400, "Something about the request"),
+    "EntityTooLarge": (400, "Your proposed upload is too large"),
+    "ExpiredToken": (400, "The provided token has expired."),
+    "NoSuchBucket": (404, "The specified bucket does not exist"),
+    "SlowDown": (503, "Please reduce your request rate."),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+@pytest.mark.parametrize("puts", [0, 1])
+def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
+    untried: ObjectStore, s3: S3StandIn, code: str, puts: int
+) -> None:
+    """Neither the first PUT nor a later one is sent twice, and none of this is the key's fault."""
+    for number in range(puts):
+        _put(untried, f"{number}.png")
+    status, message = REFUSALS[code]
+    s3.habits.refusal = Refusal(status, code, message)
+
+    def put() -> None:
+        with pytest.raises(StorageUnavailable, match=f"{code}: {message}") as caught:
+            _put(untried, "a.png")
+        assert not isinstance(caught.value, RequestRefused)
+
+    assert _requests(s3, put) == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal(400, "KeyTooLongError", "Your key is too long"),
+        Refusal(409, "XMinioObjectExistsAsDirectory", "Object name already exists as a directory."),
+        Refusal(400, "InvalidArgument", "Object name contains unsupported characters."),
+        Refusal(400, "InvalidRequest", "Invalid", ArgumentName="Key"),
+    ],
+)
+def test_what_speaks_of_the_key_is_the_key_s(
+    objects: ObjectStore, s3: S3StandIn, refusal: Refusal
+) -> None:
+    """It is told apart from what the deployment has to mend."""
+    _put(objects, "before.png")
+    s3.habits.refusal = refusal
+
+    with pytest.raises(RequestRefused):
+        _put(objects, "a.png")
+
+
+def test_no_secret_is_repeated(objects: ObjectStore, s3: S3StandIn) -> None:
+    """Addresses, access keys and signatures in S3's words are left out, and long words cut."""
+    objects.find_habits()
+    told = f"AKIAIOSFODNN7EXAMPLE at https://a.example/?X-Amz-Signature=1 {'a' * 64} " + "b " * 400
+    s3.habits.refusal = Refusal(403, "AccessDenied", told)
+
+    with pytest.raises(Refused) as caught:
+        _put(objects, "a.png")
+
+    text = str(caught.value)
+    assert "AKIA" not in text
+    assert "https" not in text
+    assert "a" * 64 not in text
+    assert len(text) < 300
