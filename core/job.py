@@ -200,6 +200,10 @@ class Job:
     result_expires_at: float | None = None  # Unix time in seconds
     #: What S3 said, where it was S3 that the last try to store the image failed at.
     storage_trouble: str | None = None
+    #: Unix time from which the provider may be asked for a better link again.
+    ask_at: float | None = None
+    #: What storing waits for: `for`, `since` (Unix time), `last_problem`; see `core.views`.
+    waiting: Mapping[str, Any] | None = None
     seed: int | None = None
     #: Seconds that the result's URL had left when the image was stored.
     margin: float | None = None
@@ -242,11 +246,7 @@ class Job:
             regenerations=int(fields.get("regenerations", 0)),
             expired_id=fields.get("expired_id"),
             expired_cost=number("expired_cost"),
-            tries={
-                name.removeprefix("tries:"): int(count)
-                for name, count in fields.items()
-                if name.startswith("tries:")
-            },
+            tries={n[6:]: int(count) for n, count in fields.items() if n.startswith("tries:")},
             provider_id=fields.get("provider_id"),
             polling_url=fields.get("polling_url"),
             unusable_since=number("unusable_since"),
@@ -256,6 +256,8 @@ class Job:
             result_url=fields.get("result_url"),
             result_expires_at=number("result_expires_at"),
             storage_trouble=fields.get("storage_trouble"),
+            ask_at=number("ask_at"),
+            waiting=json.loads(fields["waiting"]) if "waiting" in fields else None,
             seed=int(seed) if seed else None,
             margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,

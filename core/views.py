@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.job import CallbackState, Job
+from core.job import CallbackState, Job, Status
 from core.moments import milliseconds
 
 
@@ -30,6 +30,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "timeline": [{"status": status, "at": timestamp(at)} for status, at in job.timeline],
         "image": _image(job),
         "error": dict(job.error) if job.error else None,
+        "waiting": _waiting(job),
         "retry_of": request.retry_of,
         "retried_as": job.retried_as,
         "callback": _callback(job),
@@ -42,6 +43,18 @@ def job_view(job: Job) -> dict[str, Any]:
             "resubmits": job.resubmits,
             "expired": _expired(job),
         },
+    }
+
+
+def _waiting(job: Job) -> dict[str, Any] | None:
+    """Return what an unfinished job waits for against the rule, None where all goes its way."""
+    if job.status is not Status.STORING or not job.waiting:
+        return None
+    return {
+        "for": job.waiting["for"],
+        "since": timestamp(job.waiting["since"]),
+        "until": timestamp(job.result_expires_at),
+        "last_problem": job.waiting["last_problem"],
     }
 
 

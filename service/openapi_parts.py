@@ -40,6 +40,12 @@ _ATTEMPT: Final[Json] = {
     "status": {"type": ["integer", "null"]},
     "error": TEXT_OR_NULL,
 }
+_WAITING: Final[Json] = {
+    "for": {"enum": ["result", "storage"]},
+    "since": _TIME,
+    "until": _TIME_OR_NULL,
+    "last_problem": TEXT,
+}
 _CALLBACK: Final[Json] = {
     "url": TEXT,
     "state": {"enum": list(CallbackState)},
@@ -135,6 +141,7 @@ def _job() -> Json:
             "timeline": {"type": "array", "items": step},
             "image": _or_null(_IMAGE),
             "error": _or_null(_ERROR),
+            "waiting": _or_null(_WAITING),
             "retry_of": TEXT_OR_NULL,
             "retried_as": TEXT_OR_NULL,
             "callback": _or_null(_CALLBACK),

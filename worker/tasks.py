@@ -5,6 +5,7 @@ can stall for minutes after a crash, which is longer than a result lives.
 """
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 #: So often may a step of a job end in an error that nobody foresaw; then the job, or its callback
 #: where it is that which cannot be sent, is given up.
 _MOST_CRASHES: Final = 10
+_LONGEST_PROBLEM: Final = 300  # characters of what is shown of it
 
 
 def submit(job_id: str) -> None:
@@ -123,6 +125,8 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
         if step is Step.COLLECT and left > 0:
             # Never sleep through the end of the URL: near it, tries come closer together.
             wait = min(wait, max(0.1, left / 4))
+        elif step is Step.COLLECT and job:  # only the bucket is still waited for, and not for ever
+            wait = min(wait, max(0.1, job.request.deadline_at - deps.clock()))
         if step is Step.POLL:  # however long the host asks to be left alone: the result may die
             wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
@@ -152,9 +156,20 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
 
 
 def _trouble(step: Step, job: Job | None, error: Transient, deps: Deps) -> dict[str, Any]:
-    """Keep, or forget, that it is S3 which an image fails at: the job may have to tell why."""
-    if step is not Step.COLLECT or deps.clock() >= ((job and job.result_expires_at) or 0):
-        return {}  # with the link dead, it is settled what the image failed at
-    if isinstance(error, StorageUnavailable):
-        return {"set": {"storage_trouble": str(error)}}
-    return {"clear": ["storage_trouble"]}
+    """Keep what an image waits for, and whether it is S3: the job may have to tell why."""
+    if step is not Step.COLLECT or job is None:
+        return {}
+    storage, now = isinstance(error, StorageUnavailable), deps.clock()
+    cause = "storage" if storage else "result"
+    before = job.waiting if job.waiting and job.waiting["for"] == cause else {"since": now}
+    waiting = {
+        "for": cause,
+        "since": before["since"],
+        "last_problem": str(error)[:_LONGEST_PROBLEM],
+    }
+    told = {"waiting": json.dumps(waiting)}
+    if now >= (job.result_expires_at or 0):
+        return {"set": told}  # with the link dead, it is settled what the image failed at
+    if storage:
+        return {"set": told | {"storage_trouble": str(error)}}
+    return {"set": told, "clear": ["storage_trouble"]}

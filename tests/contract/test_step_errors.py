@@ -84,6 +84,16 @@ def test_once_the_link_is_dead_nothing_is_hurried(bench: Bench) -> None:
     assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
 
 
+def test_the_bucket_s_word_is_not_waited_for_beyond_the_deadline(bench: Bench) -> None:
+    """Nobody can say whether the image lies there: the job ends when its time is over."""
+    bench.accept(deadline_at=bench.clock.now + 0.15)
+    bench.storing(lives_for=-100)
+    for _ in range(5):
+        run(Step.COLLECT, _raises(StorageUnavailable("AccessDenied")), A, bench.deps)
+
+    assert bench.due_in(Step.COLLECT) == pytest.approx(0.15, abs=1e-3)
+
+
 def test_a_step_that_was_put_off_comes_later_each_time(bench: Bench) -> None:
     """The wait doubles up to its longest, and a host's own wish counts."""
     bench.accept()

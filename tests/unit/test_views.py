@@ -72,7 +72,7 @@ def test_an_ended_job() -> None:
             **(JOB.image or {}),
             "margin_seconds": 598.5,
         },
-        **dict.fromkeys(("error", "retry_of", "retried_as")),
+        **dict.fromkeys(("error", "waiting", "retry_of", "retried_as")),
         "callback": {
             "url": "https://example.com/done",
             "state": "delivered",
