@@ -1,8 +1,19 @@
-"""The one place where an AWS session is made of the environment."""
+"""The one place where an AWS session is made of the environment, and where it is tried."""
 
 import os
+from typing import Final
+from urllib.parse import urlsplit
 
 import boto3
+from botocore.exceptions import BotoCoreError, InvalidRegionError, ProfileNotFound
+from botocore.utils import validate_region_name
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_FILES: Final = (
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CA_BUNDLE",
+)  # fmt: skip
+_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def aws_session() -> boto3.Session:
@@ -20,3 +31,62 @@ def aws_session() -> boto3.Session:
         if not os.environ[name].strip():
             del os.environ[name]
     return boto3.Session(region_name=os.environ.get("AWS_REGION"))
+
+
+def credentials_problem() -> str | None:
+    """Say whether the AWS SDK finds no credentials, wherever it looks; None where it does."""
+    try:
+        if aws_session().get_credentials():
+            return None
+    except BotoCoreError:  # `aws_problems` says what is wrong
+        return None
+    return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
+
+
+def aws_problems() -> list[str]:
+    """Return what keeps the SDK from making an S3 client of the environment, a line each."""
+    given = {name: os.environ.get(name, "").strip() for name in (*_ENDPOINTS, *_FILES, *_REGIONS)}
+    found = [
+        f"{name}: must be an http:// or https:// URL with a host"
+        for name in _ENDPOINTS
+        if given[name] and not _is_endpoint(given[name])
+    ]
+    found += [
+        f"{name}: cannot be read: {reason}"
+        for name in _FILES
+        if given[name] and (reason := _unreadable(given[name]))
+    ]
+    for name in _REGIONS:
+        try:
+            if given[name]:
+                validate_region_name(given[name])
+        except InvalidRegionError:
+            found.append(f"{name}: is not a region's name, such as eu-central-1")
+    try:
+        session = aws_session()
+        if not found:
+            session.client("s3")
+    except ProfileNotFound:
+        files = "neither AWS_CONFIG_FILE nor AWS_SHARED_CREDENTIALS_FILE, nor the usual files,"
+        found.append(f"AWS_PROFILE: {files} have a profile of that name")
+    except (BotoCoreError, ValueError) as error:
+        # Values stay out of it: an endpoint of a profile may hold a password.
+        words = str(error) if isinstance(error, BotoCoreError) else "an endpoint is no URL"
+        found.append(f"AWS_*: the AWS SDK makes no client of them: {words}")
+    return found
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _unreadable(path: str) -> str | None:
+    try:
+        with open(os.path.expanduser(path), "rb"):  # noqa: PTH111, PTH123 - as botocore does it
+            return None
+    except OSError as error:
+        return error.strerror

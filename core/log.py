@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -82,6 +83,14 @@ def set_up(level: str = "INFO") -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("httpx", "httpcore", "botocore", "boto3", "urllib3", "rq", "s3transfer", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def event_of_injected(names: Sequence[str]) -> None:
+    """Tell of variables that were ignored, for Kubernetes set them and not the operator."""
+    if names:
+        reason = "set by Kubernetes for a Service of that name; enableServiceLinks: false ends it"
+        logger = logging.getLogger("settings")
+        event(logger, "settings.ignored", logging.WARNING, variables=list(names), reason=reason)
 
 
 def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fields: Any) -> None:

@@ -282,13 +282,6 @@ def gone(key: str) -> Permanent:
     return Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone")
 
 
-def credentials_problem() -> str | None:
-    """Say whether the AWS SDK finds no credentials, wherever it looks; None where it does."""
-    if aws_session().get_credentials():
-        return None
-    return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
-
-
 def _upload(
     key: str, body: IO[bytes], sha256: bytes, content_type: str, metadata: Mapping[str, str]
 ) -> Upload:

@@ -3,13 +3,14 @@
 No message repeats the text of a secret.
 """
 
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from core.egress import Network
 
@@ -18,7 +19,13 @@ Parser = Callable[[str], Any]
 _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
 _HIGHEST_PORT = 65535
-_BUCKET_LENGTHS = range(3, 64)  # S3 user guide, bucket naming rules
+#: S3 user guide, bucket naming rules; as the SDK checks it, for other servers allow capitals.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+#: Options of a redis URL; the others of redis-py would change what is asked and how it is read.
+_REDIS_OPTIONS = (
+    "db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout",
+    "socket_keepalive", "health_check_interval",
+)  # fmt: skip
 
 
 class ManyProblems(ValueError):
@@ -90,11 +97,26 @@ def base_urls(value: str) -> tuple[str, ...]:
 
 
 def redis_url(value: str) -> Secret:
-    """A redis URL; it may hold a password, so it is hidden."""
+    """A redis URL; it may hold a password, so it is hidden, and no part of it is repeated."""
     parts = _url_parts(value)
-    place = parts.path if parts.scheme == "unix" else parts.hostname
+    is_socket = parts.scheme == "unix"
+    place = parts.path if is_socket else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not place:
         raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    if parts.fragment or "#" in value:
+        raise ValueError("must not hold #; in a password it is %23")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if any(name not in _REDIS_OPTIONS and not name.startswith("ssl_") for name in options):
+        raise ValueError(f"allowed options are ssl_... and {', '.join(_REDIS_OPTIONS)}")
+    database = "" if is_socket else parts.path.removeprefix("/")
+    numbers = {text for text in (database, options.get("db", "")) if text}
+    if any(not (text.isascii() and text.isdigit()) for text in numbers) or len(numbers) > 1:
+        raise ValueError("the database must be one number, as in redis://host:6379/0")
+    if parts.port == 0:
+        raise ValueError("the port must not be 0")
+    has_password = parts.password or options.get("password")
+    if (parts.username or options.get("username")) and not has_password:
+        raise ValueError("has a user name without password; without user: redis://:password@host")
     return Secret(value)
 
 
@@ -157,8 +179,8 @@ def boolean(value: str) -> bool:
 
 def bucket(value: str) -> str:
     """A bucket's name."""
-    if len(value) not in _BUCKET_LENGTHS or "/" in value:
-        raise ValueError("must be a bucket's name of 3 to 63 characters")
+    if not _BUCKET.fullmatch(value):
+        raise ValueError("must be a bucket's name of 3 to 63 letters, digits, hyphens and dots")
     return value
 
 

@@ -5,7 +5,7 @@ path to a file that holds it. No secret and no outside bucket or server has a de
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,11 @@ class Settings(Durations, HttpSettings, ProviderSettings):
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str], process: str, problems: Sequence[str] = ()
+        cls,
+        environ: Mapping[str, str],
+        process: str,
+        problems: Sequence[str] = (),
+        trial: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: (),
     ) -> "Settings":
         """Read the settings that `process` (`service` or `worker`) needs.
 
@@ -82,6 +86,7 @@ class Settings(Durations, HttpSettings, ProviderSettings):
             environ: The environment.
             process: For whom.
             problems: What else was found wrong before.
+            trial: Tries the values by what will use them (`core.trials`); returns problems.
 
         Raises:
             SettingsError: With all problems at once, none of which holds a secret's value.
@@ -92,6 +97,7 @@ class Settings(Durations, HttpSettings, ProviderSettings):
             if declared.metadata:
                 values[declared.name] = read(declared.metadata, environ, process, found)
         settle(values, environ, process, found)
+        found += trial(values)
         if found:
             raise SettingsError(found)
         return cls(**values)

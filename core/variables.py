@@ -1,6 +1,7 @@
 """Environment variables as fields of a dataclass: declared once, read with all problems at once."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,8 @@ WORKER: Final = "worker"
 #: Processes that a variable may be for.
 BOTH: Final = frozenset({SERVICE, WORKER})
 REQUIRED: Final = object()
+#: What Kubernetes (and Docker, with links) says of a Service named like us; never a port's number.
+_INJECTED: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def declaration(
@@ -43,7 +46,10 @@ def read(
     name = variable["name"]
     default = variable["default"]
     try:
-        text = _text(name, environ) if variable["secret"] else environ.get(name, "").strip()
+        if variable["secret"]:
+            text = _text(name, environ)
+        else:
+            text = "" if is_injected(name, environ) else environ.get(name, "").strip()
         if not text and default is None:
             return None
         if not text and default is REQUIRED:
@@ -56,6 +62,20 @@ def read(
     except ValueError as error:
         problems.append(f"{name}: {error} ({variable['doc']})")
         return None
+
+
+def is_injected(name: str, environ: Mapping[str, str]) -> bool:
+    """Say whether a variable is not ours, but Kubernetes': the address of a Service.
+
+    Of a Service `x` it sets `X_PORT=tcp://…` and others that no setting of ours is called.
+    """
+    return name.endswith("_PORT") and bool(_INJECTED.fullmatch(environ.get(name, "").strip()))
+
+
+def injected(environ: Mapping[str, str]) -> list[str]:
+    """Return which variables under our names are Kubernetes', in order."""
+    ours = (name for name in environ if name.startswith("FLUXRELAY_"))
+    return sorted(name for name in ours if is_injected(name, environ))
 
 
 def _text(name: str, environ: Mapping[str, str]) -> str:

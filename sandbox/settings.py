@@ -106,6 +106,8 @@ class _Reader:
     ) -> Value:
         """Return the parsed variable, or the default's value after noting a problem."""
         text = self._environment.get(f"SANDBOX_{name}", "").strip()
+        if name == "PORT" and "://" in text:  # the address that Kubernetes tells of a Service
+            text = ""
         try:
             if text or default is None:
                 return parse(text)

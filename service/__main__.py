@@ -10,9 +10,11 @@ from typing import Final
 import uvicorn
 
 from core import log
+from core.aws_session import credentials_problem
 from core.errors import SettingsError
-from core.object_store import credentials_problem
 from core.settings import SERVICE, Settings
+from core.trials import try_settings
+from core.variables import injected
 from service.app import create_app
 
 #: Seconds that requests under way get after SIGTERM.
@@ -26,11 +28,14 @@ def main() -> int:
     """Serve until told to stop; return the exit code."""
     try:
         missing = credentials_problem()
-        settings = Settings.from_env(os.environ, SERVICE, [missing] if missing else [])
+        settings = Settings.from_env(
+            os.environ, SERVICE, [missing] if missing else [], trial=try_settings
+        )
     except SettingsError as error:
         print("The service cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person
         return 2
     log.set_up()
+    log.event_of_injected(injected(os.environ))
     # uvicorn raises the signal again once it has shut down; a stop on request is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -74,7 +74,7 @@ def _add_up(
     up.add_argument(
         "--port",
         type=int,
-        default=environment.get("FLUXRELAY_PORT") or None,
+        default=_port(environment),
         metavar="PORT",
         help="the service's port (default: FLUXRELAY_PORT, or a free one)",
     )
@@ -88,6 +88,12 @@ def _add_up(
     up.add_argument(
         "--fresh", action="store_true", help="begin without the jobs and images of earlier runs"
     )
+
+
+def _port(environment: Mapping[str, str]) -> str | None:
+    """Return the port asked for; Kubernetes sets the variable to the address of a Service."""
+    port = environment.get("FLUXRELAY_PORT", "")
+    return None if "://" in port else port or None
 
 
 if __name__ == "__main__":

@@ -19,16 +19,18 @@ from redis.retry import Retry
 
 from core import log
 from core.account_book import AccountBook
+from core.aws_session import credentials_problem
 from core.durability import announce_in_background
 from core.errors import SettingsError, StoreUnavailable
 from core.job import Step
-from core.object_store import credentials_problem
 from core.queue import QUEUE_OF, QUEUES
 from core.settings import WORKER, Settings
+from core.variables import injected
 from worker import dead_letters, tasks, wiring
 from worker.bucket_watch import watch_in_background
 from worker.rq_worker import ConcurrentWorker
 from worker.sweep import sweep_forever
+from worker.trials import try_settings
 
 SWEEP: Final = "sweep"
 _DEAD_LETTERS: Final = "dead-letters"
@@ -50,11 +52,12 @@ def main(arguments: list[str]) -> int:
     if role != SWEEP and (missing := credentials_problem()):
         problems.append(missing)
     try:
-        settings = Settings.from_env(os.environ, WORKER, problems)
+        settings = Settings.from_env(os.environ, WORKER, problems, try_settings)
     except SettingsError as error:
         print("The worker cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person
         return 2
     log.set_up()
+    log.event_of_injected(injected(os.environ))
     stop = threading.Event()
     _on_signal(stop.set)
     if role == SWEEP:

@@ -21,6 +21,7 @@ from core.redis_scripts import connect
 from core.settings import WORKER, Settings
 from core.store import JobStore
 from core.views import job_view, timestamp
+from worker.trials import try_settings
 
 DONE, NOT_ALL, WRONG, AWAY = 0, 1, 2, 3
 _USUAL: Final = 100
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what is asked and return the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        settings = Settings.from_env(os.environ, WORKER)
+        settings = Settings.from_env(os.environ, WORKER, trial=try_settings)
         with contextlib.closing(connect(settings)) as client:
             store = JobStore(client, settings)
             letters = DeadLetters(store, ObjectStore(settings.s3_bucket), settings)

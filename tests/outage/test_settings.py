@@ -158,3 +158,37 @@ def test_doubt_that_is_too_short() -> None:
     short = {"FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "30", "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": "30"}
     ended = start(["worker", "submit"], GOOD | short)
     assert named(ended) == {"FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS"}
+
+
+#: Each looks well, and fails only where it is used.
+FAILS_LATER = {
+    "FLUXRELAY_REDIS_URL": f"redis://:{CONFIDENTIAL}@127.0.0.1:1/0?ssl_cert_reqs=none",
+    "AWS_ENDPOINT_URL_S3": "minio:9000",
+    "AWS_PROFILE": "nobody",
+    "AWS_REGION": "eu central",
+    "SSL_CERT_FILE": "/nowhere/ca.pem",
+}
+
+
+@pytest.mark.parametrize("arguments", [["service"], ["worker", "collect"], ["worker", "sweep"]])
+def test_what_would_fail_later_is_told_at_start(arguments: list[str]) -> None:
+    """A process does not start with settings that would fail at each request, and names all."""
+    ended = start(arguments, GOOD | FAILS_LATER)
+    assert named(ended) == set(FAILS_LATER)
+    assert CONFIDENTIAL not in ended.stderr
+
+
+def test_the_operators_command_tells_it_too() -> None:
+    """`dead-letters` ends with 2 and all problems, not with a traceback."""
+    ended = start(["worker", "dead-letters", "list"], GOOD | FAILS_LATER)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert CONFIDENTIAL not in ended.stderr
+    assert all(name in ended.stderr for name in FAILS_LATER)
+
+
+def test_a_service_of_kubernetes_with_our_name_stops_nothing() -> None:
+    """With the variables that Kubernetes sets, the other settings are all that is wrong."""
+    injected = {"FLUXRELAY_PORT": "tcp://10.0.0.1:80", "FLUXRELAY_SERVICE_HOST": "10.0.0.1"}
+    ended = start(["service"], GOOD | injected | {"FLUXRELAY_S3_BUCKET": "no/bucket"})
+    assert named(ended) == {"FLUXRELAY_S3_BUCKET"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.aws_session import aws_session
-from core.object_store import ObjectStore, credentials_problem
+from core.aws_session import aws_session, credentials_problem
+from core.object_store import ObjectStore
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
 

@@ -1,0 +1,45 @@
+"""Tries a worker's settings by what will use them, before it starts; see `core.trials`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from core import trials
+
+
+def try_settings(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that look well, a line each, without any secret.
+
+    Args:
+        values: Field of the settings -> value; None for what is wrong.
+    """
+    found = trials.try_settings(values)
+    for name, url in dict.fromkeys(_urls(values)):
+        if problem := _url_problem(url):
+            found.append(f"{name}: {problem}")
+        elif name != "FLUXRELAY_PUBLIC_URL" and httpx.URL(url).userinfo:
+            found.append(f"{name}: must not hold a user name or password, which is never sent")
+    return found
+
+
+def _urls(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    own = [("FLUXRELAY_PROVIDER_URL", values["provider_url"])]
+    own += [("FLUXRELAY_PROVIDER_POLL_URLS", url) for url in values["poll_urls"] or ()]
+    own += [("FLUXRELAY_PUBLIC_URL", values["public_url"])]
+    yield from ((name, url) for name, url in own if url)
+    known = {url for _, url in own}
+    for account in values["accounts"] or ():
+        for url in (account.url, *(account.poll_urls or ())):
+            if url and url not in known:
+                yield "FLUXRELAY_ACCOUNTS", url
+
+
+def _url_problem(url: str) -> str | None:
+    """Say why the HTTP client cannot call this URL, or None."""
+    try:
+        request = httpx.Request("GET", url)
+        request.url.raw_host.decode("ascii").encode("idna")  # as a look-up does
+    except (httpx.InvalidURL, UnicodeError):
+        return "the HTTP client cannot call it: its host or path is not valid"
+    return None if request.url.port != 0 else "the port must not be 0"
