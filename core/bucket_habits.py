@@ -7,12 +7,11 @@ from hashlib import sha256
 from typing import Final
 
 from core.errors import StorageUnavailable
+from core.object_keys import PROBE_PREFIX
 from core.s3_errors import ConditionConflict, ConditionFailed, Feature, HeaderRefused, Refused
 
 #: The key in Redis of what the collect workers found last, in words; empty where all is well.
 HABITS: Final = "storage:habits"
-#: Below it lie the objects that are put to see what a server does with them.
-PROBE_PREFIX: Final = "_probe/"
 _PROBE: Final = b"Put by FluxRelay to see what this bucket checks; see docs/operations.md, S3.\n"
 _PUTS: Final = 2
 _MOST_CONFLICTS: Final = 4

@@ -15,7 +15,8 @@ from uuid_utils import uuid7
 from core.change import Change
 from core.errors import BacklogFull, CannotSendAgain
 from core.job import TERMINAL, FailureCode, Job, JobId, JobRequest, Status
-from core.object_store import INPUT_PREFIX, ObjectStore
+from core.object_keys import INPUT_PREFIX
+from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 

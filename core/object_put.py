@@ -17,6 +17,7 @@ from core.bucket_habits import Condition, Habits, find_habits
 from core.direct_put import DirectPut
 from core.errors import StorageUnavailable
 from core.log import event
+from core.object_keys import MANIFEST_ENDING, key_problem
 from core.s3_errors import ConditionFailed, Feature, HeaderRefused, Refusal, translated
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ class ObjectPut:
             raise StorageUnavailable(f"S3 could not {action}: it stored other bytes")
         # Where a server checks nothing, it may repeat what it was told.
         strict = self.habits.strict
-        return bool(ours) and strict is not False and bool(stated or strict)
+        if not ours or strict is False:
+            return False
+        # What it makes of an odd key may be something else than the object.
+        is_usual = key_problem(upload.key.removesuffix(MANIFEST_ENDING)) is None
+        return bool(stated or (strict and is_usual))
 
     def _directly(
         self, action: str, upload: Upload, headers: Mapping[str, str]

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-#: Inputs lie below this prefix until their job ends.
-INPUT_PREFIX: Final = "_inputs/"
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _CHUNK: Final = 192 * 1024  # bytes
 

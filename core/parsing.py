@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from core.egress import Network
+from core.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
 
 Parser = Callable[[str], Any]
 
@@ -158,6 +159,9 @@ def api_keys(value: str) -> Mapping[str, str]:
         allowed = string.ascii_letters + string.digits + "-_."
         if not name or set(name) - set(allowed):
             raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
+        if not name.strip(".") or f"{name.lower()}/" in (INPUT_PREFIX, PROBE_PREFIX):
+            # {tenant} in a key stands for it.
+            raise ValueError(f"the name of key {number} is none that an object may have")
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
             raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
         digest = sha256(key.encode()).hexdigest()
@@ -184,33 +188,14 @@ def bucket(value: str) -> str:
     return value
 
 
-#: What a key template may hold.
-TEMPLATE_FIELDS = frozenset({"job_id", "date", "model", "tenant", "ext"})
-
-
 def key_template(value: str) -> str:
     """A key template that gives every job a key of its own."""
-    problem = key_template_problem(value)
+    problem = template_problem(value)
     if problem:
         raise ValueError(problem)
     if "job_id" not in [part[1] for part in string.Formatter().parse(value)]:
         raise ValueError("must hold {job_id}, or jobs would share a key")
     return value
-
-
-def key_template_problem(value: str) -> str | None:
-    """Say what is wrong with a template for an S3 key, or None."""
-    try:
-        parts = [part for part in string.Formatter().parse(value) if part[1] is not None]
-    except ValueError:
-        parts = [("", "", "", None)]
-    # A format such as {job_id:>999999999} would fill the memory.
-    if any(name not in TEMPLATE_FIELDS or spec or mark for _, name, spec, mark in parts):
-        allowed = ", ".join("{" + name + "}" for name in sorted(TEMPLATE_FIELDS))
-        return f"may hold {allowed} and no other braces"
-    if value.startswith(("/", "_inputs/")) or ".." in value or not value.isprintable():
-        return "must not begin with / or _inputs/ and must not hold .. or control characters"
-    return None
 
 
 def port(value: str) -> int:

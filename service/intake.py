@@ -14,7 +14,8 @@ from core.awaited_store import AwaitedStore
 from core.change import Idempotency
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.job import Job, JobId, JobRequest
-from core.object_store import INPUT_PREFIX, ObjectStore
+from core.object_keys import INPUT_PREFIX
+from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.bounds import LONGEST_IDEMPOTENCY_KEY

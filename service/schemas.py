@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from core.catalogue import Kind, Model
 from core.egress import callback_url_problem
-from core.parsing import key_template_problem
+from core.object_keys import template_problem
 from core.settings import Settings
 from service import options
 from service.bounds import LONGEST_KEY
@@ -175,7 +175,7 @@ def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str 
     problem: str | None = f"is {kind_of(key)}"
     if isinstance(key, str):
         fits = key and is_unicode(key) and len(key.encode()) <= LONGEST_KEY
-        problem = key_template_problem(key) if fits else "is empty or too long"
+        problem = template_problem(key) if fits else "is empty or too long"
         if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
             problem = "is too long once it is filled in"
     if problem:

@@ -2,7 +2,7 @@
 
 from core.change import Change
 from core.job import TERMINAL, JobId, Step
-from core.object_store import INPUT_PREFIX
+from core.object_keys import INPUT_PREFIX
 from worker.deps import Deps
 
 

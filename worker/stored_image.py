@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from core.errors import Permanent
 from core.job import FailureCode, Job
+from core.object_keys import MANIFEST_ENDING
 from core.object_store import StoredObject
 from core.s3_errors import RequestRefused
 from worker.deps import Deps
@@ -121,7 +122,7 @@ def put_manifest(job: Job, image: dict[str, Any], deps: Deps) -> None:
         RequestRefused: Its key holds somebody else's object, or S3 will never take it.
         StorageUnavailable: It may go well later.
     """
-    key = f"{image['key']}.json"
+    key = f"{image['key']}{MANIFEST_ENDING}"
     manifest = json.dumps(_manifest(job, image, deps), indent=2).encode()
     fresh = deps.objects.put_once(
         key,

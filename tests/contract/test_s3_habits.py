@@ -164,6 +164,17 @@ def test_a_server_known_to_be_strict_is_not_looked_at(objects: ObjectStore, s3: 
     assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
 
 
+@pytest.mark.parametrize("key", ["folder/", "a//", "a/b/"])
+def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
+    objects: ObjectStore, s3: S3StandIn, key: str
+) -> None:
+    """A server that checks all bytes may make a folder of it, and keep none."""
+    s3.habits = Habits(states_checksum=False, empties_folders=True)
+
+    with pytest.raises(StorageUnavailable, match="0 bytes"):
+        _put(objects, key)
+
+
 def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: S3StandIn) -> None:
     """Where the answer proves nothing, one HEAD does."""
     s3.habits = Habits(states_checksum=False)

@@ -1,0 +1,59 @@
+"""Keys of objects: names of files that no server makes anything else of."""
+
+import pytest
+
+from core.object_keys import key_problem, template_problem
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("a", "a.png", "a/b.png", "ä b+c&d.png", ".hidden/a", "a.b/c", "json", "a.jsonl"),
+        *("_inputs", "_inputs.png", "inputs/_probe/x", "a/_inputs/b", "k" * 1019, "C:x"),
+    ],
+)
+def test_names_of_files_are_keys(key: str) -> None:
+    """Nothing is wrong with them."""
+    assert key_problem(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", "empty"),
+        ("/", "begin with /"),
+        ("/a", "begin with /"),
+        ("_inputs/a", "_inputs/"),
+        ("_PROBE/a", "_probe/"),
+        ("a/", "a folder"),
+        ("a/b/", "a folder"),
+        ("a//b", "//"),
+        ("a/./b", "a . between"),
+        ("./a", "a . between"),
+        ("a/.", "a . between"),
+        ("a/../b", ".."),
+        ("..", ".."),
+        ("a\tb", "control characters"),
+        ("a\x7f", "control characters"),
+        ("a\x00b", "control characters"),
+        ("a\\b", "backslash"),
+        ("a.", "a dot at its end"),
+        ("a./b", "a dot at its end"),
+        ("a ", "a space"),
+        (" a", "a space"),
+        ("a /b", "a space"),
+        ("a.json", ".json"),
+        ("a.png.JSON", ".json"),
+        ("k" * 1020, "too long"),
+        ("ä" * 510, "too long"),
+    ],
+)
+def test_what_a_server_may_make_something_else_of_is_no_key(key: str, problem: str) -> None:
+    """It is said which of the rules it breaks."""
+    assert problem in str(key_problem(key))
+
+
+@pytest.mark.parametrize("template", ["{job_id}/", "{date}//{job_id}", "{job_id}.json", "a/{ext}."])
+def test_a_template_is_judged_as_the_key_that_it_becomes(template: str) -> None:
+    """The same rules hold, for callers and operators."""
+    assert template_problem(template)
