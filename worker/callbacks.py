@@ -10,6 +10,14 @@ import httpx
 
 from core.egress import Network
 from worker.egress import AddressRefused, Deadline, TooLarge, guarded_client, read_body
+from worker.lookups import (
+    Lookups,
+    LookupsBusy,
+    LookupTimeout,
+    NameNotFound,
+    Resolve,
+    system_addresses,
+)
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 64 * 1024  # bytes; nobody reads it
@@ -25,6 +33,11 @@ class Delivery:
     hopeless: bool = False
     #: The answer's `Retry-After`, as it came.
     retry_after: str = ""
+
+    @property
+    def made(self) -> bool:
+        """Whether there was an attempt at all."""
+        return self.error not in (LEFT_ALONE, NO_PLACE)
 
     @property
     def delivered(self) -> bool:
@@ -46,6 +59,9 @@ class Delivery:
 
 REFUSED: Final = "the host leads to private or reserved addresses only"
 LEFT_ALONE: Final = "no attempt was made: the receiver was in trouble for a while"
+NO_PLACE: Final = "no attempt was made: too many host names were slow to look up"
+#: Of so many callbacks at a time one may wait for a name that is slow to look up.
+_PER_SLOW_NAME: Final = 4
 
 
 class CallbackClient:
@@ -56,6 +72,7 @@ class CallbackClient:
         timeout: Seconds for one attempt as a whole.
         connections: How many may run at a time.
         ssl_context: Made once per process.
+        resolve: Returns a host's addresses, or raises.
     """
 
     def __init__(
@@ -65,6 +82,7 @@ class CallbackClient:
         timeout: float,
         connections: int,
         ssl_context: ssl.SSLContext,
+        resolve: Resolve = system_addresses,
     ) -> None:
         self._timeout = timeout
         self._deadline = Deadline()
@@ -74,6 +92,10 @@ class CallbackClient:
             ssl_context=ssl_context,
             allowed=allowed,
             deadline=self._deadline,
+            # Callers name hosts: those that nobody serves must leave places for the others.
+            lookups=Lookups(
+                places=max(1, connections // _PER_SLOW_NAME), longest=timeout, resolve=resolve
+            ),
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
@@ -89,6 +111,10 @@ class CallbackClient:
                 return Delivery(status=status, retry_after=response.headers.get("retry-after", ""))
         except AddressRefused:
             return Delivery(error=REFUSED)
+        except LookupsBusy:
+            return Delivery(error=NO_PLACE)
+        except (NameNotFound, LookupTimeout) as error:
+            return Delivery(error=str(error))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
             # Not one that the client can call; a host in Punycode that says nothing, too.
             return Delivery(error=type(error).__name__, hopeless=True)

@@ -7,12 +7,12 @@ tenants and hosts, so they keep nothing of one exchange for the next but the ope
 """
 
 import math
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any, Final
 
 import httpcore
@@ -20,6 +20,7 @@ import httpx
 from httpcore._backends.sync import SyncBackend
 
 from core.egress import Network, is_allowed_address
+from worker.lookups import Lookups
 
 #: Seconds that an address gets, however many there are and however little time is left.
 _SHORTEST_CONNECT: Final = 0.1
@@ -84,14 +85,20 @@ class _GuardedStream(httpcore.NetworkStream):
 
 
 class _GuardedBackend(SyncBackend):
-    """Opens sockets only to addresses that are allowed."""
+    """Opens sockets only to addresses that are allowed, within the thread's deadline.
+
+    Args:
+        may_call: Says whether a host may be called at an address.
+        deadline: Whatever a thread does ends by it.
+        lookups: Finds the addresses of names.
+    """
 
     def __init__(
-        self, allowed: Sequence[Network], trusted_hosts: Sequence[str], deadline: Deadline
+        self, may_call: Callable[[str, str], bool], deadline: Deadline, lookups: Lookups
     ) -> None:
-        self._allowed = allowed
-        self._trusted = frozenset(trusted_hosts)
+        self._may_call = may_call
         self._deadline = deadline
+        self._lookups = lookups
 
     def connect_tcp(
         self,
@@ -113,7 +120,8 @@ class _GuardedBackend(SyncBackend):
         local_address: str | None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
     ) -> httpcore.NetworkStream:
-        addresses = [host] if host in self._trusted else self._addresses(host, port)
+        addresses = [one for one in self._addresses(host) if self._may_call(host, one)]
+        timeout = self._left(timeout)
         give_up_at = None if timeout is None else time.monotonic() + timeout
         for remaining, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             left = None if give_up_at is None else give_up_at - time.monotonic()
@@ -126,15 +134,19 @@ class _GuardedBackend(SyncBackend):
                     raise
         raise AddressRefused(f"{host} leads to private or reserved addresses only")
 
-    def _addresses(self, host: str, port: int) -> list[str]:
+    def _addresses(self, host: str) -> list[str]:
+        """Return the addresses of a host, itself where it is one."""
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host}: {error.strerror or error}") from error
-        except UnicodeError as error:  # an empty label, or one of more than 63 characters
-            raise httpcore.ConnectError(f"{host} is not a host name") from error
-        addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        return [address for address in addresses if is_allowed_address(address, self._allowed)]
+            ip_address(host.partition("%")[0])
+        except ValueError:
+            return self._lookups.addresses(host, self._deadline.at - time.monotonic())
+        return [host]
+
+    def _left(self, timeout: float | None) -> float | None:
+        if self._deadline.at == math.inf:
+            return timeout
+        left = max(_SHORTEST_CONNECT, self._deadline.at - time.monotonic())
+        return left if timeout is None else min(left, timeout)
 
 
 def guarded_client(
@@ -145,6 +157,7 @@ def guarded_client(
     allowed: Sequence[Network] = (),
     trusted_hosts: Sequence[str] = (),
     deadline: Deadline | None = None,
+    lookups: Lookups | None = None,
 ) -> httpx.Client:
     """Return a client that opens sockets to public addresses only.
 
@@ -155,16 +168,23 @@ def guarded_client(
         allowed: Networks that may be called although they are private.
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
         deadline: Set by whoever sends a request, on the thread that does.
+        lookups: Finds the addresses of names.
     """
-    # httpx has no public way to hand its pool a network backend; a test would see this break.
-    backend = _GuardedBackend(allowed, trusted_hosts, deadline or Deadline())
-    transport = _transport(connections, ssl_context)
-    transport._pool._network_backend = backend  # noqa: SLF001 - see above
-    return _client(transport, timeout)
+    trusted = frozenset(trusted_hosts)
+
+    def may_call(host: str, address: str) -> bool:
+        return host in trusted or is_allowed_address(address, allowed)
+
+    backend = _GuardedBackend(may_call, deadline or Deadline(), lookups or Lookups())
+    return _client(_transport(connections, ssl_context, backend), timeout)
 
 
 def open_client(
-    *, timeout: httpx.Timeout, connections: int, ssl_context: ssl.SSLContext
+    *,
+    timeout: httpx.Timeout,
+    connections: int,
+    ssl_context: ssl.SSLContext,
+    lookups: Lookups | None = None,
 ) -> httpx.Client:
     """Return a client that calls any address: for hosts that the operator named.
 
@@ -172,13 +192,20 @@ def open_client(
         timeout: Of each single wait; whoever reads a body bounds the whole.
         connections: How many may be open at a time.
         ssl_context: Made once per process, for making one is slow.
+        lookups: Finds the addresses of names.
     """
-    return _client(_transport(connections, ssl_context), timeout)
+    backend = _GuardedBackend(lambda *_host: True, Deadline(), lookups or Lookups())
+    return _client(_transport(connections, ssl_context, backend), timeout)
 
 
-def _transport(connections: int, ssl_context: ssl.SSLContext) -> httpx.HTTPTransport:
+def _transport(
+    connections: int, ssl_context: ssl.SSLContext, backend: _GuardedBackend
+) -> httpx.HTTPTransport:
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE)
-    return httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
+    transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
+    # httpx has no public way to hand its pool a network backend; a test would see this break.
+    transport._pool._network_backend = backend  # noqa: SLF001 - see above
+    return transport
 
 
 def _client(transport: httpx.HTTPTransport, timeout: httpx.Timeout) -> httpx.Client:

@@ -35,16 +35,18 @@ def notify(job_id: JobId, deps: Deps) -> None:
     url = job.request.callback_url or ""
     now = deps.clock()
     wait = deps.receivers.wait(url)
-    if wait and not _too_old(job, now, deps):
-        # No attempt: it would only hold up the callbacks of others.
+    at_its_end = _too_old(job, now, deps)
+    # Each has one attempt of its own, for the trouble may be that of others.
+    had_its_own = job.callback_attempts > job.callback_before
+    delivery = Delivery(error=LEFT_ALONE)
+    if not wait or (at_its_end and not had_its_own):
+        delivery = _attempt(job, url, now, deps)
+    # Without an attempt, which would only hold up the callbacks of others, it comes again; but not
+    # at its end: all that are owed there may come to theirs together.
+    if not delivery.made and not (at_its_end and had_its_own):
         later = now + max(wait, _backoff(job, deps))
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
-    if wait and job.callback_attempts > job.callback_before:
-        # Nor at the end: all that are owed there may come to theirs together.
-        delivery = Delivery(error=LEFT_ALONE)
-    else:  # each has one attempt of its own, for the trouble may be that of others
-        delivery = _attempt(job, url, now, deps)
     event(
         _log,
         "callback.attempted",
@@ -65,7 +67,8 @@ def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
         event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
         return Delivery(error=f"FluxRelay could not make the callback: {kind}")
     delivery = deps.callbacks.post(url, *message)
-    _tell_breakers(url, delivery, deps)
+    if delivery.made:
+        _tell_breakers(url, delivery, deps)
     return delivery
 
 
@@ -124,7 +127,7 @@ def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[st
 def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
     log = [*job.callback_log, attempt][-CALLBACK_LOG:]
-    attempts = job.callback_attempts + (delivery.error != LEFT_ALONE)
+    attempts = job.callback_attempts + delivery.made
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
     # A twin that was slow must not undo what another attempt achieved; a delivery always counts.
     as_read = {

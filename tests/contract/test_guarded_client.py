@@ -12,44 +12,55 @@ import pytest
 
 from tests.contract.scripted import ScriptedServer, answer
 from worker.egress import AddressRefused, guarded_client
+from worker.lookups import Lookups, system_addresses
 
 Make = Callable[..., httpx.Client]
 
 
+NAME = "hooks.example.com"
+
+
+class Names:
+    """Finds the addresses of names: of NAME as the test says, of all others as the system does."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.addresses: list[str] = []
+
+    def __call__(self, host: str) -> list[str]:
+        """Look a name up."""
+        self.asked.append(host)
+        return self.addresses if host == NAME else system_addresses(host)
+
+    def lead_to(self, *addresses: str) -> list[str]:
+        """Make NAME lead to addresses; return the list of who is asked for."""
+        self.addresses = list(addresses)
+        return self.asked
+
+
 @pytest.fixture
-def make(ssl_context: ssl.SSLContext, request: pytest.FixtureRequest) -> Make:
+def names() -> Names:
+    """Return what looks names up."""
+    return Names()
+
+
+@pytest.fixture
+def make(ssl_context: ssl.SSLContext, request: pytest.FixtureRequest, names: Names) -> Make:
     """Return a function that makes a guarded client, closed after the test."""
 
     def client(**options: Any) -> httpx.Client:
-        options = {"timeout": httpx.Timeout(5)} | options
-        made = guarded_client(connections=2, ssl_context=ssl_context, **options)
+        usual: dict[str, Any] = {"timeout": httpx.Timeout(5), "lookups": Lookups(resolve=names)}
+        made = guarded_client(connections=2, ssl_context=ssl_context, **(usual | options))
         request.addfinalizer(made.close)
         return made
 
     return client
 
 
-NAME = "hooks.example.com"
-
-
 @pytest.fixture
-def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def resolve(names: Names) -> Callable[..., list[str]]:
     """Return a function that makes NAME lead to addresses, and returns who is asked for."""
-
-    def lead_to(*addresses: str) -> list[str]:
-        asked: list[str] = []
-        really = socket.getaddrinfo
-
-        def getaddrinfo(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:
-            asked.append(host)
-            if host != NAME:
-                return list(really(host, port, *rest, **options))
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
-
-        monkeypatch.setattr("worker.egress.socket.getaddrinfo", getaddrinfo)
-        return asked
-
-    return lead_to
+    return names.lead_to
 
 
 @pytest.mark.parametrize(
