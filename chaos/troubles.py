@@ -60,6 +60,25 @@ _WEBHOOK: Final = {
         "webhook", {"drop_webhook": {}}, {"refuse_poll": {"status": 503}}, most=2
     ),
 }
+#: Results that are told under a bad link, or otherwise than documented; all must be stored.
+_ODD: Final = {
+    **{
+        f"link-{kind}": Trouble("webhook", {"odd_result": {"kind": kind}}, weight=0.5)
+        for kind in ("dead", "foreign", "malformed", "userinfo", "list", "empty")
+    },
+    "link-fresh": Trouble(
+        "webhook", {"odd_result": {"kind": "dead"}, "odd_poll_result": {"kind": "fresh"}}
+    ),
+    "poll-listed": Trouble(
+        "webhook", {"drop_webhook": {}, "odd_poll_result": {"kind": "list"}}, weight=0.5
+    ),
+    "poll-unusable": Trouble(
+        "webhook", {"drop_webhook": {}}, {"odd_poll_result": {"kind": "two"}}, most=2, weight=0.5
+    ),
+    "poll-redirected": Trouble(
+        "webhook", {"drop_webhook": {}}, {"redirect_poll": {}}, most=2, weight=0.5
+    ),
+}
 _SUBMIT: Final = {
     "answer-cut": Trouble("submit", once={"cut_answer": {}}),
     "made-after-cut": Trouble("submit", once={"cut_answer": {"seconds": 1.5}}, lead=1.5),
@@ -101,7 +120,14 @@ _ENDING: Final = {
     "task-failed": Trouble("ending", {"end_task": {"status": "Error"}}, ends="provider_error"),
     "rejected": Trouble("ending", {"refuse_submit": {"status": 400}}, ends="provider_rejected"),
 }
-TROUBLES: Final[Mapping[str, Trouble]] = {**_WEBHOOK, **_SUBMIT, **_DOUBT, **_DOWNLOAD, **_ENDING}
+TROUBLES: Final[Mapping[str, Trouble]] = {
+    **_WEBHOOK,
+    **_ODD,
+    **_SUBMIT,
+    **_DOUBT,
+    **_DOWNLOAD,
+    **_ENDING,
+}
 
 #: How likely a job is to get one of each group.
 CHANCES: Final = {"webhook": 0.30, "submit": 0.05, "download": 0.12, "ending": 0.05}

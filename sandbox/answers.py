@@ -6,6 +6,8 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
+from sandbox.odd_results import odd
+from sandbox.plans import PollPlan
 from sandbox.statuses import Status
 from sandbox.tasks import Task
 
@@ -62,6 +64,21 @@ def polled(task: Task, now: float) -> dict[str, object]:
         "preview": None,
         **cost,
     }
+
+
+def oddly(body: dict[str, object], plan: PollPlan) -> dict[str, object]:
+    """Return ResultResponse as faults have it told."""
+    if plan.odd is not None:
+        body = {**body, "result": odd(body["result"], plan.odd)}
+    if plan.swelling:
+        details = body["details"] if isinstance(body["details"], dict) else {}
+        body = {**body, "details": {**details, "trace": "x" * plan.swelling}}
+    return body
+
+
+def redirection(url: str) -> Response:
+    """Return an answer that leads elsewhere."""
+    return Response(status_code=307, headers={"location": url})
 
 
 def failed(task_id: str, error: str) -> dict[str, object]:

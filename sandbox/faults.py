@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox import parameters
+from sandbox.odd_results import KINDS, odd
 from sandbox.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
 from sandbox.plans import AnswerPlan, DownloadPlan, Letter, PollPlan, SubmitPlan, WebhookPlan
 from sandbox.statuses import Ending, Status
@@ -14,6 +15,8 @@ from sandbox.statuses import Ending, Status
 COPIES_MAX: Final = 100
 #: Bits of one picture that a fault may turn.
 FLIPS_MAX: Final = 10_000
+#: Bytes by which a fault may swell an answer.
+SWELLING_MAX: Final = 50_000_000
 #: Where a forged webhook says that the picture lies: a place no service should be led to.
 FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
 #: The statuses that a task can be made to end with.
@@ -75,6 +78,18 @@ def _error_poll(plan: PollPlan, text: str) -> None:
     plan.error = text
 
 
+def _odd_poll_result(plan: PollPlan, kind: str) -> None:
+    plan.odd = kind
+
+
+def _redirect_poll(plan: PollPlan) -> None:
+    plan.redirect = True
+
+
+def _swell_poll(plan: PollPlan, size: int) -> None:
+    plan.swelling = size
+
+
 def _drop_webhook(plan: WebhookPlan) -> None:
     plan.copies = 0
 
@@ -113,6 +128,10 @@ def _no_result(plan: WebhookPlan) -> None:
     plan.letter.body.pop("result", None)
 
 
+def _odd_result(plan: WebhookPlan, kind: str) -> None:
+    plan.letter.body["result"] = odd(plan.letter.body.get("result"), kind)
+
+
 def _truncate_download(plan: DownloadPlan, fraction: float) -> None:
     plan.fraction = fraction
 
@@ -141,6 +160,7 @@ _ANSWER: Final[Mapping[str, Parameter]] = {
 _SECONDS: Final[Mapping[str, Parameter]] = {"seconds": SECONDS}
 _SECONDS_OR_NONE: Final = Parameter(float, 0, SECONDS_MAX)
 _TEXT: Final = Parameter(str, required=True)
+_ODD: Final = Parameter(str, required=True, options=KINDS)
 
 _OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
     "refuse_submit": FaultKind(SubmitPlan, _refuse, _ANSWER),
@@ -170,6 +190,11 @@ _OF_POLLS: Final[Mapping[str, FaultKind]] = {
     "refuse_poll": FaultKind(PollPlan, _refuse, _ANSWER),
     "delay_poll": FaultKind(PollPlan, _delay, _SECONDS),
     "trickle_poll": FaultKind(PollPlan, _trickle, _SECONDS),
+    "odd_poll_result": FaultKind(PollPlan, _odd_poll_result, {"kind": _ODD}),
+    "redirect_poll": FaultKind(PollPlan, _redirect_poll),
+    "swell_poll": FaultKind(
+        PollPlan, _swell_poll, {"size": Parameter(int, 1, SWELLING_MAX, default=5_000_000)}
+    ),
 }
 _OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
     "drop_webhook": FaultKind(WebhookPlan, _drop_webhook),
@@ -190,6 +215,7 @@ _OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
     ),
     "unknown_status": FaultKind(WebhookPlan, _unknown_status, {"text": _TEXT}),
     "no_result": FaultKind(WebhookPlan, _no_result),
+    "odd_result": FaultKind(WebhookPlan, _odd_result, {"kind": _ODD}),
 }
 _OF_DOWNLOADS: Final[Mapping[str, FaultKind]] = {
     "truncate_download": FaultKind(

@@ -51,6 +51,11 @@ class PollPlan(AnswerPlan):
     hidden: float = 0.0
     #: Answered with 422 and a task that failed for this reason.
     error: str | None = None
+    #: How the result is told otherwise than documented (`sandbox.odd_results`).
+    odd: str | None = None
+    redirect: bool = False
+    #: Bytes that the details are larger by.
+    swelling: int = 0
 
 
 @dataclass

@@ -13,7 +13,17 @@ from starlette.routing import Route
 
 from sandbox import validation
 from sandbox.accounts import Accounts, Purse
-from sandbox.answers import RefusedError, answer, chosen, failed, not_found, polled, refusal
+from sandbox.answers import (
+    RefusedError,
+    answer,
+    chosen,
+    failed,
+    not_found,
+    oddly,
+    polled,
+    redirection,
+    refusal,
+)
 from sandbox.bodies import Fields
 from sandbox.fields import Text
 from sandbox.finetunes import Finetunes
@@ -105,11 +115,13 @@ class ProviderApi:
         now = time.time()
         if plan.refusal is not None:
             return chosen(plan.refusal)
+        if plan.redirect:
+            return redirection(f"{self.hosts.url(task.region)}/v1/get_result?id={task.id}&moved=1")
         if not self.hosts.knows(host, task.region) or now < task.created_at + plan.hidden:
             return answer(not_found(task.id), 404)
         if plan.error is not None:
             return answer(failed(task.id, plan.error), 422)
-        return answer(polled(task, now))
+        return answer(oddly(polled(task, now), plan))
 
 
 def _answering(handler: Handler) -> Handler:

@@ -71,6 +71,7 @@ class Played:
         """Assert a bad end: nothing in the bucket, the caller told once; return the error."""
         job = self.job(scene)
         assert (job["status"], job["image"]) == ("failed", None), job
+        self.customer.eventually(lambda: bool(self.told(scene)), PATIENCE)
         assert [body["data"]["status"] for body in self.told(scene)] == ["failed"]
         bucket = self.customer.stack.bucket
         stored = self.customer.stack.s3().list_objects_v2(Bucket=bucket).get("Contents", [])
