@@ -25,6 +25,8 @@ KEY_HEADER: Final = "x-key"
 _CLOCK_SKEW: Final = 86_400.0
 #: Numbers from here on, and NaN, are taken for nonsense.
 _UNREAL: Final = 1e15
+_LONGEST_ID: Final = 500  # characters
+_LONGEST_URL: Final = 4096  # characters
 
 
 class Kind(StrEnum):
@@ -40,9 +42,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The provider's answer to an accepted submit."""
+    """The provider's answer to an accepted submit; it holds an id, a polling URL, or both."""
 
-    provider_id: str
+    provider_id: str | None
     polling_url: str | None = None
     cost: float | None = None
     input_megapixels: float | None = None
@@ -88,14 +90,18 @@ def parse_submission(body: Any) -> Submission | None:
     """Read the answer to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
 
     Returns:
-        None where it holds no task id.
+        None where nothing in it names the task.
     """
-    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not body["id"]:
+    if not isinstance(body, dict):
         return None
-    url = body.get("polling_url")
+    stated = body.get("polling_url")
+    url = stated if isinstance(stated, str) and _is_text(stated, _LONGEST_URL) else None
+    provider_id = _task_of(body) or (_asked_for(url) if url else None)
+    if not provider_id and not url:
+        return None
     return Submission(
-        provider_id=body["id"],
-        polling_url=url if isinstance(url, str) and url else None,
+        provider_id=provider_id,
+        polling_url=url,
         cost=_number(body.get("cost")),
         input_megapixels=_number(body.get("input_mp")),
         output_megapixels=_number(body.get("output_mp")),
@@ -128,7 +134,6 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one kind of error
-    provider_id = body.get("id") or body.get("task_id")
     status = str(body.get("status") or "")[:100]
     result, url = result_of(body), link_of(body)
     details = body["details"] if isinstance(body.get("details"), dict) else None
@@ -137,7 +142,7 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
     return Notice(
         kind=kind,
         status=status,
-        provider_id=provider_id if isinstance(provider_id, str) else None,
+        provider_id=_task_of(body),
         url=url,
         expires_at=_expiry(url, result, now, lifetime) if url else 0.0,
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
@@ -146,6 +151,33 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         message=_message(kind, code, body, details),
         details=bounded(details),
     )
+
+
+def _task_of(body: Mapping[str, Any]) -> str | None:
+    """Return the task's id as text, though the provider writes it as a number; None without one."""
+    for name in ("id", "task_id"):
+        value = body.get(name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and _is_text(value, _LONGEST_ID):
+            return value
+    return None
+
+
+def _asked_for(url: str) -> str | None:
+    """Return the id of the task that a polling URL asks for, None where it names none."""
+    try:
+        stated = parse_qs(urlsplit(url).query).get("id", [""])[0]
+    except ValueError:
+        return None
+    return stated if _is_text(stated, _LONGEST_ID) else None
+
+
+def _is_text(value: str, longest: int) -> bool:
+    """Say whether it holds something, and nothing that cannot be stored or shown."""
+    return 0 < len(value) <= longest and value.isprintable()
 
 
 def _meaning(

@@ -11,6 +11,9 @@ Network = IPv4Network | IPv6Network
 
 #: Names that mean this machine or this network wherever they are resolved.
 _LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "localdomain")
+#: Every host below these is the provider's own.
+PROVIDER_DOMAINS = (".bfl.ai",)
+_LONGEST_SHOWN = 253  # characters of a host
 #: Where IPv6 addresses of the Internet lie (RFC 4291 section 2.4).
 _IPV6_UNICAST = IPv6Network("2000::/3")
 #: Where a network's NAT64 puts the IPv4 Internet (RFC 6052 section 2.1).
@@ -124,6 +127,36 @@ def result_url_problem(url: str, suffixes: Sequence[str]) -> str | None:
     if is_result_host(host, suffixes):
         return None
     return f"The result is on a host that FLUXRELAY_RESULT_HOSTS does not allow: {host}"
+
+
+def is_provider_url(url: str, own: Sequence[str]) -> bool:
+    """Say whether an account's key may be sent to this URL, which the provider named.
+
+    It may over https to the account's own hosts and to those below the provider's domains; without
+    TLS only to the account's own hosts, and where the operator calls the account so as well.
+
+    Args:
+        url: As the provider named it.
+        own: The account's API URL, and then its further ones.
+    """
+    parts = _split(url)
+    if parts is None or not _AUTHORITY.fullmatch(parts.netloc) or parts.port == 0:
+        return False
+    host = (parts.hostname or "").rstrip(".").lower()
+    known = [urlsplit(item) for item in own]
+    plain = [item for item in known if "http" in (item.scheme, known[0].scheme)]
+    hosts = {
+        (item.hostname or "").rstrip(".") for item in (known if parts.scheme == "https" else plain)
+    }
+    if parts.scheme == "https" and _is_host(host) and is_result_host(host, PROVIDER_DOMAINS):
+        return True
+    return parts.scheme in ("http", "https") and host in hosts
+
+
+def host_of(url: str) -> str:
+    """Return a URL's host as it may be logged; empty where it cannot be told."""
+    parts = _split(url)
+    return (parts.hostname or "")[:_LONGEST_SHOWN] if parts else ""
 
 
 def _split(url: str) -> SplitResult | None:

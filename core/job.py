@@ -6,6 +6,28 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NewType
 
+from core.failures import DEAD_LETTER, RETRYABLE, FailureCode, code_of, error_record
+
+__all__ = [
+    "DEAD_LETTER",
+    "HOLDS_SLOT",
+    "NEXT",
+    "RETRYABLE",
+    "STEP_STATUSES",
+    "TERMINAL",
+    "CallbackState",
+    "FailureCode",
+    "Job",
+    "JobId",
+    "JobRequest",
+    "Status",
+    "Step",
+    "before",
+    "code_of",
+    "error_record",
+    "read_timeline",
+]
+
 JobId = NewType("JobId", str)
 #: Writes JSON as short as it can be.
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -73,36 +95,6 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
 }
 
 
-class FailureCode(StrEnum):
-    """Why a job failed; a closed set that callers can rely on."""
-
-    INVALID_INPUT = "invalid_input"
-    REQUEST_MODERATED = "request_moderated"
-    CONTENT_MODERATED = "content_moderated"
-    PROVIDER_ERROR = "provider_error"
-    PROVIDER_REJECTED = "provider_rejected"
-    RESULT_EXPIRED = "result_expired"
-    STORAGE_FAILED = "storage_failed"
-    TIMED_OUT = "timed_out"
-    LOST = "lost"
-
-
-#: Would the same job, sent again, have a fair chance?
-RETRYABLE: Final = frozenset(
-    {
-        FailureCode.PROVIDER_ERROR,
-        FailureCode.RESULT_EXPIRED,
-        FailureCode.STORAGE_FAILED,
-        FailureCode.TIMED_OUT,
-        FailureCode.LOST,
-    }
-)
-
-
-#: A job that failed so is a dead letter: without a change by its caller it may yet succeed.
-DEAD_LETTER: Final = RETRYABLE | {FailureCode.PROVIDER_REJECTED}
-
-
 class CallbackState(StrEnum):
     """How far the caller has been told.
 
@@ -140,6 +132,8 @@ class JobRequest:
     priority: int = 0
     #: Have a result that died before it was stored made again, once, which is paid for again.
     regenerate: bool = False
+    #: Submits that may be repeated after a doubt, which may be paid for; None: as the settings say.
+    max_resubmits: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: The failed job that is sent again as this one.
     retry_of: JobId | None = None
@@ -153,7 +147,10 @@ class JobRequest:
                 name: value
                 for name in self.__slots__
                 # A model may be asked without any parameter, or with an image alone.
-                if (value := getattr(self, name)) or value not in (None, {}, 0) or name == "input"
+                if (value := getattr(self, name))
+                or value not in (None, {}, 0)
+                or name == "input"
+                or (name == "max_resubmits" and value == 0)
             }
         )
 
@@ -178,6 +175,12 @@ class Job:
     posting_at: float | None = None
     #: Which run of the submit step wrote `posting_at`.
     posting_by: str | None = None
+    #: Why nobody knows whether the provider has the job, and until when a word of it is waited
+    #: for; None: nobody looked into that, or it is known.
+    doubt_reason: str | None = None
+    doubt_until: float | None = None
+    #: It is known that the provider took the job, but not as which task.
+    taken: bool = False
     submits: int = 0
     #: Submits made although an earlier one may have been paid for.
     resubmits: int = 0
@@ -262,6 +265,7 @@ class Job:
             margin=number("margin"),
             image=json.loads(fields["image"]) if "image" in fields else None,
             error=json.loads(fields["error"]) if "error" in fields else None,
+            **_doubt_of(fields),
             **_callback_of(fields),
             retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
         )
@@ -271,6 +275,16 @@ def read_timeline(text: str) -> tuple[tuple[Status, float], ...]:
     """Read a record's timeline."""
     steps = (entry.split("=") for entry in text.split(";"))
     return tuple((Status(name), float(at)) for name, at in steps)
+
+
+def _doubt_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a record says of a submit whose outcome is not known."""
+    until = fields.get("doubt_until")
+    return {
+        "doubt_reason": fields.get("doubt_reason"),
+        "doubt_until": float(until) if until else None,
+        "taken": "taken" in fields,
+    }
 
 
 def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -283,14 +297,3 @@ def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
         "callback_from": float(since) if since else None,
         "callback_before": int(fields.get("callback_before", 0)),
     }
-
-
-def code_of(error: object) -> str | None:
-    """Return the code of an `error_record`, None where it is none."""
-    return str(json.loads(error)["code"]) if isinstance(error, str) else None
-
-
-def error_record(code: FailureCode, message: str, **details: Any) -> str:
-    """Return the `error` field of a failed job: code, message, retryable, and what is known."""
-    record = {"code": code, "message": message, "retryable": code in RETRYABLE}
-    return json.dumps(record | {name: value for name, value in details.items() if value})

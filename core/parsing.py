@@ -17,6 +17,8 @@ from core.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
 
 Parser = Callable[[str], Any]
 
+#: How often a job may be submitted again after a doubt; each time may be paid for.
+MOST_RESUBMITS = 3
 _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
 _HIGHEST_PORT = 65535
@@ -212,6 +214,13 @@ def positive_int(value: str) -> int:
     if not 1 <= number < float("inf") or number != int(number):
         raise ValueError("must be a whole number above 0")
     return int(number)
+
+
+def resubmits(value: str) -> int:
+    """A whole number from 0 to the most that a job may be submitted again."""
+    if value not in {str(count) for count in range(MOST_RESUBMITS + 1)}:
+        raise ValueError(f"must be a whole number from 0 to {MOST_RESUBMITS}")
+    return int(value)
 
 
 def seconds(value: str) -> float:

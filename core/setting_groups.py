@@ -53,6 +53,12 @@ class ProviderSettings:
         "Active tasks allowed on the account, then per model.",
         "24,flux-kontext-max=6",
     )
+    max_resubmits: int = variable(
+        "FLUXRELAY_MAX_RESUBMITS",
+        parsing.resubmits,
+        "How often a job may be submitted again (0 to 3) though an earlier submit may be paid for.",
+        "1",
+    )
     public_url: str | None = variable(
         "FLUXRELAY_PUBLIC_URL",
         parsing.base_url,
@@ -136,6 +142,12 @@ class Durations:
         "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS",
         parsing.seconds,
         "How long a submit without a known outcome waits for its webhook before it is repeated.",
+        "300",
+    )
+    max_retry_after_seconds: float = variable(
+        "FLUXRELAY_MAX_RETRY_AFTER_SECONDS",
+        parsing.seconds,
+        "For how long the provider's Retry-After may stop an account at most.",
         "300",
     )
     webhook_overdue_seconds: float = variable(

@@ -24,6 +24,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "region": request.region,
         "priority": request.priority,
         "regenerate": request.regenerate,
+        "max_resubmits": request.max_resubmits,
         "created_at": timestamp(request.created_at),
         "deadline_at": timestamp(request.deadline_at),
         "ended_at": timestamp(job.ended_at),
@@ -48,14 +49,21 @@ def job_view(job: Job) -> dict[str, Any]:
 
 def _waiting(job: Job) -> dict[str, Any] | None:
     """Return what an unfinished job waits for against the rule, None where all goes its way."""
-    if job.status is not Status.STORING or not job.waiting:
-        return None
-    return {
-        "for": job.waiting["for"],
-        "since": timestamp(job.waiting["since"]),
-        "until": timestamp(job.result_expires_at),
-        "last_problem": job.waiting["last_problem"],
-    }
+    if job.status is Status.STORING and job.waiting:
+        return {
+            "for": job.waiting["for"],
+            "since": timestamp(job.waiting["since"]),
+            "until": timestamp(job.result_expires_at),
+            "last_problem": job.waiting["last_problem"],
+        }
+    if job.status is Status.SUBMITTING and job.doubt_until is not None:
+        return {
+            "for": "provider",
+            "since": timestamp(job.posting_at),
+            "until": timestamp(job.doubt_until),
+            "last_problem": job.doubt_reason,
+        }
+    return None
 
 
 def _image(job: Job) -> dict[str, Any] | None:

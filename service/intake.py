@@ -156,6 +156,7 @@ class Intake:
             region=job.region,
             priority=job.priority,
             regenerate=job.regenerate,
+            max_resubmits=job.max_resubmits,
             metadata=job.metadata,
             created_at=round(now, 3),
             deadline_at=round(now + self.settings.job_deadline_seconds, 3),

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from core.dead_letters import Kind
 from core.job import CallbackState, FailureCode, Status
+from core.parsing import MOST_RESUBMITS
 from service.bounds import (
     HIGHEST_PRIORITY,
     LARGEST_METADATA,
@@ -41,7 +42,7 @@ _ATTEMPT: Final[Json] = {
     "error": TEXT_OR_NULL,
 }
 _WAITING: Final[Json] = {
-    "for": {"enum": ["result", "storage"]},
+    "for": {"enum": ["provider", "result", "storage"]},
     "since": _TIME,
     "until": _TIME_OR_NULL,
     "last_problem": TEXT,
@@ -69,6 +70,12 @@ def new_job(model: str, parameters: Json) -> Json:
             "regenerate": {
                 "type": ["boolean", "null"],
                 "description": "Make, and pay for, a second image if the first one is lost.",
+            },
+            "max_resubmits": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "maximum": MOST_RESUBMITS,
+                "description": "Submits that may be repeated where an earlier one may be paid for.",
             },
             "priority": {
                 "type": ["integer", "null"],
@@ -135,6 +142,7 @@ def _job() -> Json:
             "region": TEXT_OR_NULL,
             "priority": {"type": "integer"},
             "regenerate": _YES_OR_NO,
+            "max_resubmits": {"type": ["integer", "null"], "description": "null: the default."},
             "created_at": _TIME,
             "deadline_at": _TIME,
             "ended_at": _TIME_OR_NULL,

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from core.parsing import MOST_RESUBMITS
 from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA
 from service.problems import Complaint
 from service.validation import kind_of, shown
@@ -26,6 +27,19 @@ def regenerate(given: Any, complaints: list[Complaint]) -> bool:
         fix = "send true to pay for a second image rather than lose the first, or leave it out"
         complaints.append(Complaint("regenerate", f"is {shown(given)}", "true or false", fix))
     return given is True
+
+
+def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
+    """Return how often it may be submitted again in doubt; None where the caller has no wish."""
+    if given is None:
+        return None
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if whole and 0 <= given <= MOST_RESUBMITS:
+        return int(given)
+    allowed = f"a whole number from 0 to {MOST_RESUBMITS}"
+    fix = "send 0 to never pay for a second task, or leave it out"
+    complaints.append(Complaint("max_resubmits", f"is {shown(given)}", allowed, fix))
+    return None
 
 
 def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:

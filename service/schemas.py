@@ -19,7 +19,7 @@ from service.validation import check_input, is_unicode, is_url, kind_of, shown, 
 
 _FIELDS: Final = (
     *("model", "input", "callback", "output"),
-    *("region", "priority", "regenerate", "metadata"),
+    *("region", "priority", "regenerate", "max_resubmits", "metadata"),
 )
 #: Callers name the same few receivers again and again.
 _url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
@@ -41,6 +41,7 @@ class NewJob:
     region: str | None = None
     priority: int = 0
     regenerate: bool = False
+    max_resubmits: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +78,7 @@ def parse_job(
         region=_region(body.get("region"), model, settings, complaints),
         priority=options.priority(body.get("priority"), complaints),
         regenerate=options.regenerate(body.get("regenerate"), complaints),
+        max_resubmits=options.max_resubmits(body.get("max_resubmits"), complaints),
         metadata=options.metadata(body.get("metadata"), complaints),
     )
     if complaints:

@@ -11,17 +11,25 @@ from worker.provider import ProviderClient
 
 #: What settles it, so that no other host is asked.
 _CLEAR: Final = (Kind.READY, Kind.FAILED, Kind.PENDING)
+#: Seconds that each host is given, whatever time is left.
+_LEAST: Final = 1.0
 #: What is believed where hosts say different things: the later in this row.
 _WEIGHT: Final = (Kind.NOT_FOUND, Kind.UNCLEAR, Kind.UNUSABLE)
 
 
-def ask(job: Job, deps: Deps, alive: Callable[[], None] | None = None) -> Notice:
+def ask(
+    job: Job,
+    deps: Deps,
+    alive: Callable[[], None] | None = None,
+    within: float | None = None,
+) -> Notice:
     """Ask the host that has the task, then all others: tasks are regional.
 
     Args:
         job: Whose task it is.
         deps: What the step works with.
         alive: Called before each host, so that the caller can show that it is alive.
+        within: Seconds that all hosts together may take; a host that is left gets a second.
 
     Raises:
         Transient: Nobody could say anything, or one that may know more is silent.
@@ -29,11 +37,13 @@ def ask(job: Job, deps: Deps, alive: Callable[[], None] | None = None) -> Notice
     provider = deps.provider(job)
     answer: Notice | None = None
     problem: Transient | None = None
+    over_at = deps.clock() + (within or 0.0)
     for url in _urls(job, provider, deps):
         if alive:
             alive()
+        left = None if within is None else max(_LEAST, over_at - deps.clock())
         try:
-            notice = provider.result(url)
+            notice = provider.result(url, left)
         except Transient as error:
             problem = error
             continue
@@ -54,7 +64,7 @@ def _urls(job: Job, provider: ProviderClient, deps: Deps) -> Iterator[str]:
 
     An account of a region names hosts of that region only, so a pinned job never leaves it.
     """
-    if job.polling_url:
+    if job.polling_url and provider.may_ask(job.polling_url):
         yield job.polling_url
     if job.provider_id:
         yield provider.result_url(job.provider_id)

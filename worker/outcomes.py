@@ -36,10 +36,18 @@ class AccountRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class NotSent:
-    """It never reached the provider: nothing was paid, it may be sent again."""
+class Unnamed:
+    """The provider has it, but nothing in its answer names the task: never to be sent again."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """It never reached the provider, or was turned away untouched: it may be sent again."""
+
+    message: str
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +57,4 @@ class InDoubt:
     message: str
 
 
-Outcome = Accepted | Rejected | Busy | AccountRefused | NotSent | InDoubt
+Outcome = Accepted | Unnamed | Rejected | Busy | AccountRefused | NotSent | InDoubt

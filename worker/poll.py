@@ -11,6 +11,7 @@ from worker.asking import ask
 from worker.deps import Deps
 
 _SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
+_LAST_WORD: Final = 2.0  # seconds that the provider has for it past the deadline
 _GROWTH: Final = 1.3
 _MOST_GROWTHS: Final = 30
 #: Counts the answers that name no result. They are believed when so many came, over so many times
@@ -30,7 +31,9 @@ def poll(job_id: JobId, deps: Deps) -> None:
     if job is None or job.status is not Status.GENERATING:
         return
     try:
-        notice = ask(job, deps)
+        # The deadline's last question must not outlast it by much.
+        left = job.request.deadline_at - deps.clock()
+        notice = ask(job, deps, within=max(_LAST_WORD, left))
     except Transient:
         if deps.clock() < job.request.deadline_at:
             raise
@@ -60,7 +63,8 @@ def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
     )
     now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
     change = Change(
-        set={"unusable_since": job.unusable_since or now} if unusable else {},
+        set={"provider_id": job.provider_id or notice.provider_id}
+        | ({"unusable_since": job.unusable_since or now} if unusable else {}),
         clear=() if unusable else ("unusable_since", f"tries:{_UNUSABLE}"),
         due={Step.POLL: now + wait},
         add={f"tries:{Step.POLL}": 1} | ({f"tries:{_UNUSABLE}": 1} if unusable else {}),

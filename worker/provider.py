@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import logging
+import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,10 +20,13 @@ from core.bfl import (
     parse_notice,
     parse_submission,
 )
+from core.egress import host_of, is_provider_url
 from core.errors import Transient
 from core.job import FailureCode
+from core.log import event
 from core.parsing import Secret
 from core.partial_json import leading_members
+from core.retry_after import retry_after_seconds
 from worker.egress import open_client, read_body
 from worker.outcomes import (
     Accepted,
@@ -31,16 +36,25 @@ from worker.outcomes import (
     NotSent,
     Outcome,
     Rejected,
+    Unnamed,
 )
 from worker.payload import Payload, Source
+
+_log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; previews may come inline
 #: Besides 5xx, these say nothing of a task either, but may be over when it is asked for again.
 _MAY_PASS: Final = (401, 402, 403, 408, 425, 429)
+#: What a 503 says that made nothing, unlike any other.
+_SHEDS_LOAD: Final = re.compile(rb"shedding|over[ _-]?capacity", re.IGNORECASE)
 _LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
-#: A slip in one header must not stop the account, or a job, for longer.
-_LONGEST_RETRY_AFTER: Final = 3600.0  # seconds
+#: Hosts that the key is not sent to, and that are warned of.
+_MOST_WARNED: Final = 100
+
+
+class _BrokenYes(httpx.HTTPError):
+    """A submit was answered with 2xx, and the answer broke off."""
 
 
 class ProviderClient:
@@ -53,6 +67,8 @@ class ProviderClient:
         send_timeout: Seconds for sending a submit's images, where it is longer than `timeout`.
         lifetime: Seconds that a result URL lives where it does not say so.
         connections: How many requests may run at a time.
+        poll_urls: More API hosts of the account.
+        longest_pause: Seconds for which a `Retry-After` is believed at most.
         ssl_context: Made once per process.
     """
 
@@ -66,12 +82,17 @@ class ProviderClient:
         connections: int,
         ssl_context: ssl.SSLContext,
         send_timeout: float = 0.0,
+        poll_urls: Sequence[str] = (),
+        longest_pause: float = 300.0,
     ) -> None:
         self._base_url = base_url
         self._key = key
         self._timeout = timeout
         self._send_timeout = max(timeout, send_timeout)
         self._lifetime = lifetime
+        self._own_urls = (base_url, *poll_urls)
+        self._longest_pause = longest_pause
+        self._warned: set[str] = set()
         self._client = open_client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
             connections=connections,
@@ -101,11 +122,15 @@ class ProviderClient:
             status, headers, raw = self._request("POST", self._base_url + path, payload)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotSent(_words(error))
+        except _BrokenYes as error:
+            outcome: Outcome = Unnamed(f"it said yes, and then {error}")
         except httpx.HTTPError as error:
-            outcome: Outcome = InDoubt(_words(error))
+            outcome = InDoubt(_words(error))
         else:
-            outcome = _classify(status, headers, raw)
-        if isinstance(outcome, InDoubt) and payload.handed_over_at is None:
+            outcome = _classify(status, raw, self._retry_after(headers))
+            if isinstance(outcome, Accepted) and not self._can_follow(outcome):
+                outcome = Unnamed("an answer that names no task")
+        if isinstance(outcome, InDoubt | Unnamed) and payload.handed_over_at is None:
             return NotSent(f"{outcome.message}, before all was sent")
         return outcome
 
@@ -116,32 +141,49 @@ class ProviderClient:
             Transient: No answer that tells anything came.
         """
         try:
-            status, headers, raw = self._request("GET", f"{self._base_url}/v1/credits", None)
+            status, headers, raw = self._request("GET", f"{self._base_url}/v1/credits")
         except httpx.HTTPError as error:
             raise Transient(f"credits: {_words(error)}") from error
         if status == httpx.codes.OK and (left := parse_credits(raw)) is not None:
             return left
-        outcome = _classify(status, headers, raw)
+        outcome = _classify(status, raw, self._retry_after(headers))
         if isinstance(outcome, AccountRefused):
             return outcome
-        raise Transient(f"credits answered {status}", retry_after=_retry_after(headers))
+        raise Transient(f"credits answered {status}", retry_after=self._retry_after(headers))
 
     def result_url(self, provider_id: str, base_url: str | None = None) -> str:
         """Return where to ask for a task's result (BFL OpenAPI, GET /v1/get_result)."""
         return f"{base_url or self._base_url}/v1/get_result?id={quote(provider_id, safe='')}"
 
-    def result(self, url: str) -> Notice:
+    def may_ask(self, url: str) -> bool:
+        """Say whether a polling URL is called, with the account's key; warn where it is not."""
+        named_by_operator = url.startswith(tuple(f"{own}/" for own in self._own_urls))
+        if named_by_operator or is_provider_url(url, self._own_urls):
+            return True
+        host = host_of(url)
+        if host not in self._warned and len(self._warned) < _MOST_WARNED:
+            self._warned.add(host)
+            event(_log, "provider.foreign_host", logging.WARNING, host=host)
+        return False
+
+    def result(self, url: str, within: float | None = None) -> Notice:
         """Ask once for a task's result.
 
         A 404 is a notice too, and so is an answer of another status that holds a task (the
         provider has been seen to send a failed one with 422). One that holds none, and that will
         be no other when it is asked for again (a redirect, a page), is `UNUSABLE`.
 
+        Args:
+            url: From `result_url`, or a polling URL.
+            within: Seconds that the answer may take, where that is less than usual.
+
         Raises:
             Transient: No notice came, which may pass.
         """
+        if not self.may_ask(url):
+            raise Transient("get_result: the URL is on none of the provider's hosts")
         try:
-            status, headers, raw = self._request("GET", url, None)
+            status, headers, raw = self._request("GET", url, within=within)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"get_result: {_words(error)}") from error
         with contextlib.suppress(ValueError):
@@ -152,43 +194,67 @@ class ProviderClient:
             return Notice(kind=Kind.NOT_FOUND, status="Task not found")
         said = f"get_result answered {status}"
         if status in _MAY_PASS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise Transient(said, retry_after=_retry_after(headers))
+            raise Transient(said, retry_after=self._retry_after(headers))
         message = f"The provider says nothing of the task: {said}"
         return Notice(kind=Kind.UNUSABLE, status="", message=message)
 
+    def _can_follow(self, accepted: Accepted) -> bool:
+        """Say whether the task that was taken can be asked about."""
+        told = accepted.submission
+        return bool(told.provider_id or (told.polling_url and self.may_ask(told.polling_url)))
+
+    def _retry_after(self, headers: httpx.Headers) -> float | None:
+        """Return for how many seconds the provider asks to be left alone, within bounds."""
+        asked = retry_after_seconds(headers.get("retry-after", ""), time.time())
+        return None if asked is None else min(asked, self._longest_pause)
+
     def _request(
-        self, method: str, url: str, payload: Payload | None
+        self, method: str, url: str, payload: Payload | None = None, within: float | None = None
     ) -> tuple[int, httpx.Headers, bytes]:
         began_at = time.monotonic()
         headers = {KEY_HEADER: self._key.reveal(), "accept": "application/json"}
         if payload:
             headers["content-type"] = "application/json"
             headers["content-length"] = str(payload.length)
-        with self._client.stream(method, url, content=payload, headers=headers) as response:
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        timeout = httpx.Timeout(seconds, connect=min(_CONNECT_TIMEOUT, seconds))
+        with self._client.stream(
+            method, url, content=payload, headers=headers, timeout=timeout
+        ) as response:
             # How long the request took to send is no fault of the answer's.
             asked_at = (payload.handed_over_at if payload else None) or began_at
-            give_up_at = asked_at + self._timeout
-            raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, cut=True)
+            give_up_at = asked_at + seconds
+            try:
+                raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, cut=True)
+            except httpx.HTTPError as error:
+                if payload and response.is_success:
+                    raise _BrokenYes(_words(error)) from error
+                raise
             # What is large comes last: a preview, or the details of an error.
             whole = raw if len(raw) <= _LARGEST_ANSWER else leading_members(raw)
             return response.status_code, response.headers, whole
 
 
-def _classify(status: int, headers: httpx.Headers, raw: bytes) -> Outcome:
+def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
     """Say what an answer to a submit means (BFL API guide, errors)."""
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     detail = answer.get("detail") if isinstance(answer, dict) else None
     if httpx.codes.is_success(status):
         submission = parse_submission(answer)
-        return Accepted(submission) if submission else InDoubt("an answer without a task id")
+        return Accepted(submission) if submission else Unnamed("an answer that names no task")
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Busy(_retry_after(headers))
+        return Busy(retry_after)
     bad_key = isinstance(detail, str) and "api key" in detail.lower()
     if status in (401, 402, 403) or (status == httpx.codes.UNPROCESSABLE_ENTITY and bad_key):
         return AccountRefused(f"{status} {_quoted(detail)}".strip())
+    if status == httpx.codes.TOO_EARLY or (
+        status == httpx.codes.SERVICE_UNAVAILABLE and _SHEDS_LOAD.search(raw)
+    ):
+        # Turned away before anybody looked at it (RFC 8470 section 5.2; the provider's own words).
+        return NotSent(f"the provider answered {status}", retry_after)
     if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         # The task may have been made, and billed, before something broke.
         return InDoubt(f"the provider answered {status}")
@@ -206,14 +272,6 @@ def _quoted(detail: Any) -> str:
         )
         return "; ".join(parts)[:_LONGEST_QUOTE]
     return str(detail or "no reason given")[:_LONGEST_QUOTE]
-
-
-def _retry_after(headers: httpx.Headers) -> float | None:
-    """Read `Retry-After` in seconds (RFC 9110 section 10.2.3); a date is not honoured."""
-    stated = headers.get("retry-after", "").strip()
-    if not stated.isascii() or not stated.isdigit():
-        return None
-    return min(float(stated), _LONGEST_RETRY_AFTER)
 
 
 def _words(error: Exception) -> str:

@@ -2,8 +2,7 @@
 
 The order is the promise. "Posting since" is on disk before the request leaves; so a worker that
 dies, at whatever line, leaves a record that says whether the provider may have the job. Where it
-may, the job is in doubt: its webhook (whose path carries our job id) settles it, and only after a
-long silence it is posted again, which is counted.
+may, the job is in doubt (`worker.doubts`).
 """
 
 import logging
@@ -14,13 +13,21 @@ from typing import Any
 from core import breakers
 from core.change import Change
 from core.errors import Permanent, Transient
-from core.figures import RESUBMITS
 from core.job import FailureCode, Job, JobId, Status, Step, error_record
 from core.log import event
 from core.object_store import gone
 from core.signatures import webhook_secret
+from worker import doubts
 from worker.deps import Deps
-from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected
+from worker.outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Rejected,
+    Unnamed,
+)
 from worker.payload import Source
 
 _log = logging.getLogger(__name__)
@@ -45,7 +52,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
     if job is None or job.status is not Status.SUBMITTING:
         return
     if job.posting_at is not None:
-        _settle_doubt(job, job.posting_at, deps)
+        doubts.settle(job, job.posting_at, deps)
     elif deps.clock() >= job.request.deadline_at:
         message = "The job's deadline passed before it could be submitted"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
@@ -95,7 +102,7 @@ def _body(job: Job, deps: Deps) -> dict[str, Any]:
     body = dict(job.request.input)
     if job.regenerations and job.seed is not None and _takes_seed(job, deps):
         body["seed"] = job.seed  # the same picture again
-    if _has_webhook(job, deps):
+    if doubts.has_webhook(job, deps):
         body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
         body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
     return body
@@ -103,11 +110,6 @@ def _body(job: Job, deps: Deps) -> dict[str, Any]:
 
 def _takes_seed(job: Job, deps: Deps) -> bool:
     return "seed" in deps.settings.models[job.request.model].parameters
-
-
-def _has_webhook(job: Job, deps: Deps) -> bool:
-    """Say whether the provider is asked for a webhook; without one the result is polled."""
-    return bool(deps.settings.public_url) and deps.settings.models[job.request.model].webhook
 
 
 def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> None:
@@ -140,19 +142,22 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             failed = {breakers.provider(job.pool): reason}
             change = Change(refuse=(job.pool or "", check_at, reason), failed=failed)
             _give_back(job, claim, deps, change, reason)
-        case NotSent(message):
+        case NotSent(message, retry_after):
             # The provider is away for every job, so all of them wait, in the backlog.
-            change = Change(failed={breakers.provider(job.pool): message})
+            pausing = (job.pool or "", retry_after, message) if retry_after else None
+            change = Change(failed={breakers.provider(job.pool): message}, pause=pausing)
             _give_back(job, claim, deps, change, message)
         case InDoubt(message):
-            _doubt(job, claim, message, deps)
+            doubts.note(job, claim, message, deps)
+        case Unnamed(message):
+            doubts.note(job, claim, message, deps, taken=True)
 
 
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
     submission = outcome.submission
     settings = deps.settings
     wait = settings.poll_interval_seconds
-    if _has_webhook(job, deps):
+    if doubts.has_webhook(job, deps):
         wait = settings.webhook_overdue_seconds
     known = {
         "provider_id": submission.provider_id,
@@ -193,37 +198,3 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
     )
     # Not from `storing`: the webhook of an earlier submit may have come meanwhile.
     deps.store.move(job.id, Status.QUEUED, back, was=[Status.SUBMITTING])
-
-
-def _doubt(job: Job, claim: str, message: str, deps: Deps) -> None:
-    event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=message)
-    at = deps.clock() + _doubt_seconds(job, deps)
-    # What befell this job would befall the next one; another account may be better off.
-    failed = {breakers.provider(job.pool): message}
-    change = Change(expect={"posting_by": claim}, due={Step.SUBMIT: at}, failed=failed)
-    deps.store.change(job.id, {Status.SUBMITTING}, change)
-
-
-def _settle_doubt(job: Job, posting_at: float, deps: Deps) -> None:
-    """Wait for the webhook of a submit whose outcome is unknown, then submit once more."""
-    over_at = posting_at + _doubt_seconds(job, deps)
-    if deps.clock() < over_at:
-        deps.store.change(job.id, {Status.SUBMITTING}, Change(due={Step.SUBMIT: over_at}))
-    elif deps.clock() >= job.request.deadline_at:
-        message = "The provider never said whether it took the job"
-        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.SUBMITTING])
-    else:
-        event(_log, "job.resubmitted", logging.WARNING, job_id=job.id, resubmits=job.resubmits + 1)
-        change = Change(
-            expect={"posting_by": job.posting_by or ""},
-            clear=["posting_at", "posting_by"],
-            add={"resubmits": 1},
-            count={RESUBMITS: 1},
-            wake=[Step.SUBMIT],
-        )
-        deps.store.change(job.id, {Status.SUBMITTING}, change)
-
-
-def _doubt_seconds(job: Job, deps: Deps) -> float:
-    """Return how long a doubt lasts: longer each time, for each repetition may be paid for."""
-    return deps.settings.submit_in_doubt_seconds * 2.0**job.resubmits

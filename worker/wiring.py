@@ -62,6 +62,8 @@ def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, Pro
             send_timeout=settings.submit_in_doubt_seconds - 2 * settings.provider_timeout_seconds,
             lifetime=settings.result_lifetime_seconds,
             connections=settings.worker_concurrency,
+            poll_urls=account.poll_urls,
+            longest_pause=settings.max_retry_after_seconds,
             ssl_context=ssl_context,
         )
         for account in settings.accounts

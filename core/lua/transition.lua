@@ -20,6 +20,7 @@ for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
 
 if input.to and input.to ~= status then
   set_status(id, input.to)
+  if status == 'submitting' then redis.call('HDEL', key, 'doubt_reason', 'doubt_until', 'taken') end
   local undue = {}
   for at, step in ipairs(input.undue) do undue[at] = step .. ':' .. id end
   redis.call('ZREM', 'due', unpack(undue))

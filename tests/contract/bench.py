@@ -42,6 +42,12 @@ class Bench:
         return job
 
     @property
+    def hooked(self) -> Deps:
+        """Return the same, but for a public URL: the provider is asked for webhooks."""
+        settings = replace(self.deps.settings, public_url="https://relay.example")
+        return replace(self.deps, settings=settings)
+
+    @property
     def error(self) -> str:
         """Return the code that the job failed with."""
         error = self.job.error

@@ -59,7 +59,7 @@ def test_a_second_doubt_lasts_twice_as_long(bench: Bench) -> None:
     _in_doubt(bench, resubmits=1)
     bench.clock.now += 2 * DOUBT - 1
 
-    submit(A, bench.deps)
+    submit(A, bench.hooked)
 
     assert bench.job.resubmits == 1
     assert bench.due_in(Step.SUBMIT) == 1
@@ -221,7 +221,7 @@ def test_a_provider_in_trouble_gets_no_more_jobs_for_a_while(
     if standing is Status.QUEUED:
         bench.server.close()
 
-    submit(A, bench.deps)
+    submit(A, bench.hooked)
 
     assert bench.job.status is standing
     assert bench.redis.hget(f"breaker:{breakers.provider('default')}", "failures") == "1"

@@ -6,7 +6,7 @@ from core import breakers
 from core.change import Change
 from core.job import Status, Step
 from tests.contract.bench import A, Bench, meanwhile, said
-from tests.contract.scripted import answer
+from tests.contract.scripted import Script, answer
 from worker.account import check_account
 from worker.submit import submit
 
@@ -48,14 +48,15 @@ def test_a_busy_account_shrinks(bench: Bench) -> None:
     assert 6000 < bench.redis.pttl("pool:default:paused") <= 7000
 
 
-def test_no_answer_stops_an_account_for_days(bench: Bench) -> None:
-    """A slip in one header counts for an hour at most."""
+@pytest.mark.parametrize("stated", ["999999", "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_no_answer_stops_an_account_for_days(bench: Bench, stated: str) -> None:
+    """A slip in one header, or a date far ahead, counts for as long as the settings say."""
     bench.accept()
-    bench.server.script = answer(429, b"{}", "retry-after: 999999")
+    bench.server.script = answer(429, b"{}", f"retry-after: {stated}")
 
     submit(A, bench.deps)
 
-    assert bench.redis.pttl("pool:default:paused") <= 3_600_000
+    assert 290_000 < bench.redis.pttl("pool:default:paused") <= 300_000
 
 
 @pytest.mark.parametrize("way", ["taken", "refused", "busy", "overtaken"])
@@ -73,6 +74,38 @@ def test_an_answer_mends_the_breaker(bench: Bench, way: str) -> None:
     submit(A, bench.deps)
 
     assert not bench.redis.exists(BREAKER)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        answer(503, b'{"detail": "Model is over capacity and temporarily shedding requests"}'),
+        answer(503, b"<h1>Shedding load</h1>"),
+        answer(503, b'{"error": "OVER_CAPACITY"}'),
+        answer(425, b""),
+    ],
+)
+def test_a_submit_that_was_turned_away_untouched_is_no_doubt(bench: Bench, script: Script) -> None:
+    """The job goes back to its place, and the provider is left alone for a moment."""
+    bench.accept()
+    bench.server.script = script
+
+    submit(A, bench.hooked)
+
+    job = bench.job
+    assert (job.status, job.posting_at, job.doubt_until) == (Status.QUEUED, None, None)
+    assert bench.redis.exists(BREAKER)
+
+
+def test_a_provider_that_sheds_load_says_for_how_long(bench: Bench) -> None:
+    """Its `Retry-After` pauses the account, and the reason is kept with that."""
+    bench.accept()
+    bench.server.script = answer(503, b'{"detail": "shedding requests"}', "retry-after: 9")
+
+    submit(A, bench.hooked)
+
+    assert bench.redis.get("pool:default:paused") == "the provider answered 503"
+    assert 8000 < bench.redis.pttl("pool:default:paused") <= 9000
 
 
 def test_an_account_whose_credits_are_used_up_is_refused_before_a_job_is(bench: Bench) -> None:
@@ -114,6 +147,6 @@ def test_a_late_doubt_puts_off_nobody(bench: Bench) -> None:
 
     bench.server.script = meanwhile(newer, said(503))
 
-    submit(A, bench.deps)
+    submit(A, bench.hooked)
 
     assert bench.redis.zscore("due", f"{Step.SUBMIT}:{A}") == 9

@@ -188,9 +188,20 @@ def test_what_could_not_be_shown_is_left_out_of_the_details() -> None:
     assert json.dumps(details, allow_nan=False) == '{"a": null, "b": [null, null], "c": null}'
 
 
-@pytest.mark.parametrize("provider_id", [5, ["t"], {"a": 1}, None, ""])
-def test_an_id_is_a_text(provider_id: Any) -> None:
-    """Anything else is no id."""
+@pytest.mark.parametrize(
+    ("body", "task"),
+    [({"id": 5}, "5"), ({"id": 5.0}, "5"), ({"task_id": 0}, "0"), ({"id": "", "task_id": 7}, "7")],
+)
+def test_a_number_is_an_id_too(body: dict[str, Any], task: str) -> None:
+    """It is taken as the text that it is shown and asked for as."""
+    assert _read({**body, "status": "Pending"}).provider_id == task
+
+
+@pytest.mark.parametrize(
+    "provider_id", [True, 1.5, ["t"], {"a": 1}, None, "", "\ud800", "a\nb", "x" * 501]
+)
+def test_what_is_no_id(provider_id: Any) -> None:
+    """Anything else is no id, nor is what could not be stored or shown."""
     assert not _read({"id": provider_id, "status": "Pending"}).provider_id
 
 
@@ -257,7 +268,7 @@ def test_both_answers_to_a_submit(
     )
 
 
-@pytest.mark.parametrize("body", [None, [], "t", {}, {"id": ""}, {"id": 5}, {"task_id": "t"}])
+@pytest.mark.parametrize("body", [None, [], "t", {}, {"id": ""}, {"id": True}, {"polling_url": 7}])
 def test_an_answer_without_a_task(body: Any) -> None:
-    """Without an id there is no task."""
+    """Without an id or a polling URL there is no task."""
     assert parse_submission(body) is None

@@ -1,5 +1,6 @@
 """The job record and its state machine."""
 
+import dataclasses
 import json
 from itertools import pairwise
 
@@ -105,6 +106,14 @@ def test_slots_are_held_where_the_provider_may_be_busy() -> None:
 def test_a_request_survives_the_way_through_redis(request_: JobRequest) -> None:
     """What is read back equals what was written, also where everything optional is empty."""
     assert JobRequest.from_json(request_.to_json()) == request_
+
+
+@pytest.mark.parametrize("most", [None, 0, 3])
+def test_a_wish_for_no_second_submit_is_kept(most: int | None) -> None:
+    """0 is a wish as well, unlike the absence of one."""
+    request = dataclasses.replace(SMALLEST, max_resubmits=most)
+
+    assert JobRequest.from_json(request.to_json()).max_resubmits == most
 
 
 def test_a_client_s_secret_does_not_show() -> None:

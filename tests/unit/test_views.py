@@ -60,6 +60,7 @@ def test_an_ended_job() -> None:
         "region": "eu",
         "priority": 5,
         "regenerate": False,
+        "max_resubmits": None,
         "created_at": "2025-06-15T15:06:40.000Z",
         "deadline_at": "2025-06-16T15:06:40.000Z",
         "ended_at": "2025-06-15T15:06:49.500Z",
@@ -123,6 +124,24 @@ def test_a_fresh_job() -> None:
         "expired": None,
     }
     assert view["input"] == {"prompt": "p", "seed": 7}
+
+
+def test_a_doubt_shows() -> None:
+    """The caller sees what is waited for, since and until when, and why."""
+    shown = dataclasses.replace(
+        JOB,
+        status=Status.SUBMITTING,
+        posting_at=1_750_000_001.0,
+        doubt_until=1_750_000_301.0,
+        doubt_reason="silence",
+    )
+
+    assert job_view(shown)["waiting"] == {
+        "for": "provider",
+        "since": "2025-06-15T15:06:41.000Z",
+        "until": "2025-06-15T15:11:41.000Z",
+        "last_problem": "silence",
+    }
 
 
 def test_a_failed_job_says_why() -> None:
