@@ -80,8 +80,9 @@ class ObjectStore:
     def find_habits(self) -> Habits:
         """Try what the server does with a PUT, by probes, and act on it from now on."""
         with self._asking:
-            self._wary = False
-            return self._put.find_out()
+            habits = self._put.find_out()
+            self._wary = False  # not before: images wait for what is found
+            return habits
 
     def put_once(
         self,

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
@@ -164,6 +166,32 @@ def test_a_server_known_to_be_strict_is_not_looked_at(objects: ObjectStore, s3: 
     assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
 
 
+def test_images_wait_while_a_server_is_tried(
+    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ignores the condition is put nothing before that is known."""
+    s3.habits = Habits(ignores_condition=True)
+    begun, go_on = threading.Event(), threading.Event()
+    real = objects._put.find_out  # noqa: SLF001 - where it is to stand still
+
+    def find_out() -> object:
+        begun.set()
+        assert go_on.wait(10)
+        return real()
+
+    monkeypatch.setattr(objects._put, "find_out", find_out)  # noqa: SLF001 - see above
+    with ThreadPoolExecutor(2) as threads:
+        trying = threads.submit(objects.find_habits)
+        assert begun.wait(10)
+        s3.objects["a.png"] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
+        putting = threads.submit(_put, objects, "a.png")
+        assert objects._wary  # noqa: SLF001 - so whoever comes now waits
+        go_on.set()
+        assert trying.result(10).condition is Condition.IGNORED
+        assert putting.result(10) is False
+    assert s3.objects["a.png"].body == b"theirs"
+
+
 @pytest.mark.parametrize("key", ["folder/", "a//", "a/b/"])
 def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
     objects: ObjectStore, s3: S3StandIn, key: str
@@ -232,27 +260,6 @@ def test_after_a_conflict_it_is_seen_who_won(objects: ObjectStore, s3: S3StandIn
     s3.habits.conflicts = 1
 
     assert not _put(objects, "a.png")
-
-
-def test_a_bucket_that_moved_is_found_by_boto3(
-    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The direct way cannot know where it is, and goes on from where boto3 found it."""
-    assert _put(objects, "a.png")
-    s3.region = "eu-west-1"
-    puts: list[str] = []
-    real = objects._client.put_object  # noqa: SLF001 - what is asked is what is tested
-
-    def put_object(**arguments: object) -> object:
-        puts.append(str(arguments["Key"]))
-        return real(**arguments)  # type: ignore[arg-type] # as they came
-
-    monkeypatch.setattr(objects._client, "put_object", put_object)  # noqa: SLF001 - see above
-
-    assert _put(objects, "b.png")
-    assert _put(objects, "c.png")
-
-    assert puts == ["b.png"]
 
 
 def test_a_lost_answer_is_found_out(objects: ObjectStore, s3: S3StandIn) -> None:

@@ -101,3 +101,24 @@ def test_no_secret_is_repeated(objects: ObjectStore, s3: S3StandIn) -> None:
     assert "https" not in text
     assert "a" * 64 not in text
     assert len(text) < 300
+
+
+def test_a_bucket_that_moved_is_found_by_boto3(
+    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The direct way cannot know where it is, and goes on from where boto3 found it."""
+    assert _put(objects, "a.png")
+    s3.region = "eu-west-1"
+    puts: list[str] = []
+    real = objects._client.put_object  # noqa: SLF001 - what is asked is what is tested
+
+    def put_object(**arguments: object) -> object:
+        puts.append(str(arguments["Key"]))
+        return real(**arguments)  # type: ignore[arg-type] # as they came
+
+    monkeypatch.setattr(objects._client, "put_object", put_object)  # noqa: SLF001 - see above
+
+    assert _put(objects, "b.png")
+    assert _put(objects, "c.png")
+
+    assert puts == ["b.png"]
