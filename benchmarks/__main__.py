@@ -10,12 +10,14 @@ from benchmarks.context import Context
 from benchmarks.run import NAMES, PEERS, RESULTS, module, run_all
 from benchmarks.view import Display, print_table
 from stack.interruption import exit_on_signals
+from stack.terminal import print_anywhere
 
 _WIDTH = 150
 
 
 def main(arguments: list[str]) -> int:
     """Run scenarios and print what they found; 1 where one did not come to its end."""
+    print_anywhere()
     chosen = _parser().parse_args(arguments)
     exit_on_signals()
     console = Console()

@@ -26,6 +26,7 @@ from benchmarks.run import RESULTS
 from benchmarks.view import print_table
 from stack.interruption import exit_on_signals
 from stack.relay import SOURCE_ROOT
+from stack.terminal import print_anywhere
 
 TITLE: Final = "What a job costs Redis, before and after"
 ABOUT: Final = """\
@@ -45,6 +46,7 @@ _LEAST: Final = 0.05  # calls per job that get a line
 
 def main(arguments: list[str]) -> int:
     """Count, print and keep it."""
+    print_anywhere()
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{NAME}")
     parser.add_argument("revision")
     parser.add_argument("--count", type=int, default=240, help="jobs; default: %(default)s")

@@ -16,6 +16,7 @@ from benchmarks.peers.environments import PINS
 from benchmarks.plots import picture_files
 from benchmarks.run import BEFORE_AFTER, NAMES, RESULTS
 from benchmarks.view import number, ratio_text
+from stack.terminal import print_anywhere
 
 PAGE: Final = RESULTS.parents[1] / "docs/performance.md"
 
@@ -190,6 +191,7 @@ def read(folder: Path = RESULTS) -> dict[str, list[Kept]]:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or compare it."""
+    print_anywhere()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     made = page(read())

@@ -17,6 +17,7 @@ from chaos.report import show, write
 from chaos.run import run
 from stack.interruption import exit_on_signals
 from stack.process import ProcessFailedError
+from stack.terminal import print_anywhere
 
 _LIMIT: Final = 780.0  # seconds; start, judging and stop are to fit into 15 minutes with it
 
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         SystemExit: The arguments are wrong, or a signal came.
     """
+    print_anywhere()
     chosen = _parser().parse_args(arguments)
     console = Console()
     exit_on_signals()

@@ -12,6 +12,7 @@ from stack.demo import run_demo
 from stack.interruption import exit_on_signals
 from stack.options import StackOptions
 from stack.relay import SOURCE_ROOT
+from stack.terminal import print_anywhere
 from stack.up import choose_provider, run_up
 
 
@@ -25,6 +26,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     Raises:
         SystemExit: The arguments are wrong, or a signal came (128 plus its number).
     """
+    print_anywhere()
     chosen = _parser(environment).parse_args(arguments)
     console = Console()
     exit_on_signals()

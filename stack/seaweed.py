@@ -60,7 +60,7 @@ class SeaweedFS:
         data.mkdir(exist_ok=True)
         configuration = directory / "s3.json"
         configuration.touch(mode=0o600)
-        configuration.write_text(json.dumps(self._identities()))
+        configuration.write_text(json.dumps(self._identities()), encoding="utf-8")
         self._probe_client = self._client(Config(connect_timeout=1, read_timeout=15))
         self._bucket_made = False
         self.process = ManagedProcess(

@@ -7,6 +7,7 @@ wrong, and 3 where Redis or S3 is away.
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -31,6 +32,9 @@ _HEADINGS: Final = ("since", "kind", "code", "tenant", "job", "message")
 
 def main(arguments: Sequence[str]) -> int:
     """Do what is asked and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without a character of a message must not end this after half of the work.
+        sys.stdout.reconfigure(errors="backslashreplace")
     asked = _parser().parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ, WORKER, trial=try_settings)
