@@ -26,7 +26,6 @@ from service import (
     dead_letters,
     drop_in,
     health,
-    images,
     jobs,
     metrics,
     problems,
@@ -114,7 +113,6 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         current_default_thread_limiter().total_tokens = THREADS
-        images.prepare()
         stop = threading.Event()
         announce_in_background(state["store"].scripts.promise, stop)
         try:

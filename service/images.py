@@ -4,17 +4,11 @@ import io
 from dataclasses import dataclass
 from typing import IO, Final
 
-from PIL import Image
-
 from core.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
+from core.image_files import BadImage, read_picture
 from service.inline import InlineImage
 from service.problems import Complaint
 
-_FORMATS: Final = {"JPEG": "image/jpeg", "PNG": "image/png"}
-_WEBP: Final = "image/webp"
-_WEBP_HEAD: Final = 30  # bytes
-_VP8L_SIGNATURE: Final = 0x2F
-_VP8L_HEAD: Final = 5  # bytes behind the chunk's own head
 _ALLOWED: Final = (
     f"a JPEG, PNG or WebP image of at most {LARGEST_IMAGE_BYTES} bytes "
     f"and {LARGEST_IMAGE_PIXELS} pixels, as base64"
@@ -28,11 +22,6 @@ class InputImage:
     file: IO[bytes]
     sha256: bytes
     content_type: str
-
-
-def prepare() -> None:
-    """Load what reads images, so that no request waits for it."""
-    Image.preinit()
 
 
 def decode_image(path: str, text: str) -> InputImage | Complaint:
@@ -49,7 +38,7 @@ def decode_image(path: str, text: str) -> InputImage | Complaint:
 
 
 def check_image(path: str, image: InlineImage) -> InputImage | Complaint:
-    """Check an image by its size and header; its pixels are not decoded.
+    """Check that an image is whole and not too large; its pixels are not decoded.
 
     Args:
         path: The field, for a complaint.
@@ -62,52 +51,12 @@ def check_image(path: str, image: InlineImage) -> InputImage | Complaint:
         fix = "make the image smaller, or send its URL where the model takes one"
         return Complaint(path, f"has {image.size} bytes", _ALLOWED, fix)
     try:
-        content_type, pixels = _look(image.file, image.size)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return _too_many_pixels(path, None)
-    except (OSError, ValueError, SyntaxError):
-        fix = "send the bytes of a whole image file"
-        return Complaint(path, "is not an image that can be read", _ALLOWED, fix)
+        picture = read_picture(image.file, image.size)
+    except BadImage as error:
+        fix = "send the bytes of a whole JPEG, PNG or WebP file"
+        return Complaint(path, str(error), _ALLOWED, fix)
+    pixels = picture.width * picture.height
     if pixels > LARGEST_IMAGE_PIXELS:
-        return _too_many_pixels(path, pixels)
+        return Complaint(path, f"has {pixels} pixels", _ALLOWED, "scale the image down")
     image.file.seek(0)
-    return InputImage(image.file, image.sha256, content_type)
-
-
-def _look(file: IO[bytes], size: int) -> tuple[str, int]:
-    """Return the media type and the pixels of an image of `size` bytes.
-
-    Raises:
-        OSError: It is none, as Pillow says it.
-        ValueError: It is none.
-    """
-    head = file.read(_WEBP_HEAD)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        if int.from_bytes(head[4:8], "little") + 8 > size:
-            raise ValueError("the file is cut off")
-        return _WEBP, _webp_pixels(head)
-    file.seek(0)
-    with Image.open(file, formats=list(_FORMATS)) as image:
-        return _FORMATS[str(image.format)], image.width * image.height
-
-
-def _webp_pixels(head: bytes) -> int:
-    """Read a WebP's size (RFC 9649 sections 2.5 to 2.7), for Pillow reads the file whole for it."""
-    kind, data = head[12:16], head[20:]
-    if len(data) < (_VP8L_HEAD if kind == b"VP8L" else _WEBP_HEAD - 20):
-        raise ValueError("no WebP frame")
-    if kind == b"VP8X":
-        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
-    elif kind == b"VP8L" and data[0] == _VP8L_SIGNATURE:
-        bits = int.from_bytes(data[1:5], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == b"VP8 " and data[3:6] == b"\x9d\x01\x2a":
-        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-    else:
-        raise ValueError("no WebP frame")
-    return width * height
-
-
-def _too_many_pixels(path: str, pixels: int | None) -> Complaint:
-    detail = f"has {pixels} pixels" if pixels else "has far too many pixels"
-    return Complaint(path, detail, _ALLOWED, "scale the image down")
+    return InputImage(image.file, image.sha256, picture.format.content_type)

@@ -11,6 +11,7 @@ import redis
 
 from stack.stack import Stack
 from tests.http.conftest import Caller, SandboxDesk
+from tests.pictures import PHOTO
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -113,6 +114,31 @@ def test_image_prompt(api: Caller, sandbox: SandboxDesk, picture: bytes) -> None
     assert api.ended(job_id)["status"] == "succeeded"
     (task,) = sandbox.tasks(job_id)
     assert task["request"]["image_prompt"]["sha256"] == hashlib.sha256(picture).hexdigest()
+
+
+def test_a_camera_s_photo(api: Caller, sandbox: SandboxDesk) -> None:
+    """A JPEG with a second picture behind the first, as cameras write it, reaches the provider."""
+    photo = PHOTO.read_bytes()
+    encoded = base64.b64encode(photo).decode()
+    body = {"model": "flux-2-pro", "input": {"prompt": "a photo", "input_image": encoded}}
+    answer = api.post(body)
+    assert answer.status_code == 202, answer.text
+    job_id = answer.json()["id"]
+    assert api.ended(job_id)["status"] == "succeeded"
+    (task,) = sandbox.tasks(job_id)
+    assert task["request"]["input_image"]["sha256"] == hashlib.sha256(photo).hexdigest()
+
+
+def test_a_part_of_an_image(api: Caller, picture: bytes) -> None:
+    """What is cut off is told at once, on the field that holds it, with what to do about it."""
+    encoded = base64.b64encode(picture[: len(picture) // 2]).decode()
+    body = {"model": "flux-2-pro", "input": {"prompt": "half", "input_image": encoded}}
+    answer = api.post(body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "input.input_image"
+    assert error["detail"] == "is not a whole image: the PNG is cut off"
+    assert "whole" in error["fix"]
 
 
 def test_regression_long_seed(api: Caller, sandbox: SandboxDesk) -> None:
