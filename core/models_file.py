@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.catalogue import MODELS, Kind, Model, Parameter
+from core.image_files import FORMATS
 from core.parsing import ManyProblems
 
 #: A name is the end of a URL's path: no dot segments, nothing that would need escaping.
@@ -25,6 +26,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 _PARAMETER_NAME: Final = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 #: Set by us for each job; a caller's own would take its webhook away.
 _OURS: Final = ("webhook_url", "webhook_secret")
+#: Says what file the provider makes of the image.
+_FORMAT: Final = "output_format"
 
 _Check = Callable[[Any], bool]
 
@@ -160,11 +163,22 @@ def _parameter(path: str, name: str, value: Any, problems: list[str]) -> dict[st
         problems.append(f"{path}.choices: belongs to the kind choice, and to no other")
     if value.get("minimum", -math.inf) > value.get("maximum", math.inf):
         problems.append(f"{path}.minimum: is above the maximum")
+    if name == _FORMAT:
+        problems += _format_problems(path, value)
     if len(problems) > before:
         return {}
     plain = {key: item for key, item in value.items() if key not in ("kind", "choices")}
     choices = tuple(value.get("choices", ()))
     return {name: Parameter(kind=Kind(value["kind"]), choices=choices, **plain)}
+
+
+def _format_problems(path: str, value: Mapping[str, Any]) -> list[str]:
+    """Say which formats a model would make, and be paid for, that are refused as results."""
+    known = ", ".join(FORMATS)
+    if value["kind"] != Kind.CHOICE:
+        return [f"{path}.kind: must be choice, of formats that can be stored: {known}"]
+    odd = [choice for choice in value["choices"] if choice not in FORMATS]
+    return [f"{path}.choices: {', '.join(odd)}: only {known} can be stored"] if odd else []
 
 
 def _check_fields(

@@ -10,6 +10,7 @@ import pytest
 from core.accounts import Account
 from core.catalogue import MODELS, Kind, Parameter
 from core.errors import SettingsError
+from core.image_files import FORMATS
 from core.job import JobRequest
 from core.models_file import offered, read_models
 from core.parsing import ManyProblems, SlotLimits
@@ -114,6 +115,13 @@ def test_a_bad_model(tmp_path: Path, entry: object, problem: str) -> None:
         ("x", {"kind": "text", "choices": ["a"]}, ".choices: belongs to the kind choice"),
         ("x", {"kind": "text", "default": ""}, ".default: is not known"),
         ("x/../y", {"kind": "image"}, ": a name has letters"),
+        (
+            "output_format",
+            {"kind": "choice", "choices": ["jpeg", "gif", "avif"]},
+            ".choices: gif, avif: only jpeg, png, webp can be stored",
+        ),
+        ("output_format", {"kind": "choice", "choices": ["JPEG"]}, ".choices: JPEG: only"),
+        ("output_format", {"kind": "text"}, ".kind: must be choice, of formats that can be"),
         ("webhook_url", {"kind": "text"}, ": is set by FluxRelay itself"),
         ("webhook_secret", {"kind": "text"}, ": is set by FluxRelay itself"),
     ],
@@ -123,6 +131,24 @@ def test_a_bad_parameter(tmp_path: Path, name: str, value: object, problem: str)
     path = write(tmp_path, {**NEW, "parameters": {name: value}})
     (said,) = _problems(path)
     assert said.startswith(f"models[0].parameters.{name}{problem}")
+
+
+@pytest.mark.parametrize("choices", [["png"], ["webp", "jpeg"], ["jpeg", "png", "webp"]])
+def test_formats_that_can_be_stored(tmp_path: Path, choices: list[str]) -> None:
+    """A model may offer any of the formats that results may have."""
+    form = {"kind": "choice", "choices": choices}
+    path = write(tmp_path, {**NEW, "parameters": {"output_format": form}})
+
+    model = read_models(path)["flux-9"]
+
+    assert model.parameters["output_format"].choices == tuple(choices)
+
+
+def test_what_every_model_offers_can_be_stored() -> None:
+    """The built-in models offer nothing that is refused once it is paid for."""
+    offers = [model.parameters.get("output_format") for model in MODELS.values()]
+
+    assert {choice for offer in offers if offer for choice in offer.choices} == set(FORMATS)
 
 
 def test_huge_and_unreal_numbers(tmp_path: Path) -> None:
