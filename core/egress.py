@@ -159,6 +159,21 @@ def host_of(url: str) -> str:
     return (parts.hostname or "")[:_LONGEST_SHOWN] if parts else ""
 
 
+def redirect_problem(first: str, url: str, suffixes: Sequence[str]) -> str | None:
+    """Say why a redirect of a result may not be followed, or None where it may.
+
+    Args:
+        first: The URL that was asked for at first.
+        url: Where the redirect leads to.
+        suffixes: Which hosts are allowed (`FLUXRELAY_RESULT_HOSTS`).
+    """
+    if problem := result_url_problem(url, suffixes):
+        return f"{problem} (a redirect leads there)"
+    if urlsplit(first).scheme == "https" and urlsplit(url).scheme != "https":
+        return "The result's link redirects from https:// to http://"
+    return None
+
+
 def _split(url: str) -> SplitResult | None:
     """Take a link apart, None where it is none."""
     if len(url) > _LONGEST_LINK or not url.isprintable() or url != url.strip():

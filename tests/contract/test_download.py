@@ -119,7 +119,7 @@ def test_what_is_no_image_is_refused(
     """A page, a format that the provider does not make, and noise are to be fetched again."""
     server.script = answer(200, body, "content-type: image/jpeg")
 
-    with pytest.raises(Transient, match="not an image"):
+    with pytest.raises(Transient, match=r"is not an? (whole )?image|is (HTML|GIF), not"):
         downloader.fetch(server.url, _ignore)
 
 
@@ -132,11 +132,11 @@ def test_a_dead_url_is_gone(downloader: Downloader, server: ScriptedServer, stat
         downloader.fetch(server.url + SIGNED, _ignore)
 
 
-@pytest.mark.parametrize("status", [204, 206, 302, 307, 400, 416, 429, 500, 503])
+@pytest.mark.parametrize("status", [204, 206, 300, 304, 400, 416, 429, 500, 503])
 def test_any_other_answer_is_tried_again(
     downloader: Downloader, server: ScriptedServer, picture: Draw, status: int
 ) -> None:
-    """Only 200 brings an image; a redirect is not followed."""
+    """Only 200 brings an image, and only the redirects that name a place are followed."""
     server.script = answer(status, picture("PNG"), f"location: {server.url}/elsewhere")
 
     with pytest.raises(Transient, match=str(status)):
@@ -246,7 +246,7 @@ def test_a_result_that_is_too_large_is_refused_early(
 
     server.script = script
 
-    with pytest.raises(Transient, match=r"too large or too slow \([3-9]\d{5} bytes\)"):
+    with pytest.raises(Transient, match=r"too large \([3-9]\d{5} bytes\)"):
         downloader.fetch(server.url, _ignore)
 
 

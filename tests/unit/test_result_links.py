@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.egress import result_url_problem
+from core.egress import redirect_problem, result_url_problem
 
 HOSTS = (".bfl.ai", "127.0.0.1", "::1")
 
@@ -113,3 +113,22 @@ def test_what_is_no_link_is_refused(url: str) -> None:
     assert problem.startswith("The result's link ")
     assert "secret" not in problem
     assert "bfl.ai" not in problem
+
+
+@pytest.mark.parametrize(
+    ("first", "place", "fine"),
+    [
+        ("https://a.bfl.ai/1", "https://b.bfl.ai/2", True),
+        ("http://a.bfl.ai/1", "https://a.bfl.ai/2", True),
+        ("http://a.bfl.ai/1", "http://a.bfl.ai/2", True),
+        ("https://a.bfl.ai/1", "http://a.bfl.ai/1", False),
+        ("HTTPS://a.bfl.ai/1", "HTTP://a.bfl.ai/1", False),
+        ("https://a.bfl.ai/1", "https://bfl.ai.example/2", False),
+    ],
+)
+def test_where_a_redirect_may_lead(first: str, place: str, *, fine: bool) -> None:
+    """To an allowed host, and from https:// to https:// only."""
+    problem = redirect_problem(first, place, [".bfl.ai"])
+
+    assert (problem is None) is fine
+    assert "redirect" in (problem or "redirect")
