@@ -107,6 +107,11 @@ _DOWNLOAD: Final = {
     "download-slow": Trouble("download", once={"trickle_download": {"seconds": 4}}),
     "download-html": Trouble("download", once={"html_download": {}}, most=2),
     "download-refused": Trouble("download", once={"refuse_download": {"status": 503}}, most=2),
+    "download-redirected": Trouble("download", once={"redirect_download": {"hops": 5}}, most=3),
+    "download-gzipped": Trouble("download", once={"encode_download": {}}, most=2),
+    "download-encoded": Trouble("download", once={"encode_download": {"encoding": "br"}}),
+    "picture-padded": Trouble("download", {"pad_picture": {"bytes": 5000}}),
+    "picture-followed": Trouble("download", {"append_picture": {}}),
     "download-missing": Trouble("download", once={"refuse_download": {"status": 404}}),
 }
 _ENDING: Final = {

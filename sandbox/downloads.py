@@ -1,7 +1,10 @@
 """Hands out finished pictures at their signed addresses, as Azure's blob storage does."""
 
 import base64
+import gzip
 import time
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import md5
 
@@ -19,6 +22,12 @@ from sandbox.results import Access, Signer
 from sandbox.tasks import Sample, Task, TaskBook
 from sandbox.transmission import BrokenResponse, TricklingResponse
 
+#: How a picture is encoded; there is no encoder for `br`, whose bytes mean nothing here.
+_ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": lambda data: data[::-1],
+}
 HTML = "<!DOCTYPE html><html><body><h1>Service temporarily unavailable</h1></body></html>"
 
 
@@ -62,6 +71,10 @@ class Downloads:
         plan = self.mischief.apply(DownloadPlan(), where)
         if plan.status != 200:  # noqa: PLR2004 - HTTP's OK
             return _storage_error(plan.status, "ServerBusy", "The server refuses this request.")
+        hop = _hop(request)
+        if plan.hops > hop:
+            place = plan.elsewhere or str(request.url.include_query_params(hop=hop + 1))
+            return Response(status_code=plan.redirect, headers={"location": place})
         if plan.html:
             return Response(HTML, media_type="text/html")
         return await self._picture(request, task, task.sample, plan)
@@ -71,6 +84,10 @@ class Downloads:
     ) -> Response:
         data = await self.studio.picture(task)
         headers = _headers(task, sample, request) | {"content-md5": _content_md5(data)}
+        if plan.encoding and not _heeded(plan.encoding, request):
+            self.ledger.download(task, time.time())
+            headers["content-encoding"] = plan.encoding
+            return Response(_ENCODERS[plan.encoding](data), headers=headers)
         if plan.flips:
             return Response(_flipped(data, plan.flips), headers=headers)
         whole = Response(data, headers=headers)
@@ -79,6 +96,17 @@ class Downloads:
         if request.method == "GET":
             self.ledger.download(task, time.time())
         return TricklingResponse(whole, plan.spread) if plan.spread else whole
+
+
+def _hop(request: Request) -> int:
+    """Return how many redirects led to this address."""
+    stated = request.query_params.get("hop", "")
+    return int(stated) if stated.isdecimal() else 0
+
+
+def _heeded(encoding: str, request: Request) -> bool:
+    """Whether the request forbids an encoding that few can undo."""
+    return encoding == "br" and "no-transform" in request.headers.get("cache-control", "")
 
 
 def _flipped(data: bytes, flips: int) -> bytes:

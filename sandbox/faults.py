@@ -17,6 +17,12 @@ COPIES_MAX: Final = 100
 FLIPS_MAX: Final = 10_000
 #: Bytes by which a fault may swell an answer.
 SWELLING_MAX: Final = 50_000_000
+#: Redirects that may lead to a picture.
+HOPS_MAX: Final = 100
+#: Zeros that a fault may put behind a picture.
+PADDING_MAX: Final = 10_000_000
+#: Content codings that a picture may come in; `br` is in name only.
+CODINGS: Final = ("gzip", "deflate", "br")
 #: Where a forged webhook says that the picture lies: a place no service should be led to.
 FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
 #: The statuses that a task can be made to end with.
@@ -148,6 +154,22 @@ def _refuse_download(plan: DownloadPlan, status: int) -> None:
     plan.status = status
 
 
+def _redirect_download(plan: DownloadPlan, hops: int, status: int, to: str) -> None:
+    plan.hops, plan.redirect, plan.elsewhere = hops, status, to
+
+
+def _encode_download(plan: DownloadPlan, encoding: str) -> None:
+    plan.encoding = encoding
+
+
+def _pad_picture(plan: SubmitPlan, **padding: int) -> None:
+    plan.padding = padding["bytes"]
+
+
+def _append_picture(plan: SubmitPlan, pictures: int) -> None:
+    plan.pictures = 1 + pictures
+
+
 def _html_download(plan: DownloadPlan) -> None:
     plan.html = True
 
@@ -180,6 +202,12 @@ _OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
             "status": Parameter(str, required=True, options=ENDINGS),
             "details": Parameter(object),
         },
+    ),
+    "pad_picture": FaultKind(
+        SubmitPlan, _pad_picture, {"bytes": Parameter(int, 1, PADDING_MAX, default=65_536)}
+    ),
+    "append_picture": FaultKind(
+        SubmitPlan, _append_picture, {"pictures": Parameter(int, 1, 9, default=1)}
     ),
 }
 _OF_POLLS: Final[Mapping[str, FaultKind]] = {
@@ -229,6 +257,20 @@ _OF_DOWNLOADS: Final[Mapping[str, FaultKind]] = {
         DownloadPlan, _corrupt_download, {"flips": Parameter(int, 1, FLIPS_MAX, default=64)}
     ),
     "refuse_download": FaultKind(DownloadPlan, _refuse_download, {"status": STATUS}),
+    "redirect_download": FaultKind(
+        DownloadPlan,
+        _redirect_download,
+        {
+            "hops": Parameter(int, 1, HOPS_MAX, default=1),
+            "status": Parameter(int, 300, 399, default=302),
+            "to": parameters.text(""),
+        },
+    ),
+    "encode_download": FaultKind(
+        DownloadPlan,
+        _encode_download,
+        {"encoding": Parameter(str, default="gzip", options=CODINGS)},
+    ),
     "html_download": FaultKind(DownloadPlan, _html_download),
 }
 FAULTS: Final[Mapping[str, FaultKind]] = {

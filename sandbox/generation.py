@@ -130,6 +130,7 @@ class Studio:
         request, side = task.request, task.detail_side
         scene = Scene(request.model.slug, request.prompt, task.seed, *task.size)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
+        picture = await loop.run_in_executor(
             self._threads, lambda: encode(draw(scene, side), request.output_format)
         )
+        return picture * task.pictures + bytes(task.padding)

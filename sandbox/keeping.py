@@ -33,6 +33,8 @@ def kept(task: Task) -> dict[str, object]:
         "input_mp": task.input_mp,
         "staged": task.staged,
         "detail_side": task.detail_side,
+        "pictures": task.pictures,
+        "padding": task.padding,
         "ending": ending and {"status": ending.status, "details": ending.details},
         "token": sample and sample.token,
         "expires_at": sample and sample.expires_at,
@@ -119,5 +121,7 @@ def _task(page: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
         ending=ending and Ending(Status(ending["status"]), ending["details"]),
         staged=facts["staged"],
         detail_side=facts["detail_side"],
+        pictures=facts["pictures"],
+        padding=facts["padding"],
         muted=True,
     )

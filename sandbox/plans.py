@@ -42,6 +42,9 @@ class SubmitPlan(AnswerPlan):
     region: str | None = None
     generation_wait: float = 0.0
     ending: Ending | None = None
+    #: So many pictures are in the file, one behind the other, and then so many zeros.
+    pictures: int = 1
+    padding: int = 0
 
 
 @dataclass
@@ -91,4 +94,10 @@ class DownloadPlan:
     stall: float = 0.0
     #: So many bits are wrong.
     flips: int = 0
+    #: So many redirects lead to it, with this status; `elsewhere` is where they lead instead.
+    hops: int = 0
+    redirect: int = 302
+    elsewhere: str = ""
+    #: The content coding that it comes in.
+    encoding: str = ""
     spread: float = 0.0

@@ -165,6 +165,8 @@ class Submits:
             region=region or self.hosts.region_of(wanted.host, number),
             host=wanted.host,
             input_mp=round(sum(wide * high for wide, high in sizes.values()) / 1_000_000, 2),
+            pictures=plan.pictures,
+            padding=plan.padding,
             ending=plan.ending or asked_ending(request.prompt) or _flaw(request, looks, sizes),
             staged=stages == "all" or (stages == "model" and request.model.staged),
             detail_side=self.settings.image_side,

@@ -55,6 +55,9 @@ class Task:
     ending: Ending | None = None
     #: Whether it passes through Reasoning and Generating.
     staged: bool = False
+    #: Pictures in its file, one behind the other, and zeros behind them.
+    pictures: int = 1
+    padding: int = 0
     #: Longest side in pixels of the detail that is drawn; None for all of it.
     detail_side: int | None = None
     #: Whether its webhook is lost, because an earlier process held the secret.
