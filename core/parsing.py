@@ -231,6 +231,14 @@ def seconds(value: str) -> float:
     return number
 
 
+def seconds_or_none(value: str) -> float:
+    """A duration, or 0 for none."""
+    number = _number(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError("must be a number of seconds, 0 or more")
+    return number
+
+
 def networks(value: str) -> tuple[Network, ...]:
     """CIDR networks, comma-separated."""
     try:

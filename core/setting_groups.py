@@ -120,6 +120,48 @@ class HttpSettings:
     trusted_proxies: tuple[Network, ...] = variable(
         "FLUXRELAY_TRUSTED_PROXIES", parsing.networks, "Proxies to believe (CIDR).", ""
     )
+    max_connections: int | None = variable(
+        "FLUXRELAY_MAX_CONNECTIONS",
+        parsing.positive_int,
+        "Client connections at a time. Unset: 10000, or what the limit of open files leaves.",
+        None,
+        only=SERVICE,
+    )
+    keepalive_seconds: int = variable(
+        "FLUXRELAY_KEEPALIVE_SECONDS",
+        parsing.positive_int,
+        "How long an idle connection is kept; longer than the proxy in front keeps it.",
+        "75",
+        only=SERVICE,
+    )
+    head_seconds: float = variable(
+        "FLUXRELAY_HEAD_SECONDS",
+        parsing.seconds,
+        "How long the head of a request may take to come.",
+        "10",
+        only=SERVICE,
+    )
+    body_seconds: float = variable(
+        "FLUXRELAY_BODY_SECONDS",
+        parsing.seconds,
+        "How long a small body, or each 64 KiB of a larger one, may take to come.",
+        "60",
+        only=SERVICE,
+    )
+    drain_seconds: float = variable(
+        "FLUXRELAY_DRAIN_SECONDS",
+        parsing.seconds_or_none,
+        "How long the service goes on once it was told to stop and says it is not ready.",
+        "5",
+        only=SERVICE,
+    )
+    service_grace_seconds: int = variable(
+        "FLUXRELAY_SERVICE_GRACE_SECONDS",
+        parsing.positive_int,
+        "How long requests under way may then take to end.",
+        "5",
+        only=SERVICE,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import sys
 from types import FrameType
 from typing import Final
 
-import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from core import log
 from core.aws_session import credentials_problem
@@ -16,9 +16,9 @@ from core.settings import SERVICE, Settings
 from core.trials import try_settings
 from core.variables import injected
 from service.app import create_app
+from service.drain import Drain
+from service.server import Server
 
-#: Seconds that requests under way get after SIGTERM.
-_GRACE: Final = 5
 #: New objects after which the collector looks for cycles among them; a request makes hundreds that
 #: live for as long as it waits.
 _ALLOCATIONS: Final = 10_000
@@ -39,24 +39,15 @@ def main() -> int:
     # uvicorn raises the signal again once it has shut down; a stop on request is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    app = create_app(settings)
+    drain = Drain()
+    server = Server(create_app(settings, drain), settings, drain)
     # What is there by now stays. A full collection would look through all of it, libraries and
     # their tables too, while every request waits: 50 ms, again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Whom to believe about the origin of a request is a setting of ours (service/origin.py).
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    return 0
+    server.run()
+    return 0 if server.started else STARTUP_FAILURE
 
 
 def _leave(_signum: int, _frame: FrameType | None) -> None:

@@ -37,6 +37,7 @@ from service import (
 from service.access import AccessLog
 from service.body import BodyReader
 from service.direct import Direct
+from service.drain import Drain
 from service.intake import Intake
 from service.openapi import document
 from service.problems import Problem
@@ -53,8 +54,13 @@ IMAGE_THREADS: Final = 32
 _SAMPLES: Final = 32
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Return the application; it connects to nothing before it is started."""
+def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
+    """Return the application; it connects to nothing before it is started.
+
+    Args:
+        settings: All of them.
+        drain: Tells when the process is about to leave; without one it stays.
+    """
     app = Starlette(
         routes=[
             *_native_routes(),
@@ -69,14 +75,14 @@ def create_app(settings: Settings) -> Starlette:
             StorageUnavailable: problems.on_unavailable,
             Exception: problems.on_bug,
         },
-        lifespan=_lifespan(_state(settings)),
+        lifespan=_lifespan(_state(settings, drain or Drain())),
     )
     # A path with a slash too many gets a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
 
 
-def _state(settings: Settings) -> State:
+def _state(settings: Settings, drain: Drain) -> State:
     """Return what requests are given to work with."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(
@@ -93,6 +99,7 @@ def _state(settings: Settings) -> State:
     )
     return State(
         settings=settings,
+        drain=drain,
         store=store,
         awaited=awaited,
         accounts=AccountBook(store, settings.accounts),

@@ -22,6 +22,8 @@ _SLOWEST_BATCH: Final = 60.0
 #: Seconds that a large body waits for a place; meanwhile its caller is not read from.
 _LONGEST_WAIT: Final = 10.0
 _RETRY_AFTER: Final = "5"  # seconds
+#: Key of a request's scope that is set once its body came too slowly (service/connection.py).
+TOO_SLOW: Final = "fluxrelay.too_slow"
 
 
 async def read_body(request: Request[Any], limit: int) -> bytes:
@@ -146,6 +148,9 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk, more = message.get("body", b""), message.get("more_body", False)
+        if not chunk and more and TOO_SLOW in request.scope:
+            detail = "The body took too long; send it faster, or large images as URLs"
+            raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
         size += len(chunk)
         if size > limit:
             raise too_large(limit)

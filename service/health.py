@@ -27,7 +27,13 @@ async def livez(_request: Request[State]) -> JSONResponse:
 
 
 async def readyz(request: Request[State]) -> JSONResponse:
-    """Ask Redis, and whether it writes to disk; tell of each account whether it may be used."""
+    """Ask Redis, and whether it writes to disk; tell of each account whether it may be used.
+
+    A process that is about to leave says so first, so that it gets no more requests.
+    """
+    if request.state["drain"].begun:
+        detail = "This process was told to stop; it still answers what it is sent"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "draining", detail)
     store, accounts = request.state["store"], request.state["accounts"]
     try:
         durability = await run_in_threadpool(store.scripts.check)

@@ -9,6 +9,7 @@ from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
 from service.body import BodyReader
+from service.drain import Drain
 from service.intake import Intake
 from service.threads import Threads
 
@@ -17,6 +18,7 @@ class State(TypedDict):
     """Lives as long as the application."""
 
     settings: Settings
+    drain: Drain
     store: JobStore
     #: The same, for what need not hold a thread while it waits.
     awaited: AwaitedStore

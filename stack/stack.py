@@ -216,6 +216,8 @@ class Stack:
             "FLUXRELAY_CALLBACK_ALLOW_NETS": "127.0.0.0/8",
             # Less than a process of the stack gets before it is killed.
             "FLUXRELAY_WORKER_GRACE_SECONDS": "7",
+            # No balancer looks.
+            "FLUXRELAY_DRAIN_SECONDS": "0",
             "AWS_ACCESS_KEY_ID": self.seaweed.access_key,
             "AWS_SECRET_ACCESS_KEY": self.seaweed.secret_key,
             "AWS_REGION": REGION,

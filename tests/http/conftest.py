@@ -226,3 +226,35 @@ def picture() -> bytes:
     buffer = io.BytesIO()
     Image.effect_noise((96, 64), 80).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class OwnService:
+    """One more service on the same Redis and bucket, for one test."""
+
+    process: ManagedProcess
+    url: str
+
+
+RunService = Callable[..., AbstractContextManager[OwnService]]
+
+
+@pytest.fixture(scope="session")
+def own_service(relay: Stack, ports: Ports, tmp_path_factory: pytest.TempPathFactory) -> RunService:
+    """Return a context that runs a service with further variables."""
+
+    @contextmanager
+    def run(**variables: str) -> Iterator[OwnService]:
+        port = ports.take()
+        environment = relay.processes["service"].environment | variables
+        environment["FLUXRELAY_PORT"] = str(port)
+        logs: Path = tmp_path_factory.mktemp("own-service")
+        process = service_process(port, variables=environment, logs=logs)
+        try:
+            process.start()
+            process.wait_ready()
+            yield OwnService(process, f"http://127.0.0.1:{port}")
+        finally:
+            process.stop()
+
+    return run

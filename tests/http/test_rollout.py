@@ -1,0 +1,113 @@
+"""A service that is told to stop goes in the order that a balancer needs."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from stack.stack import Stack
+from tests.conftest import Eventually
+from tests.http.conftest import OwnService, RunService
+from tests.http.wire import Answer, Wire, ask, head
+
+#: Longer than any test: what ends before was ended by something else.
+NEVER = "3600"
+JOB = json.dumps({"model": "flux-pro-1.1", "input": {"prompt": "p", "width": 256}}).encode()
+
+
+def post(key: str) -> bytes:
+    """Return the head of a request that brings the job."""
+    return head("POST", "/v1/jobs", f"x-key: {key}", f"content-length: {len(JOB)}")
+
+
+def readiness(service: OwnService) -> Answer:
+    """Ask whether a service is ready."""
+    return ask(service.url, head("GET", "/readyz"))
+
+
+def drains(service: OwnService, eventually: Eventually) -> None:
+    """Wait until a service says that it leaves, to whoever asks on a new connection."""
+    eventually(lambda: readiness(service).status == 503)
+    eventually(lambda: '"service.draining"' in service.process.output())
+
+
+def test_readiness_goes_first_and_requests_are_still_served(
+    own_service: RunService, relay: Stack, eventually: Eventually
+) -> None:
+    """After SIGTERM /readyz is 503, new and kept connections are served, and told to close."""
+    with own_service(FLUXRELAY_DRAIN_SECONDS=NEVER) as service, Wire.to(service.url) as kept:
+        kept.send(post(relay.api_key) + JOB)
+        assert "connection" not in kept.answer().headers
+        service.process.request_stop()
+        drains(service, eventually)
+
+        answer = readiness(service)
+        assert json.loads(answer.body)["type"] == "urn:fluxrelay:problem:draining"
+        assert ask(service.url, head("GET", "/livez")).status == 200
+        kept.send(post(relay.api_key) + JOB)
+        last = kept.answer()
+        assert last.status == 202
+        assert last.headers["connection"] == "close"
+        assert kept.rest() == b""
+        fresh = ask(service.url, post(relay.api_key) + JOB)
+        assert fresh.status == 202
+        assert fresh.headers["connection"] == "close"
+
+        service.process.request_stop()
+        eventually(lambda: not service.process.is_alive)
+        assert service.process.exit_code == 0
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_pause(
+    own_service: RunService, eventually: Eventually, second: signal.Signals
+) -> None:
+    """Whoever does not want to wait says it again."""
+    with own_service(FLUXRELAY_DRAIN_SECONDS=NEVER) as service:
+        service.process.request_stop()
+        drains(service, eventually)
+        os.kill(service.process.pid, second)
+        eventually(lambda: not service.process.is_alive)
+        assert service.process.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "pause"), [(signal.SIGINT, NEVER), (signal.SIGTERM, "0"), (signal.SIGTERM, "0.2")]
+)
+def test_a_stop_without_a_second_signal(
+    own_service: RunService, eventually: Eventually, first: signal.Signals, pause: str
+) -> None:
+    """The keyboard waits for no balancer, a pause of 0 is none, and a pause has an end."""
+    with own_service(FLUXRELAY_DRAIN_SECONDS=pause) as service:
+        os.kill(service.process.pid, first)
+        eventually(lambda: not service.process.is_alive)
+        assert service.process.exit_code == 0
+
+
+def test_a_request_under_way_is_answered(
+    own_service: RunService, relay: Stack, eventually: Eventually
+) -> None:
+    """A body that was half sent when the service stopped taking connections is taken in."""
+    with own_service(FLUXRELAY_DRAIN_SECONDS="0", FLUXRELAY_SERVICE_GRACE_SECONDS=NEVER) as service:
+        with Wire.to(service.url) as late:
+            late.send(post(relay.api_key) + JOB[:10])
+            # An answer on a later connection: by then the half was read.
+            assert ask(service.url, head("GET", "/livez")).status == 200
+            service.process.request_stop()
+            eventually(lambda: refuses(service))
+            late.send(JOB[10:])
+            answer = late.answer()
+            assert answer.status == 202
+            assert answer.headers["connection"] == "close"
+        eventually(lambda: not service.process.is_alive)
+        assert service.process.exit_code == 0
+
+
+def refuses(service: OwnService) -> bool:
+    """Say whether a service takes no more connections."""
+    try:
+        ask(service.url, head("GET", "/livez"))
+    except OSError:
+        return True
+    return False
