@@ -132,11 +132,13 @@ def test_a_name_is_looked_up_once_at_a_time(resolver: Resolver) -> None:
 
 
 def test_a_look_up_that_hangs_is_waited_for_once(resolver: Resolver) -> None:
-    """Whoever comes when it has hung for long already takes no place for it."""
+    """Whoever comes when it has hung for long already needs no place for it: there is none."""
     clock = Clock()
-    lookups = Lookups(resolve=resolver, clock=clock, places=1)
+    lookups = Lookups(resolve=resolver, clock=clock, places=0)
     with pytest.raises(LookupTimeout):
         lookups.addresses("dead.example", 0.02)
+    with pytest.raises(LookupsBusy):
+        lookups.addresses("dead.example", LONG)
     clock.now += 11
 
     with pytest.raises(LookupTimeout):
