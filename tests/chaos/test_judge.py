@@ -125,8 +125,9 @@ def rules(evidence: Evidence) -> set[str]:
 
 
 def test_a_good_run_breaks_no_rule() -> None:
-    """A success told twice and an expected failure, with a guarded input, are all right."""
-    guarded = lying(**{f"_inputs/{OTHER}/input_image": Thing(1, SHA)})(GOOD)
+    """A success told twice and an expected failure, guarded inputs, a probe: all right."""
+    inputs, probe = f"_inputs/{OTHER}/input_image", "_probe/condition"
+    guarded = lying(**{inputs: Thing(1, SHA), probe: Thing(1, SHA)})(GOOD)
 
     assert judge(guarded) == []
 

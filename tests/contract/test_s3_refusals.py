@@ -122,3 +122,22 @@ def test_a_bucket_that_moved_is_found_by_boto3(
     assert _put(objects, "c.png")
 
     assert puts == ["b.png"]
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+@pytest.mark.parametrize("empty", ["", None])
+def test_requests_are_signed_for_the_region_that_is_set(
+    s3: S3StandIn, monkeypatch: pytest.MonkeyPatch, name: str, empty: str | None
+) -> None:
+    """By either name, the other one empty or not there: the first request is taken."""
+    s3.region = "eu-central-1"
+    for each in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(each, raising=False)
+        if each == name:
+            monkeypatch.setenv(each, s3.region)
+        elif empty is not None:
+            monkeypatch.setenv(each, empty)
+    made = ObjectStore(s3.bucket, timeout=2)
+
+    assert _requests(s3, lambda: _put(made, "a.png")) == ["PUT"]
+    made._client.close()  # noqa: SLF001 - its sockets are closed at exit
