@@ -61,6 +61,7 @@ _MODEL_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {
     "parameters": (lambda value: isinstance(value, dict), "an object"),
     "webhook": (_is_boolean, "true or false"),
     "cost_on_submit": (_is_boolean, "true or false"),
+    "most_pixels": (_is_count, "a whole number above 0"),
     "lane": (_is_text, "a model's name"),
 }
 _PARAMETER_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {

@@ -41,6 +41,7 @@ from service.drain import Drain
 from service.intake import Intake
 from service.openapi import document
 from service.problems import Problem
+from service.proxy_hint import ProxyHint
 from service.schemas import image_names
 from service.state import State
 from service.threads import Threads
@@ -111,6 +112,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         image_threads=image_threads,
         sample_threads=Threads(_SAMPLES),
         dead_letters=DeadLetters(store, objects, settings),
+        proxy_hint=ProxyHint(),
     )
 
 

@@ -40,12 +40,19 @@ async def _submit(request: Request[State], model: Model) -> Response:
     settings = state["settings"]
     tenant = tenant_of(request, settings.api_keys)
     key = request.headers.get("idempotency-key")
-    origin = origin_of(request, settings.trusted_proxies)
+    origin = _origin(request)
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:
         accepted = await take_in(state, tenant, body, key, parse)
     headers = {} if accepted.fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(accepted.job_id, accepted.job, origin), headers=headers)
+
+
+def _origin(request: Request[State]) -> str:
+    """Return what the links of the answer begin with."""
+    origin = origin_of(request, request.state["settings"].trusted_proxies)
+    request.state["proxy_hint"].look(request, origin)
+    return origin
 
 
 @in_provider_shapes
@@ -64,7 +71,7 @@ async def get_result(request: Request[State]) -> Response:
     job = await run_in_threadpool(state["store"].load, JobId(task_id))
     if job is None or job.request.tenant != tenant:
         return JsonAnswer(unknown_task_view(task_id), HTTPStatus.NOT_FOUND, headers=_FRESH)
-    origin = origin_of(request, settings.trusted_proxies)
+    origin = _origin(request)
     master = settings.webhook_secrets[0].reveal()
     return JsonAnswer(task_view(job, origin, master), headers=_FRESH)
 

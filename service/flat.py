@@ -7,6 +7,7 @@ from typing import Any, Final
 from core.catalogue import Model
 from core.settings import Settings
 from service.inline import InlineImage
+from service.lenient import converted
 from service.problems import Complaint, Problem, invalid
 from service.schemas import NewJob, parse_job
 from service.validation import kind_of
@@ -27,7 +28,8 @@ def parse_flat(
 ) -> NewJob:
     """Check a body and return what it asks for.
 
-    Fields that the model does not know are left out, as the provider leaves them out.
+    Fields that the model does not know are left out, as the provider leaves them out; numbers and
+    booleans are read as leniently as it reads them.
 
     Args:
         body: Parameters and webhook fields side by side.
@@ -42,9 +44,10 @@ def parse_flat(
     if not isinstance(body, dict):
         allowed = "an object with the model's parameters"
         raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
-    known = {name: value for name, value in body.items() if name in model.parameters}
+    read = converted(model.parameters, body)
+    known = {name: value for name, value in read.items() if name in model.parameters}
     if not model.webhook:  # these endpoints take no webhook and refuse what they do not know
-        known = body
+        known = read
     native: dict[str, Any] = {"model": model.name, "input": known}
     if model.webhook and body.get(_WEBHOOK_URL) is not None:
         native["callback"] = {"url": body[_WEBHOOK_URL]}

@@ -52,5 +52,6 @@ async def readyz(request: Request[State]) -> JSONResponse:
     found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
     # What its server does not keep is made up for; collect workers find it out.
     found["bucket"] = "not tried yet" if bucket is None else bucket or "ok"
+    found["proxy"] = request.state["proxy_hint"].text or "ok"
     word = "ready" if working else "degraded"
     return JSONResponse({"status": word, **found, "accounts": states})

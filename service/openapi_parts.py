@@ -163,6 +163,7 @@ def _models() -> Json:
     model = {
         **dict.fromkeys(("name", "endpoint", "source"), TEXT),
         **dict.fromkeys(("webhook", "cost_on_submit"), _YES_OR_NO),
+        "most_pixels": {"type": ["integer", "null"]},
         "parameters": {"type": "object", "additionalProperties": parameter},
     }
     return object_of({"models": {"type": "array", "items": object_of(model)}})

@@ -24,6 +24,15 @@ _KEY_PROBLEMS: Final = {
     "missing-key": "Not authenticated",
     "wrong-key": "Not authenticated - Invalid Authentication",
 }
+#: Where the native face lives; a client of the provider's API that goes astray is told so in the
+#: provider's words.
+_OUR_ROOTS: Final = ("/v1/jobs/", "/v1/dead-letters/", "/webhooks/")
+_OUR_PATHS: Final = frozenset(
+    {
+        *("/v1/jobs", "/v1/dead-letters", "/v1/callback-secret", "/v1/models"),
+        *("/openapi.json", "/docs", "/livez", "/readyz", "/metrics"),
+    }
+)
 #: Where our names for a place differ from theirs.
 _PLACES: Final = {"callback": "webhook_url", "callback.url": "webhook_url"}
 
@@ -44,13 +53,17 @@ def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the framework found wrong; a POST elsewhere asks for an unknown model."""
-    unknown = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
-    path = request.scope["path"]
-    is_theirs = path.startswith("/v1/") and not path.startswith("/v1/jobs/")
-    if unknown and is_theirs and request.method == "POST":
-        return JsonAnswer({"detail": HTTPStatus.NOT_FOUND.phrase}, HTTPStatus.NOT_FOUND)
+    """Answer what the framework found wrong; what lies below no path of ours is the provider's."""
+    if isinstance(error, HTTPException) and not _is_ours(request.scope["path"]):
+        phrase = HTTPStatus(error.status_code).phrase
+        headers = dict(error.headers or {})
+        return JsonAnswer({"detail": phrase}, error.status_code, headers=headers)
     return await problems.on_http_exception(request, error)
+
+
+def _is_ours(path: str) -> bool:
+    """Say whether a path belongs to the native face, be there anything at it or not."""
+    return path.startswith(_OUR_ROOTS) or path in _OUR_PATHS
 
 
 def provider_error(problem: Problem) -> JsonAnswer:

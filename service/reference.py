@@ -59,6 +59,7 @@ def model_view(model: Model) -> dict[str, Any]:
         "source": model.source,
         "webhook": model.webhook,
         "cost_on_submit": model.cost_on_submit,
+        "most_pixels": model.most_pixels,
         "parameters": {name: _parameter_view(one) for name, one in model.parameters.items()},
     }
 

@@ -11,6 +11,7 @@ from core.store import JobStore
 from service.body import BodyReader
 from service.drain import Drain
 from service.intake import Intake
+from service.proxy_hint import ProxyHint
 from service.threads import Threads
 
 
@@ -32,5 +33,6 @@ class State(TypedDict):
     image_threads: Threads
     sample_threads: Threads
     dead_letters: DeadLetters
+    proxy_hint: ProxyHint
     #: The OpenAPI document, which is the same for every caller.
     openapi: dict[str, Any]

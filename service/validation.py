@@ -1,5 +1,6 @@
 """Checks a model's parameters against the catalogue, with every complaint at once."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -38,7 +39,18 @@ def check_input(model: Model, given: Any) -> list[Complaint]:
             complaints.append(unknown_field(f"input.{name}", model.parameters))
         elif value is not None:
             complaints += _check(f"input.{name}", model.parameters[name], value)
-    return complaints
+    return complaints or _too_many_pixels(model, given)
+
+
+def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[Complaint]:
+    """Return what is wrong with width and height together; each one's bounds hold by then."""
+    width = given.get("width")
+    sides = [side for side in (width, given.get("height")) if isinstance(side, int | float)]
+    if not model.most_pixels or len(sides) < 2 or math.prod(sides) <= model.most_pixels:  # noqa: PLR2004 - both
+        return []
+    detail = f"is {shown(width)}, which makes {shown(math.prod(sides))} pixels with input.height"
+    allowed = f"a width and a height of at most {model.most_pixels} pixels together"
+    return [Complaint("input.width", detail, allowed, "make the width or the height smaller")]
 
 
 def unknown_field(path: str, known: Mapping[str, Any]) -> Complaint:

@@ -28,8 +28,9 @@ def _facts(model: Model) -> str:
     webhook = "asked for" if model.webhook else "takes none, so its result is polled"
     cost = "told with the answer" if model.cost_on_submit else "told with the result, if at all"
     lane = f" Shares the limit of `{model.lane}`." if model.lane else ""
+    most = f" At most {model.most_pixels:,} pixels." if model.most_pixels else ""
     lines = [
-        f"Source: {model.source}. Webhook: {webhook}. Cost: {cost}.{lane}",
+        f"Source: {model.source}. Webhook: {webhook}. Cost: {cost}.{most}{lane}",
         "",
         "| parameter | we accept and send | the documents disagree |",
         "|---|---|---|",

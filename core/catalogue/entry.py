@@ -33,7 +33,8 @@ class Parameter:
     urls: bool = True
     #: Longest text in characters; None: the provider states no limit.
     longest: int | None = None
-    #: Where the provider's documents say different things: what they say. The widest stands here.
+    #: Where the provider's documents say different things: what they say. The widest stands here,
+    #: unless a narrower one was seen to be enforced.
     disagreement: str = ""
 
 
@@ -49,6 +50,8 @@ class Model:
     webhook: bool = True
     #: The answer to a submit tells the cost; else it is told with the result, or not at all.
     cost_on_submit: bool = False
+    #: Most pixels of the image that is asked for by `width` and `height`; None: no limit is known.
+    most_pixels: int | None = None
     #: The model whose limit of active tasks it shares; empty: its own, where it has one.
     lane: str = ""
 

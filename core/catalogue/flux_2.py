@@ -23,14 +23,14 @@ _Parameters = Mapping[str, Parameter]
 _SAFETY = Parameter(
     kind=Kind.INTEGER,
     minimum=0,
-    maximum=6,
-    disagreement="The OpenAPI document says 0 to 5, the guide 0 to 6.",
+    maximum=5,
+    disagreement="The OpenAPI document says 0 to 5, which is enforced; the guide 0 to 6.",
 )
 _SIDE = Parameter(
     kind=Kind.INTEGER,
     minimum=64,
-    disagreement="The guide asks for multiples of 16 and at most 4 megapixels; the OpenAPI "
-    "document for 64 or more, and nothing else.",
+    disagreement="The guide asks for multiples of 16, which is not enforced, and at most 4 "
+    "megapixels, which is; the OpenAPI document for 64 or more, and nothing else.",
 )
 _REFERENCE = replace(
     PICTURE,
@@ -51,6 +51,10 @@ _PRO: Final[_Parameters] = {**_COMMON, "disable_pup": SWITCH, **references(8, _R
 _KLEIN: Final[_Parameters] = {**_COMMON, **references(4, _REFERENCE)}
 
 
+#: Seen to be enforced by FLUX.2, as its guide says.
+_MOST_PIXELS: Final = 4_194_304
+
+
 def _model(name: str, schema: str, parameters: _Parameters, *, webhook: bool = True) -> Model:
     return Model(
         name=name,
@@ -58,6 +62,7 @@ def _model(name: str, schema: str, parameters: _Parameters, *, webhook: bool = T
         parameters=parameters,
         webhook=webhook,
         cost_on_submit=True,
+        most_pixels=_MOST_PIXELS if name.startswith("flux-2-") else None,
     )
 
 

@@ -6,8 +6,9 @@ import pytest
 from starlette.requests import Request
 
 from service.origin import _read, origin_of
+from service.proxy_hint import ProxyHint
 from stack.stack import Stack
-from tests.face.conftest import SMALL, Client, MakeClient
+from tests.face.conftest import MODEL, SMALL, Client, MakeClient, RunService
 
 TRUSTED = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -143,3 +144,55 @@ def test_over_http_trusted(proxied: str, clients: MakeClient) -> None:
     client.finished(task["id"])
     result = client.get(f"/v1/get_result?id={task['id']}", **FORWARDED).json()["result"]
     assert result["sample"].startswith(f"https://api.example/v1/samples/{task['id']}.")
+
+
+def _noticed(origin: str, *headers: tuple[str, str]) -> str | None:
+    names = [(name.encode(), value.encode()) for name, value in headers]
+    scope = {"type": "http", "client": ("192.0.2.7", 5000), "headers": names}
+    hint = ProxyHint()
+    hint.look(Request(scope), origin)
+    return hint.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-proto", "HTTPS, http"),
+        ("forwarded", "for=198.51.100.1;proto=https"),
+        ("forwarded", 'proto="https";host=a'),
+    ],
+)
+def test_a_proxy_with_tls_that_is_not_trusted_is_noticed(header: tuple[str, str]) -> None:
+    """Links begin with http:// although the client came over TLS: the setting is named."""
+    text = _noticed("http://relay.example", header)
+    assert text
+    assert "192.0.2.7" in text
+    assert "FLUXRELAY_TRUSTED_PROXIES" in text
+    assert _noticed("https://relay.example", header) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-proto", "http, https"),
+        ("forwarded", "proto=http"),
+        ("forwarded", "for=https"),
+        ("x-forwarded-for", "10.0.0.1"),
+    ],
+)
+def test_a_proxy_without_tls_is_no_news(header: tuple[str, str]) -> None:
+    """Where the client came over plain HTTP, its links are right."""
+    assert _noticed("http://relay.example", header) is None
+
+
+def test_what_was_noticed_is_shown(clients: MakeClient, second_service: RunService) -> None:
+    """`/readyz` says so once such a request came, and says `ok` before."""
+    with second_service() as url:
+        client = clients(url)
+        assert client.http.get("/readyz").json()["proxy"] == "ok"
+        headers = client.headers | {"x-forwarded-proto": "https"}
+        body = {"prompt": "by way of a proxy", **SMALL}
+        client.http.post(f"/v1/{MODEL}", json=body, headers=headers).raise_for_status()
+        assert "FLUXRELAY_TRUSTED_PROXIES" in client.http.get("/readyz").json()["proxy"]

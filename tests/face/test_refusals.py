@@ -94,11 +94,27 @@ def test_keys(client: Client, headers: dict[str, str], detail: str, method: str,
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
 
-@pytest.mark.parametrize("path", ["flux-9", "flux-tools/none", "a/b/c", "get_results"])
-def test_unknown_models(client: Client, path: str) -> None:
-    """A model that nobody knows is a path that does not exist."""
-    answer = client.http.post(f"/v1/{path}", json={}, headers=client.headers)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    "path", ["v1/flux-9", "v1/flux-tools/none", "v1/a/b/c", "v1/get_results", "flux-pro-1.1", ""]
+)
+def test_unknown_models(client: Client, path: str, method: str) -> None:
+    """What nobody knows, with `/v1` or without, is not found in the provider's words."""
+    answer = client.http.request(method, f"/{path}", headers=client.headers)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", MODEL, "POST"), ("PUT", MODEL, "POST"), ("POST", "get_result", "GET")],
+)
+def test_a_method_that_a_path_does_not_take(
+    client: Client, method: str, path: str, allow: str
+) -> None:
+    """A wrong method on one of the provider's paths is told in its words, with `Allow`."""
+    answer = client.http.request(method, f"/v1/{path}", headers=client.headers)
+    assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+    assert allow in answer.headers["allow"]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +124,9 @@ def test_unknown_models(client: Client, path: str) -> None:
         ("callback-secret", "method-not-allowed"),
         ("jobs/", "not-found"),
         ("jobs/x/y", "not-found"),
+        ("dead-letters", "method-not-allowed"),
+        ("dead-letters/other", "not-found"),
+        ("models", "method-not-allowed"),
     ],
 )
 def test_our_own_paths_win(client: Client, path: str, kind: str) -> None:

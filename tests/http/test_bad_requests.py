@@ -166,8 +166,8 @@ def test_key_as_part_of_another(relay: Stack, callers: MakeCaller) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
-        ("GET", "/", 404, "not-found"),
-        ("GET", "/v1/nothing", 404, "not-found"),
+        ("GET", "/v1/jobs/", 404, "not-found"),
+        ("GET", "/v1/dead-letters/other", 404, "not-found"),
         ("POST", "/webhooks/other/some-id", 404, "not-found"),
         ("GET", "/v1/jobs/a/b", 404, "not-found"),
         ("PUT", "/v1/jobs", 405, "method-not-allowed"),
@@ -184,7 +184,7 @@ def test_unknown_path_or_method(
     assert ("allow" in answer.headers) == (status == 405)
 
 
-@pytest.mark.parametrize("job_id", ["no-such-job", "%00", "%FF", "..", "x" * 3000, MODEL])
+@pytest.mark.parametrize("job_id", ["no-such-job", "%00", "%FF", "...", "x" * 3000, MODEL])
 def test_unknown_job(api: Caller, job_id: str) -> None:
     """A job that never was is not found, however its id is written."""
     answer = api.get(f"/v1/jobs/{job_id}")

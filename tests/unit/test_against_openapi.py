@@ -41,13 +41,6 @@ DIFFERENCES: Final = (
         covers=lambda _m, _n, one, value: value is None and not one.required,
     ),
     Difference(
-        reason="the guide allows a safety tolerance of 6 for FLUX.2, the wider range",
-        accepted=True,
-        covers=lambda model, name, _p, value: (
-            model.startswith("flux-2-") and name == "safety_tolerance" and value == 6
-        ),
-    ),
-    Difference(
         reason="a number that is whole but written with a fraction is more likely a slip",
         accepted=False,
         covers=lambda _m, _n, one, value: (

@@ -197,6 +197,34 @@ def test_a_complaint_says_what_is_wrong_allowed_and_to_do(
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "width", "height", "fine"),
+    [
+        ("flux-2-pro", 2048, 2048, True),
+        ("flux-2-pro", 4096, 1024, True),
+        ("flux-2-pro", 4096, 1025, False),
+        ("flux-2-flex", 2048, 2049, False),
+        ("flux-2-klein-4b", 10**30, 64, False),
+        ("flux-tools/outpainting-v1", 4096, 4096, True),
+    ],
+)
+def test_width_and_height_together(model: str, width: int, height: int, *, fine: bool) -> None:
+    """FLUX.2 makes at most 4,194,304 pixels; more are refused before they wait for a slot."""
+    needed = minimal(MODELS[model])
+    complaints = check_input(MODELS[model], {**needed, "width": width, "height": height})
+
+    assert [complaint.field for complaint in complaints] == ([] if fine else ["input.width"])
+    assert all("4194304 pixels" in complaint.allowed for complaint in complaints)
+
+
+@pytest.mark.parametrize("model", ["flux-2-pro", "flux-2-flex", "flux-2-klein-9b"])
+def test_the_safety_tolerance_of_flux_2(model: str) -> None:
+    """FLUX.2 takes a safety tolerance of 0 to 5, as the provider enforces."""
+    assert check_input(MODELS[model], {"prompt": "a", "safety_tolerance": 5}) == []
+    (complaint,) = check_input(MODELS[model], {"prompt": "a", "safety_tolerance": 6})
+    assert complaint.allowed == "a whole number from 0 to 5"
+
+
 def test_every_kind_of_json_has_a_name() -> None:
     """Whatever JSON can hold can be named, and shown in bounded length."""
     values = json.loads('[null, true, 1, 1.5, "t", [1], {"a": 1}]')
