@@ -266,12 +266,17 @@ def _quoted(detail: Any) -> str:
     """Return the provider's words, shortened, without the caller's own input in them."""
     if isinstance(detail, list):
         parts = (
-            f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
+            f"{_place(item.get('loc'))}: {item.get('msg', '')}"
             for item in detail
             if isinstance(item, dict)
         )
         return "; ".join(parts)[:_LONGEST_QUOTE]
     return str(detail or "no reason given")[:_LONGEST_QUOTE]
+
+
+def _place(loc: Any) -> str:
+    """Return where the provider found something wrong, in whatever shape it says so."""
+    return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
 
 
 def _words(error: Exception) -> str:

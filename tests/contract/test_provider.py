@@ -268,3 +268,16 @@ def test_redirects_are_not_followed(
     provider.submit(PATH, {})
 
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("loc", [None, 5, 0, True, "seed", {"body": "seed"}, [["body"], {}, None]])
+def test_a_rejection_in_an_odd_shape_is_a_rejection(
+    provider: ProviderClient, server: ScriptedServer, loc: object
+) -> None:
+    """A place that is no list crashes no step: a job that was refused would be in doubt."""
+    server.script = answer(422, _json({"detail": [{"loc": loc, "msg": "not an integer"}]}))
+
+    outcome = provider.submit(PATH, {})
+
+    assert isinstance(outcome, Rejected)
+    assert "not an integer" in outcome.message
