@@ -59,6 +59,17 @@ class Case:
         return str(error["code"]) if error and self.status == "failed" else self.status
 
     @property
+    def unheard(self) -> bool:
+        """Whether it is lost since the provider named no task, and no webhook told in time."""
+        if self.end != "lost" or not self.job.unnamed:
+            return False
+        told = (d for task in self.tasks for d in task["deliveries"] if not d.get("forged"))
+        ended_at = _at(str((self.view or {})["ended_at"]))
+        return all(
+            not str(d.get("status", "")).startswith("2") or _at(d["at"]) > ended_at for d in told
+        )
+
+    @property
     def ended(self) -> bool:
         """Whether it has ended, as the service says."""
         return self.status in TERMINAL
@@ -131,7 +142,7 @@ def _case(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     elif not case.ended:
         yield "stuck", f"it is {case.status}"
     else:
-        if case.end != case.job.ends:
+        if case.end != case.job.ends and not case.unheard:
             yield "unexpected", f"{case.end} instead of {case.job.ends}: {case.view['error']}"
         yield from _image(case, evidence)
     yield from _callbacks(case)
@@ -151,11 +162,11 @@ def _payments(case: Case) -> Iterator[tuple[str, str]]:
     allowed = 1 + case.resubmits + case.regenerations
     if len(case.tasks) > allowed:
         yield "paid twice", f"{len(case.tasks)} tasks, {allowed} at most"
-    if case.regenerations:
-        return  # made anew on purpose, at once
+    if case.regenerations or not case.job.webhook:
+        return  # made anew on purpose, or since nothing could settle the doubt: at once
     # A request may have been on its way for as long as it is waited for.
     least = DOUBT - SUBMIT_TIMEOUT - case.job.lead
-    times = [datetime.fromisoformat(task["created_at"]).timestamp() for task in case.tasks]
+    times = [_at(task["created_at"]) for task in case.tasks]
     for earlier, later in itertools.pairwise(times):
         if later - earlier < least:
             yield "hasty", f"{later - earlier:.1f} s after the one before"
@@ -165,7 +176,7 @@ def _image(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     made = {task["sha256"] for task in case.tasks if task["status"] == READY}
     image = (case.view or {}).get("image")
     if case.status != "succeeded":
-        if made and case.job.ends == "succeeded":
+        if made and case.job.ends == "succeeded" and not case.unheard:
             yield "lost", f"{len(made)} images were paid for, none is in the bucket"
         if image:
             yield "stray", f"{image['key']}, of a job that is {case.end}"
@@ -185,6 +196,10 @@ def _image(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "lost", f"{image['key']} has no manifest"
     elif (told.get("image") or {}).get("sha256") != image["sha256"]:
         yield "wrong bytes", f"the manifest says {told.get('image')}"
+
+
+def _at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _callbacks(case: Case) -> Iterator[tuple[str, str]]:

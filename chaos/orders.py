@@ -24,12 +24,14 @@ class Kind:
         weight: How often it is drawn.
         takes_image: Whether it gets an input image: `never`, `sometimes`, `always`.
         sides: Whether it takes a width and a height.
+        webhook: Whether the provider can be asked for a webhook.
         options: Parameters to choose from, by the job's `size`.
     """
 
     weight: float
     takes_image: str = "never"
     sides: bool = True
+    webhook: bool = True
     options: tuple[Mapping[str, Any], ...] = ({},)
 
 
@@ -47,8 +49,8 @@ MODELS: Final[Mapping[str, Kind]] = {
     "flux-2-klein-4b": Kind(4, "sometimes"),
     "flux-kontext-pro": Kind(0.5, "sometimes", sides=False, options=_RATIOS),
     "flux-kontext-max": Kind(0.7, sides=False, options=_RATIOS),
-    # No webhook exists for this one: its results are polled.
-    "flux-tools/outpainting-v1": Kind(0.4, "always"),
+    # Its results are polled.
+    "flux-tools/outpainting-v1": Kind(0.4, "always", webhook=False),
 }
 
 

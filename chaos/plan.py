@@ -86,6 +86,16 @@ class PlannedJob:
         return max((TROUBLES[name].lead for name, _ in self.troubles), default=0.0)
 
     @property
+    def webhook(self) -> bool:
+        """Whether a webhook can settle a doubt about it."""
+        return MODELS[self.model].webhook
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether the provider says yes to it without naming its task."""
+        return any(TROUBLES[name].unnamed for name, _ in self.troubles)
+
+    @property
     def doubtful(self) -> bool:
         """Whether a fault of the provider leaves open if it took the job."""
         return any(TROUBLES[name].doubtful for name, _ in self.troubles)

@@ -11,6 +11,8 @@ DOUBT: Final = 8.0
 RELAY: Final = {
     "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": str(SUBMIT_TIMEOUT),
     "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": str(DOUBT),
+    # Kills put a job in doubt again and again; all of these must succeed in the end.
+    "FLUXRELAY_MAX_RESUBMITS": "3",
     "FLUXRELAY_WATCH_SECONDS": "4",
     "FLUXRELAY_SWEEP_INTERVAL_SECONDS": "0.5",
     "FLUXRELAY_SLOT_LEASE_SECONDS": "5",

@@ -27,6 +27,7 @@ class Trouble:
         ends: The failure that the job must end with; None: it must succeed all the same.
         weight: How often it is drawn, compared with the others.
         lead: Seconds after the request was cut off at which the task is made.
+        unnamed: The provider says yes and does not name the task: only its webhook can.
     """
 
     group: str
@@ -36,13 +37,17 @@ class Trouble:
     ends: str | None = None
     weight: float = 1.0
     lead: float = 0.0
+    unnamed: bool = False
 
     @property
     def doubtful(self) -> bool:
         """Whether it leaves open if the provider took a submit."""
         refused = self.once.get("refuse_submit", {})
-        return any(name.endswith("_answer") for name in self.once) or refused.get("status") == _AWAY
+        broken = any(name.endswith("_answer") and name != "odd_answer" for name in self.once)
+        return broken or refused == {"status": _AWAY}
 
+
+_SHED: Final = "The model is over capacity and temporarily shedding requests"
 
 _WEBHOOK: Final = {
     "webhook-dropped": Trouble("webhook", {"drop_webhook": {}}, weight=2),
@@ -83,13 +88,27 @@ _SUBMIT: Final = {
     "answer-cut": Trouble("submit", once={"cut_answer": {}}),
     "made-after-cut": Trouble("submit", once={"cut_answer": {"seconds": 1.5}}, lead=1.5),
     "answer-late": Trouble("submit", once={"delay_answer": {"seconds": _TOO_LATE}}),
-    "answer-trickled": Trouble("submit", once={"trickle_answer": {"seconds": _TOO_LATE}}),
+    "answer-trickled": Trouble(
+        "submit", once={"trickle_answer": {"seconds": _TOO_LATE}}, unnamed=True
+    ),
+    "answer-numbered": Trouble("submit", once={"odd_answer": {"shape": "number_id"}}),
+    "answer-by-url": Trouble("submit", once={"odd_answer": {"shape": "polling_url"}}),
+    "answer-elsewhere": Trouble("submit", once={"odd_answer": {"shape": "foreign_url"}}),
+    "submit-shed": Trouble(
+        "submit", once={"refuse_submit": {"status": _AWAY, "body": {"detail": _SHED}}}, most=2
+    ),
     "answer-failed": Trouble("submit", once={"fail_answer": {"status": 502}}),
     "submit-refused": Trouble("submit", once={"refuse_submit": {"status": _AWAY}}, weight=0.5),
     "submit-busy": Trouble("submit", once={"refuse_submit": {"status": 429}}, most=2),
 }
-#: These have the webhook come late as well, so they leave no room for another trouble with it.
+#: These have the webhook come late, or need it, so they leave no room for another trouble with it.
 _DOUBT: Final = {
+    "answer-unnamed": Trouble(
+        "webhook", once={"odd_answer": {"shape": "nothing"}}, unnamed=True, weight=0.5
+    ),
+    "answer-a-page": Trouble(
+        "webhook", once={"odd_answer": {"shape": "html"}}, unnamed=True, weight=0.5
+    ),
     "cut-and-silent": Trouble(
         "webhook", {"delay_webhook": {"seconds": _PAST_DOUBT}}, {"cut_answer": {}}
     ),

@@ -1,15 +1,33 @@
 """What is known of the provider's accounts, in Redis; keys are listed in `core/lua/prelude.lua`."""
 
-from typing import Final
+from typing import Final, TypedDict
 
 from core import breakers
 from core.accounts import Account
 from core.job import JobId, Step
+from core.moments import milliseconds
+from core.rests import rest_of
 from core.slots import pools
 from core.store import JobStore
 
 #: Jobs of one lane that are looked at in one go: it must not outlast the sweep's lease.
 _ADOPT_BATCH: Final = 200
+
+
+class AccountState(TypedDict):
+    """How an account stands; times are ISO 8601."""
+
+    #: Why the provider does not serve it; None where it does.
+    refused: str | None
+    #: Why it rests, or is tried with one job at a time; None where it does not.
+    paused: str | None
+    #: When it is granted slots again; None where it does not rest, or is being tried.
+    paused_until: str | None
+    #: Slots that it is granted at most since the provider was busy (429); None: all that it has.
+    ceiling: int | None
+    ceiling_until: str | None
+    #: As last heard; None where that is not known.
+    credits: str | None
 
 
 class AccountBook:
@@ -56,16 +74,24 @@ class AccountBook:
         """Look at an account no more."""
         self._store.read("zrem", "due", f"{Step.ACCOUNT}:{name}")
 
-    def states(self) -> dict[str, dict[str, str | None]]:
-        """Return of each account why it is refused, why it rests, and its credits, where known."""
+    def states(self) -> dict[str, AccountState]:
+        """Return how each account stands."""
         return {account.name: self._state(account.name) for account in self._accounts}
 
-    def _state(self, name: str) -> dict[str, str | None]:
-        names = ("refused", "paused", "credits")
-        values = self._store.read("mget", [f"pool:{name}:{what}" for what in names])
-        state: dict[str, str | None] = dict(zip(names, values, strict=True))
-        state["paused"] = state["paused"] or self.trouble(breakers.provider(name))
-        return state
+    def _state(self, name: str) -> AccountState:
+        keys = [f"pool:{name}:{what}" for what in ("refused", "credits")]
+        refused, credits_left = self._store.read("mget", keys)
+        rest, now = rest_of(self._store, name), self._store.now()
+        return AccountState(
+            refused=refused,
+            paused=rest.reason,
+            paused_until=milliseconds(now + rest.seconds) if rest.seconds else None,
+            ceiling=rest.ceiling,
+            ceiling_until=milliseconds(now + rest.ceiling_seconds)
+            if rest.ceiling_seconds
+            else None,
+            credits=credits_left,
+        )
 
     def trouble(self, breaker: str) -> str | None:
         """Return why a breaker is open, or half open; None where it is closed."""

@@ -11,6 +11,7 @@ from typing import Final
 from core import breakers
 from core.accounts import Account
 from core.queue import KEY_PREFIX, QUEUES
+from core.rests import rest_of
 from core.slots import pools
 from core.store import JobStore
 
@@ -35,6 +36,10 @@ class Figures:
     backlog: Mapping[str, int]
     #: Pool -> slots held, and allowed.
     slots: Mapping[str, tuple[int, int]]
+    #: Pool -> seconds until it is granted slots again.
+    pauses: Mapping[str, float]
+    #: Pool -> slots that it is granted at most, now.
+    ceilings: Mapping[str, int]
     #: Queue -> tasks that wait in it.
     tasks: Mapping[str, int]
     #: Due times that have passed, and the seconds since the oldest of them.
@@ -56,10 +61,16 @@ def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
     lanes = dict.fromkeys(lane["name"] for pool in served for lane in pool["lanes"])
     oldest = read("zrange", "due", 0, 0, withscores=True)
     names = [breakers.STORAGE, *(breakers.provider(pool["name"]) for pool in served)]
+    rests = {pool["name"]: rest_of(store, pool["name"]) for pool in served}
+    ceilings = {name: rest.ceiling for name, rest in rests.items()}
     return Figures(
         counters={name: float(value) for name, value in read("hgetall", "counters").items()},
         backlog={lane: read("zcard", f"backlog:{lane}") for lane in lanes},
         slots={p["name"]: (read("zcard", f"slots:{p['name']}"), p["limit"]) for p in served},
+        pauses={name: rest.seconds for name, rest in rests.items()},
+        ceilings={
+            p["name"]: p["limit"] if (most := ceilings[p["name"]]) is None else most for p in served
+        },
         tasks={queue: read("llen", f"{KEY_PREFIX}:queue:{queue}") for queue in QUEUES},
         overdue=read("zcount", "due", "-inf", now),
         overdue_seconds=max(0.0, now - oldest[0][1]) if oldest else 0.0,

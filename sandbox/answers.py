@@ -1,8 +1,12 @@
 """The forms of the API's answers."""
 
 import json
+import time
+import uuid
 from collections.abc import Mapping
+from email.utils import formatdate
 from http import HTTPStatus
+from typing import Final
 
 from starlette.responses import Response
 
@@ -10,6 +14,13 @@ from sandbox.odd_results import odd
 from sandbox.plans import PollPlan
 from sandbox.statuses import Status
 from sandbox.tasks import Task
+
+#: Ways to answer a submit that was taken: only the first three name the task.
+SHAPES: Final = ("number_id", "polling_url", "foreign_url", "nothing", "html", "list")
+#: How a `Retry-After` may be written (RFC 9110 section 10.2.3).
+RETRY_FORMS: Final = ("seconds", "date")
+#: A host that is not the provider's.
+ELSEWHERE: Final = "https://elsewhere.invalid"
 
 
 class RefusedError(Exception):
@@ -51,6 +62,21 @@ def submitted(task: Task, host_url: str) -> dict[str, object]:
     return {"id": task.id, "polling_url": f"{host_url}/v1/get_result?id={task.id}", **charges}
 
 
+def misshapen(shape: str, task: Task, told: dict[str, object], host_url: str) -> Response:
+    """Return an answer to a submit, which was taken, in one of `SHAPES`."""
+    if shape == "html":
+        return Response("<!doctype html><title>Welcome</title>", media_type="text/html")
+    query = f"/v1/get_result?id={task.id}"
+    body: object = {
+        "number_id": told | {"id": uuid.UUID(task.id).int},
+        "polling_url": {**told, "id": None, "polling_url": f"{host_url}{query}"},
+        "foreign_url": told | {"polling_url": f"{ELSEWHERE}{query}"},
+        "nothing": {},
+        "list": [told],
+    }[shape]
+    return answer(body)
+
+
 def polled(task: Task, now: float) -> dict[str, object]:
     """Return ResultResponse, with the settled cost once there is a result (BFL OpenAPI)."""
     result = task.result()
@@ -88,8 +114,10 @@ def failed(task_id: str, error: str) -> dict[str, object]:
 
 
 def chosen(asked: Mapping[str, object]) -> Response:
-    """Return the answer that a fault asks for: its `status`, `body` and `retry_after`."""
+    """Return the answer that a fault asks for: its `status`, `body` and `Retry-After`."""
     status, after = int(str(asked["status"])), asked.get("retry_after")
+    if after is not None and asked.get("retry_form") == "date":
+        after = formatdate(time.time() + int(str(after)), usegmt=True)
     body = {"detail": phrase(status)} if asked.get("body") is None else asked["body"]
     return answer(body, status, None if after is None else {"retry-after": str(after)})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox import parameters
+from sandbox.answers import RETRY_FORMS, SHAPES
 from sandbox.odd_results import KINDS, odd
 from sandbox.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
 from sandbox.plans import AnswerPlan, DownloadPlan, Letter, PollPlan, SubmitPlan, WebhookPlan
@@ -57,6 +58,10 @@ def _cut_answer(plan: SubmitPlan, seconds: float) -> None:
 
 def _fail_answer(plan: SubmitPlan, **answer: object) -> None:
     plan.failure = answer
+
+
+def _odd_answer(plan: SubmitPlan, shape: str) -> None:
+    plan.shape = shape
 
 
 def _early_webhook(plan: SubmitPlan) -> None:
@@ -178,6 +183,7 @@ _ANSWER: Final[Mapping[str, Parameter]] = {
     "status": STATUS,
     "body": Parameter(object),
     "retry_after": Parameter(int, 0, SECONDS_MAX),
+    "retry_form": Parameter(str, options=RETRY_FORMS),
 }
 _SECONDS: Final[Mapping[str, Parameter]] = {"seconds": SECONDS}
 _SECONDS_OR_NONE: Final = Parameter(float, 0, SECONDS_MAX)
@@ -187,6 +193,9 @@ _ODD: Final = Parameter(str, required=True, options=KINDS)
 _OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
     "refuse_submit": FaultKind(SubmitPlan, _refuse, _ANSWER),
     "fail_answer": FaultKind(SubmitPlan, _fail_answer, _ANSWER),
+    "odd_answer": FaultKind(
+        SubmitPlan, _odd_answer, {"shape": Parameter(str, required=True, options=SHAPES)}
+    ),
     "delay_answer": FaultKind(SubmitPlan, _delay, _SECONDS),
     "trickle_answer": FaultKind(SubmitPlan, _trickle, _SECONDS),
     "cut_answer": FaultKind(

@@ -38,6 +38,8 @@ class SubmitPlan(AnswerPlan):
     instant: bool = False
     #: Answered although the task was made.
     failure: Mapping[str, object] | None = None
+    #: How the answer of a task that was made is misshapen (`sandbox.answers.SHAPES`).
+    shape: str | None = None
     #: The region that a submit to the global host goes to.
     region: str | None = None
     generation_wait: float = 0.0

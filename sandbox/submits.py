@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from sandbox import inputs, validation
 from sandbox.accounts import Accounts, Purse
-from sandbox.answers import RefusedError, answer, chosen, refusal, submitted
+from sandbox.answers import RefusedError, answer, chosen, misshapen, refusal, submitted
 from sandbox.connections import Connections
 from sandbox.finetunes import Finetunes
 from sandbox.generation import Studio
@@ -111,7 +111,10 @@ class Submits:
             await self.connections.cut(request)
         if plan.failure is not None:
             return await sent(plan, chosen(plan.failure))
-        return await sent(plan, answer(submitted(task, self.hosts.url(task.region))))
+        told = submitted(task, self.hosts.url(task.region))
+        if plan.shape is not None:
+            return await sent(plan, misshapen(plan.shape, task, told, self.hosts.url(task.region)))
+        return await sent(plan, answer(told))
 
     async def _make_late(self, wanted: Wanted) -> None:
         """Make the task when its sender has long gone."""

@@ -10,6 +10,9 @@ from sandbox.settings import Slots
 from sandbox.statuses import STAGES, Ending, Status
 from sandbox.validation import Request
 
+#: Ids are below this, as numbers.
+_IDS: Final = 2**128
+
 #: What any larger picture counts as in megapixels.
 MOST_PIXELS: Final = 10**15
 
@@ -173,7 +176,9 @@ class TaskBook:
         return [task for task in self if task.finished_at is None]
 
     def find(self, task_id: str) -> Task | None:
-        """Return the task of this id, if there is one."""
+        """Return the task of this id, also where it is written as a number, if there is one."""
+        if task_id.isascii() and task_id.isdigit() and int(task_id[:40]) < _IDS:
+            task_id = str(uuid.UUID(int=int(task_id)))
         return self._tasks.get(task_id)
 
     def find_by_token(self, token: str) -> Task | None:

@@ -86,6 +86,13 @@ class _Collector(Collector):
             ("backlog_jobs", "Jobs that wait for a slot.", "lane", figures.backlog),
             ("slots_held", "Slots held.", "pool", held),
             ("slots_allowed", "Slots there are.", "pool", allowed),
+            ("slots_ceiling", "Slots granted at most, now.", "pool", figures.ceilings),
+            (
+                "account_pause_seconds",
+                "Time until the account is granted slots again.",
+                "pool",
+                figures.pauses,
+            ),
             ("tasks_waiting", "Tasks that no worker has taken yet.", "queue", figures.tasks),
             ("breaker_open", "1 while it is left alone or tried.", "breaker", figures.troubles),
         ):

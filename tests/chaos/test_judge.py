@@ -12,7 +12,7 @@ from chaos.evidence import Evidence, Thing, Told
 from chaos.judge import Trial, judge
 from chaos.rules import RULES
 from chaos.verdict import Verdict, dossier
-from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, task, view
+from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, job, task, view
 
 Change = Callable[[Evidence], Evidence]
 
@@ -69,6 +69,7 @@ def both(*changes: Change) -> Change:
     return change
 
 
+_ENDED = "2026-11-21T16:26:00.771Z"
 _UNPAID = {"provider": {"id": "task-1", "resubmits": 1}}
 _GENERATING = view(status="generating", image=None)
 
@@ -165,6 +166,42 @@ def test_an_image_made_anew_that_was_owned_up_to_is_no_second_payment() -> None:
     again = both(entries(task(), task(at="01")), seen(**anew))(GOOD)
 
     assert judge(again) == []
+
+
+def _lost(*deliveries: dict[str, object]) -> Evidence:
+    """Return a run in which a job that the provider took without naming its task is lost."""
+    lost = view(status="failed", image=None, error={"code": "lost"}, ended_at=_ENDED)
+    return replace(
+        GOOD,
+        jobs=[job(0, ("answer-unnamed", 1)), GOOD.jobs[1]],
+        views={ID: lost, FAILED: GOOD.views[FAILED]},
+        tasks=[task(deliveries=list(deliveries)), GOOD.tasks[1]],
+        bucket={},
+        told=[Told("/callbacks/0", True, f"msg_{ID}", ID, "failed"), GOOD.told[2]],
+        leftovers=replace(GOOD.leftovers, letters=frozenset({ID})),
+    )
+
+
+def test_a_job_may_be_lost_whose_task_nobody_named() -> None:
+    """The answer named none, and its webhook was refused, or came when the job had ended."""
+    late = {"status": 200, "at": "2026-11-21T16:26:10+00:00"}
+
+    assert judge(_lost({"status": 503, "at": "2026-11-21T16:25:10+00:00"}, late)) == []
+
+
+def test_a_job_whose_webhook_was_taken_must_not_be_lost() -> None:
+    """The webhook named the task, so nothing was left to be lost."""
+    assert {"lost", "unexpected"} <= rules(
+        _lost({"status": 200, "at": "2026-11-21T16:25:10+00:00"})
+    )
+
+
+def test_a_doubt_that_nothing_can_settle_may_be_repeated_at_once() -> None:
+    """A model without a webhook has nothing to wait for."""
+    polled = [replace(GOOD.jobs[0], model="flux-tools/outpainting-v1"), *GOOD.jobs[1:]]
+    twice = both(entries(task(), task(at="01")), seen(**_UNPAID))(GOOD)
+
+    assert judge(replace(twice, jobs=polled)) == []
 
 
 def test_a_slot_of_a_job_that_is_under_way_is_no_finding_of_its_own() -> None:

@@ -99,7 +99,8 @@ def test_a_refused_account_makes_nothing_until_it_is_served_again(
     resumed = book.checked("main", credits_left=12.5, refused=None, check_at=clock.now + 60)
     assert resumed is True
     assert standing(store, "1 2 3", SUBMITTING) == "1 2"
-    assert book.states()["main"] == {"refused": None, "paused": None, "credits": "12.5"}
+    nothing = dict.fromkeys(("refused", "paused", "paused_until", "ceiling", "ceiling_until"))
+    assert book.states()["main"] == {**nothing, "credits": "12.5"}
 
 
 def test_a_refused_account_is_looked_at_in_time(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from core import breakers
+from core.account_book import AccountBook
 from core.change import Change
 from core.figures import MARGIN_BOUNDS, RESUBMITS, look, margin_counts
 from core.job import FailureCode, JobId, Status, Step
@@ -66,6 +68,50 @@ def test_margins_have_classes(margin: float, bound: str) -> None:
     """Each is counted in the narrowest class that holds it."""
     assert margin_counts(margin) == {f"margin:{bound}": 1, "margin:sum": margin}
     assert sorted(MARGIN_BOUNDS) == list(MARGIN_BOUNDS)
+
+
+def test_an_account_that_rests_shows(
+    store: JobStore, worker_settings: Settings, redis_client: "redis.Redis"
+) -> None:
+    """Until when it is granted nothing, or less than it has, and why, where the reason is told."""
+    accounts = worker_settings.accounts
+    book = AccountBook(store, accounts)
+    redis_client.set("pool:default:paused", "the provider answered 503", px=60_000)
+    redis_client.set("pool:default:ceiling", "1", px=30_000)
+
+    state, figures = book.states()["default"], look(store, accounts)
+
+    assert (state["paused"], state["ceiling"]) == ("the provider answered 503", 1)
+    # The tests' clock stands still in June 2025; Redis counts the pause down.
+    assert (state["paused_until"] or "").startswith(("2025-06-15T15:07:39", "2025-06-15T15:07:40"))
+    assert (state["ceiling_until"] or "").startswith(("2025-06-15T15:07:09", "2025-06-15T15:07:10"))
+    assert 58 < figures.pauses["default"] <= 60
+    assert figures.ceilings == {"default": 1}
+
+
+def test_an_account_that_works_shows_no_rest(store: JobStore, worker_settings: Settings) -> None:
+    """All its slots are granted, and nothing is waited for."""
+    figures = look(store, worker_settings.accounts)
+
+    assert figures.pauses == {"default": 0.0}
+    assert figures.ceilings == {"default": worker_settings.accounts[0].slots.total}
+
+
+def test_an_open_breaker_is_a_rest_with_an_end(
+    store: JobStore, worker_settings: Settings, clock: Clock
+) -> None:
+    """The provider is left alone until then; after that it is tried, and only the reason stays."""
+    book = AccountBook(store, worker_settings.accounts)
+    accept(store, "1")
+    store.move(JobId("1"), Status.QUEUED, Change(failed={breakers.provider("default"): "500"}))
+
+    opened = book.states()["default"]
+    clock.now += 60
+    tried = book.states()["default"]
+
+    assert (opened["paused"], tried["paused"]) == ("500", "500")
+    assert opened["paused_until"] is not None
+    assert tried["paused_until"] is None
 
 
 def test_how_things_stand(

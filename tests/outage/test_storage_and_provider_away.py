@@ -80,9 +80,9 @@ def test_provider_that_fails_every_submit(town: Town) -> None:
     """A broken provider is tried with one job at a time, for each try may be paid for."""
     town.faults(refuse_submit={"status": 503})
     before = _refused(town)
-    first = town.create("nobody knows")
+    first = town.create("nobody knows", max_resubmits=3)
     town.eventually(lambda: town.client.get("/readyz").json()["accounts"]["default"]["paused"])
-    ids = [first, *(town.create(f"waits for the provider {n}") for n in range(20))]
+    ids = [first, *(town.create(f"waits {n}", max_resubmits=3) for n in range(20))]
     town.eventually(lambda: _refused(town) >= before + 3, RECOVERY)
 
     tried = [job_id for job_id in ids if town.field(job_id, "submits")]
