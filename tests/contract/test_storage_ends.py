@@ -1,7 +1,9 @@
 """How a job ends whose image S3 does not take, and what its caller is told of it."""
 
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -136,6 +138,20 @@ def test_a_key_that_s3_cannot_hold_is_its_caller_s(deps: Deps, image: ScriptedSe
 
     assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
     assert "KeyTooLongError" in _error(deps)["message"]
+    assert AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE) is None
+
+
+def test_a_key_that_is_a_folder_by_now_is_its_caller_s(deps: Deps, image: ScriptedServer) -> None:
+    """This server says in turn that it is taken and that nothing is there: the job ends at once."""
+    body = io.BytesIO(b"x")
+    digest = sha256(b"x").digest()
+    deps.objects.put("ends/taken/deeper", body, sha256=digest, content_type="image/png")
+    _storing(deps, image, key="ends/taken")
+
+    run(Step.COLLECT, collect, A, deps)
+
+    assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
+    assert "ends/taken" in _error(deps)["message"]
     assert AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE) is None
 
 
