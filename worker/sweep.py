@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from core.account_book import AccountBook
+from core.change import Change
 from core.errors import StoreUnavailable
-from core.job import FailureCode, JobId, Status
+from core.job import STEP_STATUSES, TERMINAL, FailureCode, JobId, Status, Step
 from core.log import event
 from core.store import JobStore
 
@@ -60,6 +61,19 @@ def _unhindered() -> None:
     """Say that nothing keeps jobs from being made."""
 
 
+def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
+    """End what workers died of each time that they handled it, so that they live for the others."""
+    why = "FluxRelay's worker died each time that it handled this {}"
+    if step is Step.NOTIFY:
+        ended = store.give_up_callback(job_id, why.format("callback"), store.now(), {})
+    elif step is Step.CLEANUP:
+        ended = store.change(job_id, TERMINAL, Change(done=[step]))
+    else:
+        was = STEP_STATUSES[step]
+        ended = store.fail(job_id, FailureCode.LOST, why.format("job"), was=was)
+    event(_log, "step.given_up", logging.ERROR, job_id=job_id, step=step, ended=ended)
+
+
 def sweep_once(
     store: JobStore, token: str, hindrance: Callable[[], str | None] = _unhindered
 ) -> tuple[str, bool]:
@@ -86,6 +100,9 @@ def sweep_once(
     message += f": {why}" if why else ""
     for job_id in report["overdue"]:
         store.fail(JobId(job_id), FailureCode.TIMED_OUT, message, was=[Status.QUEUED])
+    for member in report["died"]:
+        step, _, job_id = member.partition(":")
+        _give_up(store, Step(step), JobId(job_id))
     if report["woken"] or report["overdue"] or report["freed"]:
         counts = {name: len(report[name]) for name in ("woken", "overdue", "freed")}
         event(_log, "sweep.acted", backlog=report["backlog"], slots=report["held"], **counts)

@@ -1,6 +1,6 @@
 -- One round of sweeping, by whoever holds the lease. Cost grows with what is due.
--- Returns as JSON what was woken, freed, and is overdue (queued past its deadline), whether more is
--- due, and two gauges; or "stale".
+-- Returns as JSON what was woken, freed, and is overdue (queued past its deadline), the steps whose
+-- workers died each time, whether more is due, and two gauges; or "stale".
 if redis.call('GET', 'sweep:lease') ~= input.token then return 'stale' end
 redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
 
@@ -16,7 +16,9 @@ end
 local function forget_orphan(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
   local list = RQ .. ':queue:' .. QUEUES()[step] .. ':intermediate'
-  if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
+  if not task or redis.call('LREM', list, 0, task) == 0 then return false end
+  redis.call('DEL', RQ .. ':job:' .. task)
+  return true
 end
 
 -- Start a step that has no record to keep its task's name in. It stays due until it is done.
@@ -28,7 +30,45 @@ local function start_without_record(step, id, member)
   if redis.call('LPOS', queue, task) == false then enqueue(step, id, 0) end
 end
 
-local woken, overdue = {}, {}
+local woken, overdue, died = {}, {}, {}
+
+-- Deaths in a row that a step is started again after at once, and those that are the end of it.
+local FREE_DEATHS, MOST_DEATHS, MOST_OF_A_DEAD_LINK = 2, 10, 5
+
+-- Count that a worker died with a step. The count begins anew where the job has moved on since, and
+-- goes with each end and each delay of the step (transition.lua).
+local function count_death(step, id)
+  local line, known = unpack(redis.call('HMGET', 'job:' .. id, 'timeline', 'deaths:' .. step))
+  local stood, deaths = string.match(known or '', '^(%d+) (%d+)$')
+  deaths = (tonumber(stood) == #line and tonumber(deaths) or 0) + 1
+  redis.call('HSET', 'job:' .. id, 'deaths:' .. step, #line .. ' ' .. deaths)
+  return deaths
+end
+
+-- A step's last task began, and neither ended nor put it off: its worker died with it. It may be what the worker
+-- died of, and that takes all other tasks of the process along. So it is started again later each
+-- time, apart from those that died with it, and given up in the end; but an image that is paid for
+-- is not given up while its link lives. Says whether the step is left alone for now.
+local function rests(step, id, member)
+  local task = redis.call('HGET', 'job:' .. id, 'task:' .. step)
+  if not task or member ~= step .. ':' .. id then return false end
+  -- By RQ's books: a task that was lost before a worker began it killed nobody.
+  if redis.call('HEXISTS', RQ .. ':job:' .. task, 'started_at') == 0 then return false end
+  local deaths, collects = count_death(step, id), step == 'collect'
+  local dies = collects and redis.call('HGET', 'job:' .. id, 'result_expires_at') or 0
+  local left = tonumber(dies or 0) - now
+  if left <= 0 and deaths >= (collects and MOST_OF_A_DEAD_LINK or MOST_DEATHS) then
+    died[#died + 1] = member
+    return true
+  end
+  local spread = 0.5 + 0.5 * ((input.jitter + math.random()) % 1)
+  local wait = WATCH * spread * 2 ^ math.min(deaths - FREE_DEATHS - 1, 3)
+  if collects then wait = math.min(wait, math.max(left / 4, 0)) end
+  if deaths <= FREE_DEATHS or wait == 0 then return false end
+  redis.call('HDEL', 'job:' .. id, 'task:' .. step)
+  redis.call('ZADD', 'due', now + wait, member)
+  return true
+end
 
 -- The record of a dead letter should be gone by now; where it is kept for longer, so is the letter.
 local function forget(member, tenant, letter)
@@ -67,9 +107,10 @@ local function act(step, id)
     step = status == 'submitting' and 'submit' or 'poll'
   end
   if not must_wait(step) and not still_waits(step, id) then
-    forget_orphan(step, id)
-    wake(step, id)
-    woken[#woken + 1] = step .. ':' .. id
+    if forget_orphan(step, id) or not rests(step, id, member) then
+      wake(step, id)
+      woken[#woken + 1] = step .. ':' .. id
+    end
   end
 end
 
@@ -99,5 +140,5 @@ local held = 0
 for _, pool in ipairs(POOLS()) do held = held + redis.call('ZCARD', 'slots:' .. pool.name) end
 local more = #due == input.batch
 return cjson.encode({
-  more = more, woken = woken, overdue = overdue, freed = freed, backlog = backlog_size(), held = held
+  more = more, woken = woken, overdue = overdue, died = died, freed = freed, backlog = backlog_size(), held = held
 })

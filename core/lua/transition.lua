@@ -49,8 +49,16 @@ if input.to and input.to ~= status then
   end
 end
 for name, by in pairs(input.count) do redis.call('HINCRBYFLOAT', 'counters', name, by) end
-for name, at in pairs(input.due) do redis.call('ZADD', 'due', at, name .. ':' .. id) end
-for _, step in ipairs(input.done) do redis.call('ZREM', 'due', step .. ':' .. id) end
+-- What puts a step off, or ends it, says that its task did not die.
+local function lives(step) redis.call('HDEL', key, 'task:' .. step, 'deaths:' .. step) end
+for name, at in pairs(input.due) do
+  redis.call('ZADD', 'due', at, name .. ':' .. id)
+  lives(name)
+end
+for _, step in ipairs(input.done) do
+  redis.call('ZREM', 'due', step .. ':' .. id)
+  lives(step)
+end
 for _, step in ipairs(input.wake) do wake(step, id) end
 
 local told = input.set.callback_state
