@@ -125,6 +125,7 @@ def test_a_whole_body(settings: Settings, encoded: Encode) -> None:
         "callback": {"url": "https://example.com/done"},
         "output": {"bucket": "pictures", "key": "{date}/{job_id}.{ext}"},
         "priority": -100,
+        "max_resubmits": 0,
         "metadata": {"order": 1},
     }
 
@@ -143,10 +144,10 @@ def test_a_whole_body(settings: Settings, encoded: Encode) -> None:
         "https://example.com/done",
         "{date}/{job_id}.{ext}",
     )
-    assert (job.priority, job.metadata) == (-100, {"order": 1})
+    assert (job.priority, job.max_resubmits, job.metadata) == (-100, 0, {"order": 1})
 
 
-@pytest.mark.parametrize("name", ["callback", "output", "priority", "metadata"])
+@pytest.mark.parametrize("name", ["callback", "output", "priority", "max_resubmits", "metadata"])
 def test_optional_fields_may_be_null(settings: Settings, name: str) -> None:
     """Null is the same as left out."""
     assert parse_job(GOOD | {name: None}, settings) == parse_job(GOOD, settings)
@@ -210,6 +211,10 @@ def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
         ({"priority": 1.0}, ["priority"]),
         ({"priority": "1"}, ["priority"]),
         ({"priority": 10**400}, ["priority"]),
+        ({"max_resubmits": 4}, ["max_resubmits"]),
+        ({"max_resubmits": -1}, ["max_resubmits"]),
+        ({"max_resubmits": True}, ["max_resubmits"]),
+        ({"max_resubmits": "1"}, ["max_resubmits"]),
         ({"metadata": []}, ["metadata"]),
         ({"metadata": "text"}, ["metadata"]),
         ({"metadata": {"a": "x" * 4088}}, ["metadata"]),
@@ -225,6 +230,8 @@ def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str
     [
         {"priority": 100},
         {"priority": 0},
+        {"max_resubmits": 0},
+        {"max_resubmits": 3},
         {"metadata": {}},
         {"metadata": {"a": "x" * 4087}},
         {"metadata": {"a": [None, {"b": -1.5}]}},

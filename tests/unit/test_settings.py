@@ -181,6 +181,15 @@ def test_a_doubt_must_outlast_the_request(doubt: str, *, is_fine: bool) -> None:
         assert problem.startswith("FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer")
 
 
+@pytest.mark.parametrize("value", ["-1", "4", "1.0", "many", "01"])
+def test_resubmits_are_few(value: str) -> None:
+    """Each may be paid for, so no deployment can ask for many."""
+    (problem,) = _problems(NEEDED | {"FLUXRELAY_MAX_RESUBMITS": value})
+
+    assert problem.startswith("FLUXRELAY_MAX_RESUBMITS: must be a whole number from 0 to 3")
+    assert Settings.from_env(NEEDED | {"FLUXRELAY_MAX_RESUBMITS": "0"}, WORKER).max_resubmits == 0
+
+
 @pytest.mark.parametrize(("watch", "is_fine"), [("14", False), ("15", False), ("15.1", True)])
 def test_a_lease_must_outlast_a_callback(watch: str, *, is_fine: bool) -> None:
     """A receiver that may still answer must not be called a second time."""
