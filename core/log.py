@@ -12,6 +12,8 @@ from core.moments import milliseconds
 
 #: Parts of a field's name that mark its value as one never to be written down.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")
+#: Characters of a traceback that are written; its end says most.
+_LONGEST_TRACEBACK: Final = 16_384
 _encode: Final = json.JSONEncoder(default=str).encode
 
 
@@ -25,7 +27,7 @@ class _JsonFormatter(logging.Formatter):
         }
         line |= getattr(record, "fields", {})
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self.formatException(record.exc_info)[-_LONGEST_TRACEBACK:]
         return _encode(line)
 
 
@@ -98,14 +100,29 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fie
 
     A field whose name speaks of a secret is left out, whatever its value.
     """
-    if not logger.isEnabledFor(level):
-        return
+    if logger.isEnabledFor(level):
+        logger.handle(_record(logger, name, level, fields))
+
+
+def crash(logger: logging.Logger, name: str, error: BaseException, /, **fields: Any) -> None:
+    """Write one line of a mistake of ours, as `event` does, with its traceback.
+
+    That holds the error's text and lines of code, and no variable's value.
+    """
+    record = _record(logger, name, logging.ERROR, fields)
+    record.exc_info = (type(error), error, error.__traceback__)
+    logger.handle(record)
+
+
+def _record(
+    logger: logging.Logger, name: str, level: int, fields: dict[str, Any]
+) -> logging.LogRecord:
     # Made here, for the usual way looks up the line of code that is logged from.
     record = logging.LogRecord(logger.name, level, "", 0, name, None, None)
     record.fields = {
         key: value for key, value in fields.items() if value is not None and not _is_hidden(key)
     }
-    logger.handle(record)
+    return record
 
 
 @lru_cache(maxsize=16)

@@ -6,20 +6,24 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.log import event
+from service.problems import crashed
 
 _log = logging.getLogger(__name__)
 _QUIET = ("/livez", "/readyz", "/metrics")
 
 
 class AccessLog:
-    """Writes method, path, status and duration of each request; no header and no query."""
+    """Writes method, path, status and duration of each request; no header and no query.
+
+    What no handler foresaw is answered here as a mistake of ours.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note how it went."""
-        if scope["type"] != "http" or scope["path"] in _QUIET:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
@@ -32,12 +36,19 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, note_status)
+        except Exception as error:
+            # Caught here, an error that nobody foresaw does not cost the connection as well.
+            answer = crashed(scope["path"], error).response()
+            if status:
+                raise
+            await answer(scope, receive, note_status)
         finally:
-            event(
-                _log,
-                "request",
-                method=scope["method"],
-                path=scope["path"][:200],
-                status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1),
-            )
+            if scope["path"] not in _QUIET:
+                event(
+                    _log,
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"][:200],
+                    status=status,
+                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                )

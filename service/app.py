@@ -74,7 +74,6 @@ def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
             HTTPException: provider_errors.on_http_exception,
             StoreUnavailable: problems.on_unavailable,
             StorageUnavailable: problems.on_unavailable,
-            Exception: problems.on_bug,
         },
         lifespan=_lifespan(_state(settings, drain or Drain())),
     )

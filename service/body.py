@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from core.catalogue import LARGEST_IMAGE_BYTES
 from service.problems import Problem, too_large
 from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
+from service.validation import shown
 
 #: What a large body holds besides its images is in memory, so it has a limit of its own. Bytes.
 _LARGEST_SKELETON: Final = 1024 * 1024
@@ -34,7 +35,7 @@ async def read_body(request: Request[Any], limit: int) -> bytes:
         limit: Bytes; a larger one is refused by its stated length, or where it passes the limit.
 
     Raises:
-        Problem: 413.
+        Problem: It is too large (413), compressed (415) or came too slowly (408).
     """
     body = bytearray()
     async for chunk in _stream(request, limit):
@@ -72,7 +73,8 @@ class BodyReader:
             parents: The fields that lead to the object which images stand in.
 
         Raises:
-            Problem: It is too large (413), came too slowly (408), or there is no place (503).
+            Problem: It is too large (413), compressed (415), came too slowly (408), or there is no
+                place (503).
         """
         stream = _stream(request, self._limit)
         head = bytearray()
@@ -138,6 +140,9 @@ async def _next_batch(stream: AsyncIterator[bytes]) -> bytes:
 
 async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
     """Yield what comes, up to the limit."""
+    encoding = request.headers.get("content-encoding")
+    if encoding and encoding.strip().lower() != "identity":
+        raise _encoded(encoding)
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > limit:
         raise too_large(limit)
@@ -155,6 +160,17 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
         if size > limit:
             raise too_large(limit)
         yield chunk
+
+
+def _encoded(encoding: str) -> Problem:
+    """Return the problem of a compressed body (RFC 9110 sections 12.5.3 and 15.5.16)."""
+    detail = (
+        f"The body has the Content-Encoding {shown(encoding)}, and none is read here; "
+        "send it uncompressed, without that header"
+    )
+    headers = {"accept-encoding": "identity"}
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    return Problem(status, "content-encoding", detail, headers=headers)
 
 
 def _hung_up(status: HTTPStatus, kind: str, detail: str, *, retry: bool = False) -> Problem:

@@ -14,6 +14,7 @@ from core.errors import BacklogFull, CannotSendAgain
 from core.job import FailureCode, Job
 from core.views import job_view, timestamp
 from service.auth import tenant_of
+from service.origin import job_path
 from service.ownership import owned_job
 from service.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
 from service.state import State
@@ -47,7 +48,7 @@ async def retry_job(request: Request[State]) -> Response:
     job_id = await _sent_again(threads, state["dead_letters"].retry, job)
     again = await run_in_threadpool(state["intake"].record, job_id)
     view = job_view(again) if again else {"id": job_id}
-    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": f"/v1/jobs/{job_id}"})
+    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": job_path(request, job_id)})
 
 
 async def resend_callback(request: Request[State]) -> Response:
@@ -56,7 +57,7 @@ async def resend_callback(request: Request[State]) -> Response:
     job = await owned_job(request)
     await _sent_again(state["intake_threads"], state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
-    location = {"location": f"/v1/jobs/{job.id}"}
+    location = {"location": job_path(request, job.id)}
     return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
 
 

@@ -50,7 +50,8 @@ async def _submit(request: Request[State], model: Model) -> Response:
 
 def _origin(request: Request[State]) -> str:
     """Return what the links of the answer begin with."""
-    origin = origin_of(request, request.state["settings"].trusted_proxies)
+    settings = request.state["settings"]
+    origin = origin_of(request, settings.trusted_proxies, settings.public_url)
     request.state["proxy_hint"].look(request, origin)
     return origin
 

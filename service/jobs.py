@@ -9,6 +9,7 @@ from core.signatures import callback_secret
 from core.views import job_view
 from service.admission import take_in
 from service.auth import tenant_of
+from service.origin import job_path
 from service.ownership import owned_job
 from service.problems import JsonAnswer
 from service.state import State
@@ -21,7 +22,7 @@ async def create_job(request: Request[State]) -> Response:
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
         accepted = await take_in(state, tenant, body, key)
-    headers = {"location": f"/v1/jobs/{accepted.job_id}"}
+    headers = {"location": job_path(request, accepted.job_id)}
     if not accepted.fresh:
         headers["idempotency-replayed"] = "true"
     view = job_view(accepted.job) if accepted.job else {"id": accepted.job_id}

@@ -120,6 +120,7 @@ def _create(largest_body: int) -> Json:
         ("400", "The body is not JSON, or the Idempotency-Key is not usable."),
         _NO_KEY,
         ("413", f"The body is larger than {largest_body} bytes."),
+        ("415", "The body has a Content-Encoding; send it uncompressed."),
         ("422", "Fields are not as they must be, all of them named."),
         ("503", "Redis or S3 is away; repeat it after Retry-After seconds."),
     )

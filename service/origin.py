@@ -6,14 +6,18 @@ believed only where `FLUXRELAY_TRUSTED_PROXIES` names whoever opened the connect
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from core.egress import Network
 
+#: A path below which everything is: no empty segment, no query, nothing that could leave a link.
+_PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+;=:@-]+)+/?")
+_LONGEST_PREFIX: Final = 256  # characters
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 #: Characters of `Forwarded` that are read; a longer one says nothing.
 _LONGEST_FORWARDED: Final = 4096
@@ -32,42 +36,89 @@ class _Hop:
     client: str = ""
     host: str = ""
     scheme: str = ""
+    #: The path below which the proxy offers us.
+    prefix: str = ""
 
 
-def origin_of(request: Request[Any], proxies: Sequence[Network]) -> str:
-    """Return `scheme://host[:port]`, without a slash at the end.
+def origin_of(
+    request: Request[Any], proxies: Sequence[Network], public_url: str | None = None
+) -> str:
+    """Return `scheme://host[:port]` and the path that we are below, without a slash at the end.
 
     Args:
         request: Whose.
         proxies: Whose forwarded headers are believed.
+        public_url: Where we are reached; its path counts where no proxy tells of one.
     """
-    scheme, host = request.url.scheme, request.headers.get("host", "")
+    told = _told(request, proxies)
+    scheme = told.scheme or request.url.scheme
+    host = told.host or request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        name, port = request.scope.get("server") or ("localhost", None)
+        host = f"[{name}]" if ":" in name else name
+        host = f"{host}:{port}" if port else host
+    return f"{scheme}://{host}{told.prefix or _path_of(public_url)}"
+
+
+def prefix_of(
+    request: Request[Any], proxies: Sequence[Network], public_url: str | None = None
+) -> str:
+    """Return the path that we are below, such as `/relay`; empty where there is none.
+
+    Args:
+        request: Whose.
+        proxies: Whose `X-Forwarded-Prefix` is believed.
+        public_url: Where we are reached; its path counts where no proxy tells of one.
+    """
+    return (_told(request, proxies).prefix if proxies else "") or _path_of(public_url)
+
+
+def job_path(request: Request[Any], job_id: str) -> str:
+    """Return the path of a job as its caller reaches it, for `Location`."""
+    settings = request.state["settings"]
+    prefix = prefix_of(request, settings.trusted_proxies, settings.public_url)
+    return f"{prefix}/v1/jobs/{job_id}"
+
+
+def _told(request: Request[Any], proxies: Sequence[Network]) -> _Hop:
+    """Return what trusted proxies say of the request."""
+    scheme = host = prefix = ""
     peer = request.client.host if request.client else ""
     hops = _hops(request)  # which reads nothing before it is asked
     while _is_trusted(peer, proxies) and (hop := next(hops, None)):
         # The outermost trusted proxy is the one that the client called, so it has the last word.
         scheme, host, peer = hop.scheme or scheme, hop.host or host, hop.client
-    if not _HOST.fullmatch(host):
-        name, port = request.scope.get("server") or ("localhost", None)
-        host = f"[{name}]" if ":" in name else name
-        host = f"{host}:{port}" if port else host
-    return f"{scheme}://{host}"
+        prefix = hop.prefix or prefix
+    return _Hop(peer, host, scheme, prefix)
+
+
+def _path_of(public_url: str | None) -> str:
+    return _prefix(urlsplit(public_url).path) if public_url else ""
+
+
+def _prefix(text: str) -> str:
+    """Return a path without the slash at its end; empty where it may not stand in a link."""
+    usable = len(text) <= _LONGEST_PREFIX and _PREFIX.fullmatch(text)
+    return text.rstrip("/") if usable else ""
 
 
 def _hops(request: Request[Any]) -> Iterator[_Hop]:
     """Yield what proxies say, nearest first: RFC 7239 where it comes, else the X- headers."""
     forwarded = ",".join(request.headers.getlist("forwarded"))
+    prefixes = _values(request, "x-forwarded-prefix")  # RFC 7239 has no word for it
     if forwarded:
-        if len(forwarded) <= _LONGEST_FORWARDED:
-            yield from reversed(_read(forwarded))
+        hops = _read(forwarded) if len(forwarded) <= _LONGEST_FORWARDED else []
+        for number, hop in enumerate(reversed(hops)):
+            yield replace(hop, prefix=_prefix(_from_right(prefixes, number)))
         return
     names = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
     clients, hosts, schemes = (_values(request, name) for name in names)
-    for number in range(max(len(clients), len(hosts), len(schemes))):
+    for number in range(max(len(clients), len(hosts), len(schemes), len(prefixes))):
         yield _Hop(
             _address(_from_right(clients, number)),
             _from_right(hosts, number),
             _scheme(_from_right(schemes, number)),
+            _prefix(_from_right(prefixes, number)),
         )
 
 

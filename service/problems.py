@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from core.errors import StorageUnavailable, StoreUnavailable
-from core.log import event
+from core.log import crash, event
 
 _log = logging.getLogger(__name__)
 
@@ -174,8 +174,8 @@ async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:
     return Problem(_CALLER_LEFT, "cut-off", "The body did not come as a whole").response()
 
 
-async def on_bug(request: Request, error: Exception) -> JSONResponse:
-    """Answer an error that nobody foresaw, without its trace."""
-    event(_log, "request.crashed", logging.ERROR, path=request.url.path, kind=type(error).__name__)
+def crashed(path: str, error: Exception) -> Problem:
+    """Return the problem of an error that nobody foresaw, and log it with its trace."""
+    crash(_log, "request.crashed", error, path=path[:200], kind=type(error).__name__)
     detail = "Something went wrong that should not; it was logged"
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

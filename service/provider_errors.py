@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.errors import StorageUnavailable, StoreUnavailable
 from service import problems
-from service.problems import Complaint, JsonAnswer, Problem, unavailable
+from service.problems import Complaint, JsonAnswer, Problem, crashed, unavailable
 from service.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
@@ -48,6 +48,10 @@ def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
             return provider_error(problem)
         except (StoreUnavailable, StorageUnavailable) as error:
             return provider_error(unavailable(request, error))
+        except (ClientDisconnect, HTTPException):
+            raise
+        except Exception as error:  # noqa: BLE001 - the shape of a crash's answer is the face's too
+            return provider_error(crashed(request.url.path, error))
 
     return answer
 

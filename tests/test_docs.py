@@ -276,7 +276,7 @@ def _logged_events() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="event") | ast.Attribute(attr="event"),
+                    func=ast.Name(id="event" | "crash") | ast.Attribute(attr="event"),
                     args=[_, ast.Constant(value=str(name)), *_],
                 ):
                     yield name

@@ -1,0 +1,43 @@
+"""A compressed body is a 415 that says how to send it."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+
+from stack.stack import Stack
+from tests.http.conftest import NothingTakenIn
+from tests.http.test_bad_requests import check_problem
+
+JOB = {"model": "flux-pro-1.1", "input": {"prompt": "p", "width": 256, "height": 256}}
+FLAT = JOB["input"]
+
+
+def _post(relay: Stack, path: str, body: object, encoding: str) -> httpx.Response:
+    headers = {"x-key": relay.api_key, "content-encoding": encoding}
+    raw = json.dumps(body).encode()
+    content = gzip.compress(raw) if "gzip" in encoding else raw
+    url = relay.service_url + path
+    return httpx.post(url, content=content, headers=headers, timeout=20, trust_env=False)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "zstd", "gzip, identity", "no such"])
+def test_no_encoding_is_read(relay: Stack, nothing_taken_in: NothingTakenIn, encoding: str) -> None:
+    """On both faces, whatever the encoding, and nothing is taken in."""
+    with nothing_taken_in():
+        native = _post(relay, "/v1/jobs", JOB, encoding)
+        theirs = _post(relay, "/v1/flux-pro-1.1", FLAT, encoding)
+
+    detail = check_problem(native, 415, "content-encoding")
+    assert encoding in detail
+    assert "uncompressed" in detail
+    assert native.headers["accept-encoding"] == "identity"
+    assert theirs.status_code == 415
+    assert theirs.json() == {"detail": detail}
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_identity_is_no_encoding(relay: Stack, encoding: str) -> None:
+    """It says that the body is as it is (RFC 9110 section 12.5.3)."""
+    assert _post(relay, "/v1/jobs", JOB, encoding).status_code == 202
