@@ -31,6 +31,10 @@ _REDIS_OPTIONS = (
 )  # fmt: skip
 
 
+#: Where a proxy is named: that the environment's variables name it.
+ENVIRONMENT = "environment"
+
+
 class ManyProblems(ValueError):
     """A value with more than one thing wrong.
 
@@ -120,6 +124,18 @@ def redis_url(value: str) -> Secret:
     has_password = parts.password or options.get("password")
     if (parts.username or options.get("username")) and not has_password:
         raise ValueError("has a user name without password; without user: redis://:password@host")
+    return Secret(value)
+
+
+def proxy(value: str) -> Secret:
+    """A proxy's URL, maybe with user name and password, or the word for the environment's."""
+    if value == ENVIRONMENT:
+        return Secret(value)
+    parts = _url_parts(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("must be an http:// or https:// URL, or the word environment")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or not value.isascii():
+        raise ValueError("must be a URL without a path; a password is percent-encoded")
     return Secret(value)
 
 

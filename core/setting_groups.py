@@ -114,6 +114,22 @@ class HttpSettings:
         "Networks (CIDR) that callbacks may go to although they are private.",
         "",
     )
+    proxy: Secret | None = variable(
+        "FLUXRELAY_PROXY",
+        parsing.proxy,
+        "URL of a proxy to the provider and its results, or 'environment'; see Proxies.",
+        None,
+        secret=True,
+        only=WORKER,
+    )
+    callback_proxy: Secret | None = variable(
+        "FLUXRELAY_CALLBACK_PROXY",
+        parsing.proxy,
+        "The same for callbacks; the proxy must then keep them out of private networks.",
+        None,
+        secret=True,
+        only=WORKER,
+    )
     max_backlog: int | None = variable(
         "FLUXRELAY_MAX_BACKLOG", parsing.positive_int, "So many jobs may wait; then 429.", None
     )

@@ -9,7 +9,8 @@ from typing import Final
 import httpx
 
 from core.egress import Network
-from worker.egress import AddressRefused, Deadline, TooLarge, guarded_client, read_body
+from core.parsing import Secret
+from worker.egress import Deadline, TooLarge, guarded_client, read_body
 from worker.lookups import (
     Lookups,
     LookupsBusy,
@@ -18,6 +19,7 @@ from worker.lookups import (
     Resolve,
     system_addresses,
 )
+from worker.proxies import AddressRefused
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _LARGEST_ANSWER: Final = 64 * 1024  # bytes; nobody reads it
@@ -73,6 +75,7 @@ class CallbackClient:
         connections: How many may run at a time.
         ssl_context: Made once per process.
         resolve: Returns a host's addresses, or raises.
+        proxy: See `worker.proxies.way_out`.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class CallbackClient:
         connections: int,
         ssl_context: ssl.SSLContext,
         resolve: Resolve = system_addresses,
+        proxy: Secret | None = None,
     ) -> None:
         self._timeout = timeout
         self._deadline = Deadline()
@@ -92,6 +96,7 @@ class CallbackClient:
             ssl_context=ssl_context,
             allowed=allowed,
             deadline=self._deadline,
+            proxy=proxy,
             # Callers name hosts: those that nobody serves must leave places for the others.
             lookups=Lookups(
                 places=max(1, connections // _PER_SLOW_NAME), longest=timeout, resolve=resolve

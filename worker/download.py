@@ -21,27 +21,24 @@ import httpx
 from core.egress import redirect_problem, result_url_problem
 from core.errors import Transient
 from core.image_files import FORMATS, PNG, BadImage, read_picture
+from core.parsing import Secret
 from worker.decoding import BadEncoding, Decoder, UnknownEncoding
 from worker.egress import Deadline, guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
-#: Bytes up to which a result is held in memory; a larger one goes through a file on disk, so 20 MB
-#: cost no more memory than one.
+#: Bytes up to which a result is held in memory; a larger one goes through a file on disk.
 _IN_MEMORY: Final = 2 * 1024 * 1024
 #: Larger results are refused; the provider's largest image is a few megapixels.
 LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
-
 _MOST_HOPS: Final = 5  # redirects
 _REDIRECTS: Final = (301, 302, 303, 307, 308)  # RFC 9110 section 15.4, those that name a place
 #: Compressed on the way, the bytes would be neither the image's nor of its length.
 _HEADERS: Final = {"accept": "image/*", "accept-encoding": "identity"}
 #: The same so that a proxy on the way must leave it alone (RFC 9111 section 5.2.1.6).
-_PLAINLY: Final = {
-    "accept": "image/*",
-    "accept-encoding": "identity, *;q=0",
-    "cache-control": "no-cache, no-transform",
-}
+_PLAINLY: Final = _HEADERS | {
+    "accept-encoding": "identity, *;q=0", "cache-control": "no-cache, no-transform"
+}  # fmt: skip
 #: An answer with a range that begins at the beginning, whose end and length are known.
 _RANGE: Final = re.compile(r"bytes 0-(\d{1,15})/(\d{1,15})", re.ASCII)
 _MD5_BYTES: Final = 16
@@ -88,6 +85,7 @@ class Downloader:
         timeout: Seconds for one download as a whole.
         connections: How many may run at a time.
         ssl_context: Made once per process.
+        proxy: See `worker.proxies.way_out`.
     """
 
     def __init__(
@@ -97,6 +95,7 @@ class Downloader:
         timeout: float,
         connections: int,
         ssl_context: ssl.SSLContext,
+        proxy: Secret | None = None,
     ) -> None:
         self._hosts = hosts
         self._timeout = timeout
@@ -107,6 +106,7 @@ class Downloader:
             ssl_context=ssl_context,
             trusted_hosts=[host for host in hosts if not host.startswith(".")],
             deadline=self._deadline,
+            proxy=proxy,
         )
 
     def fetch(self, url: str, alive: Callable[[], None]) -> Result:

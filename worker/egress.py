@@ -2,7 +2,7 @@
 
 Whether an address may be called is decided when the socket is opened, on the address that is
 really connected to, so that a name which resolves differently the second time (DNS rebinding)
-gains nothing. No redirects are followed and no proxy of the environment is used. Clients serve many
+gains nothing. No redirects are followed and no proxy is used but the operator's. Clients serve many
 tenants and hosts, so they keep nothing of one exchange for the next but the open connection.
 """
 
@@ -20,7 +20,9 @@ import httpx
 from httpcore._backends.sync import SyncBackend
 
 from core.egress import Network, is_allowed_address
+from core.parsing import Secret
 from worker.lookups import Lookups
+from worker.proxies import AddressRefused, Checked, way_out
 
 #: Seconds that an address gets, however many there are and however little time is left.
 _SHORTEST_CONNECT: Final = 0.1
@@ -29,10 +31,6 @@ _READ: Final = 256 * 1024
 #: Connections idle for longer are not used again: the other side may close one just as a request is
 #: written to it, and then nobody knows whether that arrived.
 KEEPALIVE: Final = 3.0  # seconds
-
-
-class AddressRefused(httpx.ConnectError):
-    """Every address of the host is private or reserved."""
 
 
 class Deadline(threading.local):
@@ -158,6 +156,7 @@ def guarded_client(
     trusted_hosts: Sequence[str] = (),
     deadline: Deadline | None = None,
     lookups: Lookups | None = None,
+    proxy: Secret | None = None,
 ) -> httpx.Client:
     """Return a client that opens sockets to public addresses only.
 
@@ -169,14 +168,24 @@ def guarded_client(
         trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
         deadline: Set by whoever sends a request, on the thread that does.
         lookups: Finds the addresses of names.
+        proxy: See `worker.proxies.way_out`; it has to guard addresses then.
     """
     trusted = frozenset(trusted_hosts)
+    until, resolver = deadline or Deadline(), lookups or Lookups()
 
     def may_call(host: str, address: str) -> bool:
         return host in trusted or is_allowed_address(address, allowed)
 
-    backend = _GuardedBackend(may_call, deadline or Deadline(), lookups or Lookups())
-    return _client(_transport(connections, ssl_context, backend), timeout)
+    def make(through: httpx.Proxy | None) -> httpx.BaseTransport:
+        if through is None:
+            backend = _GuardedBackend(may_call, until, resolver)
+            return _transport(connections, ssl_context, backend, None)
+        # The proxy is all that is connected to, and the operator's own choice.
+        backend = _GuardedBackend(lambda *_host: True, until, resolver)
+        below = _transport(connections, ssl_context, backend, through)
+        return Checked(below, allowed, trusted)
+
+    return _client(way_out(proxy, make, ssl_context), timeout)
 
 
 def open_client(
@@ -185,6 +194,7 @@ def open_client(
     connections: int,
     ssl_context: ssl.SSLContext,
     lookups: Lookups | None = None,
+    proxy: Secret | None = None,
 ) -> httpx.Client:
     """Return a client that calls any address: for hosts that the operator named.
 
@@ -193,22 +203,32 @@ def open_client(
         connections: How many may be open at a time.
         ssl_context: Made once per process, for making one is slow.
         lookups: Finds the addresses of names.
+        proxy: See `worker.proxies.way_out`.
     """
     backend = _GuardedBackend(lambda *_host: True, Deadline(), lookups or Lookups())
-    return _client(_transport(connections, ssl_context, backend), timeout)
+
+    def make(through: httpx.Proxy | None) -> httpx.BaseTransport:
+        return _transport(connections, ssl_context, backend, through)
+
+    return _client(way_out(proxy, make, ssl_context), timeout)
 
 
 def _transport(
-    connections: int, ssl_context: ssl.SSLContext, backend: _GuardedBackend
+    connections: int,
+    ssl_context: ssl.SSLContext,
+    backend: _GuardedBackend,
+    through: httpx.Proxy | None,
 ) -> httpx.HTTPTransport:
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE)
-    transport = httpx.HTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
+    transport = httpx.HTTPTransport(
+        verify=ssl_context, limits=limits, trust_env=False, proxy=through
+    )
     # httpx has no public way to hand its pool a network backend; a test would see this break.
     transport._pool._network_backend = backend  # noqa: SLF001 - see above
     return transport
 
 
-def _client(transport: httpx.HTTPTransport, timeout: httpx.Timeout) -> httpx.Client:
+def _client(transport: httpx.BaseTransport, timeout: httpx.Timeout) -> httpx.Client:
     """Return a client that keeps, and reads out of a URL, nothing that it would send."""
     return httpx.Client(
         transport=transport,

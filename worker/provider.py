@@ -48,6 +48,10 @@ _LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; previews may come inline
 _MAY_PASS: Final = (401, 402, 403, 408, 425, 429)
 #: What a 503 says that made nothing, unlike any other.
 _SHEDS_LOAD: Final = re.compile(rb"shedding|over[ _-]?capacity", re.IGNORECASE)
+#: The request did not get to the provider; a proxy said no, for one.
+_NEVER_LEFT: Final = (
+    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError,
+)  # fmt: skip
 _LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
 #: Hosts that the key is not sent to, and that are warned of.
 _MOST_WARNED: Final = 100
@@ -70,6 +74,7 @@ class ProviderClient:
         poll_urls: More API hosts of the account.
         longest_pause: Seconds for which a `Retry-After` is believed at most.
         ssl_context: Made once per process.
+        proxy: See `worker.proxies.way_out`.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class ProviderClient:
         connections: int,
         ssl_context: ssl.SSLContext,
         send_timeout: float = 0.0,
+        proxy: Secret | None = None,
         poll_urls: Sequence[str] = (),
         longest_pause: float = 300.0,
     ) -> None:
@@ -97,6 +103,7 @@ class ProviderClient:
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
             connections=connections,
             ssl_context=ssl_context,
+            proxy=proxy,
         )
 
     def submit(
@@ -120,7 +127,7 @@ class ProviderClient:
         payload = Payload(body, images or {}, seconds=self._send_timeout)
         try:
             status, headers, raw = self._request("POST", self._base_url + path, payload)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except _NEVER_LEFT as error:
             return NotSent(_words(error))
         except _BrokenYes as error:
             outcome: Outcome = Unnamed(f"it said yes, and then {error}")

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-from core import trials
+from core import parsing, trials
+from worker.proxies import environment_proxies
 
 
 def try_settings(values: Mapping[str, Any]) -> list[str]:
@@ -20,7 +21,21 @@ def try_settings(values: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: {problem}")
         elif name != "FLUXRELAY_PUBLIC_URL" and httpx.URL(url).userinfo:
             found.append(f"{name}: must not hold a user name or password, which is never sent")
+    for name in ("proxy", "callback_proxy"):
+        if values[name] and (problem := _proxy_problem(values[name].reveal())):
+            found.append(f"FLUXRELAY_{name.upper()}: {problem}")
     return found
+
+
+def _proxy_problem(url: str) -> str | None:
+    """Say why the HTTP client cannot use this proxy, or one of the environment's; or None."""
+    for each in environment_proxies().values() if url == parsing.ENVIRONMENT else [url]:
+        try:
+            httpx.HTTPTransport(proxy=parsing.proxy(each).reveal(), trust_env=False).close()
+            httpx.URL(each).raw_host.decode("ascii").encode("idna")  # as a look-up does
+        except (ValueError, httpx.InvalidURL):  # a host that is none is a ValueError, too
+            return "the HTTP client cannot use it: its URL is not valid, or no http(s):// one"
+    return None
 
 
 def _urls(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

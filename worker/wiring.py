@@ -37,12 +37,14 @@ def build(settings: Settings) -> Deps:
             timeout=settings.download_timeout_seconds,
             connections=connections,
             ssl_context=ssl_context,
+            proxy=settings.proxy,
         ),
         callbacks=CallbackClient(
             allowed=settings.callback_allow_nets,
             timeout=settings.callback_timeout_seconds,
             connections=connections,
             ssl_context=ssl_context,
+            proxy=settings.callback_proxy,
         ),
         receivers=HostBreakers(
             trying=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
@@ -65,6 +67,7 @@ def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, Pro
             poll_urls=account.poll_urls,
             longest_pause=settings.max_retry_after_seconds,
             ssl_context=ssl_context,
+            proxy=settings.proxy,
         )
         for account in settings.accounts
     }

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.contract.scripted import ScriptedServer, answer
-from worker.egress import AddressRefused, guarded_client
+from worker.egress import guarded_client
 from worker.lookups import Lookups, system_addresses
+from worker.proxies import AddressRefused
 
 Make = Callable[..., httpx.Client]
 
