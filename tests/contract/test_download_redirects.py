@@ -172,16 +172,16 @@ def test_the_second_hop_is_checked_like_the_first(
         downloader.fetch(f"{server.url}/", _ignore)
 
 
-def test_a_name_that_leads_inside_is_not_called_behind_a_redirect(
+def test_a_host_that_leads_inside_is_not_called_behind_a_redirect(
     server: ScriptedServer, ssl_context: ssl.SSLContext
 ) -> None:
     """The guard of sockets holds for each hop: a suffix does not vouch for private addresses."""
     downloader = Downloader(
-        ["127.0.0.1", ".localhost"], timeout=5, connections=4, ssl_context=ssl_context
+        ["127.0.0.1", ".0.0.2"], timeout=5, connections=4, ssl_context=ssl_context
     )
-    server.script = answer(302, b"", f"location: http://inside.localhost:{server.port}/")
+    server.script = answer(302, b"", f"location: http://127.0.0.2:{server.port}/")
 
-    with pytest.raises(Transient, match=r"AddressRefused|ConnectError"):
+    with pytest.raises(Transient, match="AddressRefused"):
         downloader.fetch(f"{server.url}/", _ignore)
     assert len(server.requests) == 1
 
