@@ -9,11 +9,12 @@ from core.host_names import ascii_name
 
 Network = IPv4Network | IPv6Network
 
-#: Names that mean this machine or this network wherever they are resolved.
-_LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "localdomain")
+#: Names that mean this network wherever they are resolved, and those that mean this machine.
+_NETWORK_NAMES = ("local", "internal", "home.arpa", "localdomain")
+_MACHINE_NAMES = ("localhost",)
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 #: Every host below these is the provider's own.
 PROVIDER_DOMAINS = (".bfl.ai",)
-_LONGEST_SHOWN = 253  # characters of a host
 #: Where IPv6 addresses of the Internet lie (RFC 4291 section 2.4).
 _IPV6_UNICAST = IPv6Network("2000::/3")
 #: Where a network's NAT64 puts the IPv4 Internet (RFC 6052 section 2.1).
@@ -83,7 +84,7 @@ def _host_problem(host: str, is_literal: bool, allowed: Sequence[Network]) -> st
         if name is None:
             return f"has a host that is not a valid name ({host[:_LONGEST_SHOWN]})"
         name = name.rstrip(".")
-        if any(name == local or name.endswith("." + local) for local in _LOCAL_NAMES):
+        if _is_local(name, allowed):
             return f"names the local host or network ({host})"
         last = name.rpartition(".")[2]
         # Resolvers read such a host as an IPv4 address (WHATWG URL, "ends in a number").
@@ -91,6 +92,24 @@ def _host_problem(host: str, is_literal: bool, allowed: Sequence[Network]) -> st
             return f"has a host that is neither a name nor a usual address ({host})"
         return None
     return None if fine else f"leads to a private or reserved address ({host})"
+
+
+def _is_local(name: str, allowed: Sequence[Network]) -> bool:
+    """Say whether a name leads inside, and no allowed network could hold its addresses.
+
+    Where one could, the addresses decide when they are known, at connect time.
+    """
+    if _is_below(name, _MACHINE_NAMES):
+        return not any(
+            network.version == loopback.version and network.overlaps(loopback)
+            for network in allowed
+            for loopback in _LOOPBACK
+        )
+    return not allowed and _is_below(name, _NETWORK_NAMES)
+
+
+def _is_below(name: str, tops: Sequence[str]) -> bool:
+    return any(name == top or name.endswith("." + top) for top in tops)
 
 
 def is_result_host(host: str, suffixes: Sequence[str]) -> bool:

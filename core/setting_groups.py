@@ -111,7 +111,8 @@ class HttpSettings:
     callback_allow_nets: tuple[Network, ...] = variable(
         "FLUXRELAY_CALLBACK_ALLOW_NETS",
         parsing.networks,
-        "Networks (CIDR) that callbacks may go to although they are private.",
+        "Networks (CIDR) that callbacks may go to although they are private, by address or by a "
+        "local name.",
         "",
     )
     proxy: Secret | None = variable(

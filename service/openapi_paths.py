@@ -69,7 +69,7 @@ def _dead_letters() -> Json:
         "cursor": TEXT,
     }
     asked = [{"name": name, "in": "query", "schema": schema} for name, schema in filters.items()]
-    bad = ("422", "Parameters are not as they must be, all of them named.")
+    bad = ("422", "Parameters are invalid; all of them are named.")
     listing = _read("List dead letters", "list_dead_letters", page, _NO_KEY, bad)
     kind = {"name": "kind", "in": "path", "required": True, "schema": filters["kind"]}
     dismissed = {"204": {"description": "It is not listed."}, **_problems(_NO_KEY, _NO_JOB)}
@@ -121,7 +121,7 @@ def _create(largest_body: int) -> Json:
         _NO_KEY,
         ("413", f"The body is larger than {largest_body} bytes."),
         ("415", "The body has a Content-Encoding; send it uncompressed."),
-        ("422", "Fields are not as they must be, all of them named."),
+        ("422", "Fields are invalid; all of them are named."),
         ("503", "Redis or S3 is away; repeat it after Retry-After seconds."),
     )
     return {

@@ -105,7 +105,7 @@ class Problem(Exception):
 def invalid(complaints: Sequence[Complaint]) -> Problem:
     """Return the problem of a body with bad fields."""
     count = len(complaints)
-    detail = f"{count} {'field is' if count == 1 else 'fields are'} not as they must be; see errors"
+    detail = f"{count} {'field is' if count == 1 else 'fields are'} invalid; see errors"
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, complaints)
 
 

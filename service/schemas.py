@@ -160,7 +160,7 @@ def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> st
         return url
     if len(complaints) == count:
         allowed = "an http(s) URL that leads to a public address"
-        fix = "send a public URL, or have the operator allow its network"
+        fix = "send a public URL, or have its network put into FLUXRELAY_CALLBACK_ALLOW_NETS"
         complaints.append(Complaint("callback.url", str(problem), allowed, fix))
     return None
 

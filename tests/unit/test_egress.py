@@ -188,6 +188,29 @@ def test_allowed_networks_count_at_intake_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "network", "passes"),
+    [
+        ("hooks.team.svc.cluster.local", "10.0.0.0/8", True),
+        ("host.docker.internal", "192.168.65.0/24", True),
+        ("router.home.arpa.", "fd00::/8", True),
+        ("LOCALHOST", "127.0.0.0/8", True),
+        ("api.localhost", "127.0.0.1/32", True),
+        ("localhost", "::1/128", True),
+        ("localhost", "0.0.0.0/0", True),
+        ("localhost", "10.0.0.0/8", False),
+        ("api.localhost.", "fd00::/8", False),
+    ],
+)
+def test_local_names_pass_where_an_allowed_network_may_hold_them(
+    host: str, network: str, passes: bool
+) -> None:
+    """A local name is left to the check of its addresses, `localhost` only if loopback is in."""
+    problem = callback_url_problem(f"http://{host}/hook", [ip_network(network)])
+
+    assert (problem is None) == passes
+
+
+@pytest.mark.parametrize(
     ("host", "is_one"),
     [
         ("delivery-eu1.bfl.ai", True),
