@@ -31,7 +31,7 @@ class Refused:
 REFUSED = [
     Refused("no secret", "/webhooks/bfl/some-job", 401, "wrong-webhook-secret"),
     Refused("bad secret", "/webhooks/bfl/x", 401, "wrong-webhook-secret", "x-webhook-secret: no"),
-    Refused("unknown path", "/nowhere", 404, "not-found"),
+    Refused("unknown path", "/nowhere", 404, None),
     Refused("no key", "/v1/jobs", 401, "missing-key"),
     Refused("wrong key", "/v1/jobs", 401, "wrong-key", "authorization: Bearer no"),
     Refused("method", "/v1/models", 405, "method-not-allowed"),
