@@ -23,7 +23,7 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
     """
     key = _presented(request)
     if not key:
-        detail = "No API key came; send it as Authorization: Bearer KEY, or as x-key: KEY"
+        detail = "The API key is missing; send it as Authorization: Bearer KEY, or as x-key: KEY"
         raise _unauthorized("missing-key", detail)
     digest = sha256(key).hexdigest().encode()
     tenant = None
@@ -31,7 +31,7 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
         if hmac.compare_digest(known.encode(), digest):
             tenant = name
     if tenant is None:
-        detail = "The API key is not known here; check it, or ask the operator for one"
+        detail = "The API key is not valid here; check it, or ask the operator for one"
         raise _unauthorized("wrong-key", detail)
     return tenant
 

@@ -175,8 +175,8 @@ def _idempotency(
         return None
     if not key or len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
         allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable characters"
-        complaint = Complaint("Idempotency-Key", "is not usable", allowed, "send a UUID")
-        detail = "The Idempotency-Key header is not usable; see errors"
+        complaint = Complaint("Idempotency-Key", "is not valid", allowed, "send a UUID")
+        detail = "The Idempotency-Key header is not valid; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
     fields = body if job.origin else body["input"]
     if inline or job.images:
@@ -210,5 +210,5 @@ def _conflict() -> Problem:
     allowed = "a new key for each new body"
     fix = "send the first body again, or this one with a new key"
     complaint = Complaint("Idempotency-Key", "came with another body before", allowed, fix)
-    detail = "The Idempotency-Key was used for another job; nothing was accepted"
+    detail = "The Idempotency-Key was already used for another job; nothing was accepted"
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-conflict", detail, [complaint])

@@ -117,7 +117,7 @@ def _create(largest_body: int) -> Json:
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     }
     problems = _problems(
-        ("400", "The body is not JSON, or the Idempotency-Key is not usable."),
+        ("400", "The body is not JSON, or the Idempotency-Key is not valid."),
         _NO_KEY,
         ("413", f"The body is larger than {largest_body} bytes."),
         ("415", "The body has a Content-Encoding; send it uncompressed."),

@@ -134,7 +134,7 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
     kind = status.phrase.lower().replace(" ", "-")
     detail = {
         HTTPStatus.NOT_FOUND: "There is nothing at this path",
-        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see Allow",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see the Allow header",
     }.get(status, status.description or status.phrase)
     return Problem(status, kind, detail, headers=error.headers).response()
 
@@ -171,11 +171,13 @@ def unavailable(request: Request[Any], error: Exception) -> Problem:
 async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:
     """Answer nobody: the caller left while it was sending its body."""
     event(_log, "request.cut_off", path=request.url.path)
-    return Problem(_CALLER_LEFT, "cut-off", "The body did not come as a whole").response()
+    return Problem(
+        _CALLER_LEFT, "cut-off", "The connection ended before the whole body arrived"
+    ).response()
 
 
 def crashed(path: str, error: Exception) -> Problem:
     """Return the problem of an error that nobody foresaw, and log it with its trace."""
     crash(_log, "request.crashed", error, path=path[:200], kind=type(error).__name__)
-    detail = "Something went wrong that should not; it was logged"
+    detail = "An internal error occurred and was logged; try again later"
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

@@ -75,5 +75,5 @@ def _check_signature(
         expected = b"sha256=" + hmac.new(key, raw, sha256).hexdigest().encode()
         good |= hmac.compare_digest(expected, presented)
     if not good:
-        detail = "The X-BFL-Signature header is not the body's signature"
+        detail = "The signature in the X-BFL-Signature header does not match the body"
         raise Problem(HTTPStatus.UNAUTHORIZED, "wrong-webhook-signature", detail)

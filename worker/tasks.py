@@ -105,7 +105,7 @@ def _given_up(
     step: Step, job_id: JobId, counted: Mapping[str, str], expires_at: str, deps: Deps
 ) -> bool:
     """End what the step is about; False where that is to live, or somebody else was faster."""
-    message = "FluxRelay met an internal error while it handled this {}, again and again"
+    message = "This {} was given up after repeated internal errors of FluxRelay"
     if step is Step.NOTIFY:
         why = message.format("callback")
         return deps.store.give_up_callback(job_id, why, deps.clock(), counted)
