@@ -4,7 +4,7 @@ They are listed, and sent again, by their tenant over HTTP and by the operator o
 A job is sent again as a new job, for late webhooks of the old one must not reach it.
 """
 
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,6 +22,9 @@ from core.store import JobStore
 
 #: Letters on one page.
 LONGEST_PAGE: Final = 100
+#: A cursor as text: a moment, and a letter as it stands in its list.
+CURSOR_PATTERN: Final = r"[0-9]{1,12}(?:\.[0-9]{1,12})?_[!-~][ -~]{0,300}"
+_CURSOR: Final = re.compile(CURSOR_PATTERN)
 #: Letters that are looked at for one page; a filter may leave out most of them.
 _MOST_LOOKED_AT: Final = 1000
 _BATCH: Final = 100
@@ -74,9 +77,9 @@ class Cursor:
         Raises:
             ValueError: It is no such text.
         """
-        at, mark, member = text.partition("_")
-        if not mark or not member or not math.isfinite(float(at)):
+        if not _CURSOR.fullmatch(text):
             raise ValueError(text)
+        at, _, member = text.partition("_")
         return cls(float(at), member)
 
 

@@ -1,6 +1,7 @@
 """Takes a job in: from a body that was read to a job that is on disk."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from core.object_keys import INPUT_PREFIX
 from core.object_store import ObjectStore
 from core.settings import Settings
 from core.store import JobStore
-from service.bounds import LONGEST_IDEMPOTENCY_KEY
+from service.bounds import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.images import InputImage
 from service.inline import InlineImage
 from service.json_text import parse_json
@@ -29,6 +30,7 @@ from service.threads import Threads
 
 #: Seconds that stored inputs wait for their job to be accepted before they are deleted.
 _INPUT_GUARD: Final = 900.0
+_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -173,8 +175,8 @@ def _idempotency(
     """
     if key is None:
         return None
-    if not key or len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isprintable():
-        allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable characters"
+    if not _KEY.fullmatch(key):
+        allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
         complaint = Complaint("Idempotency-Key", "is not valid", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not valid; see errors"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])

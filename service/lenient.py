@@ -37,14 +37,28 @@ def converted(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> 
     return values
 
 
+def whole(value: Any) -> Any:
+    """Return a whole number that is written with a fraction (`1024.0`) as what it is.
+
+    To JSON Schema, and so to this API's own document, it is an integer.
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def with_whole_numbers(parameters: Mapping[str, Parameter], given: Any) -> Any:
+    """Return a model's parameters with whole numbers as integers; what is no object as it is."""
+    if not isinstance(given, dict) or not any(isinstance(one, float) for one in given.values()):
+        return given
+    integers = {name for name, one in parameters.items() if one.kind is Kind.INTEGER}
+    return {name: whole(value) if name in integers else value for name, value in given.items()}
+
+
 def _integer(value: Any) -> Any:
     if isinstance(value, str):
         text = value.strip()
         if len(text) <= _LONGEST and _INTEGER.fullmatch(text):
             return int(text.partition(".")[0])
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    return value
+    return int(value) if isinstance(value, bool) else whole(value)
 
 
 def _number(value: Any) -> Any:

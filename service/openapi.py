@@ -1,12 +1,12 @@
 """The OpenAPI 3.1 document of `/v1`, made from the catalogue and the bounds that checks use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from core.accounts import Account
 from core.catalogue import Kind, Model, Parameter
 from core.settings import Settings
 from service import openapi_parts as parts
-from service.bounds import RATIO_PATTERN
 from service.openapi_paths import paths
 from service.validation import allowed_value
 
@@ -22,7 +22,10 @@ def document(settings: Settings) -> dict[str, Any]:
     schemas: dict[str, Any] = parts.schemas(settings.s3_bucket)
     for model in settings.models.values():
         schemas[_input_name(model)] = input_schema(model)
-        schemas[_job_name(model)] = parts.new_job(model.name, _reference(_input_name(model)))
+        parameters = _reference(_input_name(model))
+        schemas[_job_name(model)] = parts.new_job(
+            model.name, parameters, _regions(model, settings.accounts)
+        )
     schemas["NewJob"] = {
         "oneOf": [_reference(_job_name(model)) for model in settings.models.values()],
         "discriminator": {
@@ -47,16 +50,33 @@ def document(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _regions(model: Model, accounts: Sequence[Account]) -> list[str]:
+    """Return the regions that a job of the model may be pinned to."""
+    regions = {account.region for account in accounts if account.region}
+    return sorted(
+        region
+        for region in regions
+        if any(account.serves(model.name, region) for account in accounts)
+    )
+
+
 def input_schema(model: Model) -> dict[str, Any]:
     """Return the schema of a model's parameters; what it does not name is refused."""
     return {
         "title": f"Parameters of {model.name}",
-        "description": f"Source: {model.source}.",
+        "description": _about(model),
         "type": "object",
         "required": [name for name, one in model.parameters.items() if one.required],
         "properties": {name: parameter_schema(one) for name, one in model.parameters.items()},
         "additionalProperties": False,
     }
+
+
+def _about(model: Model) -> str:
+    """Return what no keyword of JSON Schema can say of a model's parameters."""
+    if model.most_pixels is None:
+        return f"Source: {model.source}."
+    return f"Source: {model.source}. Width times height is at most {model.most_pixels}."
 
 
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
@@ -96,9 +116,10 @@ def _bounds(parameter: Parameter) -> dict[str, Any]:
         case Kind.CHOICE:
             return {"enum": list(parameter.choices)}
         case Kind.ASPECT_RATIO:
-            return {"pattern": f"^{RATIO_PATTERN}$"}
+            # No keyword says what a ratio's range is, or what an image is; the description does.
+            return {"format": "aspect-ratio"}
         case Kind.IMAGE:
-            return {"minLength": 1}
+            return {"minLength": 1, "format": "image-or-url" if parameter.urls else "image"}
         case _:
             return {}
     return {name: value for name, value in named.items() if value is not None}

@@ -1,5 +1,6 @@
 """The schemas of the OpenAPI document that no model has a say in."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from core.dead_letters import Kind
@@ -9,6 +10,7 @@ from service.bounds import (
     HIGHEST_PRIORITY,
     LARGEST_METADATA,
     LONGEST_KEY,
+    LONGEST_URL,
 )
 
 Json = dict[str, Any]
@@ -55,8 +57,14 @@ _CALLBACK: Final[Json] = {
 }
 
 
-def new_job(model: str, parameters: Json) -> Json:
-    """Return the schema of a `POST /v1/jobs` for one model."""
+def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
+    """Return the schema of a `POST /v1/jobs` for one model.
+
+    Args:
+        model: Its name.
+        parameters: The schema of `input`.
+        regions: Where a job of it may be made.
+    """
     return {
         "title": model,
         "type": "object",
@@ -66,7 +74,10 @@ def new_job(model: str, parameters: Json) -> Json:
             "input": parameters,
             "callback": reference("NewCallback"),
             "output": reference("NewOutput"),
-            "region": {**TEXT_OR_NULL, "description": "Make it in this region, or nowhere."},
+            "region": {
+                "enum": [*regions, None],
+                "description": "Make it in this region, or nowhere.",
+            },
             "regenerate": {
                 "type": ["boolean", "null"],
                 "description": "Make, and pay for, a second image if the first one is lost.",
@@ -98,11 +109,17 @@ def schemas(bucket: str) -> Json:
     Args:
         bucket: The deployment's bucket, the only one there is.
     """
-    url = {**TEXT, "format": "uri", "description": "http or https, to a public address."}
+    url = {
+        **TEXT,
+        "format": "public-url",
+        "maxLength": LONGEST_URL,
+        "description": "http or https, to a public address or a name that can be looked up.",
+    }
     key = {
         "type": ["string", "null"],
         "minLength": 1,
         "maxLength": LONGEST_KEY,
+        "format": "object-key",
         "description": "S3 key; {job_id}, {date}, {model}, {tenant}, {ext} are filled in.",
     }
     optional = {"type": ["object", "null"], "additionalProperties": False}

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from core.dead_letters import LONGEST_PAGE, Kind
+from core.dead_letters import CURSOR_PATTERN, LONGEST_PAGE, Kind
 from core.job import FailureCode
-from service.bounds import LONGEST_IDEMPOTENCY_KEY
+from service.bounds import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.openapi_parts import TEXT, TEXT_OR_NULL, Json, object_of, reference
 
 _JOB_ID: Final[Json] = {"name": "job_id", "in": "path", "required": True, "schema": TEXT}
@@ -66,7 +66,7 @@ def _dead_letters() -> Json:
         "kind": {"enum": list(Kind)},
         "code": {"enum": list(FailureCode)},
         "limit": {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE},
-        "cursor": TEXT,
+        "cursor": {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"},
     }
     asked = [{"name": name, "in": "query", "schema": schema} for name, schema in filters.items()]
     bad = ("422", "Parameters are invalid; all of them are named.")
@@ -114,7 +114,11 @@ def _create(largest_body: int) -> Json:
         "name": "Idempotency-Key",
         "in": "header",
         "description": "The same key with the same body gives the same job again.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
+        "schema": {
+            "type": "string",
+            "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$",
+            "maxLength": LONGEST_IDEMPOTENCY_KEY,
+        },
     }
     problems = _problems(
         ("400", "The body is not JSON, or the Idempotency-Key is not valid."),

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.parsing import MOST_RESUBMITS
 from service.bounds import HIGHEST_PRIORITY, LARGEST_METADATA
+from service.lenient import whole
 from service.problems import Complaint
 from service.validation import kind_of, shown
 
@@ -13,8 +14,9 @@ def priority(given: Any, complaints: list[Complaint]) -> int:
     """Return the priority; 0 where none was sent."""
     if given is None:
         return 0
-    whole = isinstance(given, int) and not isinstance(given, bool)
-    if whole and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
+    given = whole(given)
+    fits = isinstance(given, int) and not isinstance(given, bool)
+    if fits and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
         return int(given)
     allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
     complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
@@ -33,8 +35,9 @@ def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
     """Return how often it may be submitted again in doubt; None where the caller has no wish."""
     if given is None:
         return None
-    whole = isinstance(given, int) and not isinstance(given, bool)
-    if whole and 0 <= given <= MOST_RESUBMITS:
+    given = whole(given)
+    fits = isinstance(given, int) and not isinstance(given, bool)
+    if fits and 0 <= given <= MOST_RESUBMITS:
         return int(given)
     allowed = f"a whole number from 0 to {MOST_RESUBMITS}"
     fix = "send 0 to never pay for a second task, or leave it out"

@@ -13,6 +13,7 @@ from service import options
 from service.bounds import LONGEST_KEY
 from service.images import InputImage, check_image, decode_image
 from service.inline import InlineImage
+from service.lenient import with_whole_numbers
 from service.problems import Complaint, invalid
 from service.scanner import LONG
 from service.validation import check_input, is_unicode, is_url, kind_of, shown, unknown_field
@@ -66,12 +67,14 @@ def parse_job(
     ]
     model = _model(body.get("model"), settings.models, complaints)
     images: dict[str, InputImage] = {}
+    given = body.get("input")
     if model:
-        complaints += check_input(model, body.get("input"))
-        images = _images(model, body.get("input"), inline or {}, complaints)
+        given = with_whole_numbers(model.parameters, given)
+        complaints += check_input(model, given)
+        images = _images(model, given, inline or {}, complaints)
     job = NewJob(
         model=model.name if model else "",
-        input=_plain_input(body.get("input"), images),
+        input=_plain_input(given, images),
         images=images,
         callback_url=_callback(body.get("callback"), settings, complaints),
         output_key=_output(body.get("output"), settings, complaints),

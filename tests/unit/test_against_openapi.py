@@ -41,13 +41,6 @@ DIFFERENCES: Final = (
         covers=lambda _m, _n, one, value: value is None and not one.required,
     ),
     Difference(
-        reason="a number that is whole but written with a fraction is more likely a slip",
-        accepted=False,
-        covers=lambda _m, _n, one, value: (
-            one.kind is Kind.INTEGER and isinstance(value, float) and value.is_integer()
-        ),
-    ),
-    Difference(
         reason="half a surrogate pair cannot be sent as UTF-8",
         accepted=False,
         covers=lambda _m, _n, one, value: one.kind is Kind.TEXT and value == "\ud800",

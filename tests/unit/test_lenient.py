@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.catalogue import MODELS
-from service.lenient import converted
+from service.lenient import converted, with_whole_numbers
 
 PARAMETERS = MODELS["flux-2-flex"].parameters  # steps: whole, guidance: a number
 
@@ -64,3 +64,13 @@ def test_what_the_provider_reads(name: str, value: Any, read: Any) -> None:
 def test_what_it_does_not_read(name: str, value: Any) -> None:
     """All else is left as it is, for the usual checks to refuse."""
     assert converted(PARAMETERS, {name: value}) == {name: value}
+
+
+def test_whole_numbers_of_the_native_face() -> None:
+    """A whole number written with a fraction is an integer, and nothing else is changed."""
+    given = {"width": 1024.0, "height": 64.5, "seed": "7", "guidance": 4.0, "x": 1.0}
+    read = with_whole_numbers(PARAMETERS, given)
+
+    assert read == given
+    assert [type(value) for value in read.values()] == [int, float, str, float, float]
+    assert with_whole_numbers(PARAMETERS, [1.0]) == [1.0]

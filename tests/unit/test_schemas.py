@@ -208,7 +208,7 @@ def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
         ({"priority": 101}, ["priority"]),
         ({"priority": -101}, ["priority"]),
         ({"priority": True}, ["priority"]),
-        ({"priority": 1.0}, ["priority"]),
+        ({"priority": 1.5}, ["priority"]),
         ({"priority": "1"}, ["priority"]),
         ({"priority": 10**400}, ["priority"]),
         ({"max_resubmits": 4}, ["max_resubmits"]),

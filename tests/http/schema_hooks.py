@@ -1,0 +1,48 @@
+"""What schemathesis cannot guess from the OpenAPI document: values of our own formats.
+
+A keyword of JSON Schema cannot say what an image is, or that two numbers have a largest product.
+The document names such a format, or says it in a description; here are values that follow it.
+"""
+
+import re
+from typing import Any, Final
+from uuid import uuid4
+
+import schemathesis
+from hypothesis import strategies
+
+from service.bounds import IDEMPOTENCY_KEY_PATTERN
+from tests.bodies import picture
+
+_URLS: Final = ("https://images.example/a.png", "http://images.example:8080/b?c=d")
+_CALLBACKS: Final = ("https://example.com/hook", "http://example.com:8080/", "https://1.1.1.1/x?y")
+_RATIOS: Final = ("21:9", "9:21", "16:9", "1:1", "100:99")
+_KEYS: Final = ("a.jpg", "folder/{date}/{job_id}.{ext}", "{tenant}/{model}/{job_id}")
+
+schemathesis.openapi.format("image", strategies.just(picture()))
+schemathesis.openapi.format("image-or-url", strategies.sampled_from((picture(), *_URLS)))
+schemathesis.openapi.format("aspect-ratio", strategies.sampled_from(_RATIOS))
+schemathesis.openapi.format("public-url", strategies.sampled_from(_CALLBACKS))
+schemathesis.openapi.format("object-key", strategies.sampled_from(_KEYS))
+
+
+@schemathesis.hook
+def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
+    """Keep width times height within what the description of a FLUX.2 model says."""
+    given = body.get("input") if isinstance(body, dict) else None
+    if isinstance(given, dict):
+        for side in ("width", "height"):
+            value = given.get(side)
+            if isinstance(value, int) and value > 2048:
+                given[side] = 1024
+    return body
+
+
+@schemathesis.hook
+def before_call(
+    _context: schemathesis.HookContext, case: "schemathesis.Case[Any]", _kwargs: dict[str, Any]
+) -> None:
+    """Give each body a key of its own: one that came with another body before is refused."""
+    key = case.headers.get("Idempotency-Key")
+    if key and re.fullmatch(IDEMPOTENCY_KEY_PATTERN, str(key)):
+        case.headers["Idempotency-Key"] = str(uuid4())

@@ -1,0 +1,51 @@
+"""The service does what its OpenAPI document says, tried by a program that knows nothing else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.options import StackOptions
+from stack.stack import Stack
+from tests.timing import FAST, FAST_SANDBOX
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """Run the product by itself, with an account that rests: no job that is made up is made."""
+    with Stack(StackOptions(relay_variables=FAST, sandbox_variables=FAST_SANDBOX)) as running:
+        with running.redis() as redis:
+            redis.set("pool:default:paused", "a test", ex=600)
+        yield running
+
+
+def test_the_document_is_kept(stack: Stack, tmp_path: Path) -> None:
+    """All checks of schemathesis end without a failure, calls that follow on others included."""
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        "run",
+        f"{stack.service_url}/openapi.json",
+        "--header", f"Authorization: Bearer {stack.api_key}",
+        "--checks", "all",
+        "--phases", "coverage,fuzzing,stateful",
+        "--max-examples", "10",
+        "--seed", "1",
+        "--continue-on-failure",
+        "--no-color",
+    ]  # fmt: skip
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.http.schema_hooks"}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
