@@ -6,6 +6,7 @@ itself says can, and is.
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
@@ -75,13 +76,24 @@ class Checked(httpx.BaseTransport):
         """Send a request, or refuse it."""
         host = request.url.raw_host.decode("ascii")
         origin = f"http://[{host}]" if ":" in host else f"http://{host}"
-        if host not in self._trusted and callback_url_problem(origin, self._allowed):
+        # A network that is allowed admits its addresses, but no local name: nobody checks later
+        # where that leads, and the proxy might take it for its own machine.
+        allowed = self._allowed if _is_address(host) else ()
+        if host not in self._trusted and callback_url_problem(origin, allowed):
             raise AddressRefused(f"{host} is a private or reserved address, or no name")
         return self._below.handle_request(request)
 
     def close(self) -> None:
         """Close the connections."""
         self._below.close()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Proxied(httpx.BaseTransport):

@@ -114,6 +114,20 @@ def test_a_callback_to_a_private_address_does_not_reach_its_proxy(build: Build, 
     assert beyond.at_proxy.lines == []
 
 
+@pytest.mark.parametrize("host", ["localhost", "db.internal", "pod.svc.cluster.local"])
+def test_an_allowed_network_admits_no_local_name_through_a_proxy(build: Build, host: str) -> None:
+    """Nobody checks where it leads; an address of that network passes."""
+    with office(b"") as beyond:
+        deps = build(
+            FLUXRELAY_CALLBACK_PROXY=f"http://127.0.0.1:{beyond.port}",
+            FLUXRELAY_CALLBACK_ALLOW_NETS="127.0.0.0/8,10.0.0.0/8",
+        )
+        assert deps.callbacks.post(f"http://{host}/x", b"{}", {}).error == REFUSED
+        assert deps.callbacks.post("http://10.0.0.1/x", b"{}", {}).status == 200
+
+    assert beyond.at_proxy.lines == ["POST http://10.0.0.1/x"]
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [
