@@ -61,7 +61,7 @@ def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | Non
     if len(url) > _LONGEST_URL:
         return f"is {len(url)} characters long; at most {_LONGEST_URL} are allowed"
     if not url.isprintable() or " " in url:
-        return "holds a blank, a control character or half of a surrogate pair"
+        return "contains a space, a control character or an unpaired surrogate"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -102,7 +102,7 @@ class BodyReader:
             async with asyncio.timeout(_LONGEST_WAIT):
                 await self._places.acquire()
         except TimeoutError:
-            detail = "Too many large bodies are being taken in; send it again a little later"
+            detail = "Too many large bodies are being received; try again a little later"
             raise _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, retry=True) from None
         try:
             yield
@@ -118,10 +118,10 @@ async def _scan(stream: AsyncIterator[bytes], batch: bytes, scanner: BodyScanner
     except SkeletonTooLarge:
         raise too_large(_LARGEST_SKELETON, "besides its images") from None
     except TimeoutError:
-        detail = f"Of the body, {_BATCH} bytes took longer than {_SLOWEST_BATCH:g} s"
+        detail = f"The body arrives too slowly: {_BATCH} bytes took over {_SLOWEST_BATCH:g} s"
         raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail) from None
     except OSError as error:
-        detail = f"The body's images cannot be kept right now ({error.strerror}); send it later"
+        detail = f"The images cannot be stored here right now ({error.strerror}); try again later"
         raise _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "no-room", detail, retry=True) from error
     return scanner.end()
 
@@ -154,7 +154,9 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
             raise ClientDisconnect
         chunk, more = message.get("body", b""), message.get("more_body", False)
         if not chunk and more and TOO_SLOW in request.scope:
-            detail = "The body took too long; send it faster, or large images as URLs"
+            detail = (
+                "The body took too long to arrive; send it faster, or send large images as URLs"
+            )
             raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
         size += len(chunk)
         if size > limit:
@@ -165,7 +167,7 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
 def _encoded(encoding: str) -> Problem:
     """Return the problem of a compressed body (RFC 9110 sections 12.5.3 and 15.5.16)."""
     detail = (
-        f"The body has the Content-Encoding {shown(encoding)}, and none is read here; "
+        f"The body has the Content-Encoding {shown(encoding)}, which is not supported; "
         "send it uncompressed, without that header"
     )
     headers = {"accept-encoding": "identity"}

@@ -165,7 +165,9 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         elif self._awaited == "head":
             if not self._answers():  # a head that comes too early may wait
-                detail = f"The head of the request took over {self._all.limits.head_seconds:g} s"
+                detail = (
+                    f"The headers took longer than {self._all.limits.head_seconds:g} s to arrive"
+                )
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
         elif self._progress >= _PROGRESS or self.cycle.body or self.flow.read_paused:
             self._progress = 0  # it goes on, or is not what is waited for
@@ -195,7 +197,7 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + lines
 
     def _refuse_head(self) -> None:
-        detail = f"A head has at most {LARGEST_HEAD} bytes and {MOST_HEADERS} lines; send less"
+        detail = f"Headers may have {LARGEST_HEAD} bytes and {MOST_HEADERS} lines; send fewer"
         kind = "head-too-large"
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, kind, detail)
 

@@ -66,7 +66,7 @@ async def dismiss_dead_letter(request: Request[State]) -> Response:
     job = await owned_job(request)
     kind = request.path_params["kind"]
     if kind not in list(Kind):
-        detail = "There is nothing at this path; a dead letter is a job or a callback"
+        detail = "There is no such kind of dead letter; use job or callback"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
     letter = DeadLetter(Kind(kind), 0.0, job)
     await run_in_threadpool(request.state["dead_letters"].dismiss, letter)

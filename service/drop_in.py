@@ -84,7 +84,7 @@ async def show_credits(request: Request[State]) -> Response:
     tenant_of(request, state["settings"].api_keys)
     credit = await run_in_threadpool(state["accounts"].credits)
     if credit is None:
-        detail = "The provider has not told how many credits are left; ask again later"
+        detail = "It is not known yet how many credits are left; try again later"
         headers = {"retry-after": "60"}
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unknown-credits", detail, headers=headers)
     return JsonAnswer({"credits": credit}, headers=_FRESH)

@@ -32,7 +32,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
     A process that is about to leave says so first, so that it gets no more requests.
     """
     if request.state["drain"].begun:
-        detail = "This process was told to stop; it still answers what it is sent"
+        detail = "This process is shutting down; send new requests to another one"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "draining", detail)
     store, accounts = request.state["store"], request.state["accounts"]
     try:

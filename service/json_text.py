@@ -36,7 +36,7 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
         detail = f"The body has an object with two fields named {name}; send each name once"
         raise Problem(HTTPStatus.BAD_REQUEST, "duplicate-field", detail) from None
     except (ValueError, RecursionError):
-        detail = "The body is not valid JSON: not UTF-8, too deep, NaN, or too large a number"
+        detail = "The body is not valid JSON: bad UTF-8, nested too deeply, NaN or a huge number"
     else:
         return body
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)

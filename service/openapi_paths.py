@@ -8,7 +8,7 @@ from service.bounds import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.openapi_parts import TEXT, TEXT_OR_NULL, Json, object_of, reference
 
 _JOB_ID: Final[Json] = {"name": "job_id", "in": "path", "required": True, "schema": TEXT}
-_NO_JOB: Final = ("404", "No job of yours.")
+_NO_JOB: Final = ("404", "No such job, or not yours.")
 _NO_KEY: Final = ("401", "No key, or an unknown one.")
 
 
@@ -133,7 +133,7 @@ def _create(largest_body: int) -> Json:
         "operationId": "create_job",
         "parameters": [key],
         "requestBody": {"required": True, "content": _json(reference("NewJob"))},
-        "responses": {"202": _accepted("It is on disk and will come to an end."), **problems},
+        "responses": {"202": _accepted("The job is on disk and will be carried out."), **problems},
     }
 
 

@@ -112,7 +112,7 @@ def invalid(complaints: Sequence[Complaint]) -> Problem:
 def too_large(limit: int, part: str = "") -> Problem:
     """Return the problem of a body, or of a part of it, over the limit in bytes."""
     what = f"The body {part}".strip()
-    detail = f"{what} is larger than {limit} bytes; send less, or large images as URLs"
+    detail = f"{what} is larger than {limit} bytes; send a smaller one, or large images as URLs"
     kind = "body-too-large"
     # The rest of the body is not read, so the connection cannot be used again.
     headers = {"connection": "close"}
@@ -141,7 +141,7 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
 
 def backlog_full() -> Problem:
     """Return the problem of a job that comes while as many wait as may."""
-    detail = "Too many jobs are waiting already; nothing was accepted, repeat after Retry-After"
+    detail = "Too many jobs are waiting already; nothing was accepted, try again after Retry-After"
     headers = {"retry-after": _RETRY_WHEN_FULL}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "backlog-full", detail, headers=headers)
 

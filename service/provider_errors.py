@@ -92,7 +92,7 @@ def _error(complaint: Complaint) -> dict[str, Any]:
     """Return one entry of the list (BFL OpenAPI, ValidationError)."""
     if complaint.detail == "is missing":
         return {"loc": _location(complaint.field), "msg": "Field required", "type": "missing"}
-    message = f"Value error, it {complaint.detail}; allowed is {complaint.allowed}"
+    message = f"Value error, it {complaint.detail}; allowed: {complaint.allowed}"
     return {"loc": _location(complaint.field), "msg": message, "type": "value_error"}
 
 

@@ -34,7 +34,11 @@ async def send_sample(request: Request[State]) -> Response:
     masters = [master.reveal() for master in request.state["settings"].webhook_secrets]
     presented = request.query_params.get("sig", "").encode(errors="replace")
     if not is_sample_signature(masters, job_id, presented):
-        raise Problem(HTTPStatus.FORBIDDEN, "wrong-signature", "The link's signature is not right")
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "wrong-signature",
+            "The link's signature is invalid; ask get_result for a new link",
+        )
     threads = request.state["sample_threads"]
     image = await threads.run(_find, request.state, job_id, name)
     if image is None:

@@ -56,7 +56,9 @@ def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[Complaint]:
 def unknown_field(path: str, known: Mapping[str, Any]) -> Complaint:
     """Return the complaint about a field that does not exist, with the ones that do."""
     allowed = "one of " + ", ".join(sorted(known))
-    return Complaint(path[:_SHOWN], "is not a known field", allowed, "remove it or mend its name")
+    return Complaint(
+        path[:_SHOWN], "is not a known field", allowed, "remove it or correct its name"
+    )
 
 
 def kind_of(value: Any) -> str:
@@ -91,7 +93,7 @@ def _text(parameter: Parameter, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"is {kind_of(value)}"
     if not is_unicode(value):
-        return "holds half of a surrogate pair, which is not valid Unicode"
+        return "contains an unpaired surrogate, which is not valid Unicode"
     shortest, longest = int(parameter.minimum or 0), parameter.longest
     if len(value) < shortest or (longest is not None and len(value) > longest):
         return f"has {len(value)} characters"

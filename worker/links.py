@@ -111,6 +111,6 @@ def reason(job: Job, error: Exception) -> tuple[FailureCode, str]:
     if isinstance(error, LinkRefused):
         return FailureCode.PROVIDER_ERROR, f"{error}. The provider names no other"
     if isinstance(error, ResultGone):
-        message = f"The result's URL was dead before the image was stored (it answered {error})"
+        message = f"The result's link was dead before the image was stored (it answered {error})"
         return FailureCode.RESULT_EXPIRED, message
     return FailureCode.RESULT_EXPIRED, f"{late}{error}"

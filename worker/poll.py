@@ -46,7 +46,7 @@ def poll(job_id: JobId, deps: Deps) -> None:
         message = "The provider did not finish before the job's deadline"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.GENERATING])
     elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
-        message = "The provider does not know the task (any more), on any host"
+        message = "The provider no longer knows the task, on any of its hosts"
         deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
     elif notice.kind is Kind.UNUSABLE and _is_final(job, deps):
         # It will be no other tomorrow, and the job holds a slot.

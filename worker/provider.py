@@ -202,7 +202,7 @@ class ProviderClient:
         said = f"get_result answered {status}"
         if status in _MAY_PASS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise Transient(said, retry_after=self._retry_after(headers))
-        message = f"The provider says nothing of the task: {said}"
+        message = f"The provider's answers say nothing about the task: {said}"
         return Notice(kind=Kind.UNUSABLE, status="", message=message)
 
     def _can_follow(self, accepted: Accepted) -> bool:

@@ -47,7 +47,7 @@ def put_image(job: Job, result: Result, deps: Deps) -> StoredImage:
     if there is None:
         return ours
     if not _is_ours(job, there):
-        message = f"The key {key} holds an object of somebody else; it was left as it is"
+        message = f"The key {key} already holds another object, which was not overwritten"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
     if not there.whole:  # the server kept less than it was sent
         deps.objects.replace(key, result.file, **_particulars(job, result))

@@ -57,7 +57,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
         message = "The job's deadline passed before it could be submitted"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
     elif job.request.model not in deps.settings.models:
-        message = f"This deployment does not know the model {job.request.model} any more"
+        message = f"This deployment no longer knows the model {job.request.model}"
         deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message, was=[Status.SUBMITTING])
     elif job.pool not in deps.providers:
         pause = (job.pool or "", deps.wait(0), "the account is not configured here")

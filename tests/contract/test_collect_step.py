@@ -99,7 +99,7 @@ def test_what_somebody_else_stored_is_left_as_it_is(bench: Bench, picture: Draw)
     key = _put(bench, b"theirs", "another job")
     bench.server.script = answer(200, picture("PNG"))
 
-    with pytest.raises(Permanent, match="somebody else"):
+    with pytest.raises(Permanent, match="already holds another object"):
         collect(A, bench.deps)
 
     assert b"".join(bench.deps.objects.chunks(key)) == b"theirs"

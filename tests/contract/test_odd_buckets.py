@@ -119,7 +119,7 @@ def test_of_two_jobs_with_one_key_one_succeeds(
     second = _collect(deps, image, job_id=B)
 
     assert _error(second)["code"] == FailureCode.STORAGE_FAILED
-    assert "somebody else" in _error(second)["message"]
+    assert "already holds another object" in _error(second)["message"]
     assert s3.objects[KEY] is stored
 
 
