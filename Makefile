@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The tests wait more than they compute, so one process more than there are cores. The tests of one
-# file stay together, for they share the servers that they start.
-PYTEST = $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --durations 20
+# file stay together, for they share the servers that they start; and the files stay in their order,
+# for those with the fewest tests take the longest, and would be left for the end.
+PYTEST = $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test rules check chaos bench format lock clean
