@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -204,9 +206,10 @@ def test_instead_of_the_answer(api: Caller, sandbox: SandboxDesk) -> None:
 
 
 def test_result_on_a_strange_host(api: Caller, unannounced: str, send: Send) -> None:
-    """A result on a host that is not the provider's is never fetched: the job fails."""
-    result = {"sample": "http://169.254.169.254/latest/meta-data"}
+    """A result on a host that is not the provider's is never fetched: it fails with its link."""
+    ends_at = quote((datetime.now(UTC) + timedelta(seconds=2)).isoformat())
+    result = {"sample": f"http://169.254.169.254/latest/meta-data?se={ends_at}"}
     send(unannounced, {"id": "t", "status": "Ready", "result": result})
     view = api.ended(unannounced)
     assert view["error"]["code"] == "provider_error"
-    assert "not allowed" in view["error"]["message"]
+    assert "does not allow: 169.254.169.254" in view["error"]["message"]
