@@ -22,13 +22,14 @@ import threading
 from types import FrameType
 from typing import Any
 
-import uvicorn
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import log
 from core.settings import SERVICE, Settings
 from service.app import create_app
+from service.drain import Drain
+from service.server import Server
 from tests.crash.fatal_line import ROOT, FatalLine
 
 
@@ -97,6 +98,7 @@ class Nursery:
         settings = Settings.from_env(os.environ, SERVICE)
         self._path = path
         self._files = files
+        self._settings = settings
         self._application = create_app(settings)  # opens no connection, so it may be inherited
         self._socket = socket.create_server((settings.host, settings.port), backlog=2048)
         self._spared: set[str] = set()
@@ -134,10 +136,7 @@ class Nursery:
         threading.settrace(victim.trace)
         sys.settrace(victim.trace)
         try:
-            configuration = uvicorn.Config(
-                victim, log_config=None, access_log=False, server_header=False, proxy_headers=False
-            )
-            uvicorn.Server(configuration).run(sockets=[self._socket])
+            Server(victim, self._settings, Drain()).run(sockets=[self._socket])
         finally:
             os._exit(0)
 
