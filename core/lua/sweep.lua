@@ -12,13 +12,12 @@ local function still_waits(step, id)
 end
 
 -- A worker that died between taking a task and starting it leaves it in RQ's list of such tasks,
--- from where RQ would run it again, long after the one that takes its place.
+-- from where RQ would run it again, long after the one that takes its place. Without its record it
+-- is no death either (`rests`): it was never begun.
 local function forget_orphan(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
   local list = RQ .. ':queue:' .. QUEUES()[step] .. ':intermediate'
-  if not task or redis.call('LREM', list, 0, task) == 0 then return false end
-  redis.call('DEL', RQ .. ':job:' .. task)
-  return true
+  if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
 end
 
 -- Start a step that has no record to keep its task's name in. It stays due until it is done.
@@ -107,7 +106,8 @@ local function act(step, id)
     step = status == 'submitting' and 'submit' or 'poll'
   end
   if not must_wait(step) and not still_waits(step, id) then
-    if forget_orphan(step, id) or not rests(step, id, member) then
+    forget_orphan(step, id)
+    if not rests(step, id, member) then
       wake(step, id)
       woken[#woken + 1] = step .. ':' .. id
     end

@@ -39,6 +39,20 @@ def test_the_next_command_asks_the_name_anew(
     assert redis_client.client_id() != before
 
 
+def test_a_refused_plain_command_hangs_up_as_well(
+    store: JobStore, redis_client: "redis.Redis", demoted: Any
+) -> None:
+    """What is no script goes to the new primary, too, from its next try on."""
+    demoted.replicaof("NO", "ONE")
+    before = redis_client.client_id()
+    demoted.replicaof("127.0.0.1", "1")
+
+    with pytest.raises(StoreUnavailable, match="ReadOnlyError"):
+        store.read("set", "ready", "")
+
+    assert redis_client.client_id() != before
+
+
 def test_a_refused_intake_hangs_up_as_well(
     store: JobStore, redis_client: "redis.Redis", demoted: Any
 ) -> None:

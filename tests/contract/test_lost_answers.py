@@ -39,6 +39,21 @@ def test_a_command_whose_answer_was_lost_is_not_repeated(
     assert job.submits == 1
 
 
+def test_a_plain_command_whose_answer_was_lost_is_not_repeated(
+    store: JobStore, valkey: Valkey, environment: Mapping[str, str]
+) -> None:
+    """What is no script is not sent twice either."""
+    with LossyWay(valkey.port, b"HINCRBY") as way:
+        url = environment["FLUXRELAY_REDIS_URL"].replace(f":{valkey.port}/", f":{way.port}/")
+        settings = Settings.from_env({**environment, "FLUXRELAY_REDIS_URL": url}, WORKER)
+        client = connect(settings)
+        with pytest.raises(StoreUnavailable):
+            JobStore(client, settings).read("hincrby", "counters", "a test", 1)
+        client.close()
+
+    assert int(store.read("hget", "counters", "a test")) == 1
+
+
 def test_a_replay_is_a_write(store: JobStore, redis_client: "redis.Redis") -> None:
     """Only for a write of its own can an answer wait until it is on disk."""
     store.create(A, make_request(), KEY)

@@ -1,5 +1,7 @@
 """A Redis that answers but cannot be written to, or is slow: 503 meanwhile, and nothing is lost."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -78,10 +80,12 @@ def test_a_redis_that_stands_still(town: Town) -> None:
     ids = [town.create(f"still {n}") for n in range(UNDER_WAY)]
     key = {"idempotency-key": "while it stands still"}
     body = {"model": "flux-pro-1.1", "input": {"prompt": "x", "width": 256, "height": 256}}
-    with town.stack.redis() as redis:
-        redis.client_pause(8000)  # longer than any command is waited for
-
-    check_unavailable(town.client.post("/v1/jobs", json=body, headers=key))
+    valkey = town.stack.valkey.process
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:  # for as long as it takes to give a command up
+        check_unavailable(town.client.post("/v1/jobs", json=body, headers=key))
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
 
     town.eventually(lambda: town.client.get("/readyz").status_code == 200, RECOVERY)
     first, second = (town.client.post("/v1/jobs", json=body, headers=key) for _ in range(2))

@@ -59,6 +59,15 @@ def test_the_store_goes_away_after_the_promise(
     assert shown.status_code == 503
 
 
+def test_a_record_that_cannot_be_read_is_no_error(settings: Settings) -> None:
+    """A job that was sent again is on disk: where its record cannot be shown, its id is."""
+    store = JobStore(connect(settings), settings)  # there is no Redis
+    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+    intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
+
+    assert intake.record(JOB_ID) is None
+
+
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
     """The same body is the same job, whatever stands in its fields that count for nothing."""
     store = JobStore(connect(settings), settings)  # connects at its first command only
