@@ -13,6 +13,7 @@ _FILES: Final = (
     "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CA_BUNDLE",
 )  # fmt: skip
+_UNREADABLE: Final = "one of them, or the profile, has a value that the AWS SDK cannot read"
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -22,14 +23,16 @@ def aws_session() -> boto3.Session:
     `AWS_REGION`, which other SDKs read and boto3 does not, goes before `AWS_DEFAULT_REGION` and
     before the profile's region. An `AWS_` variable that is empty counts as not set: it is taken
     away, for botocore reads these variables in many places, and in some an empty one is a value.
+    Blanks around a value, such as the newline at the end of a file, are no part of it.
 
     Raises:
         botocore.exceptions.BotoCoreError: The environment names what there is not, such as an
             unknown profile.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        if not os.environ[name].strip():
-            del os.environ[name]
+        value = os.environ.pop(name).strip()
+        if value:
+            os.environ[name] = value
     return boto3.Session(region_name=os.environ.get("AWS_REGION"))
 
 
@@ -40,6 +43,8 @@ def credentials_problem() -> str | None:
             return None
     except BotoCoreError:  # `aws_problems` says what is wrong
         return None
+    except ValueError:  # botocore reads numbers as it comes to them
+        return f"AWS_*: {_UNREADABLE}"
     return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
 
@@ -47,7 +52,7 @@ def aws_problems() -> list[str]:
     """Return what keeps the SDK from making an S3 client of the environment, a line each."""
     given = {name: os.environ.get(name, "").strip() for name in (*_ENDPOINTS, *_FILES, *_REGIONS)}
     found = [
-        f"{name}: must be an http:// or https:// URL with a host"
+        f"{name}: must be an http:// or https:// URL with a host, and no user, query or #"
         for name in _ENDPOINTS
         if given[name] and not _is_endpoint(given[name])
     ]
@@ -71,7 +76,7 @@ def aws_problems() -> list[str]:
         found.append(f"AWS_PROFILE: {files} have a profile of that name")
     except (BotoCoreError, ValueError) as error:
         # Values stay out of it: an endpoint of a profile may hold a password.
-        words = str(error) if isinstance(error, BotoCoreError) else "an endpoint is no URL"
+        words = str(error) if isinstance(error, BotoCoreError) else _UNREADABLE
         found.append(f"AWS_*: the AWS SDK makes no client of them: {words}")
     return found
 
@@ -79,7 +84,10 @@ def aws_problems() -> list[str]:
 def _is_endpoint(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        plain = not parts.query and not parts.fragment and "@" not in parts.netloc
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and plain
+        )
     except ValueError:
         return False
 

@@ -25,6 +25,7 @@ KEY_HEADER: Final = "x-key"
 _CLOCK_SKEW: Final = 86_400.0
 #: Numbers from here on, and NaN, are taken for nonsense.
 _UNREAL: Final = 1e15
+_LARGEST_SEED: Final = 10**40
 _LONGEST_ID: Final = 500  # characters
 _LONGEST_URL: Final = 4096  # characters
 
@@ -145,7 +146,7 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         provider_id=_task_of(body),
         url=url,
         expires_at=_expiry(url, result, now, lifetime) if url else 0.0,
-        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        seed=_seed(seed),
         cost=_number(body.get("cost")),
         code=code,
         message=_message(kind, code, body, details),
@@ -178,6 +179,12 @@ def _asked_for(url: str) -> str | None:
 def _is_text(value: str, longest: int) -> bool:
     """Say whether it holds something, and nothing that cannot be stored or shown."""
     return 0 < len(value) <= longest and value.isprintable()
+
+
+def _seed(seed: Any) -> int | None:
+    """Return a seed that S3's metadata and a second submit can hold."""
+    fits = isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < _LARGEST_SEED
+    return seed if fits else None
 
 
 def _meaning(

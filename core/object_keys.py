@@ -11,7 +11,8 @@ PROBE_PREFIX: Final = "_probe/"
 TEMPLATE_FIELDS: Final = frozenset({"job_id", "date", "model", "tenant", "ext"})
 #: What a manifest's key ends with, behind its image's.
 MANIFEST_ENDING: Final = ".json"
-_LONGEST: Final = 1024  # bytes; S3 user guide, object key names
+#: Bytes of a key; S3 allows 1024, and a manifest's ending and a longer tenant's name are added.
+_LONGEST: Final = 900
 #: A template with these is judged as a key.
 _EXAMPLE: Final = {
     "job_id": "01a1feec-22ac-7440-8460-9f933b1ed1e6",
@@ -56,6 +57,6 @@ def key_problem(key: str) -> str | None:
         f"must not end with {MANIFEST_ENDING}, for manifests do": key.lower().endswith(
             MANIFEST_ENDING
         ),
-        "is too long": len(key.encode(errors="replace")) > _LONGEST - len(MANIFEST_ENDING),
+        "is too long": len(key.encode(errors="replace")) > _LONGEST,
     }
     return next((problem for problem, found in problems.items() if found), None)

@@ -141,7 +141,7 @@ class ObjectStore:
             StorageUnavailable: It may go well later.
         """
         upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
-        self._put.send("store an input", upload, None)
+        self._store("store an input", upload, once=False)
 
     def _settle(self) -> None:
         """Have the server tried, if nobody has yet; others wait for that."""

@@ -13,12 +13,15 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from core.egress import Network
+from core.host_names import ascii_name
 from core.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
 
 Parser = Callable[[str], Any]
 
 #: How often a job may be submitted again after a doubt; each time may be paid for.
 MOST_RESUBMITS = 3
+#: Seconds, ten years: whatever is added to it, Redis can still count the milliseconds.
+LONGEST_DURATION = 315_360_000
 _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
 _HIGHEST_PORT = 65535
@@ -95,6 +98,8 @@ def base_url(value: str) -> str:
     parts = _url_parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// URL with a host and no query")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
     return value.rstrip("/")
 
 
@@ -155,7 +160,13 @@ def slot_limits(value: str) -> SlotLimits:
 
 def host_suffixes(value: str) -> tuple[str, ...]:
     """Hosts, comma-separated; a leading dot stands for every host below."""
-    return tuple(item.lower() for item in _items(value))
+    hosts = tuple(item.lower() for item in _items(value))
+    for host in hosts:
+        name = host.removeprefix(".")
+        if ascii_name(name) != name or name.endswith("."):
+            allowed = "host names such as delivery.bfl.ai, or .bfl.ai for all below it"
+            raise ValueError(f"must be {allowed}, without a scheme, a port or a *")
+    return hosts
 
 
 def master_secrets(value: str) -> tuple[Secret, ...]:
@@ -242,16 +253,16 @@ def resubmits(value: str) -> int:
 def seconds(value: str) -> float:
     """A duration above 0."""
     number = _number(value)
-    if not 0 < number < float("inf"):
-        raise ValueError("must be a number of seconds above 0")
+    if not 0 < number <= LONGEST_DURATION:
+        raise ValueError(f"must be a number of seconds above 0, at most {LONGEST_DURATION}")
     return number
 
 
 def seconds_or_none(value: str) -> float:
     """A duration, or 0 for none."""
     number = _number(value)
-    if not 0 <= number < float("inf"):
-        raise ValueError("must be a number of seconds, 0 or more")
+    if not 0 <= number <= LONGEST_DURATION:
+        raise ValueError(f"must be a number of seconds from 0 to {LONGEST_DURATION}")
     return number
 
 

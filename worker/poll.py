@@ -39,8 +39,10 @@ def poll(job_id: JobId, deps: Deps) -> None:
             raise
         notice = Notice(kind=Kind.PENDING, status="")
     if notice.kind in (Kind.READY, Kind.FAILED):
-        receive(deps.store, job.id, notice, "poll")
-        return
+        if receive(deps.store, job.id, notice, "poll"):
+            return
+        # It moved on meanwhile; or this is about a task that was given up, and the time runs.
+        notice = Notice(kind=Kind.PENDING, status="")
     now = deps.clock()
     if now >= job.request.deadline_at:
         message = "The provider did not finish before the job's deadline"

@@ -16,6 +16,7 @@ _OF_ONE_TASK: Final = (
     *("unusable_since", "tries:unusable", "ask_at", "tries:ask", "waiting"),
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
     "storage_trouble",
+    *("tries:poll", "tries:crash:poll", "tries:crash:collect"),
 )
 
 

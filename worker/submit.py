@@ -165,18 +165,21 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
         "input_megapixels": submission.input_megapixels,
         "output_megapixels": submission.output_megapixels,
     }
+    # A late answer about a task whose result died, and that is made anew, must not bring it back.
+    given_up = {"expired_id": submission.provider_id} if submission.provider_id else {}
     moved = deps.store.move(
         job.id,
         Status.GENERATING,
         Change(
             set=known | {"polling_url": submission.polling_url},
+            unless=given_up,
             due={Step.POLL: deps.clock() + wait},
             passed=[breakers.provider(job.pool)],
         ),
     )
     if not moved:  # the webhook was faster; what it did not say is noted
         more = known | {"polling_url": submission.polling_url}
-        change = Change(set=more, passed=[breakers.provider(job.pool)])
+        change = Change(set=more, unless=given_up, passed=[breakers.provider(job.pool)])
         deps.store.change(job.id, list(Status), change)
 
 

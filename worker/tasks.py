@@ -97,8 +97,25 @@ def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
     if crashes + 1 >= _MOST_CRASHES and _given_up(step, job_id, {field: known}, expires_at, deps):
         return
-    due = {step: deps.clock() + deps.wait(crashes)}
+    wait = _bounded(step, deps.wait(crashes), float(expires_at or 0) - deps.clock(), deps)
+    due = {step: deps.clock() + wait}
     deps.store.change(job_id, STEP_STATUSES[step], Change(due=due, add={field: 1}))
+
+
+def _bounded(step: Step, wait: float, left: float, deps: Deps) -> float:
+    """Return a wait that does not sleep through the life of a result.
+
+    Args:
+        step: Which is put off.
+        wait: Seconds that it would wait.
+        left: Seconds that the result's URL has left; 0 or less where it is dead, or not known.
+        deps: Whose settings count.
+    """
+    if step is Step.COLLECT and left > 0:  # near its end, tries come closer together
+        return min(wait, max(0.1, left / 4))
+    if step is Step.POLL:  # however long the host asks to be left alone: the result may die
+        return min(wait, deps.settings.result_lifetime_seconds / 4)
+    return wait
 
 
 def _given_up(
@@ -120,15 +137,11 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
     try:
         job = deps.store.load(job_id)
         tries = job.tries.get(step, 0) if job else 0
-        wait = max(deps.wait(tries), error.retry_after or 0.0)
         left = ((job and job.result_expires_at) or 0) - deps.clock()
-        if step is Step.COLLECT and left > 0:
-            # Never sleep through the end of the URL: near it, tries come closer together.
-            wait = min(wait, max(0.1, left / 4))
-        elif step is Step.COLLECT and job:  # only the bucket is still waited for, and not for ever
+        wait = _bounded(step, max(deps.wait(tries), error.retry_after or 0.0), left, deps)
+        if step is Step.COLLECT and job and left <= 0:
+            # Only the bucket is still waited for, and not for ever.
             wait = min(wait, max(0.1, job.request.deadline_at - deps.clock()))
-        if step is Step.POLL:  # however long the host asks to be left alone: the result may die
-            wait = min(wait, deps.settings.result_lifetime_seconds / 4)
         if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
             deps.store.guard_inputs(job_id, deps.clock() + wait)
         # That inputs cannot be deleted, or that a bucket cannot be looked into for an image whose

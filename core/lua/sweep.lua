@@ -44,13 +44,18 @@ local function count_death(step, id)
   return deaths
 end
 
--- A step's last task began, and neither ended nor put it off: its worker died with it. It may be what the worker
--- died of, and that takes all other tasks of the process along. So it is started again later each
--- time, apart from those that died with it, and given up in the end; but an image that is paid for
--- is not given up while its link lives. Says whether the step is left alone for now.
-local function rests(step, id, member)
+-- A step's last task began, and neither ended nor put it off: its worker died with it. It may be
+-- what the worker died of, and that takes all other tasks of the process along. So it is started
+-- again later each time, apart from those that died with it, and given up in the end; but an image
+-- that is paid for is not given up while its link lives. Says whether the step is left alone for
+-- now. A deadline that passed may start a step sooner, but not one that is left alone.
+local function rests(step, id, by_deadline)
+  local member = step .. ':' .. id
   local task = redis.call('HGET', 'job:' .. id, 'task:' .. step)
-  if not task or member ~= step .. ':' .. id then return false end
+  if not task then
+    return by_deadline and redis.call('HEXISTS', 'job:' .. id, 'deaths:' .. step) == 1
+      and tonumber(redis.call('ZSCORE', 'due', member) or 0) > now
+  end
   -- By RQ's books: a task that was lost before a worker began it killed nobody.
   if redis.call('HEXISTS', RQ .. ':job:' .. task, 'started_at') == 0 then return false end
   local deaths, collects = count_death(step, id), step == 'collect'
@@ -101,13 +106,14 @@ local function act(step, id)
     return
   end
   redis.call('ZADD', 'due', now + WATCH, member)
-  if step == 'deadline' then
+  local by_deadline = step == 'deadline'
+  if by_deadline then
     if status == 'queued' then overdue[#overdue + 1] = id return end
     step = status == 'submitting' and 'submit' or 'poll'
   end
   if not must_wait(step) and not still_waits(step, id) then
     forget_orphan(step, id)
-    if not rests(step, id, member) then
+    if not rests(step, id, by_deadline) then
       wake(step, id)
       woken[#woken + 1] = step .. ':' .. id
     end

@@ -78,6 +78,24 @@ def test_a_step_that_its_worker_dies_of_ends_its_job(
     assert redis_client.zscore("dead", f"demo job:{A}") is not None
 
 
+def test_deaths_behind_the_deadline_count_too(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """The deadline starts a step sooner, but not one that is left alone, and not for ever."""
+    deadline = clock.now + 2 * WATCH
+    store.create(A, make_request(created_at=clock.now, deadline_at=deadline))
+    deaths, end = 0, clock.now + 100 * WATCH
+    while _job(store).error is None and clock.now < end:
+        if redis_client.llen("rq:queue:submit"):
+            _begin(redis_client, "rq:queue:submit")
+            deaths += 1
+        clock.now += WATCH / 2
+        assert sweep_once(store, "token")[0]
+
+    assert (_job(store).error or {})["code"] == FailureCode.LOST
+    assert deaths == 10
+
+
 def test_an_image_that_lives_is_not_given_up_for_deaths(
     store: JobStore, redis_client: "redis.Redis", clock: Clock
 ) -> None:

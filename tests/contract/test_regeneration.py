@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import redis
@@ -15,10 +16,11 @@ from core.reception import receive
 from core.settings import WORKER, Settings
 from core.views import job_view
 from tests.contract.jobs import make_request
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted import ScriptedServer, Wire, answer
 from worker import wiring
 from worker.collect import collect
 from worker.deps import Deps
+from worker.poll import poll
 from worker.submit import submit
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -169,3 +171,44 @@ def test_a_link_that_lives_is_not_given_up(deps: Deps, server: ScriptedServer) -
         collect(A, deps)
 
     assert _job(deps).regenerations == 0
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_late_yes_for_the_dead_task_changes_nothing(
+    deps: Deps, server: ScriptedServer, *, claimed: bool
+) -> None:
+    """The answer to the first submit comes when its result has died already: it is over."""
+    now = time.time()
+    request = make_request(created_at=now, deadline_at=now + 900, regenerate=True)
+    deps.store.create(A, request)
+    late = answer(200, b'{"id": "first", "polling_url": "https://x/first", "cost": 4}')
+
+    def overtaken(wire: Wire) -> None:
+        _die(deps, server)
+        assert _job(deps).expired_id == "first"
+        if claimed:
+            mine = Change(set={"posting_at": now, "posting_by": "second"})
+            assert deps.store.change(A, {Status.SUBMITTING}, mine)
+        late(wire)
+
+    server.script = overtaken
+    submit(A, deps)
+
+    job = _job(deps)
+    assert job.status is Status.SUBMITTING  # granted again
+    assert (job.provider_id, job.polling_url, job.cost) == (None, None, None)
+
+
+def test_a_poll_about_the_dead_task_minds_the_deadline(deps: Deps, server: ScriptedServer) -> None:
+    """Whatever is said of a task that is over, the job's time runs, and ends it."""
+    _dead(deps, server, regenerate=True, deadline=0.5)
+    stale: dict[str, str | int | float | None] = {"provider_id": "first"}
+    assert deps.store.move(A, Status.GENERATING, Change(set=stale))
+    body = {"id": "first", "status": "Ready", "result": {"sample": f"{server.url}/first"}}
+    server.script = answer(200, json.dumps(body).encode())
+    later = replace(deps, clock=lambda: time.time() + 60)
+
+    poll(A, later)
+
+    job = _job(deps)
+    assert (job.error or {})["code"] == FailureCode.TIMED_OUT

@@ -133,8 +133,8 @@ def test_inputs_are_stored_without_a_refused_header_too(
         digest = sha256(BODY).digest()
         objects.put("_inputs/a", io.BytesIO(BODY), sha256=digest, content_type="image/png")
 
-    assert _requests(s3, put) == ["PUT", "PUT"]
-    assert _requests(s3, put) == ["PUT"]
+    assert _requests(s3, put) == ["PUT", "PUT", "HEAD"]
+    assert _requests(s3, put) == ["PUT", "HEAD"]
     assert s3.objects["_inputs/a"].body == BODY
 
 
@@ -156,6 +156,19 @@ def test_a_200_is_not_yet_the_image(untried: ObjectStore, s3: S3StandIn, habits:
     there = untried.look("a.png")
     assert there is not None
     assert not there.whole
+
+
+def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
+    """A job is not accepted with an input that the server said it stored, and did not keep."""
+    s3.habits = Habits(checks_nothing=True, states_checksum=False, keeps=10)
+
+    with pytest.raises(StorageUnavailable, match="not those sent"):
+        untried.put(
+            "_inputs/1/image",
+            io.BytesIO(BODY),
+            sha256=sha256(BODY).digest(),
+            content_type="image/png",
+        )
 
 
 def test_a_server_known_to_be_strict_is_not_looked_at(objects: ObjectStore, s3: S3StandIn) -> None:

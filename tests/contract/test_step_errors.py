@@ -69,6 +69,16 @@ def test_no_wait_sleeps_through_the_end_of_a_link(bench: Bench, left: float) -> 
     assert bench.due_in(Step.COLLECT) == pytest.approx(left / 4)
 
 
+def test_no_crash_sleeps_through_the_end_of_a_link(bench: Bench) -> None:
+    """A mistake that passes must not cost an image that could still be fetched."""
+    bench.accept()
+    bench.storing(lives_for=8)
+
+    _crash(bench, Step.COLLECT, 6)
+
+    assert bench.due_in(Step.COLLECT) == pytest.approx(2)
+
+
 def test_once_the_link_is_dead_nothing_is_hurried(bench: Bench) -> None:
     """A bucket that cannot be looked into is asked at ease, and other images go on being made."""
     bench.accept()

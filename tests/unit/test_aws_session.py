@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.aws_session import aws_session, credentials_problem
+from core.aws_session import aws_problems, aws_session, credentials_problem
 from core.object_store import ObjectStore
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
@@ -67,3 +67,41 @@ def test_empty_keys_are_missing_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         monkeypatch.setenv(name, "")
 
     assert "AWS_ACCESS_KEY_ID" in str(credentials_problem())
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n"])
+def test_blanks_around_a_value_are_no_part_of_it(
+    around: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key from a file that ends with a newline is that key."""
+    for name in KEYS:
+        monkeypatch.setenv(name, around.format("a-key"))
+
+    credentials = aws_session().get_credentials()
+
+    assert credentials is not None
+    assert (credentials.access_key, credentials.secret_key) == ("a-key", "a-key")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AWS_METADATA_SERVICE_TIMEOUT", "x"), ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "many")],
+)
+def test_a_number_that_is_none_is_a_problem(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What botocore reads only as it comes to it is told at the start, without a traceback."""
+    monkeypatch.setenv(name, value)
+
+    assert "cannot read" in str(credentials_problem())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://s3.example/x?y=1", "http://user:pw@s3.example", "http://s3.example/#a"]
+)
+def test_an_endpoint_with_more_than_an_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the SDK would fail at with every request is told at the start."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+
+    (problem,) = aws_problems()
+    assert problem.startswith("AWS_ENDPOINT_URL_S3: ")
