@@ -72,11 +72,11 @@ def test_no_wait_sleeps_through_the_end_of_a_link(bench: Bench, left: float) -> 
 def test_no_crash_sleeps_through_the_end_of_a_link(bench: Bench) -> None:
     """A mistake that passes must not cost an image that could still be fetched."""
     bench.accept()
-    bench.storing(lives_for=8)
+    bench.storing(lives_for=1.6)
 
     _crash(bench, Step.COLLECT, 6)
 
-    assert bench.due_in(Step.COLLECT) == pytest.approx(2)
+    assert bench.due_in(Step.COLLECT) == pytest.approx(0.4)
 
 
 def test_once_the_link_is_dead_nothing_is_hurried(bench: Bench) -> None:
