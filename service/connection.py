@@ -13,12 +13,17 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from core.log import event
 from service.body import TOO_SLOW
 from service.connections import HEALTH_RESERVE, Connections
+from service.framing import flaw, is_usual
 from service.lingering import LingeringTransport
 from service.problems import Problem
 
@@ -66,6 +71,10 @@ class Connection(HttpToolsProtocol):
         self._begun = False
         self._in_body = False
         self._refused = False
+        #: Whether the client has ended its side.
+        self._ended = False
+        #: The request before the newest, where it was still under way when that came.
+        self._before: RequestResponseCycle | None = None
         #: Bytes that came and are neither a whole head nor body.
         self._unused = 0
         #: Bytes of the body since the deadline was set.
@@ -90,9 +99,18 @@ class Connection(HttpToolsProtocol):
         self._all.lost(self)
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio heeds what is returned
+        """Go on while a whole request is being answered, though the client has ended its side.
+
+        Returns:
+            Whether the connection is kept; its last answer ends it.
+        """
+        self._ended = True
+        return not self._lingering.is_closing() and self._answers_last()
+
     def data_received(self, data: bytes) -> None:
         """Read on, within bounds."""
-        if self._lingering.lingers:
+        if self._lingering.lingers or self._refused:
             self._lingering.discard(len(data))
             return
         self._unused += len(data)
@@ -115,9 +133,16 @@ class Connection(HttpToolsProtocol):
         ):
             self._refuse_head()
             return
+        if not is_usual(self.headers) or self.expect_100_continue:
+            version = self.parser.get_http_version()
+            if problem := flaw(self.headers, version):
+                self._refuse(problem.status, problem.kind, problem.detail)
+                return
+            self.expect_100_continue &= version != "1.0"  # which knows no 100
         self._all.works(self)
         self._unused, self._in_body = 0, True
         self._awaited, self.deadline = "", inf
+        self._before = self.cycle if self._answers() else None
         super().on_headers_complete()
         self._begun = True
         # An answer that does not wait for the rest of the body ends the connection (and says so),
@@ -153,8 +178,9 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", msg)
+        """Refuse what is no HTTP, unless the same request was refused before."""
+        if not self._refused:
+            self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", msg)
 
     def expire(self, now: float) -> None:
         """Act on the deadline, which has passed."""
@@ -181,7 +207,7 @@ class Connection(HttpToolsProtocol):
 
     def _bound_the_rest(self) -> None:
         """Bound what is still to come of a head or a body."""
-        if self._lingering.is_closing():
+        if self._refused or self._lingering.is_closing():
             return
         if self._unused > LARGEST_HEAD:
             self._refuse_head()
@@ -202,9 +228,14 @@ class Connection(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, kind, detail)
 
     def _refuse(self, status: HTTPStatus, kind: str, detail: str) -> None:
-        """Answer without asking the application, and end the connection."""
+        """Answer without asking the application, and end the connection.
+
+        Behind a whole request that is still to be answered, that answer is given, and no other.
+        """
         self._refused = True
         event(_log, "connection.refused", status=status.value, reason=detail)
+        if self._answers_last():
+            return
         answers = self._answers()
         if not answers or not self.cycle.response_started:
             answer = Problem(status, kind, detail).response()
@@ -218,12 +249,24 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.transport.close()
 
+    def _answers_last(self) -> bool:
+        """Let the answer to the last whole request be the last; say whether it is still to come."""
+        if self._in_body and self.pipeline and self._before:
+            # Its rest will not come. It waits for the one before it, so nobody has seen it.
+            self.pipeline.popleft()
+            self.cycle, self._in_body = self._before, False
+        if self._in_body or not self._answers():
+            return False
+        self.cycle.keep_alive = False
+        self._awaited, self.deadline = "", inf
+        return True
+
     def _answers(self) -> bool:
         """Say whether a request is under way."""
         return self._begun and not self.cycle.response_complete
 
     def _may_be_unread(self) -> bool:
-        return self._refused or self._in_body or bool(self.pipeline)
+        return not self._ended and (self._refused or self._in_body or bool(self.pipeline))
 
     def _on_linger(self) -> None:
         self._all.waits(self)

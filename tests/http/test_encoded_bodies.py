@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 
+from core.signatures import webhook_secret
 from stack.stack import Stack
 from tests.http.conftest import NothingTakenIn
 from tests.http.test_bad_requests import check_problem
@@ -41,3 +42,17 @@ def test_no_encoding_is_read(relay: Stack, nothing_taken_in: NothingTakenIn, enc
 def test_identity_is_no_encoding(relay: Stack, encoding: str) -> None:
     """It says that the body is as it is (RFC 9110 section 12.5.3)."""
     assert _post(relay, "/v1/jobs", JOB, encoding).status_code == 202
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_a_compressed_webhook_is_told_so(relay: Stack, encoding: str) -> None:
+    """Even one that has the job's secret; it is nothing that could be taken for a notice."""
+    secret = webhook_secret(relay.credentials.webhook_secret, "some-job")
+    headers = {"x-webhook-secret": secret, "content-encoding": encoding}
+    url = f"{relay.service_url}/webhooks/bfl/some-job"
+    content = gzip.compress(b'{"status": "Ready"}')
+
+    answer = httpx.post(url, content=content, headers=headers, timeout=20, trust_env=False)
+
+    assert encoding in check_problem(answer, 415, "content-encoding")
+    assert answer.headers["accept-encoding"] == "identity"
