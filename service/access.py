@@ -1,12 +1,15 @@
 """One log line per request."""
 
+import asyncio
 import logging
 import time
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.log import event
-from service.problems import crashed
+from service.problems import crashed, stopped
+from service.provider_errors import in_shape_of
 
 _log = logging.getLogger(__name__)
 _QUIET = ("/livez", "/readyz", "/metrics")
@@ -15,7 +18,8 @@ _QUIET = ("/livez", "/readyz", "/metrics")
 class AccessLog:
     """Writes method, path, status and duration of each request; no header and no query.
 
-    What no handler foresaw is answered here as a mistake of ours.
+    What no handler foresaw is answered here as a mistake of ours, and who is cut off as the process
+    leaves is told to come again.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,10 +42,15 @@ class AccessLog:
             await self._app(scope, receive, note_status)
         except Exception as error:
             # Caught here, an error that nobody foresaw does not cost the connection as well.
-            answer = crashed(scope["path"], error).response()
+            answer: Response = crashed(scope["path"], error).response()
             if status:
                 raise
             await answer(scope, receive, note_status)
+        except asyncio.CancelledError:
+            # The process leaves and its grace is over; an answer that has begun just ends.
+            if not status:
+                answer = in_shape_of(scope["path"], stopped())
+                await answer(scope, receive, note_status)
         finally:
             if scope["path"] not in _QUIET:
                 event(

@@ -181,3 +181,13 @@ def crashed(path: str, error: Exception) -> Problem:
     crash(_log, "request.crashed", error, path=path[:200], kind=type(error).__name__)
     detail = "An internal error occurred and was logged; try again later"
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def stopped() -> Problem:
+    """Return the problem of a request that the process, which leaves, had no time for."""
+    detail = (
+        "This process was stopped before the request was answered, so nothing is promised; repeat "
+        "it with the same Idempotency-Key, for without one it could become two jobs"
+    )
+    headers = {"connection": "close", "retry-after": _RETRY_AFTER}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "stopped", detail, headers=headers)

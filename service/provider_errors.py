@@ -65,6 +65,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return await problems.on_http_exception(request, error)
 
 
+def in_shape_of(path: str, problem: Problem) -> Response:
+    """Return the answer to a problem that no endpoint told of, in the shape of the path's face."""
+    return problem.response() if _is_ours(path) else provider_error(problem)
+
+
 def _is_ours(path: str) -> bool:
     """Say whether a path belongs to the native face, be there anything at it or not."""
     return path.startswith(_OUR_ROOTS) or path in _OUR_PATHS

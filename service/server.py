@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -27,6 +28,9 @@ _CLOSE: Final = (b"connection", b"close")
 _QUEUE: Final = 2048
 #: uvicorn's ticks (of 0.1 s) between two looks at the deadlines of connections.
 _LOOK_EVERY: Final = 3
+#: Seconds for those who are cut off to read that they are, before the process is gone. What they
+#: sent and nobody read would take the answer away with it.
+_LAST_ANSWERS: Final = 2
 
 
 class Server(uvicorn.Server):
@@ -47,6 +51,7 @@ class Server(uvicorn.Server):
         self._open = Connections(limits)
         self._drain = drain
         self._pause = settings.drain_seconds
+        self._grace = settings.service_grace_seconds
         #: When the pause ends; until it begins, never. Seconds of the monotonic clock.
         self._pause_ends = float("inf")
         super().__init__(self._configuration(app, settings))
@@ -80,6 +85,23 @@ class Server(uvicorn.Server):
             self._open.look(asyncio.get_running_loop().time())
         return await super().on_tick(counter) or time.monotonic() >= self._pause_ends
 
+    async def _wait_tasks_to_complete(self) -> None:
+        """Let requests under way end; cut off those that outlast the grace, and let them know."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                await super()._wait_tasks_to_complete()
+        # Ctrl-C ends the grace, not the order in which the process leaves.
+        self.force_exit = False
+        cut_off = list(self.server_state.tasks)
+        if not cut_off:
+            return  # connections may be open, but their answers are given
+        event(_log, "service.cut_off", logging.WARNING, requests=len(cut_off))
+        for task in cut_off:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_ANSWERS):
+                await super()._wait_tasks_to_complete()
+
     def _configuration(self, app: Any, settings: Settings) -> uvicorn.Config:
         return uvicorn.Config(
             app,
@@ -94,5 +116,5 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=settings.keepalive_seconds,
-            timeout_graceful_shutdown=settings.service_grace_seconds,
+            timeout_graceful_shutdown=None,  # bounded here: _wait_tasks_to_complete
         )

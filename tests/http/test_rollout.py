@@ -3,13 +3,15 @@
 import json
 import os
 import signal
+import socket
 
 import pytest
 
+from core.signatures import webhook_secret
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.http.conftest import OwnService, RunService
-from tests.http.wire import Answer, Wire, ask, head
+from tests.http.wire import Answer, Wire, ask, head, whole
 
 #: Longer than any test: what ends before was ended by something else.
 NEVER = "3600"
@@ -102,6 +104,62 @@ def test_a_request_under_way_is_answered(
             assert answer.headers["connection"] == "close"
         eventually(lambda: not service.process.is_alive)
         assert service.process.exit_code == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/flux-pro-1.1", "/webhooks/bfl/some-job"])
+@pytest.mark.parametrize("end", ["the grace", "Ctrl-C"])
+def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
+    own_service: RunService, relay: Stack, eventually: Eventually, path: str, end: str
+) -> None:
+    """503 with `Retry-After` in the face's shape, and no traceback, for nothing is wrong."""
+    grace = "1" if end == "the grace" else NEVER
+    secret = webhook_secret(relay.credentials.webhook_secret, "some-job")
+    headers = (f"x-key: {relay.api_key}", f"x-webhook-secret: {secret}", "content-length: 100")
+    with own_service(FLUXRELAY_DRAIN_SECONDS="0", FLUXRELAY_SERVICE_GRACE_SECONDS=grace) as service:
+        with Wire.to(service.url) as late:
+            late.send(head("POST", path, *headers) + b"{")
+            assert ask(service.url, head("GET", "/livez")).status == 200
+            service.process.request_stop()
+            if end == "Ctrl-C":
+                eventually(lambda: refuses(service))
+                os.kill(service.process.pid, signal.SIGINT)
+            answer = whole(late.rest())
+        eventually(lambda: not service.process.is_alive)
+
+    check_cut_off(answer, path)
+    assert service.process.exit_code == 0
+    assert "Traceback" not in service.process.output()
+
+
+def check_cut_off(answer: Answer, path: str) -> None:
+    """Look at the answer to a request that the process had no time for."""
+    assert answer.status == 503
+    assert answer.headers["connection"] == "close"
+    assert int(answer.headers["retry-after"]) > 0
+    document = json.loads(answer.body)
+    assert "Idempotency-Key" in document["detail"]
+    if path == "/v1/flux-pro-1.1":
+        assert list(document) == ["detail"]
+    else:
+        assert document["type"] == "urn:fluxrelay:problem:stopped"
+
+
+def test_who_sends_a_large_body_to_the_end_of_the_grace_can_read_why_it_was_in_vain(
+    own_service: RunService, relay: Stack
+) -> None:
+    """What it had sent meanwhile does not take the answer away."""
+    size = 64 * 1024 * 1024
+    start = head("POST", "/v1/jobs", f"x-key: {relay.api_key}", f"content-length: {size}")
+    with (
+        own_service(FLUXRELAY_DRAIN_SECONDS="0", FLUXRELAY_SERVICE_GRACE_SECONDS="1") as service,
+        Wire.to(service.url) as late,
+    ):
+        late.send(start, b'{"input": {"prompt": "', b"x" * 65536)
+        assert ask(service.url, head("GET", "/livez")).status == 200
+        service.process.request_stop()
+        assert late.socket.recv(1, socket.MSG_PEEK)  # the answer is there
+        late.send(b"x" * 1024 * 1024)
+        check_cut_off(whole(late.rest()), "/v1/jobs")
 
 
 def refuses(service: OwnService) -> bool:
