@@ -11,7 +11,7 @@ from http import HTTPStatus
 from math import inf
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -23,9 +23,10 @@ from uvicorn.server import ServerState
 from core.log import event
 from service.body import TOO_SLOW
 from service.connections import HEALTH_RESERVE, Connections
-from service.framing import flaw, is_usual
+from service.framing import flaw, is_usual, without_offer
 from service.lingering import LingeringTransport
 from service.problems import Problem
+from service.reserve import HealthAlone
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ _AROUND: Final = 4  # bytes
 #: Bytes of a body that must come within the time for a body. What is larger has a rule of its own
 #: (service/body.py), which is stricter.
 _PROGRESS: Final = 64 * 1024
-_HEALTH: Final = ("/livez", "/readyz", "/metrics")
 
 
 class Connection(HttpToolsProtocol):
@@ -92,7 +92,7 @@ class Connection(HttpToolsProtocol):
         if excess > HEALTH_RESERVE:
             self.end()
         elif excess > 0:
-            self.app = _HealthAlone(self.app)
+            self.app = HealthAlone(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note of the end."""
@@ -114,7 +114,13 @@ class Connection(HttpToolsProtocol):
             self._lingering.discard(len(data))
             return
         self._unused += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except HttpParserUpgrade as offer:
+            self._pass_over(data[offer.args[0] :])
         if self._unused or self._in_body:
             self._bound_the_rest()
 
@@ -125,7 +131,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start what answers the request, unless its head is too large."""
-        if self._refused:
+        if self._refused or self.parser.should_upgrade():
             return
         if len(self.headers) > MOST_HEADERS or (
             # What came is more than the head, so it is added up only where it could be too large.
@@ -158,7 +164,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take note that the request was read to its end."""
-        if self._refused:
+        if self._refused or self.parser.should_upgrade():
             return
         self._unused, self._in_body = 0, False
         self._awaited, self.deadline = "", inf
@@ -204,6 +210,20 @@ class Connection(HttpToolsProtocol):
     def end(self) -> None:
         """End at once."""
         self.transport.abort()
+
+    def _pass_over(self, rest: bytes) -> None:
+        """Read a request anew, as if it had offered no other protocol than HTTP/1.1.
+
+        The parser takes the offer for agreed, and what follows the head for no HTTP.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            self.send_400_response("There are no tunnels here")
+            return
+        plain = without_offer(method, self.url, version, self.headers)
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.data_received(plain + rest)
 
     def _bound_the_rest(self) -> None:
         """Bound what is still to come of a head or a body."""
@@ -270,19 +290,3 @@ class Connection(HttpToolsProtocol):
 
     def _on_linger(self) -> None:
         self._all.waits(self)
-
-
-class _HealthAlone:
-    """Answers health checks, and tells everybody else that there are too many."""
-
-    def __init__(self, app: Any) -> None:
-        self._app: ASGIApp = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in _HEALTH:
-            await self._app(scope, receive, send)
-            return
-        headers = {"connection": "close", "retry-after": "2"}
-        detail = "Too many connections are open; try again a little later"
-        problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
-        await problem.response()(scope, receive, send)

@@ -39,3 +39,17 @@ def flaw(headers: Headers, version: str) -> Problem | None:
         )
         return Problem(HTTPStatus.NOT_IMPLEMENTED, "transfer-encoding", detail)
     return None
+
+
+def without_offer(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """Return a request's head as it would be without the offer to speak another protocol.
+
+    Args:
+        method: Of the request.
+        url: As it came.
+        version: Of HTTP: `1.1`.
+        headers: As above.
+    """
+    lines = [b"%b: %b" % pair for pair in headers if pair[0] != b"upgrade"]
+    first = b"%b %b HTTP/%b" % (method, url, version.encode())
+    return b"\r\n".join([first, *lines, b"", b""])

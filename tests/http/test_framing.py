@@ -152,3 +152,30 @@ def test_an_offer_of_another_protocol_is_passed_over(relay: Stack, protocol: str
             answer = wire.answer()
             assert answer.head.startswith(b"HTTP/1.1 200 OK")
             assert "upgrade" not in answer.headers
+
+
+@pytest.mark.parametrize("way", ["length", "chunked"])
+@pytest.mark.parametrize("cut", [0, 10, 200], ids=["at once", "two pieces", "later"])
+def test_an_offer_of_another_protocol_costs_no_body(relay: Stack, way: str, cut: int) -> None:
+    """A job that comes with `Upgrade: h2c`, as Java's client has it, is taken in; so is a next."""
+    stated = f"content-length: {len(JOB)}" if way == "length" else "transfer-encoding: chunked"
+    offer = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABk")
+    raw = request(relay, *offer, stated) + (JOB if way == "length" else CHUNKED)
+    with Wire.to(relay.service_url) as wire:
+        for _ in range(2):
+            wire.send(raw[:-cut] if cut else raw, raw[-cut:] if cut else b"")
+            assert wire.answer().status == 202
+
+
+def test_requests_behind_an_offer_of_another_protocol_are_answered(relay: Stack) -> None:
+    """Though they come in the same piece."""
+    offer = head("GET", "/livez", "connection: upgrade", "upgrade: h2c")
+    with Wire.to(relay.service_url) as wire:
+        wire.send(offer + head("GET", "/nowhere") + offer)
+        assert [wire.answer().status for _ in range(3)] == [200, 404, 200]
+
+
+def test_no_tunnel_is_opened(relay: Stack) -> None:
+    """`CONNECT` is a 400, once."""
+    raw = b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"
+    assert refused(relay, raw).status == 400
