@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.context import Context
+from benchmarks.probes.context import Context
+from benchmarks.report.view import Display, print_table
 from benchmarks.run import NAMES, PEERS, RESULTS, module, run_all
-from benchmarks.view import Display, print_table
-from stack.interruption import exit_on_signals
-from stack.terminal import print_anywhere
+from stack.commands.interruption import exit_on_signals
+from stack.display.terminal import print_anywhere
 
 _WIDTH = 150
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks import verdicts
-from benchmarks.outcome import Record, Row
 from benchmarks.peers.environments import PINS
-from benchmarks.plots import picture_files
+from benchmarks.report import verdicts
+from benchmarks.report.outcome import Record, Row
+from benchmarks.report.plots import picture_files
+from benchmarks.report.view import number, ratio_text
 from benchmarks.run import BEFORE_AFTER, NAMES, RESULTS
-from benchmarks.view import number, ratio_text
-from stack.terminal import print_anywhere
+from stack.display.terminal import print_anywhere
 
 PAGE: Final = RESULTS.parents[1] / "docs/performance.md"
 
@@ -24,7 +24,7 @@ _HEAD = """\
 # Performance
 
 Made by `python -m benchmarks.page` from `benchmarks/results/`; not written by hand. What it says \
-of goals that are missed is from `benchmarks/verdicts.toml`.
+of goals that are missed is from `benchmarks/report/verdicts.toml`.
 
 Machines differ, and so do hours of the same machine. So every figure here is a ratio to something \
 that was measured in the same run, by turns: a floor (the same work with nothing around it) or \
@@ -35,14 +35,14 @@ the peers, which it installs into `.peers` at the versions below and runs unmodi
 Nothing else should run on the machine meanwhile.
 """
 _STAND_IN = """\
-The provider is the sandbox in `slots`. In the others it is `benchmarks/far_side.py`, which makes \
-no image and checks nothing, and is the receiver of callbacks as well: where the sandbox drew \
-images, it would be the sandbox that was measured. Its results are valid PNGs of noise with their \
-`Content-MD5`, so that every check of ours has something to do. The S3 server is SeaweedFS, with \
-`GOMEMLIMIT=1GiB GOGC=200`: with less memory it spends much of its time on collecting garbage. In \
-`copy` and `callback` its data lie in `/dev/shm`, if that has 8 GiB free: as a rule an S3 server \
-shares no disk with Redis, whose fsyncs would wait for it. Everything runs on the one machine \
-described here, the load included.
+The provider is the sandbox in `slots`. In the others it is `benchmarks/product/fake_outside.py`, \
+which makes no image and checks nothing, and is the receiver of callbacks as well: where the \
+sandbox drew images, it would be the sandbox that was measured. Its results are valid PNGs of \
+noise with their `Content-MD5`, so that every check of ours has something to do. The S3 server is \
+SeaweedFS, with `GOMEMLIMIT=1GiB GOGC=200`: with less memory it spends much of its time on \
+collecting garbage. In `copy` and `callback` its data lie in `/dev/shm`, if that has 8 GiB free: \
+as a rule an S3 server shares no disk with Redis, whose fsyncs would wait for it. Everything runs \
+on the one machine described here, the load included.
 """
 
 

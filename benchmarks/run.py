@@ -8,27 +8,29 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from benchmarks import limits, plots
-from benchmarks.children import ChildFailedError
-from benchmarks.context import Context
-from benchmarks.machine import describe
-from benchmarks.outcome import Record
-from benchmarks.view import Display
-from stack.process import ProcessFailedError
-from stack.relay import SOURCE_ROOT
+from benchmarks.probes import time_limits
+from benchmarks.probes.context import Context
+from benchmarks.probes.subprocesses import ChildFailedError
+from benchmarks.report import plots
+from benchmarks.report.machine import describe
+from benchmarks.report.outcome import Record
+from benchmarks.report.view import Display
+from stack.servers.fluxrelay import SOURCE_ROOT
+from stack.servers.process import ProcessFailedError
 
 #: In the order of the page.
 NAMES: Final = (
     "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale",
 )  # fmt: skip
-#: Stands behind them, and is counted by its own command (`benchmarks/before_after.py`).
+#: Stands behind them, and is counted by its own command (`benchmarks/product/before_after.py`).
 BEFORE_AFTER: Final = "before_after"
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
 PEERS: Final = SOURCE_ROOT / ".peers"
 #: What may go wrong in a scenario without taking the others with it.
 _TROUBLES: Final = (
-    limits.TimeIsUpError, ProcessFailedError, ChildFailedError, TimeoutError, ValueError, OSError,
+    time_limits.TimeIsUpError, ProcessFailedError, ChildFailedError, TimeoutError, ValueError,
+    OSError,
 )  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def run_one(name: str, context: Context) -> Record:
     machine = describe(Path("/tmp"))  # noqa: S108 - asked of, not written to
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     began = time.monotonic()
-    with limits.at_most(scenario.SECONDS):
+    with time_limits.at_most(scenario.SECONDS):
         outcome = scenario.run(context)
     return Record(
         name=name,

@@ -10,14 +10,14 @@ from typing import Final
 import httpx
 from rich.console import Console
 
-from chaos.picture import draw
-from chaos.plan import make_plan
+from chaos.judge.report import show, write
+from chaos.judge.timeline_plot import draw
+from chaos.plan.plan import make_plan
 from chaos.progress import Progress
-from chaos.report import show, write
 from chaos.run import run
-from stack.interruption import exit_on_signals
-from stack.process import ProcessFailedError
-from stack.terminal import print_anywhere
+from stack.commands.interruption import exit_on_signals
+from stack.display.terminal import print_anywhere
+from stack.servers.process import ProcessFailedError
 
 _LIMIT: Final = 780.0  # seconds; start, judging and stop are to fit into 15 minutes with it
 

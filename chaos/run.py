@@ -8,14 +8,15 @@ from typing import Final
 
 import httpx
 
-from chaos import gathering, timing
-from chaos.bait import Bait
-from chaos.callers import Callers
-from chaos.evidence import TERMINAL, Evidence
-from chaos.judge import Trial
-from chaos.plan import Plan, faults
-from chaos.storm import Storm
-from chaos.verdict import Verdict
+from chaos import collect_evidence
+from chaos.actors.callers import Callers
+from chaos.actors.decoy import Bait
+from chaos.actors.killer import Storm
+from chaos.judge.evidence import TERMINAL, Evidence
+from chaos.judge.judge import Trial
+from chaos.judge.verdict import Verdict
+from chaos.plan import time_scale
+from chaos.plan.plan import Plan, faults
 from stack.options import StackOptions
 from stack.receiver import CallbackReceiver
 from stack.stack import Stack
@@ -116,12 +117,14 @@ class Run:
         return False
 
     def _told(self) -> set[str]:
-        return {told.job_id for told in gathering.told(self.receiver.callbacks) if told.job_id}
+        return {
+            told.job_id for told in collect_evidence.told(self.receiver.callbacks) if told.job_id
+        }
 
     def _all_ended(self, job_ids: set[str]) -> bool:
         """Say whether nothing more will come: all have ended, and no callback is owed."""
         try:
-            views = gathering.views(self.stack, job_ids).values()
+            views = collect_evidence.views(self.stack, job_ids).values()
         except httpx.HTTPError:
             return False
         return all(
@@ -133,8 +136,8 @@ class Run:
     def _settle(self, callers: Callers) -> None:
         deadline = time.monotonic() + _SETTLING
         while time.monotonic() < deadline:
-            left = gathering.leftovers(self.stack)
-            owners = {key.split("/")[1] for key in gathering.inputs(self.stack)}
+            left = collect_evidence.leftovers(self.stack)
+            owners = {key.split("/")[1] for key in collect_evidence.inputs(self.stack)}
             inputs = owners - left.guards - left.letters
             busy = (left.slots, left.queued, left.backlog, left.due)
             if not any(busy) and not inputs:
@@ -144,18 +147,18 @@ class Run:
 
     def _evidence(self, callers: Callers, storm: Storm) -> Evidence:
         ids = {job_id for intake in callers for job_id in intake.ids}
-        shown = gathering.views(self.stack, ids)
-        books = gathering.ledger(self.stack)
+        shown = collect_evidence.views(self.stack, ids)
+        books = collect_evidence.ledger(self.stack)
         return Evidence(
             jobs=self.plan.jobs,
             intakes=callers.intakes,
             views=shown,
             tasks=books["tasks"],
             rejections=books["rejections"],
-            bucket=gathering.bucket(self.stack),
-            told=gathering.told(self.receiver.callbacks),
+            bucket=collect_evidence.bucket(self.stack),
+            told=collect_evidence.told(self.receiver.callbacks),
             baited=self.bait.taken,
-            leftovers=gathering.leftovers(self.stack),
+            leftovers=collect_evidence.leftovers(self.stack),
             own_ends=[death.target for death in storm.own_ends],
         )
 
@@ -174,7 +177,7 @@ def run(plan: Plan, *, directory: Path, limit: float, say: Say) -> Verdict:
         httpx.HTTPError: A judge could not be asked.
     """
     options = StackOptions(
-        directory=directory, relay_variables=timing.RELAY, sandbox_variables=timing.SANDBOX
+        directory=directory, relay_variables=time_scale.RELAY, sandbox_variables=time_scale.SANDBOX
     )
     say("starting everything")
     with Stack(options) as stack, CallbackReceiver() as receiver, Bait() as bait:

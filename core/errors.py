@@ -13,7 +13,7 @@
 
 from collections.abc import Sequence
 
-from core.job import FailureCode
+from core.jobs.job import FailureCode
 
 
 class RelayError(Exception):

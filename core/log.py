@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from core.moments import milliseconds
+from core.timestamps import milliseconds
 
 #: Parts of a field's name that mark its value as one never to be written down.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")

@@ -9,7 +9,7 @@ import sys
 import uvicorn
 
 from sandbox.app import create_app
-from sandbox.connections import Connections
+from sandbox.server.connections import Connections
 from sandbox.settings import Settings, SettingsError
 
 #: Seconds that open requests get to finish after SIGTERM.

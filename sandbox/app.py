@@ -11,25 +11,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from sandbox.access_log import AccessLog
-from sandbox.accounts import Accounts, Purse, account_of
-from sandbox.admin import AdminApi
-from sandbox.answers import refusal
-from sandbox.connections import Connections
-from sandbox.downloads import Downloads
-from sandbox.finetunes import Finetunes
-from sandbox.generation import Studio
-from sandbox.hosts import Hosts
-from sandbox.keeping import read_back
-from sandbox.ledger import Ledger
-from sandbox.mischief import Mischief
-from sandbox.posting import Poster
-from sandbox.provider import ProviderApi
-from sandbox.results import Shelf, Signer, signing_key
+from sandbox.api.admin_routes import AdminApi
+from sandbox.api.answers import refusal
+from sandbox.api.downloads import Downloads
+from sandbox.api.provider_routes import ProviderApi
+from sandbox.api.submits import Submits
+from sandbox.faults.injection import Mischief
+from sandbox.generation.generation import Studio
+from sandbox.requests.finetunes import Finetunes
+from sandbox.server.access_log import AccessLog
+from sandbox.server.connections import Connections
 from sandbox.settings import Settings
-from sandbox.submits import Submits
-from sandbox.tasks import TaskBook
-from sandbox.webhooks import Courier
+from sandbox.tasks.accounts import Accounts, Purse, account_of
+from sandbox.tasks.hosts import Hosts
+from sandbox.tasks.ledger import Ledger
+from sandbox.tasks.persistence import read_back
+from sandbox.tasks.results import Shelf, Signer, signing_key
+from sandbox.tasks.tasks import TaskBook
+from sandbox.webhooks.delivery import Courier
+from sandbox.webhooks.outgoing import Poster
 
 
 def create_app(settings: Settings, connections: Connections) -> Starlette:

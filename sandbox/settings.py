@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from sandbox.models import MODELS
+from sandbox.requests.models import MODELS
 
 #: Shortest API key in characters that counts as well-formed.
 KEY_LENGTH_MIN: Final = 8

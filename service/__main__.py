@@ -10,14 +10,14 @@ from typing import Final
 from uvicorn.config import STARTUP_FAILURE
 
 from core import log
-from core.aws_session import credentials_problem
 from core.errors import SettingsError
-from core.settings import SERVICE, Settings
-from core.trials import try_settings
-from core.variables import injected
+from core.operations.startup_checks import try_settings
+from core.settings.settings import SERVICE, Settings
+from core.settings.variables import injected
+from core.storage.aws_session import credentials_problem
 from service.app import create_app
-from service.drain import Drain
-from service.server import Server
+from service.http.drain import Drain
+from service.server.server import Server
 
 #: New objects after which the collector looks for cycles among them; a request makes hundreds that
 #: live for as long as it waits.

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from service.intake import Accepted, Parse
-from service.scanner import ScannedBody
-from service.schemas import parse_job
+from service.body.json_scanner import ScannedBody
+from service.intake.intake import Accepted, Parse
+from service.intake.job_request import parse_job
 from service.state import State
 
 #: Bytes of a body that is checked on the event loop. A usual one has some hundred and takes a tenth

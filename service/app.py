@@ -12,39 +12,30 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from core.account_book import AccountBook
-from core.awaited_store import AwaitedStore
-from core.dead_letters import DeadLetters
-from core.durability import announce_in_background
 from core.errors import StorageUnavailable, StoreUnavailable
-from core.loop_scripts import LoopScripts
-from core.object_store import ObjectStore
-from core.redis_scripts import connect
-from core.settings import Settings
-from core.store import JobStore
-from service import (
-    dead_letters,
-    drop_in,
-    health,
-    jobs,
-    metrics,
-    problems,
-    provider_errors,
-    reference,
-    samples,
-    webhooks,
-)
-from service.access import AccessLog
-from service.body import BodyReader
-from service.direct import Direct
-from service.drain import Drain
-from service.intake import Intake
-from service.openapi import document
-from service.problems import Problem
-from service.proxy_hint import ProxyHint
-from service.schemas import image_names
+from core.operations.account_status import AccountBook
+from core.operations.dead_letters import DeadLetters
+from core.redis.async_scripts import LoopScripts
+from core.redis.async_store import AwaitedStore
+from core.redis.durability import announce_in_background
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
+from service.access_log import AccessLog
+from service.api import dead_letters, health, jobs, metrics, reference, webhooks
+from service.body.request_body import BodyReader
+from service.drop_in import endpoints, errors, samples
+from service.http import problems
+from service.http.direct_endpoint import Direct
+from service.http.drain import Drain
+from service.http.problems import Problem
+from service.http.proxy_hint import ProxyHint
+from service.intake.intake import Intake
+from service.intake.job_request import image_names
+from service.intake.storage_threads import Threads
+from service.openapi.document import document
 from service.state import State
-from service.threads import Threads
 
 #: Requests other than intakes and webhooks that may wait for Redis at a time, each in a thread, and
 #: bodies that are too large to be checked on the event loop.
@@ -71,7 +62,7 @@ def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
         exception_handlers={
             Problem: problems.on_problem,
             ClientDisconnect: problems.on_disconnect,
-            HTTPException: provider_errors.on_http_exception,
+            HTTPException: errors.on_http_exception,
             StoreUnavailable: problems.on_unavailable,
             StorageUnavailable: problems.on_unavailable,
         },
@@ -158,12 +149,12 @@ def _native_routes() -> list[Route]:
 def _drop_in_routes(settings: Settings) -> list[Route]:
     """Return the provider's own paths; they come last, so that no model's name hides our own."""
     submits = (
-        Route(model.path, drop_in.submit_to(model), methods=["POST"], name=model.name)
+        Route(model.path, endpoints.submit_to(model), methods=["POST"], name=model.name)
         for model in settings.models.values()
     )
     return [
-        Route("/v1/get_result", drop_in.get_result, methods=["GET"]),
-        Route("/v1/credits", drop_in.show_credits, methods=["GET"]),
+        Route("/v1/get_result", endpoints.get_result, methods=["GET"]),
+        Route("/v1/credits", endpoints.show_credits, methods=["GET"]),
         Route("/v1/samples/{name}", samples.send_sample, methods=["GET"]),
         *submits,
     ]

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from core.job import Job, JobId
-from service.auth import tenant_of
-from service.problems import Problem
+from core.jobs.job import Job, JobId
+from service.http.auth import tenant_of
+from service.http.problems import Problem
 from service.state import State
 
 

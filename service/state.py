@@ -2,17 +2,17 @@
 
 from typing import Any, TypedDict
 
-from core.account_book import AccountBook
-from core.awaited_store import AwaitedStore
-from core.dead_letters import DeadLetters
-from core.object_store import ObjectStore
-from core.settings import Settings
-from core.store import JobStore
-from service.body import BodyReader
-from service.drain import Drain
-from service.intake import Intake
-from service.proxy_hint import ProxyHint
-from service.threads import Threads
+from core.operations.account_status import AccountBook
+from core.operations.dead_letters import DeadLetters
+from core.redis.async_store import AwaitedStore
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
+from service.body.request_body import BodyReader
+from service.http.drain import Drain
+from service.http.proxy_hint import ProxyHint
+from service.intake.intake import Intake
+from service.intake.storage_threads import Threads
 
 
 class State(TypedDict):

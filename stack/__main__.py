@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stack.demo import run_demo
-from stack.interruption import exit_on_signals
+from stack.commands.demo import run_demo
+from stack.commands.interruption import exit_on_signals
+from stack.commands.up import choose_provider, run_up
+from stack.display.terminal import print_anywhere
 from stack.options import StackOptions
-from stack.relay import SOURCE_ROOT
-from stack.terminal import print_anywhere
-from stack.up import choose_provider, run_up
+from stack.servers.fluxrelay import SOURCE_ROOT
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.relay import ROLES
+from stack.servers.fluxrelay import ROLES
 
 
 @dataclass(frozen=True)

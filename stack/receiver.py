@@ -11,7 +11,7 @@ from typing import Self
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from stack.ports import LOOPBACK, Ports
+from stack.servers.ports import LOOPBACK, Ports
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import redis
 
 from stack.options import Credentials, StackOptions
-from stack.ports import LOOPBACK, Ports
-from stack.process import ManagedProcess, ProcessFailedError, stop_all, wait_all_ready
-from stack.relay import sandbox_process, service_process, worker_process
-from stack.seaweed import REGION, SeaweedFS
-from stack.valkey import Valkey
+from stack.servers.fluxrelay import sandbox_process, service_process, worker_process
+from stack.servers.ports import LOOPBACK, Ports
+from stack.servers.process import ManagedProcess, ProcessFailedError, stop_all, wait_all_ready
+from stack.servers.seaweed import REGION, SeaweedFS
+from stack.servers.valkey import Valkey
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

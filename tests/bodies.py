@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from core.catalogue import Kind, Model, Parameter
+from core.provider.catalogue import Kind, Model, Parameter
 
 #: Of every picture that is sent, in pixels; masks must have the size of what they cover.
 PICTURE_SIZE: Final = (320, 256)

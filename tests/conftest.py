@@ -7,15 +7,15 @@ from typing import Protocol
 import pytest
 import redis
 
-from core.redis_scripts import connect
-from core.settings import SERVICE, WORKER, Settings
-from core.store import JobStore
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import SERVICE, WORKER, Settings
 from stack.options import StackOptions
-from stack.ports import Ports
 from stack.receiver import CallbackReceiver
-from stack.seaweed import REGION, SeaweedFS
+from stack.servers.ports import Ports
+from stack.servers.seaweed import REGION, SeaweedFS
+from stack.servers.valkey import Valkey
 from stack.stack import Stack
-from stack.valkey import Valkey
 from tests.running import running
 from tests.timing import FAST, FAST_SANDBOX
 

@@ -3,10 +3,10 @@
 import base64
 from typing import Any, Final
 
-from core.catalogue import Kind, Model, Parameter
-from core.settings import Settings
-from service.problems import Problem
-from service.schemas import parse_job
+from core.provider.catalogue import Kind, Model, Parameter
+from core.settings.settings import Settings
+from service.http.problems import Problem
+from service.intake.job_request import parse_job
 from tests.bodies import minimal, picture
 
 #: Values of every JSON type, some of which any parameter must refuse.

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from stack.seaweed import SeaweedFS
-from stack.valkey import Valkey
+from stack.servers.seaweed import SeaweedFS
+from stack.servers.valkey import Valkey
 
 _Server = TypeVar("_Server", Valkey, SeaweedFS)
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "tests")
 LONGEST_FILE = 300  # lines
 LONGEST_FUNCTION = 40  # lines, docstring and blank lines left out
+MOST_FILES = 12  # modules of one folder, its sub-packages apart
 
 
 def _files() -> Iterator[Path]:
@@ -46,6 +47,18 @@ def test_no_function_is_longer_than_a_screen() -> None:
                         long[f"{path.relative_to(ROOT)}:{node.name}"] = length
 
     assert long == {}
+
+
+def test_no_room_is_crowded() -> None:
+    """Every folder of source has 12 modules at most beside its sub-packages."""
+    crowded: dict[str, int] = {}
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("__init__.py"):
+            modules = len(list(path.parent.glob("*.py")))
+            if folder != "tests" and modules > MOST_FILES:
+                crowded[str(path.parent.relative_to(ROOT))] = modules
+
+    assert crowded == {}
 
 
 _IMPORT_ALL = """

@@ -19,14 +19,14 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from core.catalogue import MODELS
-from core.durability import Durability
-from core.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
-from core.settings import SERVICE, WORKER, Settings
-from core.signatures import callback_secret, sign_callback
-from core.views import job_view
+from core.jobs.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
+from core.jobs.views import job_view
+from core.provider.catalogue import MODELS
+from core.redis.durability import Durability
+from core.security.signatures import callback_secret, sign_callback
+from core.settings.settings import SERVICE, WORKER, Settings
+from service.api.reference import model_view
 from service.app import create_app
-from service.reference import model_view
 
 ROOT: Final = Path(__file__).parents[1]
 API, ARCHITECTURE, OPERATIONS, README, RELIABILITY = (
@@ -209,7 +209,7 @@ def test_the_status_diagram_equals_the_state_machine() -> None:
 
 def test_every_redis_key_is_listed() -> None:
     """The table of keys has what the scripts' own list has."""
-    prelude = (ROOT / "core/lua/prelude.lua").read_text(encoding="utf-8")
+    prelude = (ROOT / "core/redis/lua/prelude.lua").read_text(encoding="utf-8")
     keys = re.findall(r"^-- (\S+(?: \S+)*?)  +(?:hash|zset|string|RQ)", prelude, re.MULTILINE)
     assert len(keys) > 1
     assert [key for key in keys if f"| `{key}` |" not in ARCHITECTURE] == []
@@ -271,7 +271,7 @@ def _required() -> dict[str, str]:
 
 
 def _logged_events() -> Iterator[str]:
-    files = (path for name in ("core", "service", "worker") for path in (ROOT / name).glob("*.py"))
+    files = (path for name in ("core", "service", "worker") for path in (ROOT / name).rglob("*.py"))
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

@@ -4,8 +4,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from core.catalogue import MODELS, Model
-from service.validation import allowed_value
+from core.provider.catalogue import MODELS, Model
+from service.intake.model_parameters import allowed_value
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "provider.md"
 BEGIN: Final = "<!-- models: begin -->\n"

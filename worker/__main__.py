@@ -1,7 +1,8 @@
 """`python -m worker ROLE`: one worker process. ROLE is a queue (submit, collect, notify) or sweep.
 
 The role may also come from FLUXRELAY_WORKER_ROLE. Exits 2 where it or the settings are wrong.
-`python -m worker dead-letters …` is the operator's command, no worker (worker/dead_letters.py).
+`python -m worker dead-letters …` is the operator's command, no worker
+(worker/commands/dead_letters.py).
 """
 
 import logging
@@ -18,19 +19,21 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from core import log
-from core.account_book import AccountBook
-from core.aws_session import credentials_problem
-from core.durability import announce_in_background
 from core.errors import SettingsError, StoreUnavailable
-from core.job import Step
-from core.queue import QUEUE_OF, QUEUES
-from core.settings import WORKER, Settings
-from core.variables import injected
-from worker import dead_letters, tasks, wiring
-from worker.bucket_watch import watch_in_background
-from worker.rq_worker import ConcurrentWorker
-from worker.sweep import sweep_forever
-from worker.trials import try_settings
+from core.jobs.job import Step
+from core.operations.account_status import AccountBook
+from core.redis.durability import announce_in_background
+from core.scheduling.task_queue import QUEUE_OF, QUEUES
+from core.settings.settings import WORKER, Settings
+from core.settings.variables import injected
+from core.storage.aws_session import credentials_problem
+from worker import tasks
+from worker.commands import dead_letters
+from worker.runtime import wiring
+from worker.runtime.bucket_watch import watch_in_background
+from worker.runtime.rq_worker import ConcurrentWorker
+from worker.runtime.startup_checks import try_settings
+from worker.runtime.sweep import sweep_forever
 
 SWEEP: Final = "sweep"
 _DEAD_LETTERS: Final = "dead-letters"

@@ -1,20 +1,20 @@
-"""What steps are given to work with; built once per process by `worker.wiring`."""
+"""What steps are given to work with; built once per process by `worker.runtime.wiring`."""
 
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from core.account_book import AccountBook
 from core.errors import Transient
-from core.job import Job
-from core.object_store import ObjectStore
-from core.settings import Settings
-from core.store import JobStore
-from worker.callbacks import CallbackClient
-from worker.download import Downloader
-from worker.hosts import HostBreakers
-from worker.provider import ProviderClient
-from worker.retry import backoff
+from core.jobs.job import Job
+from core.operations.account_status import AccountBook
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
+from worker.clients.backoff import backoff
+from worker.clients.callbacks import CallbackClient
+from worker.clients.download import Downloader
+from worker.clients.provider import ProviderClient
+from worker.clients.receiver_breakers import HostBreakers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,19 +10,19 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from core import breakers
-from core.change import Change
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
-from core.job import STEP_STATUSES, FailureCode, Job, JobId, Step
+from core.jobs.job import STEP_STATUSES, FailureCode, Job, JobId, Step
 from core.log import event
-from worker import wiring
-from worker.account import check_account
-from worker.cleanup import cleanup as _cleanup
-from worker.collect import collect as _collect
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
 from worker.deps import Deps
-from worker.notify import notify as _notify
-from worker.poll import poll as _poll
-from worker.submit import submit as _submit
+from worker.runtime import wiring
+from worker.steps.account import check_account
+from worker.steps.cleanup import cleanup as _cleanup
+from worker.steps.collect import collect as _collect
+from worker.steps.notify import notify as _notify
+from worker.steps.poll import poll as _poll
+from worker.steps.submit import submit as _submit
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
             **_trouble(step, job, error, deps),
             due={step: deps.clock() + wait},
             add={f"tries:{step}": 1},
-            failed={breakers.STORAGE: str(error)} if counts else {},
+            failed={circuit_breakers.STORAGE: str(error)} if counts else {},
         )
         deps.store.change(job_id, STEP_STATUSES[step], change)
     except StoreUnavailable:

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
-from benchmarks import children, filler
-from benchmarks.context import SLOTS, Context
-from benchmarks.figures import median, turned
-from benchmarks.outcome import Outcome, Plot, Row, at_least
-from benchmarks.stage import NO_WORKERS, Stage
-from core.change import Change
-from core.job import JobId, Status, Step
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from benchmarks.probes import backlog_filler, subprocesses
+from benchmarks.probes.context import SLOTS, Context
+from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.report.outcome import Outcome, Plot, Row, at_least
+from benchmarks.report.statistics import median, turned
+from core.jobs.job import JobId, Status, Step
+from core.redis.change import Change
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 
 TITLE = "A backlog of 1,000,000 jobs"
 SECONDS = 300
@@ -24,9 +24,9 @@ Two products side by side, one with a million jobs that wait and one with a few 
 by turns. No worker runs. Intake is posted over 16 connections. Dispatch is one client that says \
 of each job that holds a slot that its result is ready, as a webhook does: the script frees the \
 slot, grants it to the job that waits longest and enqueues two tasks; the short backlog is filled \
-up again before. Backlogs are written by `benchmarks/filler.py`, which writes what the intake \
-writes; a test compares the two. There is no endpoint that lists jobs yet; the dead letters' list \
-and one job's page are measured instead."""
+up again before. Backlogs are written by `benchmarks/probes/backlog_filler.py`, which writes what \
+the intake writes; a test compares the two. There is no endpoint that lists jobs yet; the dead \
+letters' list and one job's page are measured instead."""
 _EMPTY, _FULL = "a few thousand waiting", "1,000,000 waiting"
 #: Jobs that wait at least when a measurement begins, and that a dispatch takes at most: where none
 #: waits any more, no slot is granted.
@@ -71,14 +71,14 @@ def _fill_up(stage: Stage, model: str) -> None:
     if missing > 0:
         # None has had a number as large as the count of all jobs so far.
         begin = int(redis.hget("counters", "accepted"))
-        filler.fill(redis, redis.zrange(backlog, -1, -1)[0], missing, begin=begin)
+        backlog_filler.fill(redis, redis.zrange(backlog, -1, -1)[0], missing, begin=begin)
 
 
 def _fill(stage: Stage, model: str, count: int) -> dict[str, float]:
     """Fill, wait until Redis has put its file in order, and return what it cost."""
     before = stage.redis.info("memory")["used_memory"]
     began = time.monotonic()
-    filler.fill(stage.redis, model, count)
+    backlog_filler.fill(stage.redis, model, count)
     lasted = time.monotonic() - began
     while stage.redis.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.2)
@@ -97,7 +97,9 @@ def _page(stage: Stage, path: str, seconds: float) -> float:
 
 
 def _rate(order: dict[str, Any], status: str) -> float:
-    seen = children.ask("benchmarks.load", order, timeout=order["seconds"] + 20)
+    seen = subprocesses.ask(
+        "benchmarks.probes.load_generator", order, timeout=order["seconds"] + 20
+    )
     if set(seen["statuses"]) != {status}:
         raise ValueError(f"not only {status}: {seen['statuses']}")
     return float(seen["rate"])

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from benchmarks import both_ways
-from benchmarks.context import Context
-from benchmarks.figures import median, percentile
-from benchmarks.outcome import Outcome, Plot, Row, at_most
+from benchmarks.probes.context import Context
+from benchmarks.product import alternating
+from benchmarks.report.outcome import Outcome, Plot, Row, at_most
+from benchmarks.report.statistics import median, percentile
 
 TITLE = "Object in S3 → callback received"
 SECONDS = 150
@@ -20,7 +20,7 @@ load."""
 
 def run(context: Context) -> Outcome:
     """Measure it."""
-    rounds = both_ways.measure(context)
+    rounds = alternating.measure(context)
     ours = [each for seconds in rounds.our_callbacks for each in seconds]
     bare = [each for seconds in rounds.bare_callbacks for each in seconds]
     late, middle, floor = (

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from benchmarks import both_ways
-from benchmarks.context import SLOTS, Context
-from benchmarks.figures import median, percentile
-from benchmarks.outcome import Outcome, Plot, Row, at_most
+from benchmarks.probes.context import SLOTS, Context
+from benchmarks.product import alternating
+from benchmarks.report.outcome import Outcome, Plot, Row, at_most
+from benchmarks.report.statistics import median, percentile
 
 TITLE = "Result ready → object in S3"
 SECONDS = 150
@@ -21,7 +21,7 @@ so both carry the same load, by turns."""
 
 def run(context: Context) -> Outcome:
     """Measure it."""
-    rounds = both_ways.measure(context)
+    rounds = alternating.measure(context)
     ours = [1000 * each for seconds in rounds.our_copies for each in seconds]
     bare = [1000 * each for seconds in rounds.bare_copies for each in seconds]
     reception = 1000 * median(rounds.receptions)
@@ -45,7 +45,7 @@ def run(context: Context) -> Outcome:
     )
 
 
-def _rows(rounds: both_ways.Rounds, ours: float, bare: float) -> list[Row]:
+def _rows(rounds: alternating.Rounds, ours: float, bare: float) -> list[Row]:
     """Return the table; `ours` and `bare` are the 99th percentiles."""
     facts: dict[str, Any] = {"unit": "ms", "other": "bare httpx + boto3"}
     stored, ended, floor = (

@@ -4,12 +4,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from benchmarks import both_ways, children, profiles
-from benchmarks.context import IMAGE_BYTES, SLOTS, Context
-from benchmarks.outcome import Outcome, Plot, Row
 from benchmarks.peers.environments import python_of
-from benchmarks.processes import cpu_seconds, spent
-from benchmarks.stage import Stage
+from benchmarks.probes import profiling, subprocesses
+from benchmarks.probes.context import IMAGE_BYTES, SLOTS, Context
+from benchmarks.probes.process_costs import cpu_seconds, spent
+from benchmarks.product import alternating
+from benchmarks.product.deployment import Stage
+from benchmarks.report.outcome import Outcome, Plot, Row
 
 TITLE = "CPU per whole job"
 SECONDS = 300
@@ -24,43 +25,43 @@ _SMALL = 100_000
 _SERVICE_RULES = (
     ("our log", "core/log.py"),
     ("scripts in Redis, many per fsync", "core/loop_"),
-    ("scripts in Redis, many per fsync", "core/redis_scripts.py"),
-    ("scripts in Redis, many per fsync", "core/commit.py"),
+    ("scripts in Redis, many per fsync", "core/redis/scripts.py"),
+    ("scripts in Redis, many per fsync", "core/redis/group_commit.py"),
     ("scripts in Redis, many per fsync", "redis/"),
-    ("what the scripts are given", "core/plans.py"),
+    ("what the scripts are given", "core/redis/transitions.py"),
     ("what the scripts are given", "store.py"),
     ("the socket's own call that sends", "_SelectorSocketTransport.write (asyncio"),
-    ("checking the body", "service/schemas.py"),
-    ("checking the body", "service/validation.py"),
-    ("reading the body", "service/body.py"),
-    ("showing the job", "core/views.py"),
-    ("the rest of our handlers", "service/intake.py"),
-    ("the rest of our handlers", "service/jobs.py"),
-    ("the rest of our handlers", "service/webhooks.py"),
+    ("checking the body", "service/intake/job_request.py"),
+    ("checking the body", "service/intake/model_parameters.py"),
+    ("reading the body", "service/body/request_body.py"),
+    ("showing the job", "core/jobs/views.py"),
+    ("the rest of our handlers", "service/intake/intake.py"),
+    ("the rest of our handlers", "service/api/jobs.py"),
+    ("the rest of our handlers", "service/api/webhooks.py"),
     ("threads for blocking calls (anyio)", "anyio/"),
     ("Starlette", "starlette/"),
     ("uvicorn", "uvicorn/"),
 )
 _COLLECT_RULES = (
-    ("S3: our PUTs, botocore, urllib3", "core/object_store.py"),
-    ("S3: our PUTs, botocore, urllib3", "core/object_put.py"),
-    ("SHA-256 and MD5 of the image", "_digest (worker/download.py)"),
+    ("S3: our PUTs, botocore, urllib3", "core/storage/object_store.py"),
+    ("S3: our PUTs, botocore, urllib3", "core/storage/object_put.py"),
+    ("SHA-256 and MD5 of the image", "_digest (worker/clients/download.py)"),
     ("looking whether the image is whole", "_looked_at"),
     ("the temporary file", "tempfile.py"),
-    ("download: httpx", "worker/download.py"),
-    ("our scripts in Redis", "core/redis_scripts.py"),
-    ("our scripts in Redis", "core/store.py"),
+    ("download: httpx", "worker/clients/download.py"),
+    ("our scripts in Redis", "core/redis/scripts.py"),
+    ("our scripts in Redis", "core/redis/store.py"),
     ("our log", "core/log.py"),
-    ("the rest of the step", "worker/collect.py"),
-    ("the rest of the step", "worker/stored_image.py"),
+    ("the rest of the step", "worker/steps/collect.py"),
+    ("the rest of the step", "worker/results/stored_image.py"),
     ("RQ's own books", "rq/"),
-    ("RQ's own books", "worker/rq_worker.py"),
+    ("RQ's own books", "worker/runtime/rq_worker.py"),
 )
 
 
 def run(context: Context) -> Outcome:
     """Measure it."""
-    rounds = both_ways.measure(context)
+    rounds = alternating.measure(context)
     parts = {name: 1000 * each / rounds.jobs for name, each in rounds.our_cpu.items()}
     small, pictures, notes = _more(context)
     rows = [
@@ -112,7 +113,7 @@ def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
         ("the service under intake", service, _SERVICE_RULES),
         ("the collect worker", collect, _COLLECT_RULES),
     ):
-        largest = profiles.shares(found, rules)[:3]
+        largest = profiling.shares(found, rules)[:3]
         notes.append(
             f"Largest costs of {name}: "
             + "; ".join(f"{label} {100 * share:.0f} %" for label, share in largest)
@@ -124,7 +125,7 @@ def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
                 title=f"Where time goes in {name}",
                 x="share of the samples",
                 y="calls, outermost at the bottom",
-                series=profiles.pruned(profiles.condensed(found)),
+                series=profiling.pruned(profiling.condensed(found)),
             )
         )
     return small, pictures, notes
@@ -138,13 +139,13 @@ def _intake_profile(stage: Stage, spy: Path, seconds: float) -> Any:
     order = stage.order(f"bytes={IMAGE_BYTES} seconds=0.2-0.6")
     order |= {"seconds": seconds, "connections": 8}
     file = stage.folder / "service.raw"
-    with profiles.recorded(spy, stage.ours["service"], seconds, file):
-        children.ask("benchmarks.load", order, timeout=seconds + 20)
-    return profiles.stacks(file.read_text(encoding="utf-8"))
+    with profiling.recorded(spy, stage.ours["service"], seconds, file):
+        subprocesses.ask("benchmarks.probes.load_generator", order, timeout=seconds + 20)
+    return profiling.stacks(file.read_text(encoding="utf-8"))
 
 
 def _collect_profile(stage: Stage, spy: Path, seconds: float) -> Any:
     file = stage.folder / "collect.raw"  # the intake left work enough
-    with profiles.recorded(spy, stage.ours["worker.collect"], seconds, file):
+    with profiling.recorded(spy, stage.ours["worker.collect"], seconds, file):
         threading.Event().wait(seconds)
-    return profiles.stacks(file.read_text(encoding="utf-8"))
+    return profiling.stacks(file.read_text(encoding="utf-8"))

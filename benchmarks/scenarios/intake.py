@@ -3,25 +3,25 @@
 from collections import defaultdict
 from typing import Any
 
-from benchmarks import children
-from benchmarks.context import Context
-from benchmarks.figures import median, percentile, turned
-from benchmarks.outcome import Outcome, Plot, Row, at_least, at_most
-from benchmarks.stage import NO_WORKERS, Stage
-from stack.environment import child_environment
-from stack.ports import Ports
+from benchmarks.probes import subprocesses
+from benchmarks.probes.context import Context
+from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.report.outcome import Outcome, Plot, Row, at_least, at_most
+from benchmarks.report.statistics import median, percentile, turned
+from stack.servers.environment import child_environment
+from stack.servers.ports import Ports
 
 TITLE = "Intake with a durable 202"
 SECONDS = 150
 CONNECTIONS = 32
 ABOUT = """\
-32 connections from a load generator of its own (`benchmarks/load.py`), each of which sends the \
-next request once it has its answer. Ours is `POST /v1/jobs` with a callback, with and without an \
-`Idempotency-Key`; no worker runs. The floor is a Starlette handler that writes the body with one \
-pipeline of HSET and WAITAOF (`benchmarks/bare_intake.py`): the same uvicorn settings, one process \
-each, the same Valkey with the same append-only file (`appendfsync always`). By turns; medians of \
-the rounds. The generator is no bottleneck: the notes say what it reaches on a handler that does \
-nothing."""
+32 connections from a load generator of its own (`benchmarks/probes/load_generator.py`), each of \
+which sends the next request once it has its answer. Ours is `POST /v1/jobs` with a callback, with \
+and without an `Idempotency-Key`; no worker runs. The floor is a Starlette handler that writes the \
+body with one pipeline of HSET and WAITAOF (`benchmarks/floors/bare_intake.py`): the same uvicorn \
+settings, one process each, the same Valkey with the same append-only file (`appendfsync always`). \
+By turns; medians of the rounds. The generator is no bottleneck: the notes say what it reaches on \
+a handler that does nothing."""
 _PLAIN, _KEYED, _BARE = "FluxRelay", "FluxRelay with Idempotency-Key", "bare Starlette + Redis"
 
 
@@ -47,7 +47,9 @@ def run(context: Context) -> Outcome:
 
 
 def _load(order: dict[str, Any]) -> dict[str, Any]:
-    seen: dict[str, Any] = children.ask("benchmarks.load", order, timeout=order["seconds"] + 20)
+    seen: dict[str, Any] = subprocesses.ask(
+        "benchmarks.probes.load_generator", order, timeout=order["seconds"] + 20
+    )
     if set(seen["statuses"]) != {"202"}:
         raise ValueError(f"not only 202: {seen['statuses']}")
     return seen
@@ -55,11 +57,11 @@ def _load(order: dict[str, Any]) -> dict[str, Any]:
 
 def _orders(stage: Stage, ports: Ports, seconds: float) -> dict[str, dict[str, Any]]:
     port = ports.take()
-    bare = children.process(
+    bare = subprocesses.process(
         "bare-intake",
-        ["benchmarks.bare_intake", str(port)],
+        ["benchmarks.floors.bare_intake", str(port)],
         stage.folder / "bare-intake.log",
-        children.listens(port),
+        subprocesses.listens(port),
         child_environment({"REDIS_URL": stage.stack.valkey.url}),
     )
     stage.adopt(bare)
@@ -72,7 +74,7 @@ def _orders(stage: Stage, ports: Ports, seconds: float) -> dict[str, dict[str, A
 def _trivial(stage: Stage, ports: Ports) -> dict[str, Any]:
     port = ports.take()
     log = stage.folder / "trivial.log"
-    trivial = children.server("trivial", ["benchmarks.trivial", str(port)], port, log)
+    trivial = subprocesses.server("trivial", ["benchmarks.floors.bare_http", str(port)], port, log)
     stage.adopt(trivial)
     trivial.start()
     trivial.wait_ready()

@@ -1,11 +1,11 @@
 """Scenario 7: does the copier's memory grow with the images?"""
 
-from benchmarks import crews
-from benchmarks.context import SLOTS, Context
-from benchmarks.figures import median, turned
-from benchmarks.outcome import Outcome, Plot, at_most
-from benchmarks.processes import forget_peak, peak_bytes
-from benchmarks.stage import Stage
+from benchmarks.probes.context import SLOTS, Context
+from benchmarks.probes.process_costs import forget_peak, peak_bytes
+from benchmarks.product import worker_sets
+from benchmarks.product.deployment import Stage
+from benchmarks.report.outcome import Outcome, Plot, at_most
+from benchmarks.report.statistics import median, turned
 
 TITLE = "Memory of the copier: 1 MB and 20 MB images"
 SECONDS = 300
@@ -54,7 +54,7 @@ def run(context: Context) -> Outcome:
 
 
 def _peak(stage: Stage, size: int, count: int) -> int:
-    with crews.ours(stage) as crew:
+    with worker_sets.ours(stage) as crew:
         (copier,) = (each.pid for each in crew if "collect" in each.name)
         warm = stage.post(SLOTS, "bytes=100000 seconds=0", callback=False)
         stage.wait_ended(warm, 30, told=False)

@@ -3,12 +3,12 @@
 import time
 from collections import Counter, defaultdict
 
-from benchmarks import crews, job_costs
-from benchmarks.context import Context
-from benchmarks.figures import median, turned
-from benchmarks.outcome import Outcome, Plot, Row
-from benchmarks.redis_costs import Costs
-from benchmarks.stage import Stage
+from benchmarks.probes.context import Context
+from benchmarks.probes.redis_costs import Costs
+from benchmarks.product import job_costs, worker_sets
+from benchmarks.product.deployment import Stage
+from benchmarks.report.outcome import Outcome, Plot, Row
+from benchmarks.report.statistics import median, turned
 
 TITLE = "Scale on one machine, and one Redis' ceiling"
 SECONDS = 180
@@ -30,10 +30,10 @@ def run(context: Context) -> Outcome:
         for turn in range(rounds):
             for each in turned(context.pick(_CREWS, (1, 2)), turn):
                 context.say(f"round {turn + 1} of {rounds}: {each} processes per queue")
-                with crews.ours(stage, each):
+                with worker_sets.ours(stage, each):
                     rates[each].append(_rate(stage, count))
         context.say("what a job costs Redis")
-        with crews.ours(stage):
+        with worker_sets.ours(stage):
             costs = job_costs.of_jobs(stage, count, context.pick(_IDLE_SECONDS, 1.0))
     return _outcome(rates, costs, count)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from benchmarks import children, wire
-from benchmarks.context import SLOTS, Context
-from benchmarks.figures import MIDDLE, mean, steady_rate
-from benchmarks.load import drive
-from benchmarks.outcome import Outcome, Plot, Row, at_least
 from benchmarks.peers.environments import PINS, NotInstalledError, python_of
+from benchmarks.probes import http_wire, subprocesses
+from benchmarks.probes.context import SLOTS, Context
+from benchmarks.probes.load_generator import drive
+from benchmarks.report.outcome import Outcome, Plot, Row, at_least
+from benchmarks.report.statistics import MIDDLE, mean, steady_rate
 from stack.options import StackOptions
 from stack.stack import Stack
 
@@ -23,10 +23,10 @@ ABOUT = """\
 Against the sandbox, which counts active tasks and answers 429 beyond 24, as the provider does. \
 Ours has a backlog of 500 jobs; a peer makes its images in 24 threads, each of which downloads \
 its image and starts the next. The rate is that of the middle half of the sandbox's ledger, \
-counted by turns of a slot (`steady_rate` in `benchmarks/figures.py`). The sandbox ends a task a \
-few milliseconds late when it is busy; the ideal that this leaves is shown as well, and what a \
-client reaches that only answers each webhook with the next POST. Ours copies each image into S3, \
-which no other does."""
+counted by turns of a slot (`steady_rate` in `benchmarks/report/statistics.py`). The sandbox ends \
+a task a few milliseconds late when it is busy; the ideal that this leaves is shown as well, and \
+what a client reaches that only answers each webhook with the next POST. Ours copies each image \
+into S3, which no other does."""
 #: Label, environment, script.
 PEERS = (
     ("polling loop as documented", "polling", "benchmarks/peers/polling.py"),
@@ -121,7 +121,7 @@ def run(context: Context) -> Outcome:
             context.say(f"round {turn + 1} of {rounds}: FluxRelay, {count} jobs")
             runs.setdefault("FluxRelay", []).append(_ours(stack, count))
             context.say(f"round {turn + 1} of {rounds}: {_FLOOR}, {peers_count} images")
-            floor, _ = _peer(stack, "benchmarks.answering", sys.executable, peers_count)
+            floor, _ = _peer(stack, "benchmarks.floors.bare_slots", sys.executable, peers_count)
             runs.setdefault(_FLOOR, []).append(floor)
             for label, script, python in interpreters:
                 context.say(f"round {turn + 1} of {rounds}: {label}, {peers_count} images")
@@ -160,7 +160,7 @@ def _ours(stack: Stack, count: int) -> Run:
     small = {"prompt": "a slot", "width": 256, "height": 256}
     body = json.dumps({"model": "flux-pro-1.1", "input": small}).encode()
     key = f"Bearer {stack.api_key}"
-    raw = wire.request("POST", "/v1/jobs", f"127.0.0.1:{port}", body, authorization=key)
+    raw = http_wire.request("POST", "/v1/jobs", f"127.0.0.1:{port}", body, authorization=key)
     answers = drive(port, (raw for _ in range(count)), 8)
     if any(answer.status != 202 for answer in answers):
         raise ValueError(f"a job was refused: {answers[-1].body!r}")
@@ -177,7 +177,7 @@ def _peer(stack: Stack, script: str, python: str, count: int) -> tuple[Run, dict
         "threads": SLOTS,
         "count": count,
     }
-    ends: dict[str, int] = children.ask(script, order, timeout=60 + count / 4, python=python)
+    ends: dict[str, int] = subprocesses.ask(script, order, timeout=60 + count / 4, python=python)
     done.close()
     return done, ends
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from benchmarks import crews
-from benchmarks.context import IMAGE_BYTES, Context
-from benchmarks.figures import median
-from benchmarks.outcome import Outcome, Plot, Row, at_least
-from benchmarks.processes import proportional_bytes
-from benchmarks.stage import Stage
-from stack.process import ManagedProcess
+from benchmarks.probes.context import IMAGE_BYTES, Context
+from benchmarks.probes.process_costs import proportional_bytes
+from benchmarks.product import worker_sets
+from benchmarks.product.deployment import Stage
+from benchmarks.report.outcome import Outcome, Plot, Row, at_least
+from benchmarks.report.statistics import median
+from stack.servers.process import ManagedProcess
 
 TITLE = "Whole way, limit lifted"
 SECONDS = 300
@@ -20,10 +20,11 @@ CONCURRENCY = 32
 ABOUT = f"""\
 1,000 slots, instant generations, 1.5 MB PNGs, from the first POST to the last callback. Ours is \
 one process per queue with {CONCURRENCY} threads. The others run the same step functions with the \
-same clients under RQ's own classes (`benchmarks/stock_worker.py`): the forking `Worker`, and \
-`SimpleWorker` in a pool that may have as much memory (PSS) as our processes, and has one process \
-per queue at least. For the tasks in flight the result's host holds each download for a second; \
-what it saw at the same time counts, by the memory of the workers of that queue at that moment."""
+same clients under RQ's own classes (`benchmarks/floors/stock_worker.py`): the forking `Worker`, \
+and `SimpleWorker` in a pool that may have as much memory (PSS) as our processes, and has one \
+process per queue at least. For the tasks in flight the result's host holds each download for a \
+second; what it saw at the same time counts, by the memory of the workers of that queue at that \
+moment."""
 _OURS, _FORK, _SIMPLE = "FluxRelay", "RQ Worker (forks)", "RQ SimpleWorker pool"
 _GIGABYTE = 1e9
 
@@ -38,9 +39,9 @@ def run(context: Context) -> Outcome:
     flying: dict[str, tuple[int, int]] = {}
     with Stage(slots=1000, concurrency=CONCURRENCY, workers={"sweep": 1}) as stage:
         choices: dict[str, Crew] = {
-            _OURS: lambda: crews.ours(stage),
-            _FORK: lambda: crews.stock(stage, "fork", dict.fromkeys(crews.QUEUES, 1)),
-            _SIMPLE: lambda: crews.stock(stage, "simple", _affordable(memory)),
+            _OURS: lambda: worker_sets.ours(stage),
+            _FORK: lambda: worker_sets.stock(stage, "fork", dict.fromkeys(worker_sets.QUEUES, 1)),
+            _SIMPLE: lambda: worker_sets.stock(stage, "simple", _affordable(memory)),
         }
         for turn in range(rounds):
             for label, crew in choices.items():
@@ -56,8 +57,8 @@ def run(context: Context) -> Outcome:
 
 def _affordable(memory: dict[str, list[int]]) -> dict[str, int]:
     """Return how many simple workers fit into our memory, by queue; collect needs most."""
-    one = memory[_FORK][0] / len(crews.QUEUES)
-    most = max(len(crews.QUEUES), round(memory[_OURS][0] / one))
+    one = memory[_FORK][0] / len(worker_sets.QUEUES)
+    most = max(len(worker_sets.QUEUES), round(memory[_OURS][0] / one))
     return {"submit": 1, "collect": most - 2, "notify": 1}
 
 

@@ -1,6 +1,6 @@
 """What is counted at two revisions and of RQ alone, side by side."""
 
-from benchmarks.before_after import compare
+from benchmarks.product.before_after import compare
 
 
 def test_each_count_stands_beside_the_present_one() -> None:

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from benchmarks import filler, load, pictures, wire
-from benchmarks.far_side import seconds_of, wanted
-from benchmarks.stage import NO_WORKERS, Stage
+from benchmarks.probes import backlog_filler, http_wire, load_generator
+from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.product.fake_outside import seconds_of, wanted
+from benchmarks.report import image_makers
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("size", [1_000, 100_000, 1_500_000])
 def test_results_are_whole_images_of_the_wanted_size(size: int) -> None:
     """Pillow decodes every pixel, and the size is right to a few percent."""
-    data = pictures.noise(size)
+    data = image_makers.noise(size)
     with Image.open(io.BytesIO(data)) as image:
         image.load()
     assert abs(len(data) - size) < 0.1 * size
@@ -42,12 +43,12 @@ def test_a_prompt_says_what_is_wanted() -> None:
 def test_a_message_is_read_whole() -> None:
     """A request that comes in pieces is read to the end of its body, and no further."""
 
-    async def read() -> wire.Message:
+    async def read() -> http_wire.Message:
         reader = asyncio.StreamReader()
-        raw = wire.request("POST", "/a?b=c", "h:1", b"12345", webhook_id="msg_7")
+        raw = http_wire.request("POST", "/a?b=c", "h:1", b"12345", webhook_id="msg_7")
         reader.feed_data(raw[:30])
         reader.feed_data(raw[30:] + b"more")
-        return await wire.read(reader)
+        return await http_wire.read(reader)
 
     message = asyncio.run(read())
     assert (message.method, message.target, message.body) == ("POST", "/a?b=c", b"12345")
@@ -56,8 +57,8 @@ def test_a_message_is_read_whole() -> None:
 
 def test_the_load_generator_counts_each_answer(stage: Stage) -> None:
     """As many answers as requests, with their bodies."""
-    raw = wire.request("GET", "/livez", f"127.0.0.1:{stage.port}")
-    seen = load.drive(stage.port, [raw] * 50, 4)
+    raw = http_wire.request("GET", "/livez", f"127.0.0.1:{stage.port}")
+    seen = load_generator.drive(stage.port, [raw] * 50, 4)
     assert [exchange.status for exchange in seen] == [200] * 50
     assert len({exchange.body for exchange in seen}) == 1
 
@@ -77,9 +78,9 @@ def test_a_filled_in_job_equals_a_real_one(stage: Stage) -> None:
     model, count = waiting[0], 25
     before = redis.zcard("backlog:any")
 
-    filler.fill(redis, model, count, begin=1000)
+    backlog_filler.fill(redis, model, count, begin=1000)
 
-    copy = filler.name(1000 + count - 1)
+    copy = backlog_filler.name(1000 + count - 1)
     assert redis.hgetall(f"job:{copy}") == redis.hgetall(f"job:{model}")
     assert redis.zscore("backlog:any", copy) == redis.zscore("backlog:any", model)
     assert redis.zscore("due", f"deadline:{copy}") == redis.zscore("due", f"deadline:{model}")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.figures import percentile, ratio, steady_rate, turned
-from benchmarks.outcome import Row, at_least, at_most
+from benchmarks.report.outcome import Row, at_least, at_most
+from benchmarks.report.statistics import percentile, ratio, steady_rate, turned
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page, verdicts
-from benchmarks.outcome import Outcome, Record, at_least, at_most
+from benchmarks import page
+from benchmarks.report import verdicts
+from benchmarks.report.outcome import Outcome, Record, at_least, at_most
 
 MACHINE = {"processor": "one", "shared": "no", "busy before": "1 %"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page
-from benchmarks.limits import TimeIsUpError, at_most
-from benchmarks.outcome import Record
+from benchmarks.probes.time_limits import TimeIsUpError, at_most
+from benchmarks.report.outcome import Record
 from benchmarks.run import NAMES, RESULTS, module
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any, Final
 
-from chaos.callers import Intake
-from chaos.evidence import Evidence, Leftovers, Thing, Told
-from chaos.plan import PlannedJob
+from chaos.actors.callers import Intake
+from chaos.judge.evidence import Evidence, Leftovers, Thing, Told
+from chaos.plan.plan import PlannedJob
 
 ID, OTHER = "01a1feec-e663-77f8-ba48-1ab172ecb481", "01a1feec-e663-77f8-ba48-1ab172ecb482"
 FAILED = "01a1feec-e663-77f8-ba48-1ab172ecb483"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chaos.evidence import TERMINAL
-from chaos.picture import draw
-from chaos.plan import TARGETS, make_plan
-from chaos.report import document, write
+from chaos.judge.evidence import TERMINAL
+from chaos.judge.report import document, write
+from chaos.judge.timeline_plot import draw
+from chaos.plan.plan import TARGETS, make_plan
 from chaos.run import run
 
 #: Seconds; a run takes about a minute.

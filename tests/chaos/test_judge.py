@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import pytest
 
-from chaos.callers import Intake
-from chaos.evidence import Evidence, Thing, Told
-from chaos.judge import Trial, judge
-from chaos.rules import RULES
-from chaos.verdict import Verdict, dossier
+from chaos.actors.callers import Intake
+from chaos.judge.evidence import Evidence, Thing, Told
+from chaos.judge.judge import Trial, judge
+from chaos.judge.verdict import Verdict, dossier
+from chaos.plan.invariants import RULES
 from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, job, task, view
 
 Change = Callable[[Evidence], Evidence]

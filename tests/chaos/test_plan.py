@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.orders import IMAGES, MODELS, order
-from chaos.plan import TARGETS, Kill, Plan, faults, make_plan
-from chaos.troubles import TROUBLES, mark
-from sandbox.mischief import Mischief
+from chaos.plan.faults import TROUBLES, mark
+from chaos.plan.job_orders import IMAGES, MODELS, order
+from chaos.plan.plan import TARGETS, Kill, Plan, faults, make_plan
+from sandbox.faults.injection import Mischief
 
 BAIT = "http://127.0.0.1:1/forged.png"
 

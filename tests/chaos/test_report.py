@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chaos import __main__ as command
-from chaos.evidence import Evidence
-from chaos.judge import Trial
-from chaos.storm import Death
-from chaos.verdict import Verdict
+from chaos.actors.killer import Death
+from chaos.judge.evidence import Evidence
+from chaos.judge.judge import Trial
+from chaos.judge.verdict import Verdict
 from tests.chaos.made_up import GOOD, ID, failure
 
 Run = Callable[[Evidence, bool], int]

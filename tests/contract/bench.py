@@ -7,10 +7,10 @@ from typing import Any
 
 import redis
 
-from core.change import Change
-from core.job import Job, JobId, Status, Step
-from core.object_store import ObjectStore, StoredObject
-from core.store import JobStore
+from core.jobs.job import Job, JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.storage.object_store import ObjectStore, StoredObject
 from tests.contract.jobs import Clock, make_request
 from tests.contract.scripted import Script, ScriptedServer, Wire, answer
 from worker.deps import Deps

@@ -9,17 +9,17 @@ import pytest
 import redis
 from PIL import Image
 
-from core.object_store import ObjectStore
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.ports import Ports
-from stack.valkey import Valkey
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from core.storage.object_store import ObjectStore
+from stack.servers.ports import Ports
+from stack.servers.valkey import Valkey
 from tests.contract.bench import Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
 from tests.running import running
 from tests.s3_stand_in import S3StandIn
-from worker import wiring
+from worker.runtime import wiring
 
 
 @pytest.fixture

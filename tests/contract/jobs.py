@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.job import JobId, JobRequest, Status
-from core.store import JobStore
+from core.jobs.job import JobId, JobRequest, Status
+from core.redis.store import JobStore
 
 
 @dataclass

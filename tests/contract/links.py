@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from core.change import Change
-from core.job import Status, Step
+from core.jobs.job import Status, Step
+from core.redis.change import Change
 from tests.contract.bench import A, Bench, said
 from tests.contract.scripted import Script, Wire, answer
-from worker.collect import collect
+from worker.steps.collect import collect
 from worker.tasks import run
 
 DEAD = answer(403, b"dead")

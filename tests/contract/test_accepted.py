@@ -1,7 +1,7 @@
 """The answer to an intake is the record, which nobody reads back."""
 
-from core.job import JobId, Status
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.redis.store import JobStore
 from tests.contract.jobs import make_request
 
 

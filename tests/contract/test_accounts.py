@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.account_book import AccountBook
-from core.accounts import accounts as parse
-from core.change import Change
-from core.job import JobId, Status
-from core.settings import SERVICE, Settings
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.operations.account_status import AccountBook
+from core.provider.accounts import accounts as parse
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.settings.settings import SERVICE, Settings
 from tests.contract.jobs import Clock, accept, standing
 
 ACCOUNTS = json.dumps(

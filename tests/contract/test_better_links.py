@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from core.change import Change
-from core.job import FailureCode, Status
+from core.jobs.job import FailureCode, Status
+from core.redis.change import Change
 from tests.contract.bench import A, Bench
 from tests.contract.links import (
     BAD,

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from core import breakers
-from core.change import Change
-from core.job import FailureCode, JobId, Status
-from core.store import JobStore
+from core.jobs.job import FailureCode, JobId, Status
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.scheduling import circuit_breakers
 from tests.contract.jobs import Clock, accept, standing
 
 QUEUED, SUBMITTING = Status.QUEUED, Status.SUBMITTING
-_FAILS = Change(failed={breakers.STORAGE: "SlowDown"})
+_FAILS = Change(failed={circuit_breakers.STORAGE: "SlowDown"})
 #: Longer than any rest of the bucket's.
 LATER = 301.0
 
@@ -57,7 +57,7 @@ def test_a_try_that_comes_to_the_bucket_is_waited_for(store: JobStore, clock: Cl
 
     store.move(JobId("1"), Status.STORING)
     assert standing(store, "2", QUEUED) == "2"
-    store.move(JobId("1"), Status.SUCCEEDED, Change(passed=[breakers.STORAGE]))
+    store.move(JobId("1"), Status.SUCCEEDED, Change(passed=[circuit_breakers.STORAGE]))
 
     assert standing(store, "2", SUBMITTING) == "2"
 

@@ -5,17 +5,17 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core import breakers
-from core.account_book import AccountBook
-from core.change import Change
-from core.job import JobId, Status
-from core.settings import Settings
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.operations.account_status import AccountBook
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.scheduling import circuit_breakers
+from core.settings.settings import Settings
 from tests.contract.jobs import Clock, accept, standing
-from worker.sweep import sweep_once
+from worker.runtime.sweep import sweep_once
 
 QUEUED, SUBMITTING, GENERATING = Status.QUEUED, Status.SUBMITTING, Status.GENERATING
-PROVIDER = breakers.provider("default")
+PROVIDER = circuit_breakers.provider("default")
 #: Longer than any rest.
 LATER = 61.0
 
@@ -36,7 +36,9 @@ def _open_the_storage(store: JobStore) -> None:
     """Have three images refused; their jobs are gone afterwards."""
     for name in ("x", "y", "z"):
         accept(store, name)
-        assert store.change(JobId(name), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+        assert store.change(
+            JobId(name), Status, Change(failed={circuit_breakers.STORAGE: "SlowDown"})
+        )
         store.move(JobId(name), Status.FAILED)
 
 
@@ -129,7 +131,7 @@ def test_nothing_is_made_while_the_bucket_is_away(store: JobStore, clock: Clock)
 
     store.move(JobId("4"), Status.STORING)
     assert standing(store, "7", QUEUED) == "7"
-    store.move(JobId("1"), Status.SUCCEEDED, Change(passed=[breakers.STORAGE]))
+    store.move(JobId("1"), Status.SUCCEEDED, Change(passed=[circuit_breakers.STORAGE]))
     assert standing(store, "7", SUBMITTING) == "7"
 
 
@@ -137,11 +139,11 @@ def test_single_failures_of_the_bucket_keep_nothing_back(store: JobStore) -> Non
     """Two in a row are a slip; one that goes well begins the count anew."""
     accept(store, "1", "2", "3", "4", "5")
     store.move(JobId("1"), Status.STORING)
-    slip = Change(failed={breakers.STORAGE: "SlowDown"})
+    slip = Change(failed={circuit_breakers.STORAGE: "SlowDown"})
     for _ in range(3):
         store.change(JobId("1"), Status, slip)
         store.change(JobId("1"), Status, slip)
-        store.change(JobId("1"), Status, Change(passed=[breakers.STORAGE]))
+        store.change(JobId("1"), Status, Change(passed=[circuit_breakers.STORAGE]))
 
     store.move(JobId("2"), Status.STORING)
 
@@ -166,13 +168,13 @@ def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None
     book = AccountBook(store, worker_settings.accounts)
     accept(store, "1")
     assert book.states()["default"]["paused"] is None
-    assert book.trouble(breakers.STORAGE) is None
+    assert book.trouble(circuit_breakers.STORAGE) is None
 
     store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
     _open_the_storage(store)
 
     assert book.states()["default"]["paused"] == "refused"
-    assert book.trouble(breakers.STORAGE) == "SlowDown"
+    assert book.trouble(circuit_breakers.STORAGE) == "SlowDown"
 
 
 def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> None:
@@ -183,7 +185,7 @@ def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> Non
     store.move(JobId("2"), Status.FAILED)
     store.move(JobId("3"), Status.FAILED)
     store.move(JobId("4"), QUEUED)
-    fails = Change(failed={breakers.STORAGE: "SlowDown"})
+    fails = Change(failed={circuit_breakers.STORAGE: "SlowDown"})
 
     for _ in range(10):
         clock.now += 29  # the shortest rest is 30
@@ -202,7 +204,7 @@ def test_inputs_that_cannot_be_read_hold_nothing_for_long(store: JobStore, clock
     _open_the_storage(store)
     store.move(JobId("2"), QUEUED)
     clock.now += 29
-    store.change(JobId("1"), Status, Change(failed={breakers.STORAGE: "AccessDenied"}))
+    store.change(JobId("1"), Status, Change(failed={circuit_breakers.STORAGE: "AccessDenied"}))
     clock.now += LATER - 29
     _sweep(store)
 

@@ -9,15 +9,15 @@ import httpx
 import pytest
 import redis
 
-from core.bucket_habits import HABITS
-from core.object_store import ObjectStore
-from core.settings import SERVICE, Settings
-from core.store import JobStore
+from core.redis.store import JobStore
+from core.settings.settings import SERVICE, Settings
+from core.storage.bucket_capabilities import HABITS
+from core.storage.object_store import ObjectStore
 from service.app import create_app
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.s3_stand_in import Habits, Refusal, S3StandIn
-from worker.bucket_watch import note_habits, watch_in_background
+from worker.runtime.bucket_watch import note_habits, watch_in_background
 
 
 def _readyz(environment: Mapping[str, str]) -> Any:

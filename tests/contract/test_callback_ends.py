@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from core.dead_letters import DeadLetters, Kind, Wanted
-from core.job import CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
+from core.operations.dead_letters import DeadLetters, Kind, Wanted
 from tests.contract.bench import A, Bench
-from worker.callbacks import CallbackClient
+from worker.clients.callbacks import CallbackClient
 from worker.deps import Deps
-from worker.notify import notify
+from worker.steps.notify import notify
 from worker.tasks import run
 
 DAY = 86_400.0

@@ -5,12 +5,12 @@ from email.utils import format_datetime
 
 import pytest
 
-from core.job import CallbackState, FailureCode, JobId, Step
+from core.jobs.job import CallbackState, FailureCode, JobId, Step
 from stack.receiver import Answer, CallbackReceiver
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import make_request
 from tests.contract.scripted import answer
-from worker.notify import notify
+from worker.steps.notify import notify
 
 DAY, HOUR = 86_400.0, 3600.0
 OTHER = JobId("another")

@@ -10,7 +10,7 @@ import pytest
 
 from stack.receiver import Answer, CallbackReceiver
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
-from worker.callbacks import REFUSED, CallbackClient, Delivery
+from worker.clients.callbacks import REFUSED, CallbackClient, Delivery
 
 BODY = '{"ä": 1}'.encode()
 HEADERS = {"content-type": "application/json", "webhook-id": "msg_1"}

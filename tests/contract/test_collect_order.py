@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core import breakers
-from core.change import Change
-from core.job import FailureCode, JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import FailureCode, JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.scheduling import circuit_breakers
 from tests.contract.jobs import Clock, accept
 
 _COLLECT = "rq:queue:collect"
@@ -113,7 +113,7 @@ def test_clean_ups_wait_while_the_bucket_is_in_trouble(
 ) -> None:
     """They would take the threads that are to store images; afterwards they are done."""
     _ready(store, "b", 900)
-    store.change(JobId("b"), Status, Change(failed={breakers.STORAGE: "SlowDown"}))
+    store.change(JobId("b"), Status, Change(failed={circuit_breakers.STORAGE: "SlowDown"}))
     _clean_up(store, "a")
     store.guard_inputs(JobId("never"), clock.now)
     for _ in range(3):
@@ -121,7 +121,7 @@ def test_clean_ups_wait_while_the_bucket_is_in_trouble(
         store.sweep("token", 600)
         assert not any("cleanup" in task for task in redis_client.lrange(_COLLECT, 0, -1))
 
-    store.change(JobId("b"), Status, Change(passed=[breakers.STORAGE]))
+    store.change(JobId("b"), Status, Change(passed=[circuit_breakers.STORAGE]))
     clock.now += 10
     store.sweep("token", 600)
 

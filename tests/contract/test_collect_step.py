@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 import pytest
 
-from core import breakers
-from core.change import Change
 from core.errors import Permanent, StorageUnavailable, Transient
-from core.job import FailureCode, Status, Step
-from core.object_store import ObjectStore
+from core.jobs.job import FailureCode, Status, Step
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
+from core.storage.object_store import ObjectStore
 from tests.contract.bench import A, Bench
 from tests.contract.scripted import Wire, answer, head
-from worker import collect as module
-from worker.collect import collect
-from worker.stored_image import object_key
+from worker.results.stored_image import object_key
+from worker.steps import collect as module
+from worker.steps.collect import collect
 
 Draw = Callable[[str], bytes]
 
@@ -273,9 +273,9 @@ def test_an_image_that_was_stored_mends_the_breaker(bench: Bench, picture: Draw)
     """The bucket is back: what waited for it may be made."""
     bench.accept()
     bench.storing()
-    bench.redis.hset(f"breaker:{breakers.STORAGE}", mapping={"failures": 3})
+    bench.redis.hset(f"breaker:{circuit_breakers.STORAGE}", mapping={"failures": 3})
     bench.server.script = answer(200, picture("PNG"))
 
     collect(A, bench.deps)
 
-    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+    assert not bench.redis.exists(f"breaker:{circuit_breakers.STORAGE}")

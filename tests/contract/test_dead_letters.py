@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import redis
 
-from core.change import Change
-from core.dead_letters import Cursor, DeadLetters, Kind, Wanted
 from core.errors import BacklogFull, CannotSendAgain
-from core.job import DEAD_LETTER, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
-from core.object_store import ObjectStore
-from core.settings import Settings
-from core.store import JobStore
+from core.jobs.job import DEAD_LETTER, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
+from core.operations.dead_letters import Cursor, DeadLetters, Kind, Wanted
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
 from tests.contract.jobs import Clock, accept
 
 A = JobId("0001")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.change import Change
-from core.job import CallbackState, FailureCode, Job, JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import CallbackState, FailureCode, Job, JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, make_request
-from worker.sweep import sweep_once
+from worker.runtime.sweep import sweep_once
 
 WATCH = 10.0
 A = JobId("0001")

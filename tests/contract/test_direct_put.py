@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import StorageUnavailable
-from core.object_store import ObjectStore
+from core.storage.object_store import ObjectStore
 from tests.contract.scripted import ScriptedServer, answer
 
 BODY = b"pixels" * 1000

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from core import breakers
-from core.bfl import Kind, Notice
-from core.change import Change
-from core.job import FailureCode, Status, Step
-from core.reception import receive
-from core.views import job_view
+from core.jobs.job import FailureCode, Status, Step
+from core.jobs.views import job_view
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
 from tests.contract.bench import A, Bench, said
 from tests.contract.scripted import answer
 from worker.deps import Deps
-from worker.submit import submit
+from worker.steps.submit import submit
 
 #: Seconds of a first doubt, in the tests' settings.
 DOUBT = 6.0
@@ -27,7 +27,7 @@ def _go_on(bench: Bench, deps: Deps) -> None:
     if bench.job.doubt_until:
         bench.clock.now = bench.job.doubt_until
     else:
-        bench.redis.delete(f"breaker:{breakers.provider('default')}")
+        bench.redis.delete(f"breaker:{circuit_breakers.provider('default')}")
         token = f"sweeper at {bench.clock.now} {bench.job.submits}"
         bench.redis.delete("sweep:lease")
         assert bench.store.take_sweep_lease(token, 5)
@@ -85,7 +85,7 @@ def test_answers_that_nobody_can_read_rest_the_account(bench: Bench) -> None:
 
     submit(A, bench.deps)
 
-    assert bench.redis.exists(f"breaker:{breakers.provider('default')}")
+    assert bench.redis.exists(f"breaker:{circuit_breakers.provider('default')}")
 
 
 @pytest.mark.parametrize("script", [PAGE, BROKEN])

@@ -7,14 +7,14 @@ from hashlib import sha256
 
 import pytest
 
-from core import breakers
-from core.change import Change
-from core.job import FailureCode, Status, Step
-from core.settings import WORKER, Settings
+from core.jobs.job import FailureCode, Status, Step
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
+from core.settings.settings import WORKER, Settings
 from tests.contract.bench import ANYWHERE, A, Bench, meanwhile, said
 from tests.contract.scripted import answer
-from worker import wiring
-from worker.submit import submit
+from worker.runtime import wiring
+from worker.steps.submit import submit
 
 #: Seconds of a first doubt, in the tests' settings.
 DOUBT = 6.0
@@ -224,7 +224,7 @@ def test_a_provider_in_trouble_gets_no_more_jobs_for_a_while(
     submit(A, bench.hooked)
 
     assert bench.job.status is standing
-    assert bench.redis.hget(f"breaker:{breakers.provider('default')}", "failures") == "1"
+    assert bench.redis.hget(f"breaker:{circuit_breakers.provider('default')}", "failures") == "1"
 
 
 def test_a_job_that_was_never_sent_waits_and_is_no_doubt(bench: Bench) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import Transient
 from tests.contract.scripted import Script, ScriptedServer, Wire, answer, head
-from worker import download
-from worker.download import Downloader, LinkRefused, ResultGone
+from worker.clients import download
+from worker.clients.download import Downloader, LinkRefused, ResultGone
 
 SIGNED = "/results/sample.jpeg?se=2030-01-01T00%3A00%3A00Z&sig=very-secret-signature"
 Draw = Callable[[str], bytes]

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Transient
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
-from worker.download import Downloader
+from worker.clients.download import Downloader
 
 Draw = Callable[[str], bytes]
 

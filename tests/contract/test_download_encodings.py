@@ -12,8 +12,8 @@ import pytest
 from core.errors import Transient
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
 from tests.pictures import drawn
-from worker import download
-from worker.download import Downloader
+from worker.clients import download
+from worker.clients.download import Downloader
 
 Encode = Callable[[bytes], bytes]
 

@@ -9,7 +9,7 @@ import pytest
 from core.errors import Transient
 from tests.contract.scripted import ScriptedServer, answer
 from tests.pictures import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
-from worker.download import Downloader
+from worker.clients.download import Downloader
 
 ALL = {
     **{f"jpg, {name}": make for name, make in JPEGS.items()},

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import Transient
 from tests.contract.scripted import ScriptedServer, Wire, answer
-from worker.download import Downloader, LinkRefused, ResultGone
+from worker.clients.download import Downloader, LinkRefused, ResultGone
 
 Draw = Callable[[str], bytes]
 SIGNED = "/results/sample.jpeg?se=2030-01-01T00%3A00%3A00Z&sig=very-secret-signature"

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 import redis
 
-from core.bfl import Kind, Notice
-from core.change import Change, Idempotency
 from core.errors import StoreUnavailable
-from core.job import JobId, Status, Step
-from core.reception import receive
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import JobId, Status, Step
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change, Idempotency
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from tests.conftest import Eventually
 from tests.contract.jobs import accept, make_request
 

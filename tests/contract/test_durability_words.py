@@ -8,12 +8,12 @@ import httpx
 import pytest
 import redis
 
-from core.durability import Durability, Server, ask
 from core.errors import StoreUnavailable
-from core.job import JobId
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import JobId
+from core.redis.durability import Durability, Server, ask
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.contract.jobs import make_request

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from core.errors import StoreUnavailable
-from core.job import JobId, Status
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.redis.store import JobStore
 from tests.contract.jobs import accept
 
 

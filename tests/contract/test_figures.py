@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core import breakers
-from core.account_book import AccountBook
-from core.change import Change
-from core.figures import MARGIN_BOUNDS, RESUBMITS, look, margin_counts
-from core.job import FailureCode, JobId, Status, Step
-from core.settings import Settings
-from core.store import JobStore
+from core.jobs.job import FailureCode, JobId, Status, Step
+from core.operations.account_status import AccountBook
+from core.operations.metrics import MARGIN_BOUNDS, RESUBMITS, look, margin_counts
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.scheduling import circuit_breakers
+from core.settings.settings import Settings
 from tests.contract.jobs import Clock, accept
 
 
@@ -103,7 +103,9 @@ def test_an_open_breaker_is_a_rest_with_an_end(
     """The provider is left alone until then; after that it is tried, and only the reason stays."""
     book = AccountBook(store, worker_settings.accounts)
     accept(store, "1")
-    store.move(JobId("1"), Status.QUEUED, Change(failed={breakers.provider("default"): "500"}))
+    store.move(
+        JobId("1"), Status.QUEUED, Change(failed={circuit_breakers.provider("default"): "500"})
+    )
 
     opened = book.states()["default"]
     clock.now += 60

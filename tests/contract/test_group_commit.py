@@ -10,14 +10,14 @@ from unittest.mock import Mock
 import pytest
 import redis
 
-from core.change import Idempotency
-from core.durability import Server
 from core.errors import IdempotencyConflict, StoreUnavailable
-from core.job import JobId
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.valkey import Valkey
+from core.jobs.job import JobId
+from core.redis.change import Idempotency
+from core.redis.durability import Server
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from stack.servers.valkey import Valkey
 from tests.conftest import Eventually
 from tests.contract.jobs import make_request
 
@@ -138,7 +138,7 @@ def test_a_batch_that_only_waits_for_the_disk_holds_up_nobody(
     crowd: Crowd, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one waits for its confirmation the next is done, and both are confirmed in the end."""
-    monkeypatch.setattr("core.redis_scripts._FSYNC_TIMEOUT", 0)  # for ever
+    monkeypatch.setattr("core.redis.scripts._FSYNC_TIMEOUT", 0)  # for ever
     crowd.be_patient()
     crowd.admin.config_set("appendfsync", "no")
 
@@ -157,7 +157,7 @@ def test_without_a_confirmation_nobody_of_a_batch_is_told_yes(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the server does not confirm in time, every caller learns that nothing is promised."""
-    monkeypatch.setattr("core.redis_scripts._FSYNC_TIMEOUT", 50)  # milliseconds
+    monkeypatch.setattr("core.redis.scripts._FSYNC_TIMEOUT", 50)  # milliseconds
     futures = crowd.gather(CROWD)
     crowd.admin.config_set("appendfsync", "no")
     crowd.admin.client_unpause()
@@ -185,7 +185,7 @@ def test_a_file_that_was_off_for_a_moment_confirms_nothing(
     found = Server(
         appendonly=True, appendfsync="always", snapshots=False, waitaof=True, eviction=None
     )
-    monkeypatch.setattr("core.redis_scripts.ask", lambda _client: found)
+    monkeypatch.setattr("core.redis.scripts.ask", lambda _client: found)
     crowd.admin.config_set("appendonly", "no")
 
     with pytest.raises(StoreUnavailable, match="not confirmed on disk"):

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.contract.scripted import ScriptedServer, answer
-from worker.egress import guarded_client
-from worker.lookups import Lookups, system_addresses
-from worker.proxies import AddressRefused
+from worker.network.guarded_http import guarded_client
+from worker.network.name_lookups import Lookups, system_addresses
+from worker.network.proxies import AddressRefused
 
 Make = Callable[..., httpx.Client]
 

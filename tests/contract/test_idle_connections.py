@@ -8,11 +8,11 @@ from ipaddress import ip_network
 
 import pytest
 
-from core.parsing import Secret
-from worker import egress
-from worker.callbacks import CallbackClient, Delivery
-from worker.outcomes import Accepted
-from worker.provider import ProviderClient
+from core.text_values import Secret
+from worker.clients.callbacks import CallbackClient, Delivery
+from worker.clients.provider import ProviderClient
+from worker.clients.submit_outcomes import Accepted
+from worker.network import guarded_http
 
 TAKEN = b'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{"id":"t"}'
 
@@ -68,7 +68,7 @@ def test_a_connection_is_used_again_only_for_a_while(
     connections: int,
 ) -> None:
     """One that was idle for longer may be closed just as a submit is written to it."""
-    monkeypatch.setattr(egress, "KEEPALIVE", longest)
+    monkeypatch.setattr(guarded_http, "KEEPALIVE", longest)
     client = ProviderClient(
         lasting.url,
         Secret("key"),
@@ -95,7 +95,7 @@ def test_callbacks_to_one_receiver_share_a_connection(
     connections: int,
 ) -> None:
     """Each attempt has its own time limit all the same."""
-    monkeypatch.setattr(egress, "KEEPALIVE", longest)
+    monkeypatch.setattr(guarded_http, "KEEPALIVE", longest)
     client = CallbackClient(
         allowed=[ip_network("127.0.0.1/32")],
         timeout=5,

@@ -6,11 +6,11 @@ from itertools import count
 import pytest
 
 from core.errors import StoreUnavailable
-from core.job import Status
+from core.jobs.job import Status
 from tests.contract.bench import A, Bench
 from tests.contract.scripted import answer
-from worker import collect as module
-from worker.collect import collect
+from worker.steps import collect as module
+from worker.steps.collect import collect
 
 Draw = Callable[[str], bytes]
 

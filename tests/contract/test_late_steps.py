@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import redis
 
-from core.bfl import Kind, Notice
-from core.change import Change, Idempotency
 from core.errors import Transient
-from core.job import FailureCode, Job, JobId, Status, Step
-from core.reception import receive
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change, Idempotency
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, Wire, answer
-from worker import wiring
-from worker.collect import collect
 from worker.deps import Deps
-from worker.stored_image import object_key
-from worker.submit import submit
+from worker.results.stored_image import object_key
+from worker.runtime import wiring
+from worker.steps.collect import collect
+from worker.steps.submit import submit
 from worker.tasks import run
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -108,7 +108,7 @@ def test_a_full_disk_costs_no_image_that_lives(
     def full(*_arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("worker.download.Downloader._copy", full)
+    monkeypatch.setattr("worker.clients.download.Downloader._copy", full)
     for _ in range(12):
         run(Step.COLLECT, collect, A, deps)
 

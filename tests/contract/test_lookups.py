@@ -11,16 +11,16 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from core.job import CallbackState, FailureCode, Step
+from core.jobs.job import CallbackState, FailureCode, Step
 from stack.receiver import CallbackReceiver
 from tests.conftest import Eventually
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
-from worker.callbacks import NO_PLACE, CallbackClient, Delivery
-from worker.egress import guarded_client, open_client
-from worker.lookups import Lookups, LookupsBusy, LookupTimeout, NameNotFound
-from worker.notify import notify
+from worker.clients.callbacks import NO_PLACE, CallbackClient, Delivery
+from worker.network.guarded_http import guarded_client, open_client
+from worker.network.name_lookups import Lookups, LookupsBusy, LookupTimeout, NameNotFound
+from worker.steps.notify import notify
 
 WELL = "well.example"
 DAY = 86_400.0

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import redis
 
-from core.awaited_store import AwaitedStore
-from core.change import Idempotency, Stored
 from core.errors import IdempotencyConflict, StoreUnavailable
-from core.job import JobId
-from core.loop_scripts import LoopScripts
-from core.plans import Order
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.valkey import Valkey
+from core.jobs.job import JobId
+from core.redis.async_scripts import LoopScripts
+from core.redis.async_store import AwaitedStore
+from core.redis.change import Idempotency, Stored
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.redis.transitions import Order
+from core.settings.settings import WORKER, Settings
+from stack.servers.valkey import Valkey
 from tests.contract.jobs import make_request
 
 CROWD = 24
@@ -156,7 +156,7 @@ def test_without_a_confirmation_nobody_is_told_yes(
     run: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the server does not confirm in time, every caller learns that nothing is promised."""
-    monkeypatch.setattr("core.redis_scripts._FSYNC_TIMEOUT", 50)  # milliseconds
+    monkeypatch.setattr("core.redis.scripts._FSYNC_TIMEOUT", 50)  # milliseconds
 
     async def test(crowd: Crowd) -> None:
         crowd.admin.config_set("appendfsync", "no")

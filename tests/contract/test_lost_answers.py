@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import pytest
 import redis
 
-from core.change import Change, Idempotency
 from core.errors import StoreUnavailable
-from core.job import JobId, Status, Step
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.valkey import Valkey
+from core.jobs.job import JobId, Status, Step
+from core.redis.change import Change, Idempotency
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from stack.servers.valkey import Valkey
 from tests.contract.jobs import accept, make_request
 from tests.contract.lossy import LossyWay
 

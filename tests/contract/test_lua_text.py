@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from core.lua_text import definitions, literal
+from core.redis.lua_constants import definitions, literal
 
 VALUES: list[Any] = [
     "plain",

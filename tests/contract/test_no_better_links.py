@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from core.change import Change
 from core.errors import StoreUnavailable
-from core.job import FailureCode, Status
-from core.views import job_view
+from core.jobs.job import FailureCode, Status
+from core.jobs.views import job_view
+from core.redis.change import Change
 from tests.contract.bench import A, Bench, meanwhile
 from tests.contract.links import (
     BAD,
@@ -23,7 +23,7 @@ from tests.contract.links import (
     times_asked,
 )
 from tests.contract.scripted import Script, answer
-from worker.collect import collect
+from worker.steps.collect import collect
 
 Draw = Callable[[str], bytes]
 

@@ -7,13 +7,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from core.bfl import Kind
-from core.parsing import Secret
+from core.provider.wire_format import Kind
+from core.text_values import Secret
 from stack.receiver import Answer, CallbackReceiver
 from tests.contract.scripted import ScriptedServer, answer
-from worker.callbacks import CallbackClient
-from worker.download import Downloader
-from worker.provider import ProviderClient
+from worker.clients.callbacks import CallbackClient
+from worker.clients.download import Downloader
+from worker.clients.provider import ProviderClient
 
 #: As many, and as long, as a receiver may set; sent back, they are more than servers take.
 COOKIES = tuple(("set-cookie", f"c{n}={'x' * 4000}; Path=/; Max-Age=86400") for n in range(25))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from core.dead_letters import DeadLetters
-from core.job import CallbackState, FailureCode, Step
+from core.jobs.job import CallbackState, FailureCode, Step
+from core.operations.dead_letters import DeadLetters
 from tests.contract.bench import A, Bench, meanwhile
 from tests.contract.scripted import answer
-from worker.notify import notify
+from worker.steps.notify import notify
 
 DAY = 86_400.0
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from core.aws_session import credentials_problem
 from core.errors import Permanent, StorageUnavailable
-from core.object_store import ObjectStore, StoredObject
+from core.storage.aws_session import credentials_problem
+from core.storage.object_store import ObjectStore, StoredObject
 
 BODY = bytes(range(256)) * 500
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import redis
 
-from core import breakers
-from core.account_book import AccountBook
-from core.change import Change
-from core.job import FailureCode, Job, JobId, Status, Step
-from core.settings import WORKER, Settings
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.operations.account_status import AccountBook
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
+from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
 from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
-from worker import wiring
-from worker.collect import collect
 from worker.deps import Deps
+from worker.runtime import wiring
+from worker.steps.collect import collect
 from worker.tasks import run
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -147,7 +147,7 @@ def test_a_key_without_room_ends_its_job_soon(
 
     assert _error(job)["code"] == FailureCode.STORAGE_FAILED
     assert KEY in _error(job)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE) is None
+    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
 
 
 @pytest.mark.parametrize("taken", [f"{KEY}.json/deeper", f"{KEY}.json"])
@@ -186,7 +186,7 @@ def test_the_deployment_s_fault_is_not_the_caller_s(
     job = _collect(deps, image)
 
     assert job.status is Status.STORING
-    counted = deps.store.read("hgetall", f"breaker:{breakers.STORAGE}")
+    counted = deps.store.read("hgetall", f"breaker:{circuit_breakers.STORAGE}")
     assert counted["failures"] == "1"
     assert f"{code}: {message}" in counted["reason"]
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from core.change import Change
 from core.errors import Transient
-from core.job import FailureCode, Status, Step
+from core.jobs.job import FailureCode, Status, Step
+from core.redis.change import Change
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import Script, Wire, answer
-from worker.poll import poll
+from worker.steps.poll import poll
 from worker.tasks import run
 
 NOT_FOUND = answer(404, b"{}")

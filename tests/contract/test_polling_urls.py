@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from core.bfl import Kind, Notice
-from core.job import FailureCode, Status, Step
+from core.jobs.job import FailureCode, Status, Step
+from core.provider.wire_format import Kind, Notice
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import ScriptedServer, answer
-from worker.poll import poll
-from worker.provider import ProviderClient
-from worker.submit import submit
+from worker.clients.provider import ProviderClient
+from worker.steps.poll import poll
+from worker.steps.submit import submit
 
 PENDING = said(200, {"id": "t1", "status": "Pending"})
 

@@ -5,11 +5,19 @@ import ssl
 
 import pytest
 
-from core.job import FailureCode
-from core.parsing import Secret
+from core.jobs.job import FailureCode
+from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
-from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected, Unnamed
-from worker.provider import ProviderClient
+from worker.clients.provider import ProviderClient
+from worker.clients.submit_outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Rejected,
+    Unnamed,
+)
 
 PATH = "/v1/flux-pro-1.1"
 KEY = "the-key-of-the-account"

@@ -5,12 +5,12 @@ import ssl
 
 import pytest
 
-from core.bfl import Kind
 from core.errors import Transient
-from core.job import FailureCode
-from core.parsing import Secret
+from core.jobs.job import FailureCode
+from core.provider.wire_format import Kind
+from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
-from worker.provider import ProviderClient
+from worker.clients.provider import ProviderClient
 
 KEY = "the-key-of-the-account"
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 import pytest
 from PIL import Image
 
-from core.settings import WORKER, Settings
+from core.settings.settings import WORKER, Settings
 from tests.contract.forward_proxy import AUTHORITY, office
-from worker import wiring
-from worker.callbacks import REFUSED
+from worker.clients.callbacks import REFUSED
+from worker.clients.download import LinkRefused
+from worker.clients.submit_outcomes import NotSent
 from worker.deps import Deps
-from worker.download import LinkRefused
-from worker.outcomes import NotSent
+from worker.runtime import wiring
 
 Build = Callable[..., Deps]
 WHO = "Basic " + base64.b64encode(b"me:p@ss").decode()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.bfl import Kind, Notice
-from core.job import Status, Step
-from core.reception import receive
+from core.jobs.job import Status, Step
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
 from tests.contract.bench import A, Bench
 
 FAILED = Notice(kind=Kind.FAILED, status="Error", provider_id="first", message="m")

@@ -8,20 +8,20 @@ from dataclasses import replace
 import pytest
 import redis
 
-from core.bfl import Kind, Notice
-from core.change import Change
 from core.errors import Transient
-from core.job import FailureCode, Job, JobId, Status, Step
-from core.reception import receive
-from core.settings import WORKER, Settings
-from core.views import job_view
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.jobs.views import job_view
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change
+from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, Wire, answer
-from worker import wiring
-from worker.collect import collect
 from worker.deps import Deps
-from worker.poll import poll
-from worker.submit import submit
+from worker.runtime import wiring
+from worker.steps.collect import collect
+from worker.steps.poll import poll
+from worker.steps.submit import submit
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
 FIRST = Notice(kind=Kind.READY, status="Ready", provider_id="first", url="https://x/first", seed=7)

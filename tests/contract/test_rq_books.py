@@ -13,14 +13,14 @@ from rq.job import Job as Task
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.suspension import resume, suspend
 
-from core import queue as rules
-from core.job import JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import JobId, Status, Step
+from core.redis.store import JobStore
+from core.scheduling import task_queue as rules
 from tests.conftest import Eventually
 from tests.contract.jobs import Clock, accept
-from worker import rq_worker
-from worker.books import Books
-from worker.rq_worker import ConcurrentWorker
+from worker.runtime import rq_worker
+from worker.runtime.rq_bookkeeping import Books
+from worker.runtime.rq_worker import ConcurrentWorker
 
 A = "0001"
 TASK = f"{A}-submit-1"

@@ -10,12 +10,12 @@ from rq import Queue, Retry, SimpleWorker
 from rq.job import Job as Task
 from rq.serializers import JSONSerializer, resolve_serializer
 
-from core import queue as rules
-from core.change import Change
-from core.job import JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.scheduling import task_queue as rules
 from tests.contract.jobs import accept
-from worker.rq_worker import ConcurrentWorker
+from worker.runtime.rq_worker import ConcurrentWorker
 
 A = JobId("0001")
 STEPS = sorted(rules.QUEUE_OF)

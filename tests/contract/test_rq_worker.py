@@ -8,11 +8,11 @@ import pytest
 import redis
 from rq import Worker
 
-from core.store import JobStore
+from core.redis.store import JobStore
 from tests.conftest import Eventually
 from tests.contract.jobs import accept
-from worker import rq_worker
-from worker.rq_worker import ConcurrentWorker
+from worker.runtime import rq_worker
+from worker.runtime.rq_worker import ConcurrentWorker
 
 NAMES = [f"{number:04d}" for number in range(10)]
 

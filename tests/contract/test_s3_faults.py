@@ -7,9 +7,9 @@ from hashlib import sha256
 import pytest
 
 from core.errors import StorageUnavailable
-from core.object_store import ObjectStore
-from core.s3_errors import RequestRefused
-from stack.seaweed import SeaweedFS
+from core.storage.object_store import ObjectStore
+from core.storage.s3_errors import RequestRefused
+from stack.servers.seaweed import SeaweedFS
 from tests.outage.s3_proxy import Fault, Manner, S3Proxy
 
 BODY = bytes(range(256)) * 2000

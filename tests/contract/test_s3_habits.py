@@ -9,9 +9,9 @@ from hashlib import sha256
 
 import pytest
 
-from core.bucket_habits import Condition
 from core.errors import StorageUnavailable
-from core.object_store import ObjectStore
+from core.storage.bucket_capabilities import Condition
+from core.storage.object_store import ObjectStore
 from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
 
 BODY = bytes(range(256)) * 40

@@ -7,8 +7,8 @@ from hashlib import sha256
 import pytest
 
 from core.errors import StorageUnavailable
-from core.object_store import ObjectStore
-from core.s3_errors import Refused, RequestRefused
+from core.storage.object_store import ObjectStore
+from core.storage.s3_errors import Refused, RequestRefused
 from tests.s3_stand_in import Refusal, S3StandIn
 
 BODY = bytes(range(256)) * 40

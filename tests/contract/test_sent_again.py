@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import redis
 
-from core.dead_letters import DeadLetters, Wanted
 from core.errors import CannotSendAgain
-from core.job import FailureCode, Job, JobId, JobRequest, Status, Step
-from core.object_store import ObjectStore
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import FailureCode, Job, JobId, JobRequest, Status, Step
+from core.operations.dead_letters import DeadLetters, Wanted
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from core.storage.object_store import ObjectStore
 from tests.contract.jobs import Clock, accept
-from worker import wiring
-from worker.cleanup import cleanup
 from worker.deps import Deps
+from worker.runtime import wiring
+from worker.steps.cleanup import cleanup
 
 A = JobId("0001")
 KEY = f"_inputs/{A}/input_image"

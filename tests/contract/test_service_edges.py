@@ -12,20 +12,20 @@ import pytest
 import redis
 from starlette.types import Receive, Scope, Send
 
-from core.awaited_store import AwaitedStore
-from core.change import Change
 from core.errors import StorageUnavailable
-from core.job import JobId, Status, Step
-from core.loop_scripts import LoopScripts
-from core.object_store import ObjectStore
-from core.settings import Settings
-from core.signatures import webhook_secret
-from core.store import JobStore
+from core.jobs.job import JobId, Status, Step
+from core.redis.async_scripts import LoopScripts
+from core.redis.async_store import AwaitedStore
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.security.signatures import webhook_secret
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
 from service.app import create_app
-from service.intake import Intake
-from service.problems import Problem
-from service.scanner import ScannedBody
-from service.threads import Threads
+from service.body.json_scanner import ScannedBody
+from service.http.problems import Problem
+from service.intake.intake import Intake
+from service.intake.storage_threads import Threads
 from tests.contract.jobs import accept
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.change import Change
-from core.job import JobId, Status
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.redis.change import Change
+from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, standing, status_of
 
 GENERATING, QUEUED, SUBMITTING = Status.GENERATING, Status.QUEUED, Status.SUBMITTING

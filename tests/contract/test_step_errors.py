@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import pytest
 
-from core import breakers
 from core.errors import StorageUnavailable, Transient
-from core.job import CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
+from core.scheduling import circuit_breakers
 from tests.contract.bench import A, Bench
-from worker.cleanup import cleanup
 from worker.deps import Deps
+from worker.steps.cleanup import cleanup
 from worker.tasks import run
 
 Function = Callable[[JobId, Deps], None]
@@ -91,7 +91,7 @@ def test_once_the_link_is_dead_nothing_is_hurried(bench: Bench) -> None:
     assert all(
         full / 2 <= wait <= full for full, wait in zip([0.2, 0.4, 0.8, 1, 1], waits, strict=True)
     ), waits
-    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+    assert not bench.redis.exists(f"breaker:{circuit_breakers.STORAGE}")
 
 
 def test_the_bucket_s_word_is_not_waited_for_beyond_the_deadline(bench: Bench) -> None:
@@ -126,10 +126,10 @@ def test_a_bucket_in_trouble_is_noted(bench: Bench) -> None:
     bench.storing()
 
     run(Step.COLLECT, _raises(Transient("the host is slow")), A, bench.deps)
-    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+    assert not bench.redis.exists(f"breaker:{circuit_breakers.STORAGE}")
     run(Step.COLLECT, _raises(StorageUnavailable("SlowDown")), A, bench.deps)
 
-    assert bench.redis.hget(f"breaker:{breakers.STORAGE}", "failures") == "1"
+    assert bench.redis.hget(f"breaker:{circuit_breakers.STORAGE}", "failures") == "1"
 
 
 def test_a_clean_up_without_a_job_is_tried_again(bench: Bench) -> None:
@@ -175,4 +175,4 @@ def test_inputs_that_cannot_be_deleted_keep_no_job_back(bench: Bench) -> None:
 
     run(Step.CLEANUP, _raises(StorageUnavailable("SlowDown")), A, bench.deps)
 
-    assert not bench.redis.exists(f"breaker:{breakers.STORAGE}")
+    assert not bench.redis.exists(f"breaker:{circuit_breakers.STORAGE}")

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import redis
 
-from core import breakers
-from core.account_book import AccountBook
-from core.change import Change
-from core.job import FailureCode, Job, JobId, Status, Step
-from core.settings import WORKER, Settings
-from stack.seaweed import SeaweedFS
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.operations.account_status import AccountBook
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
+from core.settings.settings import WORKER, Settings
+from stack.servers.seaweed import SeaweedFS
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
 from tests.outage.s3_proxy import Fault, S3Proxy
-from worker import wiring
-from worker.collect import collect
 from worker.deps import Deps
+from worker.runtime import wiring
+from worker.steps.collect import collect
 from worker.tasks import run
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -138,7 +138,7 @@ def test_a_key_that_s3_cannot_hold_is_its_caller_s(deps: Deps, image: ScriptedSe
 
     assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
     assert "KeyTooLongError" in _error(deps)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE) is None
+    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
 
 
 def test_a_key_that_is_a_folder_by_now_is_its_caller_s(deps: Deps, image: ScriptedServer) -> None:
@@ -152,7 +152,7 @@ def test_a_key_that_is_a_folder_by_now_is_its_caller_s(deps: Deps, image: Script
 
     assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
     assert "ends/taken" in _error(deps)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(breakers.STORAGE) is None
+    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
 
 
 def test_a_key_of_the_operator_s_is_the_operator_s(
@@ -168,6 +168,6 @@ def test_a_key_of_the_operator_s_is_the_operator_s(
     run(Step.COLLECT, collect, A, deps)
 
     assert _job(deps).status is Status.STORING
-    counted = deps.store.read("hgetall", f"breaker:{breakers.STORAGE}")
+    counted = deps.store.read("hgetall", f"breaker:{circuit_breakers.STORAGE}")
     assert counted["failures"] == "1"
     assert "InvalidRequest" in counted["reason"]

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from core.change import Change, Idempotency, Stored
 from core.errors import IdempotencyConflict
-from core.job import NEXT, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import NEXT, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
+from core.redis.change import Change, Idempotency, Stored
+from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, make_request, status_of
 
 A, B = JobId("0001"), JobId("0002")

@@ -12,12 +12,19 @@ from typing import Any
 import pytest
 
 from core.errors import Permanent, StorageUnavailable, Transient
-from core.job import FailureCode
-from core.parsing import Secret
+from core.jobs.job import FailureCode
+from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, answer
-from worker.outcomes import Accepted, AccountRefused, Busy, InDoubt, NotSent, Rejected
-from worker.payload import Source
-from worker.provider import ProviderClient
+from worker.clients.provider import ProviderClient
+from worker.clients.submit_body import Source
+from worker.clients.submit_outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Rejected,
+)
 
 PATH = "/v1/flux-kontext-pro"
 FIELDS = {"prompt": "p", "webhook_secret": "s"}

@@ -2,15 +2,15 @@
 
 import pytest
 
-from core import breakers
-from core.change import Change
-from core.job import Status, Step
+from core.jobs.job import Status, Step
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import Script, answer
-from worker.account import check_account
-from worker.submit import submit
+from worker.steps.account import check_account
+from worker.steps.submit import submit
 
-BREAKER = f"breaker:{breakers.provider('default')}"
+BREAKER = f"breaker:{circuit_breakers.provider('default')}"
 TAKEN = said(200, {"id": "t1", "polling_url": "https://api.example/x"})
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import redis
 
-from core.job import Job, JobId, Status
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import Job, JobId, Status
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
-from worker.submit import submit
-from worker.wiring import build
+from worker.runtime.wiring import build
+from worker.steps.submit import submit
 
 JOB = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
 Submit = Callable[..., tuple[Job, float]]

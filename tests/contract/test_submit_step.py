@@ -8,16 +8,16 @@ from hashlib import sha256
 import pytest
 import redis
 
-from core.change import Change
-from core.job import FailureCode, Job, JobId, Status, Step
-from core.object_store import ObjectStore
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from core.storage.object_store import ObjectStore
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
-from worker import wiring
 from worker.deps import Deps
-from worker.submit import submit
+from worker.runtime import wiring
+from worker.steps.submit import submit
 from worker.tasks import run
 
 A = JobId("0001")

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import redis
 
-from core.account_book import AccountBook
 from core.errors import StoreUnavailable
-from core.job import JobId, Status
-from core.settings import Settings
-from core.store import JobStore
+from core.jobs.job import JobId, Status
+from core.operations.account_status import AccountBook
+from core.redis.store import JobStore
+from core.settings.settings import Settings
 from tests.conftest import Eventually
 from tests.contract.jobs import accept, status_of
-from worker.sweep import sweep_forever, sweep_once
+from worker.runtime.sweep import sweep_forever, sweep_once
 
 
 @pytest.fixture

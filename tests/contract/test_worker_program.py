@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 import redis
 
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import accept
 from worker import __main__ as program
-from worker.rq_worker import ConcurrentWorker
+from worker.runtime.rq_worker import ConcurrentWorker
 
 
 class Unlucky:

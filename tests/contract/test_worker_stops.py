@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import redis
 
-from core.change import Change
-from core.job import JobId, Status, Step
-from core.store import JobStore
-from stack.process import ManagedProcess
-from stack.relay import worker_process
+from core.jobs.job import JobId, Status, Step
+from core.redis.change import Change
+from core.redis.store import JobStore
+from stack.servers.fluxrelay import worker_process
+from stack.servers.process import ManagedProcess
 from tests.conftest import Eventually
 from tests.contract.jobs import make_request, status_of
 from tests.contract.scripted import Script, ScriptedServer, Wire, answer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from stack.options import StackOptions
-from stack.process import ManagedProcess
+from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.crash.fatal_line import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name

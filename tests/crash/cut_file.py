@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import redis
 
-from stack.environment import child_environment
-from stack.programs import packaged_program
+from stack.servers.environment import child_environment
+from stack.servers.programs import packaged_program
 
 #: Where Valkey keeps its file, below its directory, and what it calls the part that it appends to.
 FOLDER: Final = "appendonlydir"

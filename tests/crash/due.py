@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from core.account_book import AccountBook
-from core.change import Change
-from core.job import JobId, Status, Step
-from core.store import JobStore
+from core.jobs.job import JobId, Status, Step
+from core.operations.account_status import AccountBook
+from core.redis.change import Change
+from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept
 
 QUEUES: Final = ("rq:queue:submit", "rq:queue:collect", "rq:queue:notify")

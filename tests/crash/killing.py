@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from core.job import Step
+from core.jobs.job import Step
 from tests.crash.conftest import Lethal, LethalFactory
 from tests.e2e.conftest import Customer
 
@@ -78,5 +78,5 @@ def survives(customer: Customer, lethal: LethalFactory, queue: str, step: Step) 
 
     started(customer, *names)
     customer.judge(customer.wait_for_end(jobs, 90))
-    assert f"worker/{step}.py" in {place.partition(":")[0] for place in places}
+    assert f"worker/steps/{step}.py" in {place.partition(":")[0] for place in places}
     return places

@@ -3,7 +3,8 @@
 Run as `python -m tests.crash.lethal QUEUE STEP` in a worker's environment. It reads a number k per
 line of its input, forks, and has the child run the tasks of QUEUE until the child is about to
 execute the k-th distinct line of our code within STEP; there the child dies. It answers each with
-one line of JSON: {"killed_at": "worker/submit.py:61"}, or {"lines": n} when the step ended first.
+one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": n} when the step ended
+first.
 """
 
 import json
@@ -17,15 +18,19 @@ import redis
 from PIL import Image
 
 from core import log
-from core.settings import WORKER, Settings
+from core.settings.settings import WORKER, Settings
 from tests.crash.fatal_line import ROOT, FatalLine
-from worker import tasks, wiring
-from worker.rq_worker import ConcurrentWorker
+from worker import tasks
+from worker.runtime import wiring
+from worker.runtime.rq_worker import ConcurrentWorker
 
 #: Where a step touches the world. Dying in a pure function is dying at the line that called it.
 _OURS = (
     str(ROOT / "worker"),
-    *(str(ROOT / "core" / name) for name in ("store.py", "redis_scripts.py", "object_store.py")),
+    *(
+        str(ROOT / "core" / name)
+        for name in ("redis/store.py", "redis/scripts.py", "storage/object_store.py")
+    ),
 )
 
 

@@ -8,8 +8,8 @@ the path and the `Idempotency-Key`; one that met its fate once is served normall
 that a repetition gets through. All other requests are served normally, too. The socket is bound by
 the parent, so between two children connections wait instead of being refused.
 
-For each k one line of JSON is answered: {"killed_at": "service/webhooks.py:41"}, or {"lines": n}
-when the victim was answered. The child serves on until the next k, or the end of the input.
+For each k one line of JSON is answered: {"killed_at": "service/api/webhooks.py:41"}, or {"lines":
+n} when the victim was answered. The child serves on until the next k, or the end of the input.
 """
 
 import json
@@ -26,10 +26,10 @@ from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import log
-from core.settings import SERVICE, Settings
+from core.settings.settings import SERVICE, Settings
 from service.app import create_app
-from service.drain import Drain
-from service.server import Server
+from service.http.drain import Drain
+from service.server.server import Server
 from tests.crash.fatal_line import ROOT, FatalLine
 
 

@@ -3,9 +3,9 @@
 Run as `python -m tests.crash.lethal_sweep SIGNAL` in a worker's environment; SIGNAL is KILL or
 STOP. It reads a number k per line of its input, forks, and has the child do one round of sweeping.
 The child sends itself SIGNAL when it is about to execute the k-th distinct line of that round. One
-line of JSON is answered: {"killed_at": "worker/sweep.py:61"}, or {"lines": n} when the round ended
-first. A child that stands still goes on at the next line of input; once it has ended, that is
-answered, too.
+line of JSON is answered: {"killed_at": "worker/runtime/sweep.py:61"}, or {"lines": n} when the
+round ended first. A child that stands still goes on at the next line of input; once it has ended,
+that is answered, too.
 """
 
 import json
@@ -17,19 +17,19 @@ from types import FrameType
 from typing import Any, Final
 
 from core import log
-from core.settings import WORKER, Settings
+from core.settings.settings import WORKER, Settings
 from tests.crash.fatal_line import ROOT, FatalLine
-from worker import wiring
 from worker.deps import Deps
-from worker.sweep import sweep_forever
+from worker.runtime import wiring
+from worker.runtime.sweep import sweep_forever
 
 _FILES: Final = frozenset(
     str(ROOT / name)
     for name in (
-        "worker/sweep.py",
-        "core/account_book.py",
-        "core/redis_scripts.py",
-        "core/store.py",
+        "worker/runtime/sweep.py",
+        "core/operations/account_status.py",
+        "core/redis/scripts.py",
+        "core/redis/store.py",
     )
 )
 

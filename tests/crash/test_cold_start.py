@@ -6,8 +6,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from stack.process import wait_all_ready
 from stack.receiver import Answer
+from stack.servers.process import wait_all_ready
 from stack.stack import Stack
 from tests.crash.killing import small, stopped
 from tests.e2e.conftest import Customer, Order

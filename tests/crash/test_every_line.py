@@ -2,7 +2,7 @@
 
 import json
 
-from core.job import Step
+from core.jobs.job import Step
 from tests.crash.conftest import LethalFactory
 from tests.crash.killing import survives
 from tests.e2e.conftest import Customer
@@ -13,7 +13,7 @@ def test_submit_survives_a_kill_at_every_line(customer: Customer, lethal: Lethal
     places = survives(customer, lethal, "submit", Step.SUBMIT)
 
     assert len(places) > 60
-    assert any(place.startswith("worker/provider.py") for place in places)
+    assert any(place.startswith("worker/clients/provider.py") for place in places)
 
 
 def test_collect_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
@@ -21,7 +21,7 @@ def test_collect_survives_a_kill_at_every_line(customer: Customer, lethal: Letha
     places = survives(customer, lethal, "collect", Step.COLLECT)
 
     assert len(places) > 60
-    assert any(place.startswith("core/object_store.py") for place in places)
+    assert any(place.startswith("core/storage/object_store.py") for place in places)
 
 
 def test_notify_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:

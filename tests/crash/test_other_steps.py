@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.job import Step
+from core.jobs.job import Step
 from stack.stack import Stack
 from tests.crash.conftest import LethalFactory, crash_stack
 from tests.crash.killing import small, started, stopped, task_waits
@@ -50,7 +50,7 @@ def test_poll_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFa
 
     customer.judge(customer.wait_for_end(jobs, 90))
     assert len(places) > 30
-    assert any(place.startswith("worker/poll.py") for place in places)
+    assert any(place.startswith("worker/steps/poll.py") for place in places)
 
 
 def _edit(_number: int) -> dict[str, Any]:
@@ -82,4 +82,4 @@ def test_cleanup_survives_a_kill_at_every_line(customer: Customer, lethal: Letha
         lambda: s3.list_objects_v2(Bucket=bucket, Prefix="_inputs/")["KeyCount"] == 0, 30
     )
     assert len(places) > 15
-    assert any(place.startswith("worker/cleanup.py") for place in places)
+    assert any(place.startswith("worker/steps/cleanup.py") for place in places)

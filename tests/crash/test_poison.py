@@ -3,14 +3,14 @@
 import time
 from dataclasses import dataclass
 
-from core.job import Step
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import Step
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
 from tests.crash.conftest import LethalFactory
 from tests.crash.killing import small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
-from worker.sweep import sweep_once
+from worker.runtime.sweep import sweep_once
 
 
 @dataclass

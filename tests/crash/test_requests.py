@@ -19,10 +19,15 @@ from tests.e2e.conftest import Customer, Order
 
 # Those that touch what outlives the process. Dying in a rule, or in what reads the request (images
 # wait in files without a name), is dying at the line that called it.
-_STORE = ("core/plans.py", "core/awaited_store.py", "core/loop_scripts.py")
-_RECEIVE = ("service/webhooks.py", "core/reception.py", *_STORE)
-_INTAKE = ("service/jobs.py", "service/intake.py", *_STORE)
-_INTAKE_OF_IMAGES = ("service/intake.py", "core/object_store.py", "core/store.py", *_STORE)
+_STORE = ("core/redis/transitions.py", "core/redis/async_store.py", "core/redis/async_scripts.py")
+_RECEIVE = ("service/api/webhooks.py", "core/operations/provider_results.py", *_STORE)
+_INTAKE = ("service/api/jobs.py", "service/intake/intake.py", *_STORE)
+_INTAKE_OF_IMAGES = (
+    "service/intake/intake.py",
+    "core/storage/object_store.py",
+    "core/redis/store.py",
+    *_STORE,
+)
 
 
 def test_receive_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:

@@ -12,14 +12,14 @@ from typing import Final
 import pytest
 import redis
 
-from core.account_book import AccountBook
-from core.change import Change, Idempotency
-from core.job import FailureCode, JobId, Status, Step, error_record
-from core.redis_scripts import connect
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.ports import Ports
-from stack.valkey import Valkey
+from core.jobs.job import FailureCode, JobId, Status, Step, error_record
+from core.operations.account_status import AccountBook
+from core.redis.change import Change, Idempotency
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from stack.servers.ports import Ports
+from stack.servers.valkey import Valkey
 from tests.contract.jobs import Clock, accept, make_request
 from tests.crash import cut_file
 from tests.crash.due import lay_out

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import redis
 
-from core.account_book import AccountBook
-from core.settings import WORKER, Settings
-from core.store import JobStore
-from stack.process import ManagedProcess
-from stack.relay import worker_process
+from core.operations.account_status import AccountBook
+from core.redis.store import JobStore
+from core.settings.settings import WORKER, Settings
+from stack.servers.fluxrelay import worker_process
+from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.contract.jobs import Clock
 from tests.crash.conftest import LethalFactory
@@ -21,7 +21,7 @@ from tests.crash.cut_file import everything
 from tests.crash.due import AGE, QUEUES, lay_out
 from tests.crash.killing import small, started, stopped
 from tests.e2e.conftest import Customer
-from worker.sweep import sweep_once
+from worker.runtime.sweep import sweep_once
 
 _WORKERS = ("worker.submit", "worker.collect", "worker.notify")
 
@@ -54,9 +54,9 @@ def test_the_sweep_survives_a_kill_at_every_line(customer: Customer, lethal: Let
     customer.eventually(lambda: _inputs(customer) == 0, 30)
     assert client.zscore("slots:default", "gone") is None
     files = {place.partition(":")[0] for place in places}
-    assert files == {f"core/{name}.py" for name in ("store", "redis_scripts", "account_book")} | {
-        "worker/sweep.py"
-    }
+    assert files == {
+        f"core/{name}.py" for name in ("redis/store", "redis/scripts", "operations/account_status")
+    } | {"worker/runtime/sweep.py"}
     assert len(places) > 60
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from core.catalogue import MODELS
+from core.provider.catalogue import MODELS
 from stack.stack import Stack
 from tests.bodies import PICTURE_SIZE, full, minimal
 from tests.conftest import Eventually

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.catalogue import LARGEST_IMAGE_BYTES
+from core.provider.catalogue import LARGEST_IMAGE_BYTES
 from stack.options import StackOptions
 from stack.stack import Stack
 from tests.e2e.conftest import Customer

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import redis
 
-from stack.ports import Ports
-from stack.process import ManagedProcess
-from stack.relay import service_process
+from stack.servers.fluxrelay import service_process
+from stack.servers.ports import Ports
+from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.conftest import Eventually
 

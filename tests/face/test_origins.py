@@ -5,8 +5,8 @@ from ipaddress import ip_network
 import pytest
 from starlette.requests import Request
 
-from service.origin import _read, origin_of
-from service.proxy_hint import ProxyHint
+from service.http.origin import _read, origin_of
+from service.http.proxy_hint import ProxyHint
 from stack.stack import Stack
 from tests.face.conftest import MODEL, SMALL, Client, MakeClient, RunService
 
@@ -72,7 +72,7 @@ def test_strangers_headers_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None
         read.append(text)
         return []
 
-    monkeypatch.setattr("service.origin._read", note)
+    monkeypatch.setattr("service.http.origin._read", note)
     assert origin("203.0.113.5", ("forwarded", "host=evil.example")) == "http://relay.example"
     assert read == []
     origin("10.0.0.7", ("forwarded", "host=api.example"))

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from service.origin import origin_of, prefix_of
+from service.http.origin import origin_of, prefix_of
 from stack.stack import Stack
 from tests.face.conftest import SMALL, MakeClient, RunService
 

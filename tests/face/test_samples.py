@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from core.signatures import sample_signature
+from core.security.signatures import sample_signature
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.face.conftest import Client, MakeClient, RunService, digest

@@ -11,8 +11,8 @@ import pytest
 import redis
 from PIL import Image
 
-from core.signatures import sample_signature
-from stack.ports import Ports
+from core.security.signatures import sample_signature
+from stack.servers.ports import Ports
 from stack.stack import Stack
 from tests.face.conftest import SMALL, Client, MakeClient, RunService, digest
 from tests.face.test_tasks import put_at

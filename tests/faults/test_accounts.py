@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from stack.options import StackOptions
-from stack.ports import LOOPBACK, Ports
-from stack.process import ManagedProcess
-from stack.relay import sandbox_process
+from stack.servers.fluxrelay import sandbox_process
+from stack.servers.ports import LOOPBACK, Ports
+from stack.servers.process import ManagedProcess
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
 from tests.faults.bench import PATIENCE, account_states, opened, order, owner

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.faults import FAULTS
+from sandbox.faults.catalogue import FAULTS
 
 
 @pytest.fixture(scope="module")

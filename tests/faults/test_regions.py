@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.options import StackOptions
-from stack.ports import LOOPBACK, Ports
+from stack.servers.ports import LOOPBACK, Ports
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
 from tests.faults.bench import Played, Scene, opened, play

@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.connection import Connection
-from service.connections import Connections, Limits
+from service.server.connection import Connection
+from service.server.connections import Connections, Limits
 
 #: Seconds after which a wait of a test is an error; longer than any of them.
 _PATIENCE = 20

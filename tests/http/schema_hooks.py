@@ -11,7 +11,7 @@ from uuid import uuid4
 import schemathesis
 from hypothesis import strategies
 
-from service.bounds import IDEMPOTENCY_KEY_PATTERN
+from service.intake.limits import IDEMPOTENCY_KEY_PATTERN
 from tests.bodies import picture
 
 _URLS: Final = ("https://images.example/a.png", "http://images.example:8080/b?c=d")

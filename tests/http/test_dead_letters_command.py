@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stack.receiver import Answer, CallbackReceiver
-from stack.relay import SOURCE_ROOT
+from stack.servers.fluxrelay import SOURCE_ROOT
 from stack.stack import Stack
 from tests.http.conftest import Caller, SandboxDesk
 from worker.__main__ import main

@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from core.signatures import webhook_secret
+from core.security.signatures import webhook_secret
 from stack.stack import Stack
 from tests.http.conftest import NothingTakenIn
 from tests.http.test_bad_requests import check_problem

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from core.settings import Settings
+from core.settings.settings import Settings
 from service.app import create_app
-from service.drain import Drain
-from service.server import Server
+from service.http.drain import Drain
+from service.server.server import Server
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.http.conftest import OwnService, RunService

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.catalogue import MODELS
-from stack.ports import Ports
-from stack.relay import service_process
+from core.provider.catalogue import MODELS
+from stack.servers.fluxrelay import service_process
+from stack.servers.ports import Ports
 from stack.stack import Stack
 from tests.bodies import minimal
 from tests.http.conftest import Caller

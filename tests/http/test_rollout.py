@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from core.signatures import webhook_secret
+from core.security.signatures import webhook_secret
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.http.conftest import OwnService, RunService

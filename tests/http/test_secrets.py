@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import pytest
 
-from core.signatures import callback_secret, webhook_secret
+from core.security.signatures import callback_secret, webhook_secret
 from stack.receiver import Answer, CallbackReceiver
 from stack.stack import Stack
 from tests.http.conftest import Caller, SandboxDesk

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import redis
 
-from core.signatures import webhook_secret
+from core.security.signatures import webhook_secret
 from stack.stack import Stack
 from tests.http.conftest import Caller, SandboxDesk
 

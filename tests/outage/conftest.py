@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.signatures import webhook_secret
+from core.security.signatures import webhook_secret
 from stack.options import StackOptions
 from stack.stack import Stack
 from tests.conftest import Eventually

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from stack.ports import LOOPBACK, Ports
+from stack.servers.ports import LOOPBACK, Ports
 
 _PIECE: Final = 64 * 1024  # bytes
 _HOP_BY_HOP: Final = {"connection", "expect", "keep-alive", "transfer-encoding"}

@@ -11,7 +11,7 @@ from tests.conftest import Eventually
 from tests.contract.scripted import ScriptedServer, answer
 from tests.outage.conftest import RECOVERY, Town, opened
 from tests.timing import FAST, FAST_SANDBOX
-from worker.callbacks import LEFT_ALONE
+from worker.clients.callbacks import LEFT_ALONE
 
 #: Callbacks owed to the receiver that hangs. Each attempt holds one of two threads for 2 s.
 OWED: Final = 24

@@ -6,7 +6,7 @@ import pytest
 
 from stack.receiver import Answer, Callback, CallbackReceiver
 from tests.outage.conftest import RECOVERY, Town
-from worker.callbacks import LEFT_ALONE
+from worker.clients.callbacks import LEFT_ALONE
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.relay import SOURCE_ROOT
+from stack.servers.fluxrelay import SOURCE_ROOT
 
 BOTH = ("FLUXRELAY_WEBHOOK_SECRET", "FLUXRELAY_REDIS_URL", "FLUXRELAY_S3_BUCKET")
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -17,8 +17,8 @@ import boto3
 import pytest
 from _pytest.fixtures import SubRequest
 
-from stack.ports import Ports
-from stack.seaweed import REGION, SeaweedFS
+from stack.servers.ports import Ports
+from stack.servers.seaweed import REGION, SeaweedFS
 
 PLUGIN: Final = __name__
 _VARIABLE: Final = "LENT_SEAWEEDFS"

@@ -86,7 +86,7 @@ def test_a_rule_that_is_held_is_told_by_its_test() -> None:
 def test_a_rule_that_no_test_holds_is_told(tmp_path: Path) -> None:
     """One that makes no difference, and one whose removal breaks the code: neither is held."""
     test = "tests/unit/test_retry.py::test_many_tries_do_not_overflow"
-    common = f'file = "worker/retry.py"\npurpose = "p."\ntests = ["{test}"]\n'
+    common = f'file = "worker/clients/backoff.py"\npurpose = "p."\ntests = ["{test}"]\n'
     lines = {
         "idle": ('find = "capped, with jitter."', 'replace = "capped."'),
         "broken": ('find = "    full = min(longest"', 'replace = "    full = mini(longest"'),

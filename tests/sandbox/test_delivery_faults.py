@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from sandbox.faults import FORGED_SAMPLE
+from sandbox.faults.catalogue import FORGED_SAMPLE
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Receiver, RunningSandbox, StartSandbox

@@ -5,8 +5,8 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from sandbox.drawing import Scene, draw
-from sandbox.encoding import encode
+from sandbox.generation.drawing import Scene, draw
+from sandbox.generation.encoding import encode
 
 PROMPT = "A lighthouse above a calm sea"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from sandbox.faults import FAULTS
+from sandbox.faults.catalogue import FAULTS
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Receiver, RunningSandbox, StartSandbox

@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from sandbox.generation import Studio
-from sandbox.hosts import Hosts
-from sandbox.ledger import Ledger
-from sandbox.mischief import Mischief
-from sandbox.models import MODELS
-from sandbox.posting import Poster
-from sandbox.results import Shelf, Signer
+from sandbox.faults.injection import Mischief
+from sandbox.generation.generation import Studio
+from sandbox.requests.models import MODELS
+from sandbox.requests.validation import validate
 from sandbox.settings import Settings
 from sandbox.statuses import Status
-from sandbox.tasks import Task, TaskBook
-from sandbox.validation import validate
-from sandbox.webhooks import Courier
+from sandbox.tasks.hosts import Hosts
+from sandbox.tasks.ledger import Ledger
+from sandbox.tasks.results import Shelf, Signer
+from sandbox.tasks.tasks import Task, TaskBook
+from sandbox.webhooks.delivery import Courier
+from sandbox.webhooks.outgoing import Poster
 
 BODY = {"prompt": "memory", "width": 256, "height": 256}
 
@@ -95,7 +95,7 @@ def test_a_task_that_cannot_be_drawn_ends_and_frees_its_slot(
         assert (task.status, book.active_now) == (Status.ERROR, 0)
         await studio.close()
 
-    monkeypatch.setattr("sandbox.generation.draw", broken)
+    monkeypatch.setattr("sandbox.generation.generation.draw", broken)
     asyncio.run(run())
 
 

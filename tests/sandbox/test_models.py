@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from sandbox.models import MODELS
+from sandbox.requests.models import MODELS
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import RunningSandbox, StartSandbox

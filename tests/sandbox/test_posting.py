@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sandbox.posting import ConnectError, Poster, PostError
+from sandbox.webhooks.outgoing import ConnectError, Poster, PostError
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.faults import FAULTS
-from sandbox.mischief import SELECTION
-from sandbox.models import MODELS
+from sandbox.faults.catalogue import FAULTS
+from sandbox.faults.injection import SELECTION
+from sandbox.requests.models import MODELS
 from sandbox.settings import Settings
 
 README = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from sandbox.hosts import Hosts
+from sandbox.tasks.hosts import Hosts
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import FreePorts, RunningSandbox, StartSandbox, WaitFor

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from sandbox.results import Shelf
+from sandbox.tasks.results import Shelf
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import RunningSandbox, StartSandbox, WaitFor

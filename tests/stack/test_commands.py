@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from stack.relay import ROLES, SOURCE_ROOT
+from stack.servers.fluxrelay import ROLES, SOURCE_ROOT
 
 Eventually = Callable[..., None]
 

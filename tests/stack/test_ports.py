@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from stack.ports import GRPC_OFFSET, LOOPBACK, Ports, is_free
+from stack.servers.ports import GRPC_OFFSET, LOOPBACK, Ports, is_free
 
 
 def _listener(port: int) -> socket.socket:

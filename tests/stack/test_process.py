@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack.environment import child_environment
-from stack.process import ManagedProcess, ProcessFailedError, stop_all, wait_all_ready
-from stack.relay import SOURCE_ROOT
+from stack.servers.environment import child_environment
+from stack.servers.fluxrelay import SOURCE_ROOT
+from stack.servers.process import ManagedProcess, ProcessFailedError, stop_all, wait_all_ready
 
 SAYS_READY = "print('ready', flush=True); import time; time.sleep(600)"
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SAYS_READY
@@ -140,7 +140,7 @@ def test_a_child_dies_with_its_launcher_on_sigkill(
     """When the launcher is killed with SIGKILL, the kernel ends what it had started."""
     code = f"""
     import pathlib, sys, time
-    from stack.process import ManagedProcess
+    from stack.servers.process import ManagedProcess
     child = ManagedProcess("child", [sys.executable, "-c", {IGNORES_SIGTERM!r}], environment={{}},
         log=pathlib.Path({str(tmp_path / "log")!r}), directory=pathlib.Path("/"),
         probe=lambda process: "ready" in process.output())

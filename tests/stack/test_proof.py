@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from standardwebhooks.webhooks import Webhook
 
-from stack.client import Job, LedgerTask, StoredImage
-from stack.proof import check_callback, check_picture
+from stack.commands.client import Job, LedgerTask, StoredImage
+from stack.commands.proof import check_callback, check_picture
+from stack.display.view import Check
 from stack.receiver import Callback
-from stack.seaweed import SeaweedFS
-from stack.view import Check
+from stack.servers.seaweed import SeaweedFS
 
 SECRET = "whsec_c2l4dGVlbi1ieXRlcy1vci1tb3JlLW9mLWl0"
 JOB = Job("job-1", "succeeded", (), None, None, "delivered", 1)

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from stack.seaweed import SeaweedFS
+from stack.servers.seaweed import SeaweedFS
 
 
 def _checksum(body: bytes) -> str:

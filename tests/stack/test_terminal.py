@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stack.relay import SOURCE_ROOT
+from stack.servers.fluxrelay import SOURCE_ROOT
 
 #: Environments of terminals that know little more than ASCII.
 TERMINALS: Mapping[str, Mapping[str, str]] = {
@@ -20,8 +20,8 @@ TERMINALS: Mapping[str, Mapping[str, str]] = {
 }
 _SHOWS = r"""
 from rich.console import Console
-from stack.terminal import print_anywhere
-from stack.view import Check, print_checks, print_failure, print_timeline
+from stack.display.terminal import print_anywhere
+from stack.display.view import Check, print_checks, print_failure, print_timeline
 print_anywhere()
 console = Console()
 signs = Check("bytes", True, "5 \u00d7 5 \u2192 \u2265 1 \u2026")

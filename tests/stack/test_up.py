@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from stack.commands.up import choose_provider, run_up
 from stack.options import StackOptions
-from stack.ports import LOOPBACK, Ports
-from stack.up import choose_provider, run_up
+from stack.servers.ports import LOOPBACK, Ports
 
 
 def test_without_a_key_the_sandbox_is_used_silently() -> None:

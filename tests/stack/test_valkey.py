@@ -5,8 +5,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from stack.ports import LOOPBACK
-from stack.valkey import Valkey
+from stack.servers.ports import LOOPBACK
+from stack.servers.valkey import Valkey
 
 
 def test_data_survives_a_kill(valkey: Valkey) -> None:

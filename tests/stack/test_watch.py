@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.environment import child_environment
-from stack.process import ManagedProcess
-from stack.watch import Watch
+from stack.servers.environment import child_environment
+from stack.servers.process import ManagedProcess
+from stack.servers.watch import Watch
 
 Eventually = Callable[[Callable[[], bool]], None]
 

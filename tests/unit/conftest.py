@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from core.settings import SERVICE, Settings
+from core.settings.settings import SERVICE, Settings
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from service.json_text import parse_json
-from service.scanner import BodyScanner, ScannedBody, Wanted
+from service.body.json_body import parse_json
+from service.body.json_scanner import BodyScanner, ScannedBody, Wanted
 
 NAMES = frozenset({"image", "mask"})
 LARGEST = 1024 * 1024

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from core.accounts import Account, accounts
 from core.errors import SettingsError
-from core.parsing import SlotLimits
-from core.settings import SERVICE, WORKER, Settings
-from core.slots import lane_of, pools
+from core.provider.accounts import Account, accounts
+from core.scheduling.slots import lane_of, pools
+from core.settings.settings import SERVICE, WORKER, Settings
+from core.text_values import SlotLimits
 
 GOOD = {
     "FLUXRELAY_WEBHOOK_SECRET": "m" * 32,

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from core.catalogue import MODELS, Kind, Parameter
-from core.settings import Settings
+from core.provider.catalogue import MODELS, Kind, Parameter
+from core.settings.settings import Settings
 from tests.probes import complaints_about, probes
 
 _DOCUMENT: Final = json.loads((Path(__file__).parent / "bfl_parameters.json").read_text())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.aws_session import aws_problems, aws_session, credentials_problem
-from core.object_store import ObjectStore
+from core.storage.aws_session import aws_problems, aws_session, credentials_problem
+from core.storage.object_store import ObjectStore
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
 

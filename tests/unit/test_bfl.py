@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.bfl import Kind, Notice, parse_notice, parse_submission
-from core.job import FailureCode
+from core.jobs.job import FailureCode
+from core.provider.wire_format import Kind, Notice, parse_notice, parse_submission
 
 NOW = 1_750_000_000.0  # 2025-06-15T15:06:40Z
 LIFETIME = 600.0

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from service import body as module
-from service.body import BodyReader
-from service.problems import Problem
-from service.scanner import LONG, BodyScanner
+from service.body import request_body as module
+from service.body.json_scanner import LONG, BodyScanner
+from service.body.request_body import BodyReader
+from service.http.problems import Problem
 
 IMAGE = os.urandom(200_000)
 LARGE = json.dumps({"input": {"image": base64.b64encode(IMAGE).decode()}}).encode()

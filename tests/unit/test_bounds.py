@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from core.catalogue import MODELS
-from core.settings import Settings
-from service.schemas import parse_job
+from core.provider.catalogue import MODELS
+from core.settings.settings import Settings
+from service.intake.job_request import parse_job
 from tests.bodies import full, minimal
 from tests.probes import bounds, complaints, complaints_about
 

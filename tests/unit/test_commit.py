@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from core.commit import BATCH_BYTES, BATCH_CALLS, Call, GroupCommit
 from core.errors import StoreUnavailable
+from core.redis.group_commit import BATCH_BYTES, BATCH_CALLS, Call, GroupCommit
 from tests.conftest import Eventually
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from core.settings import Settings
+from core.settings.settings import Settings
 from service.app import create_app
 
 KEY = {"x-key": "api-key-of-a-test-0001"}

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.durability import Durability, Promise, Server, announce, judge
 from core.errors import StoreUnavailable
+from core.redis.durability import Durability, Promise, Server, announce, judge
 
 BEST = Server(
     appendonly=True, appendfsync="always", snapshots=False, waitaof=True, eviction="noeviction"
@@ -92,7 +92,7 @@ def test_a_server_that_is_away_is_told_of_once_and_then_when_it_is_known(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reads the log learns that it is not known yet, and later what it is."""
-    monkeypatch.setattr("core.durability._ASK_AGAIN", 0.001)
+    monkeypatch.setattr("core.redis.durability._ASK_AGAIN", 0.001)
     away = iter(range(3))
 
     def find() -> Promise:

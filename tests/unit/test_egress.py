@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from core.egress import callback_url_problem, is_allowed_address, is_result_host
+from core.security.address_rules import callback_url_problem, is_allowed_address, is_result_host
 
 PUBLIC = [
     "1.1.1.1",

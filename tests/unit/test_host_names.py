@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from core.egress import callback_url_problem
-from core.host_names import ascii_name
+from core.security.address_rules import callback_url_problem
+from core.security.host_names import ascii_name
 
 CALLABLE = {
     "example.com": "example.com",

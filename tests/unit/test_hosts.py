@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from worker.hosts import HostBreakers
+from worker.clients.receiver_breakers import HostBreakers
 
 URL = "https://slow.example/callback"
 SAME_HOST = "https://slow.example/other"

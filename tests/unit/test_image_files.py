@@ -8,8 +8,8 @@ from zlib import crc32
 
 import pytest
 
-from core import image_files
-from core.image_files import BadImage, Picture, begins_as_image, read_picture
+from core.media import image_formats
+from core.media.image_formats import BadImage, Picture, begins_as_image, read_picture
 from tests.pictures import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
 
 ALL = {
@@ -72,7 +72,7 @@ def test_marks_are_found_across_the_pieces_that_are_read(
     """Where one piece ends and the next begins makes no difference."""
     data = JPEGS[name]()
     expected = _read(data)
-    monkeypatch.setattr(image_files, "_PIECE", piece)
+    monkeypatch.setattr(image_formats, "_PIECE", piece)
 
     assert _read(data) == expected
 

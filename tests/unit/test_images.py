@@ -10,9 +10,9 @@ from hashlib import sha256
 import pytest
 from PIL import Image
 
-from core.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
-from service.images import InputImage, decode_image
-from service.problems import Complaint
+from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
+from service.http.problems import Complaint
+from service.intake.image_checks import InputImage, decode_image
 from tests.pictures import JPEGS, PHOTO, PNGS, WEBPS
 
 Encode = Callable[..., str]

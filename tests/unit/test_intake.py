@@ -8,17 +8,17 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from core.awaited_store import AwaitedStore
-from core.job import JobId
-from core.loop_scripts import LoopScripts
-from core.object_store import ObjectStore
-from core.redis_scripts import connect
-from core.settings import Settings
-from core.store import JobStore
+from core.jobs.job import JobId
+from core.redis.async_scripts import LoopScripts
+from core.redis.async_store import AwaitedStore
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
 from service.app import create_app
-from service.flat import parse_flat
-from service.intake import Accepted, Intake
-from service.threads import Threads
+from service.drop_in.request_body import parse_flat
+from service.intake.intake import Accepted, Intake
+from service.intake.storage_threads import Threads
 from tests.unit.scanning import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")

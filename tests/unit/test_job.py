@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.job import (
+from core.jobs.job import (
     DEAD_LETTER,
     HOLDS_SLOT,
     NEXT,

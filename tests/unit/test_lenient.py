@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core.catalogue import MODELS
-from service.lenient import converted, with_whole_numbers
+from core.provider.catalogue import MODELS
+from service.intake.lenient_values import converted, with_whole_numbers
 
 PARAMETERS = MODELS["flux-2-flex"].parameters  # steps: whole, guidance: a number
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from core.commit import BATCH_BYTES, BATCH_CALLS, Call
 from core.errors import StoreUnavailable
-from core.loop_commit import BATCHES, LoopCommit
+from core.redis.async_group_commit import BATCHES, LoopCommit
+from core.redis.group_commit import BATCH_BYTES, BATCH_CALLS, Call
 
 SOON = 20  # seconds after which a test that hangs fails
 

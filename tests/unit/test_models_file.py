@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from core.accounts import Account
-from core.catalogue import MODELS, Kind, Parameter
 from core.errors import SettingsError
-from core.image_files import FORMATS
-from core.job import JobRequest
-from core.models_file import offered, read_models
-from core.parsing import ManyProblems, SlotLimits
-from core.redis_scripts import connect
-from core.settings import SERVICE, WORKER, Settings
-from core.store import JobStore
+from core.jobs.job import JobRequest
+from core.media.image_formats import FORMATS
+from core.provider.accounts import Account
+from core.provider.catalogue import MODELS, Kind, Parameter
+from core.provider.models_file import offered, read_models
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import SERVICE, WORKER, Settings
+from core.text_values import ManyProblems, SlotLimits
 
 NEEDED = {
     "BFL_API_KEY": "provider-key-of-a-test",

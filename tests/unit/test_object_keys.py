@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.object_keys import key_problem, template_problem
+from core.storage.object_keys import key_problem, template_problem
 
 
 @pytest.mark.parametrize(

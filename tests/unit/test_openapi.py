@@ -8,17 +8,22 @@ from typing import Any, Final
 import pytest
 from starlette.routing import Route
 
-from core.catalogue import MODELS, Kind
-from core.job import Job, JobId, JobRequest, Status
-from core.settings import Settings
-from core.views import job_view
+from core.jobs.job import Job, JobId, JobRequest, Status
+from core.jobs.views import job_view
+from core.provider.catalogue import MODELS, Kind
+from core.settings.settings import Settings
 from service.app import create_app
-from service.openapi import document
+from service.openapi.document import document
 from tests.bodies import full, minimal
 from tests.probes import complaints_about, probes
 
 #: Modules whose routes are FluxRelay's own API.
-NATIVE: Final = {"service.jobs", "service.dead_letters", "service.health", "service.metrics"}
+NATIVE: Final = {
+    "service.api.jobs",
+    "service.api.dead_letters",
+    "service.api.health",
+    "service.api.metrics",
+}
 TYPES: Final[Mapping[str, Any]] = {
     "string": str,
     "integer": int,
@@ -157,7 +162,7 @@ def test_a_job_is_described_as_it_is_shown(openapi: dict[str, Any]) -> None:
 
 def test_the_page_names_no_other_host() -> None:
     """The page that renders the document loads nothing from elsewhere."""
-    page = (Path(__file__).parents[2] / "service" / "docs.html").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "service" / "api" / "docs.html").read_text(encoding="utf-8")
 
     assert re.findall(r"(?:https?:)?//\w[^\s\"']*", page) == []
     assert re.findall(r"(?:src|href)=\"([^\"]*)\"", page) == [

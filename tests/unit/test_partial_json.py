@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.partial_json import leading_members
+from core.provider.partial_json import leading_members
 
 WHOLE = {"id": "t1", "status": "Ready", "result": {"sample": "https://x/y", "n": [1, "}"]}}
 

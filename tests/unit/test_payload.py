@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import StorageUnavailable, Transient
-from worker.payload import Payload, Source
+from worker.clients.submit_body import Payload, Source
 
 FIELDS = {"prompt": 'a "ä" \ud83d\\', "seed": 2**64, "nested": [1.5, None, {"a": True}]}
 

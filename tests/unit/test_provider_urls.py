@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.egress import is_provider_url
+from core.security.address_rules import is_provider_url
 
 TLS = ("https://api.bfl.ai", "https://gateway.example:8443/flux")
 PLAIN = ("http://127.0.0.1:8090", "https://other.example")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.egress import redirect_problem, result_url_problem
+from core.security.address_rules import redirect_problem, result_url_problem
 
 HOSTS = (".bfl.ai", "127.0.0.1", "::1")
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from worker.retry import backoff
+from worker.clients.backoff import backoff
 
 
 class _Fixed(random.Random):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.retry_after import retry_after_seconds
+from core.provider.retry_after import retry_after_seconds
 
 #: Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110's examples.
 _MOMENT = 784_111_777.0

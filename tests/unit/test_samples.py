@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from core.bfl import Kind, Notice, parse_notice
-from core.samples import bounded
+from core.provider.sample_links import bounded
+from core.provider.wire_format import Kind, Notice, parse_notice
 
 URL = "https://delivery-eu1.bfl.ai/results/ab/sample.jpeg?sig=secret"
 OTHER = "https://delivery-eu1.bfl.ai/results/cd/sample.jpeg?sig=secret"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from service.json_text import parse_json
-from service.problems import Problem
-from service.scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
+from service.body.json_body import parse_json
+from service.body.json_scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
+from service.http.problems import Problem
 from tests.unit.scanning import (
     DATA,
     LARGEST,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from service.json_text import parse_json
-from service.problems import Problem
+from service.body.json_body import parse_json
+from service.http.problems import Problem
 from tests.unit.scanning import TEXT, at_every, scan, whole
 
 

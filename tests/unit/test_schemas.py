@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.settings import Settings
-from service.json_text import parse_json
-from service.problems import Problem
-from service.schemas import NewJob, parse_job
+from core.settings.settings import Settings
+from service.body.json_body import parse_json
+from service.http.problems import Problem
+from service.intake.job_request import NewJob, parse_job
 
 Encode = Callable[..., str]
 GOOD: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}

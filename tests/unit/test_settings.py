@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
-from core.parsing import Secret, SlotLimits
-from core.settings import SERVICE, WORKER, Settings
+from core.settings.settings import SERVICE, WORKER, Settings
+from core.text_values import Secret, SlotLimits
 
 MASTER = "hunter2-" * 4
 SECRETS = {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from core.signatures import (
+from core.security.signatures import (
     callback_secret,
     is_sample_signature,
     is_webhook_secret,

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.catalogue import MODELS, Kind
-from service.problems import Complaint
-from service.validation import check_input, kind_of, shown
+from core.provider.catalogue import MODELS, Kind
+from service.http.caller_values import kind_of, shown
+from service.http.problems import Complaint
+from service.intake.model_parameters import check_input
 from tests.bodies import minimal
 
 KONTEXT, PRO = MODELS["flux-kontext-pro"], MODELS["flux-pro-1.1"]

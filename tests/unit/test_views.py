@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from core.job import CallbackState, Job, JobId, JobRequest, Status
-from core.views import job_view, timestamp
+from core.jobs.job import CallbackState, Job, JobId, JobRequest, Status
+from core.jobs.views import job_view, timestamp
 
 STORED = {"bucket": "pictures", "key": "a/1.jpg", "bytes": 5}
 REQUEST = JobRequest(

@@ -1,0 +1,1 @@
+"""Load, and what processes and Redis cost meanwhile."""

@@ -1,0 +1,1 @@
+"""The product under test, and the provider and receiver around it."""

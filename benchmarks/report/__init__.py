@@ -1,0 +1,1 @@
+"""What was found: statistics, plots, pages and verdicts."""

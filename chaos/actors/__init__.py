@@ -1,0 +1,1 @@
+"""Who takes part in a run: callers, the killer, the decoy."""

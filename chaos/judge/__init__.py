@@ -1,0 +1,1 @@
+"""From evidence to the verdict, and how it is shown."""

@@ -1,0 +1,296 @@
+"""The judge: holds what the product claims against what others' books say. No I/O in here."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+from chaos.actors.callers import Intake
+from chaos.judge.evidence import TERMINAL, Evidence, Told
+from chaos.plan.plan import PlannedJob
+from chaos.plan.time_scale import DOUBT, SUBMIT_TIMEOUT
+
+READY: Final = "Ready"
+#: The number of tasks that no job of the plan asked for.
+NOBODY: Final = -1
+#: Failures that are no fault of their callers.
+_DEAD_LETTERS: Final = frozenset(
+    {
+        *("provider_error", "provider_rejected", "result_expired"),
+        *("storage_failed", "timed_out", "lost"),
+    }
+)
+#: What a caller may be answered while things die; anything else is not an honest "try again".
+_HONEST: Final = frozenset({"202", "503"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A broken rule: of which job (its number, None: of none), and in which way."""
+
+    rule: str
+    number: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that is known of one planned job."""
+
+    job: PlannedJob
+    intake: Intake
+    job_id: str | None
+    view: Mapping[str, Any] | None
+    tasks: Sequence[Mapping[str, Any]]
+    told: Sequence[Told]
+
+    @property
+    def status(self) -> str:
+        """Where the service says it stands."""
+        return str(self.view["status"]) if self.view else "unknown"
+
+    @property
+    def end(self) -> str:
+        """`succeeded`, the failure's code, or the status of a job that has not ended."""
+        error = (self.view or {}).get("error")
+        return str(error["code"]) if error and self.status == "failed" else self.status
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it is lost since the provider named no task, and no webhook told in time."""
+        if self.end != "lost" or not self.job.unnamed:
+            return False
+        told = (d for task in self.tasks for d in task["deliveries"] if not d.get("forged"))
+        ended_at = _at(str((self.view or {})["ended_at"]))
+        return all(
+            not str(d.get("status", "")).startswith("2") or _at(d["at"]) > ended_at for d in told
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, as the service says."""
+        return self.status in TERMINAL
+
+    @property
+    def resubmits(self) -> int:
+        """How often it was submitted again in doubt, as it says itself."""
+        return int(self.view["provider"]["resubmits"]) if self.view else 0
+
+    @property
+    def regenerations(self) -> int:
+        """How often it was made anew since its result had died, as it says itself."""
+        return 1 if self.view and self.view["provider"].get("expired") else 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The evidence, sorted by job.
+
+    Args:
+        evidence: All of it.
+    """
+
+    evidence: Evidence
+
+    @cached_property
+    def tasks(self) -> Mapping[int, list[Mapping[str, Any]]]:
+        """The ledger's tasks by the token in their prompts, which is none of the product's."""
+        tasks: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for task in sorted(self.evidence.tasks, key=lambda task: str(task["created_at"])):
+            number = str(task["request"].get("prompt", ""))[1:6]
+            tasks[int(number) if number.isdigit() else NOBODY].append(task)
+        return tasks
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """Every planned job's case."""
+        told = defaultdict(list)
+        for callback in self.evidence.told:
+            told[callback.job_id].append(callback)
+        cases = []
+        for job, intake in zip(self.evidence.jobs, self.evidence.intakes, strict=True):
+            job_id = intake.ids[0] if intake.ids else None
+            view = self.evidence.views.get(job_id) if job_id else None
+            mine = told[job_id] if job_id else []
+            cases.append(Case(job, intake, job_id, view, self.tasks.get(job.number, []), mine))
+        return tuple(cases)
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Return every broken rule."""
+    trial = Trial(evidence)
+    findings = [
+        Finding(rule, case.job.number, text)
+        for case in trial.cases
+        for rule, text in _case(case, evidence)
+    ]
+    return [*findings, *_whole(trial)]
+
+
+def _case(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    yield from _intake(case)
+    if case.job_id is None:
+        if case.tasks:
+            yield "unclaimed", f"{len(case.tasks)} tasks"
+        return
+    yield from _payments(case)
+    if case.view is None:
+        yield "lost", f"{case.job_id} is unknown to the service"
+    elif not case.ended:
+        yield "stuck", f"it is {case.status}"
+    else:
+        if case.end != case.job.ends and not case.unheard:
+            yield "unexpected", f"{case.end} instead of {case.job.ends}: {case.view['error']}"
+        yield from _image(case, evidence)
+    yield from _callbacks(case)
+
+
+def _intake(case: Case) -> Iterator[tuple[str, str]]:
+    odd = {answer for answer in case.intake.answers if answer.isdigit()} - _HONEST
+    if odd:
+        yield "misled", ", ".join(sorted(odd))
+    if case.job_id is None:
+        yield "refused", str(dict(case.intake.answers))
+    elif len(set(case.intake.ids)) > 1:
+        yield "doubled", ", ".join(sorted(set(case.intake.ids)))
+
+
+def _payments(case: Case) -> Iterator[tuple[str, str]]:
+    allowed = 1 + case.resubmits + case.regenerations
+    if len(case.tasks) > allowed:
+        yield "paid twice", f"{len(case.tasks)} tasks, {allowed} at most"
+    if case.regenerations or not case.job.webhook:
+        return  # made anew on purpose, or since nothing could settle the doubt: at once
+    # A request may have been on its way for as long as it is waited for.
+    least = DOUBT - SUBMIT_TIMEOUT - case.job.lead
+    times = [_at(task["created_at"]) for task in case.tasks]
+    for earlier, later in itertools.pairwise(times):
+        if later - earlier < least:
+            yield "hasty", f"{later - earlier:.1f} s after the one before"
+
+
+def _image(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    made = {task["sha256"] for task in case.tasks if task["status"] == READY}
+    image = (case.view or {}).get("image")
+    if case.status != "succeeded":
+        if made and case.job.ends == "succeeded" and not case.unheard:
+            yield "lost", f"{len(made)} images were paid for, none is in the bucket"
+        if image:
+            yield "stray", f"{image['key']}, of a job that is {case.end}"
+        return
+    if not image:
+        yield "lost", "it succeeded without an image"
+        return
+    stored = evidence.bucket.get(image["key"])
+    if stored is None:
+        yield "lost", f"{image['key']} is not in the bucket"
+    elif not stored.sha256 == image["sha256"] in made or stored.size != image["bytes"]:
+        said = f"bucket {stored.sha256[:12]}, service {image['sha256'][:12]}"
+        yield "wrong bytes", f"{said}, provider {sorted(str(sha)[:12] for sha in made)}"
+    manifest = evidence.bucket.get(f"{image['key']}.json")
+    told = manifest.document if manifest else None
+    if not isinstance(told, dict):
+        yield "lost", f"{image['key']} has no manifest"
+    elif (told.get("image") or {}).get("sha256") != image["sha256"]:
+        yield "wrong bytes", f"the manifest says {told.get('image')}"
+
+
+def _at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _callbacks(case: Case) -> Iterator[tuple[str, str]]:
+    statuses = {callback.status for callback in case.told}
+    if case.ended and case.status not in statuses:
+        state = (case.view or {}).get("callback")
+        yield "untold", f"it is {case.status}, its caller heard {statuses or 'nothing'}: {state}"
+    wrong = statuses - {case.status}
+    if wrong and case.view is not None:
+        yield "told wrong", f"it is {case.status}, its caller heard {sorted(map(str, statuses))}"
+    for callback in case.told:
+        if not callback.path.endswith(f"/{case.job.number}"):
+            yield "told wrong", f"told at {callback.path}"
+
+
+def _whole(trial: Trial) -> Iterator[Finding]:
+    evidence = trial.evidence
+    for task in trial.tasks.get(NOBODY, ()):
+        yield Finding("unclaimed", None, f"task {task['id']} of no job of the plan")
+    known = {case.job_id for case in trial.cases}
+    for callback in evidence.told:
+        number = _last_number(callback.path)
+        if not callback.verified:
+            yield Finding("badly signed", number, callback.path)
+        elif callback.job_id not in known:
+            yield Finding("told wrong", number, f"told of job {callback.job_id}, which is nobody's")
+    yield from _forgeries(trial)
+    yield from _strays(trial)
+    yield from _letters(trial)
+    yield from _leftovers(trial)
+    for name in evidence.own_ends:
+        yield Finding("own end", None, name)
+
+
+def _last_number(path: str) -> int | None:
+    last = path.rpartition("/")[2]
+    return int(last) if last.isdigit() else None
+
+
+def _forgeries(trial: Trial) -> Iterator[Finding]:
+    for case in trial.cases:
+        for task in case.tasks:
+            for delivery in task["deliveries"]:
+                if delivery.get("forged") and str(delivery.get("status", "")).startswith("2"):
+                    text = f"answered {delivery['status']}"
+                    yield Finding("forged", case.job.number, text)
+    if trial.evidence.baited:
+        text = f"the picture that it names was fetched {trial.evidence.baited} times"
+        yield Finding("forged", None, text)
+
+
+def _strays(trial: Trial) -> Iterator[Finding]:
+    owned = set()
+    for case in trial.cases:
+        if case.status == "succeeded" and case.view and case.view["image"]:
+            key = case.view["image"]["key"]
+            owned |= {key, f"{key}.json"}
+    numbers = {case.job_id: case.job.number for case in trial.cases}
+    for key in trial.evidence.bucket:
+        if key.startswith("_inputs/"):
+            owner = key.split("/")[1]
+            left = trial.evidence.leftovers
+            if owner not in left.guards | left.letters:
+                yield Finding("inputs left", numbers.get(owner), key)
+        elif key not in owned and not key.startswith("_probe/"):
+            yield Finding("stray", None, key)
+
+
+def _letters(trial: Trial) -> Iterator[Finding]:
+    letters = trial.evidence.leftovers.letters
+    due = {case.job_id: case.job.number for case in trial.cases if case.end in _DEAD_LETTERS}
+    for job_id in letters.symmetric_difference(job_id for job_id in due if job_id):
+        text = f"{job_id} is {'' if job_id in letters else 'not '}listed"
+        yield Finding("unlisted", due.get(job_id), text)
+
+
+def _leftovers(trial: Trial) -> Iterator[Finding]:
+    left = trial.evidence.leftovers
+    numbers = {case.job_id: case for case in trial.cases if case.job_id}
+    still = {case.job_id for case in trial.cases if case.view is not None and not case.ended}
+
+    def found(rule: str, members: Sequence[str], what: str) -> Iterator[Finding]:
+        for member in members:
+            job_id = next(
+                (part for part in (member, member[:36], member[-36:]) if part in numbers), None
+            )
+            if job_id not in still or job_id is None:
+                number = numbers[job_id].job.number if job_id else None
+                yield Finding(rule, number, f"{what} {member}")
+
+    yield from found("slots held", left.slots, "slot of")
+    yield from found("tasks left", left.queued, "RQ task")
+    yield from found("tasks left", left.backlog, "backlog of")
+    yield from found("due left", left.due, "due")

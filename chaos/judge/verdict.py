@@ -1,0 +1,151 @@
+"""The verdict on a run: the table, and what each judge says of a job that broke a rule."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from chaos.actors.killer import RECEIVER, Death
+from chaos.judge.judge import Case, Finding, Trial, judge
+from chaos.plan.invariants import RULES
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A run, judged.
+
+    Args:
+        trial: The evidence.
+        deaths: Who was gone when.
+        began_at: Unix time of the start.
+        seconds: How long it took, judging included.
+        in_time: Whether it was over before its limit.
+    """
+
+    trial: Trial
+    deaths: Sequence[Death]
+    began_at: float
+    seconds: float
+    in_time: bool
+
+    @cached_property
+    def findings(self) -> Sequence[Finding]:
+        """Every broken rule."""
+        return judge(self.trial.evidence)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was over in time, and no rule was broken."""
+        return self.in_time and not self.findings
+
+    @cached_property
+    def broken(self) -> Mapping[str, int]:
+        """How many jobs (or other things) broke each rule."""
+        things = {
+            (found.rule, found.number, found.number is None and found.text)
+            for found in self.findings
+        }
+        counts = Counter(rule for rule, _, _ in things)
+        return {rule: counts[rule] for rule in RULES}
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """What happened, without judgement."""
+        cases, evidence = self.trial.cases, self.trial.evidence
+        answers: Counter[str] = sum((intake.answers for intake in evidence.intakes), Counter())
+        deliveries = [d for task in evidence.tasks for d in task["deliveries"]]
+        left = evidence.leftovers
+        return {
+            "jobs": len(cases),
+            "accepted": sum(1 for case in cases if case.job_id),
+            "requests": answers.total(),
+            "repeated requests": answers.total() - answers["202"],
+            "tasks at the provider": len(evidence.tasks),
+            "tasks refused with 429": int(evidence.rejections.get("429", 0)),
+            "resubmits in doubt": sum(case.resubmits for case in cases),
+            "  since an answer was broken": sum(c.resubmits for c in cases if c.job.doubtful),
+            "  since something was killed": sum(c.resubmits for c in cases if not c.job.doubtful),
+            "  of these paid twice": sum(
+                max(0, len(case.tasks) - 1 - case.regenerations) for case in cases if case.resubmits
+            ),
+            "made anew": sum(case.regenerations for case in cases),
+            "webhooks delivered": sum(1 for d in deliveries if str(d.get("status", "")) == "200"),
+            "webhooks in vain": sum(1 for d in deliveries if "error" in d),
+            "forged webhooks refused": sum(
+                1
+                for d in deliveries
+                if d.get("forged") and d.get("status") == 401  # noqa: PLR2004 - HTTP
+            ),
+            "least margin in seconds": self._least_margin(),
+            "callbacks": len(evidence.told),
+            "told twice": self._told_twice(),
+            "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
+            "inputs guarded": len(left.guards),
+            "dead letters": len(left.letters),
+            "RQ books: popped": len(left.intermediate),
+            "RQ books: started": len(left.started),
+            "RQ books: homeless": len(left.homeless),
+        }
+
+    @cached_property
+    def ends(self) -> Mapping[str, tuple[int, int]]:
+        """How the accepted jobs ended: code -> how many, and how many of them as they had to."""
+        accepted = [case for case in self.trial.cases if case.job_id]
+        counts = Counter(case.end for case in accepted)
+        right = Counter(case.end for case in accepted if case.end == case.job.ends)
+        return {end: (count, right[end]) for end, count in counts.most_common()}
+
+    @property
+    def kills(self) -> Mapping[str, int]:
+        """How often each was killed."""
+        return Counter(death.target for death in self.deaths if death.planned)
+
+    def _least_margin(self) -> int:
+        """Return the seconds that were left of the link which was nearest its end when stored."""
+        margins = [
+            datetime.fromisoformat(task["expires_at"]) - datetime.fromisoformat(at)
+            for case in self.trial.cases
+            if case.status == "succeeded" and case.view and case.view["image"]
+            for task in case.tasks
+            if task["sha256"] == case.view["image"]["sha256"]
+            for at in [case.view["timeline"][-1]["at"]]
+        ]
+        return int(min(margins, default=timedelta()).total_seconds())
+
+    def _told_twice(self) -> int:
+        ids = Counter(callback.message_id for callback in self.trial.evidence.told)
+        return sum(1 for message_id, count in ids.items() if message_id and count > 1)
+
+
+def dossier(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return what each judge says of one job: what one debugs with."""
+    view = case.view or {}
+    return {
+        "number": case.job.number,
+        "job_id": case.job_id,
+        "broken": [f"{found.rule}: {found.text}" for found in findings],
+        "planned": {
+            "at": case.job.at,
+            "model": case.job.model,
+            "troubles": [list(trouble) for trouble in case.job.troubles],
+            "must_end": case.job.ends,
+        },
+        "caller": {"ids": case.intake.ids, "answers": dict(case.intake.answers)},
+        "service": {
+            name: view.get(name)
+            for name in ("status", "error", "timeline", "image", "callback", "provider")
+        },
+        "ledger": [
+            {
+                name: task[name]
+                for name in (
+                    "id", "status", "created_at", "finished_at", "expires_at", "sha256",
+                    "deliveries", "polls", "downloads",
+                )
+            }
+            for task in case.tasks
+        ],
+        "receiver": [[told.status, told.message_id, told.verified] for told in case.told],
+    }  # fmt: skip

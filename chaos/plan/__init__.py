@@ -1,0 +1,1 @@
+"""What a run does: jobs, faults and kills, all from one seed."""

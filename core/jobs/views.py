@@ -1,0 +1,89 @@
+"""How a job looks from outside: the same in the API, in callbacks and in the docs."""
+
+from typing import Any
+
+from core.jobs.job import CallbackState, Job, Status
+from core.timestamps import milliseconds
+
+
+def timestamp(at: float | None) -> str | None:
+    """Return Unix time as ISO 8601 in UTC with milliseconds."""
+    return None if at is None else milliseconds(at)
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """Return the job as its caller may see it; no secret and no signed URL is in it."""
+    request = job.request
+    inputs = {name: {"bytes_in": "s3"} for name in request.input_keys}
+    return {
+        "id": job.id,
+        "model": request.model,
+        "status": job.status,
+        "input": dict(request.input) | inputs,
+        "metadata": dict(request.metadata),
+        "region": request.region,
+        "priority": request.priority,
+        "regenerate": request.regenerate,
+        "max_resubmits": request.max_resubmits,
+        "created_at": timestamp(request.created_at),
+        "deadline_at": timestamp(request.deadline_at),
+        "ended_at": timestamp(job.ended_at),
+        "timeline": [{"status": status, "at": timestamp(at)} for status, at in job.timeline],
+        "image": _image(job),
+        "error": dict(job.error) if job.error else None,
+        "waiting": _waiting(job),
+        "retry_of": request.retry_of,
+        "retried_as": job.retried_as,
+        "callback": _callback(job),
+        "provider": {
+            "id": job.provider_id,
+            "seed": job.seed,
+            "cost": job.cost,
+            "input_megapixels": job.input_megapixels,
+            "output_megapixels": job.output_megapixels,
+            "resubmits": job.resubmits,
+            "expired": _expired(job),
+        },
+    }
+
+
+def _waiting(job: Job) -> dict[str, Any] | None:
+    """Return what an unfinished job waits for against the rule, None where all goes its way."""
+    if job.status is Status.STORING and job.waiting:
+        return {
+            "for": job.waiting["for"],
+            "since": timestamp(job.waiting["since"]),
+            "until": timestamp(job.result_expires_at),
+            "last_problem": job.waiting["last_problem"],
+        }
+    if job.status is Status.SUBMITTING and job.doubt_until is not None:
+        return {
+            "for": "provider",
+            "since": timestamp(job.posting_at),
+            "until": timestamp(job.doubt_until),
+            "last_problem": job.doubt_reason,
+        }
+    return None
+
+
+def _image(job: Job) -> dict[str, Any] | None:
+    if not job.image:
+        return None
+    uri = f"s3://{job.image['bucket']}/{job.image['key']}"
+    return {"uri": uri, **job.image, "margin_seconds": job.margin}
+
+
+def _expired(job: Job) -> dict[str, Any] | None:
+    """Return the first task of a job whose image was made, and paid for, twice."""
+    return {"id": job.expired_id, "cost": job.expired_cost} if job.regenerations else None
+
+
+def _callback(job: Job) -> dict[str, Any] | None:
+    if job.callback_state is CallbackState.NONE:
+        return None
+    return {
+        "url": job.request.callback_url,
+        "state": job.callback_state,
+        "attempts": job.callback_attempts,
+        "log": [dict(entry) | {"at": timestamp(entry["at"])} for entry in job.callback_log],
+    }

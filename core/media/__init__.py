@@ -1,0 +1,1 @@
+"""Image files: what they are and where they end."""

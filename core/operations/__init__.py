@@ -1,0 +1,1 @@
+"""What both processes do with jobs and accounts, on top of the store."""

@@ -1,0 +1,119 @@
+"""What the provider says of a job, acted on, whichever way it came: webhook or poll."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from core.jobs.job import JobId, Status, Step, before, error_record
+from core.log import event
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change
+from core.redis.store import JobStore
+from core.redis.transitions import Plan, Plans
+
+_log = logging.getLogger(__name__)
+_Facts = Mapping[str, str | int | float | None]
+_RESULT_UNKNOWN: Final = before(Status.STORING)
+_ODD: Final = (Kind.UNCLEAR, Kind.UNUSABLE)
+_KEPT = 4096  # bytes of a webhook's body
+
+
+def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b"") -> bool:
+    """Move the job on as the notice says.
+
+    A duplicate, or a notice that comes after the job moved on, changes nothing; so the first word
+    on a result counts. A webhook is on disk before it is acknowledged, for the provider will not
+    send it again; what a poll heard can be asked again. An unclear one changes nothing either, but
+    has the provider asked.
+
+    Args:
+        store: Where the job is.
+        job_id: Whose notice it is.
+        notice: What was said.
+        source: `webhook` or `poll`, for the log.
+        raw: A webhook's body; its beginning is kept for the operator where it brought no image.
+
+    Returns:
+        True where it ended the job's time at the provider.
+
+    Raises:
+        StoreUnavailable: Nothing happened; it must be said again.
+    """
+    return store.carry_out(receiving(store, job_id, notice, source, raw))
+
+
+def receiving(
+    plans: Plans, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
+) -> Plan[bool]:
+    """Plan to move the job on as the notice says; see `receive`."""
+    moved = False
+    said = raw[:_KEPT].decode(errors="replace") if raw else None
+    known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
+    if notice.kind is Kind.READY:
+        result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
+        change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
+        moved = yield from plans.moving(job_id, Status.STORING, change, durable=source == "webhook")
+    elif notice.kind is Kind.FAILED:
+        moved = yield from _fail(plans, job_id, notice, source, known | {"webhook_body": said})
+    elif source == "webhook":
+        yield from _ask(plans, job_id, notice, known | {"webhook_body": said})
+    event(
+        _log,
+        "provider.notice",
+        logging.WARNING if notice.kind in _ODD else logging.INFO,
+        job_id=job_id,
+        source=source,
+        kind=notice.kind,
+        provider_status=notice.status,
+        moved=moved,
+    )
+    return moved
+
+
+def _expired(notice: Notice) -> dict[str, str]:
+    """Return what a job must not hold: this is about a task whose result died, and is made anew."""
+    told = {"expired_id": notice.provider_id, "expired_url": notice.url}
+    return {name: value for name, value in told.items() if value}
+
+
+def _ask(plans: Plans, job_id: JobId, notice: Notice, facts: _Facts) -> Plan[None]:
+    """Have the provider asked about a task whose webhook tells no end.
+
+    A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
+    Where the task is known already, the provider's own answer to the submit counts, not this.
+    """
+    is_there = bool(notice.provider_id) and notice.kind is not Kind.NOT_FOUND
+    settled = is_there and (
+        yield from plans.moving(
+            job_id,
+            Status.GENERATING,
+            Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
+            was=[Status.SUBMITTING],
+            durable=True,
+        )
+    )
+    if not settled and notice.kind is not Kind.PENDING:
+        said = Change(set={"webhook_body": facts.get("webhook_body")}, wake=[Step.POLL])
+        yield from plans.changing(job_id, {Status.GENERATING}, said)
+
+
+def _fail(plans: Plans, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> Plan[bool]:
+    """End the job, unless its result is known already, or another task of it is being made.
+
+    A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
+    says nothing of the second task.
+    """
+    error = error_record(
+        notice.code, notice.message, provider_status=notice.status, details=notice.details
+    )
+    task = notice.provider_id
+    expectations: list[dict[str, str]] = [{}]
+    if task and source == "webhook":
+        expectations = [{"resubmits": ""}, {"provider_id": ""}, {"provider_id": task}]
+    for expected in expectations:
+        change = Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice))
+        told = source == "webhook"
+        moving = plans.moving(job_id, Status.FAILED, change, was=_RESULT_UNKNOWN, durable=told)
+        if (yield from moving):
+            return True
+    return False

@@ -1,0 +1,84 @@
+"""Tries settings by what will use them, before anything is started: nothing is connected to.
+
+What can be told from a text alone, `core.text_values` tells. Here is what only the libraries and
+the machine know; without it a process would start, and fail at each request.
+"""
+
+import os
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from core.storage.aws_session import aws_problems
+
+_OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
+
+
+def try_settings(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that look well, a line each, without any secret.
+
+    Args:
+        values: Field of the settings -> value; None for what is wrong, or for another process.
+    """
+    found = []
+    if values["redis_url"] and (problem := _redis_problem(values["redis_url"].reveal())):
+        found.append(f"FLUXRELAY_REDIS_URL: {problem}")
+    if values["host"] and (problem := _listen_problem(values["host"])):
+        found.append(f"FLUXRELAY_HOST: {problem}")
+    return [*found, *_authority_problems(), *aws_problems()]
+
+
+def _redis_problem(url: str) -> str | None:
+    try:
+        # Both kinds that are used; neither connects.
+        blocking: Any = redis.ConnectionPool.from_url(url)
+        blocking.make_connection()
+        pool: Any = redis.asyncio.ConnectionPool.from_url(url)
+        connection = pool.make_connection()
+        str(pool.connection_kwargs.get("host", "")).encode("idna")  # as a look-up does
+        if isinstance(connection, redis.asyncio.SSLConnection):
+            connection.ssl_context.get()
+    except UnicodeError:
+        return "its host cannot be a name in the DNS"
+    except (OSError, ssl.SSLError):
+        return "a file that one of its ssl_ options names cannot be read, or is of another kind"
+    except (ValueError, TypeError, redis.RedisError) as error:
+        # The library's words may hold parts of the URL, and so the password.
+        option = _OPTION.search(str(error))
+        name = next(filter(None, option.groups()), "") if option else ""
+        if name.startswith("ssl_"):
+            return f"the option {name} has a wrong value, or belongs to a rediss:// URL only"
+        return f"the option {name} has a wrong value" if name else "an option has a wrong value"
+    return None
+
+
+def _listen_problem(host: str) -> str | None:
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name"
+        return f"cannot be listened on: {reason}"
+    return None
+
+
+def _authority_problems() -> list[str]:
+    """Say what is wrong with the variables that name certificates; OpenSSL would skip them."""
+    found = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        path = os.environ.get(name, "").strip()
+        # An AWS_ one that cannot be opened is told of with the other AWS_ ones.
+        if path and (name == "SSL_CERT_FILE" or os.path.isfile(path)):  # noqa: PTH113 - a name of a file
+            try:
+                context.load_verify_locations(cafile=path)
+            except OSError:
+                found.append(f"{name}: is not a file of certificates in PEM")
+    return found

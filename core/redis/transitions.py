@@ -1,0 +1,197 @@
+"""What is asked of Redis for each change of a job, as plans; no I/O in here.
+
+A plan yields the script calls that it needs one by one, is sent the answer to each, and returns
+what they come to. Whoever carries it out may block (`core.redis.store`) or await
+(`core.redis.async_store`), so both do the same.
+"""
+
+import math
+import random
+import time
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict
+from core.jobs.job import (
+    DEAD_LETTER,
+    HOLDS_SLOT,
+    STEP_STATUSES,
+    TERMINAL,
+    CallbackState,
+    Job,
+    JobId,
+    JobRequest,
+    Status,
+    before,
+    code_of,
+    read_timeline,
+)
+from core.redis.change import Change, Idempotency, Stored
+from core.scheduling.slots import lane_of
+from core.scheduling.task_queue import stamp
+from core.settings.settings import Settings
+
+#: Seconds that a record outlives the time in which its callback is tried.
+_OWED_MARGIN: Final = 7200.0
+#: What the script says of a job that it does not accept.
+_REFUSALS: Final = {
+    "conflict": IdempotencyConflict,
+    "full": BacklogFull,
+    "gone": CannotSendAgain,
+}
+#: What the script says of a job that it has just made.
+_CREATED: Final = "created"
+
+
+class Order(NamedTuple):
+    """One call of a script (`core/redis/lua`)."""
+
+    script: str
+    payload: dict[str, Any]
+    #: Whether its answer counts only once what it wrote is on disk.
+    durable: bool = False
+
+
+_Result = TypeVar("_Result")
+Plan = Generator[Order, Any, _Result]
+
+
+class Plans:
+    """Makes plans.
+
+    Args:
+        settings: Slots and durations.
+        clock: Returns Unix time in seconds.
+    """
+
+    def __init__(self, settings: Settings, clock: Any = time.time) -> None:
+        self._clock = clock
+        self._job_ttl = math.ceil(settings.job_ttl_seconds)
+        self._deadline = settings.job_deadline_seconds
+        #: Seconds that a record is kept at least once its callback is owed.
+        self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
+        self._accounts = settings.accounts
+        self._models = settings.models
+        self._most_waiting = settings.max_backlog
+
+    def accepting(
+        self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
+    ) -> Plan[Stored]:
+        """Plan to accept a job; see `JobStore.accept`."""
+        callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
+        fields = {
+            "request": request.to_json(),
+            "lane": self.lane(request),
+            "rank": -request.priority,
+            "callback_state": callback,
+            "tenant": request.tenant,
+        }
+        if request.input_keys:
+            fields["has_inputs"] = "1"
+        payload = self.payload()
+        payload |= {"job": job_id, "deadline": request.deadline_at, "fields": fields}
+        if request.retry_of:
+            payload["retry_of"] = request.retry_of
+        if self._most_waiting:
+            payload["most_waiting"] = self._most_waiting
+        if idempotency:
+            payload["idempotency"] = {
+                "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
+                "fingerprint": idempotency.fingerprint,
+                # It must outlive its job, which may wait until its deadline.
+                "ttl": self._job_ttl + math.ceil(self._deadline),
+            }
+        word, *stored = yield Order("create", payload, durable=True)
+        if word in _REFUSALS:
+            raise _REFUSALS[word]
+        if word == _CREATED:
+            return _created(request, callback, *stored)
+        return read_stored(*stored)
+
+    def knowing(self, tenant: str, idempotency: Idempotency) -> Plan[Stored | None]:
+        """Plan to look up what a key brought before; see `JobStore.known`."""
+        key = f"idempotency:{tenant}:{idempotency.key_hash}"
+        found = yield Order("replay", self.payload() | {"key": key}, durable=True)
+        if not found:
+            return None
+        fingerprint, *known = found
+        if fingerprint != idempotency.fingerprint:
+            raise IdempotencyConflict
+        return read_stored(*known)
+
+    def moving(
+        self,
+        job_id: JobId,
+        to: Status,
+        change: Change | None = None,
+        *,
+        was: Iterable[Status] | None = None,
+        durable: bool = False,
+    ) -> Plan[bool]:
+        """Plan to move a job to another status; see `JobStore.move`."""
+        allowed = before(to) if was is None else before(to) & set(was)
+        change = change or Change()
+        code = code_of(change.set.get("error"))
+        payload = self._change(job_id, allowed, change) | {
+            "to": to,
+            "terminal": to in TERMINAL,
+            "ttl": self._job_ttl,
+            "ttl_owed": max(self._job_ttl, self.owed_ttl),
+            "dead": to is Status.FAILED and code in DEAD_LETTER,
+            "code": code or "",
+            "release": to not in HOLDS_SLOT,
+            "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
+        }
+        word = yield Order("transition", payload, durable)
+        return bool(word == "done")
+
+    def changing(
+        self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
+    ) -> Plan[bool]:
+        """Plan to change a job that stays where it stands; see `JobStore.change`."""
+        word = yield Order("transition", self._change(job_id, was, change), durable)
+        return bool(word == "done")
+
+    def lane(self, request: JobRequest) -> str:
+        """Return the lane in which such a job waits."""
+        model = self._models.get(request.model)
+        return lane_of((model and model.lane) or request.model, request.region, self._accounts)
+
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+        return float(self._clock())
+
+    def payload(self) -> dict[str, Any]:
+        """Return what every script is told anew."""
+        now = self._clock()
+        return {
+            "now": now,
+            "jitter": random.random(),  # noqa: S311 - spreads retries, keeps nothing secret
+            "stamp": stamp(now),
+        }
+
+    def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:
+        return self.payload() | {"job": job_id, "was": list(was)} | change.payload()
+
+
+def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
+    """Read a record as Lua returns it: names and values in turn."""
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    job = Job.from_fields(JobId(job_id), fields) if "request" in fields else None
+    return Stored(JobId(job_id), job)
+
+
+def _created(
+    request: JobRequest, callback: CallbackState, job_id: str, line: str, pool: str
+) -> Stored:
+    """Return a job that was just made: what Redis told, and what was told to Redis."""
+    timeline = read_timeline(line)
+    job = Job(
+        id=JobId(job_id),
+        status=timeline[-1][0],
+        request=request,
+        timeline=timeline,
+        pool=pool or None,
+        callback_state=callback,
+    )
+    return Stored(job.id, job)

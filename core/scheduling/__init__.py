@@ -1,0 +1,1 @@
+"""Which job goes next: slots, circuit breakers, and the tasks in RQ's queues."""

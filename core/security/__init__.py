@@ -1,0 +1,1 @@
+"""Signatures, and the addresses that may be called; no I/O."""

@@ -1,0 +1,1 @@
+"""All settings of both processes, read once from the environment."""

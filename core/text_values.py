@@ -1,0 +1,295 @@
+"""From an environment variable's text to its value; a `ValueError` says what is allowed.
+
+No message repeats the text of a secret.
+"""
+
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from core.security.address_rules import Network
+from core.security.host_names import ascii_name
+from core.storage.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
+
+Parser = Callable[[str], Any]
+
+#: How often a job may be submitted again after a doubt; each time may be paid for.
+MOST_RESUBMITS = 3
+#: Seconds, ten years: whatever is added to it, Redis can still count the milliseconds.
+LONGEST_DURATION = 315_360_000
+_SHORTEST_MASTER = 32  # characters
+_SHORTEST_API_KEY = 16  # characters
+_HIGHEST_PORT = 65535
+#: S3 user guide, bucket naming rules; as the SDK checks it, for other servers allow capitals.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+#: Options of a redis URL; the others of redis-py would change what is asked and how it is read.
+_REDIS_OPTIONS = (
+    "db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout",
+    "socket_keepalive", "health_check_interval",
+)  # fmt: skip
+
+
+#: Where a proxy is named: that the environment's variables name it.
+ENVIRONMENT = "environment"
+
+
+class ManyProblems(ValueError):
+    """A value with more than one thing wrong.
+
+    Args:
+        problems: All of them, one line each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class Secret:
+    """A text that does not show in a log, a traceback or a page."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLimits:
+    """How many tasks may be active: in all, and of single models (which count in both)."""
+
+    total: int
+    by_model: Mapping[str, int] = field(default_factory=dict)
+
+
+def text(value: str) -> str:
+    """Take it as it is."""
+    return value
+
+
+def model_names(value: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(_items(value))
+
+
+def secret(value: str) -> Secret:
+    """Hide it; it is sent in an HTTP header, which limits what it may hold."""
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("must be printable ASCII characters in one line")
+    return Secret(value)
+
+
+def base_url(value: str) -> str:
+    """An http(s) URL with a host and without query; a slash at the end is dropped."""
+    parts = _url_parts(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http:// or https:// URL with a host and no query")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    return value.rstrip("/")
+
+
+def base_urls(value: str) -> tuple[str, ...]:
+    """URLs, comma-separated."""
+    return tuple(base_url(item) for item in _items(value))
+
+
+def redis_url(value: str) -> Secret:
+    """A redis URL; it may hold a password, so it is hidden, and no part of it is repeated."""
+    parts = _url_parts(value)
+    is_socket = parts.scheme == "unix"
+    place = parts.path if is_socket else parts.hostname
+    if parts.scheme not in ("redis", "rediss", "unix") or not place:
+        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    if parts.fragment or "#" in value:
+        raise ValueError("must not hold #; in a password it is %23")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if any(name not in _REDIS_OPTIONS and not name.startswith("ssl_") for name in options):
+        raise ValueError(f"allowed options are ssl_... and {', '.join(_REDIS_OPTIONS)}")
+    database = "" if is_socket else parts.path.removeprefix("/")
+    numbers = {text for text in (database, options.get("db", "")) if text}
+    if any(not (text.isascii() and text.isdigit()) for text in numbers) or len(numbers) > 1:
+        raise ValueError("the database must be one number, as in redis://host:6379/0")
+    if parts.port == 0:
+        raise ValueError("the port must not be 0")
+    has_password = parts.password or options.get("password")
+    if (parts.username or options.get("username")) and not has_password:
+        raise ValueError("has a user name without password; without user: redis://:password@host")
+    return Secret(value)
+
+
+def proxy(value: str) -> Secret:
+    """A proxy's URL, maybe with user name and password, or the word for the environment's."""
+    if value == ENVIRONMENT:
+        return Secret(value)
+    parts = _url_parts(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("must be an http:// or https:// URL, or the word environment")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or not value.isascii():
+        raise ValueError("must be a URL without a path; a password is percent-encoded")
+    return Secret(value)
+
+
+def slot_limits(value: str) -> SlotLimits:
+    """`24,flux-kontext-max=6`: the total first, then models."""
+    total, *others = _items(value) or [""]
+    pairs = (item.partition("=") for item in others)
+    try:
+        limits = {model.strip(): int(count) for model, _, count in pairs}
+        limits_ok = all(count > 0 and model for model, count in limits.items())
+        if not limits_ok or int(total) < 1:
+            raise ValueError  # noqa: TRY301 - one message for every way to get it wrong
+    except ValueError:
+        raise ValueError("must look like 24,flux-kontext-max=6 with numbers above 0") from None
+    return SlotLimits(int(total), limits)
+
+
+def host_suffixes(value: str) -> tuple[str, ...]:
+    """Hosts, comma-separated; a leading dot stands for every host below."""
+    hosts = tuple(item.lower() for item in _items(value))
+    for host in hosts:
+        name = host.removeprefix(".")
+        if ascii_name(name) != name or name.endswith("."):
+            allowed = "host names such as delivery.bfl.ai, or .bfl.ai for all below it"
+            raise ValueError(f"must be {allowed}, without a scheme, a port or a *")
+    return hosts
+
+
+def master_secrets(value: str) -> tuple[Secret, ...]:
+    """One or more secrets, newest first, each long enough not to be guessed."""
+    masters = _items(value)
+    if not masters or any(len(master) < _SHORTEST_MASTER for master in masters):
+        raise ValueError(f"each secret must have {_SHORTEST_MASTER} characters or more")
+    return tuple(Secret(master) for master in masters)
+
+
+def api_keys(value: str) -> Mapping[str, str]:
+    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept.
+
+    A name may stand there with two keys, so that a caller can change from one to the other.
+    """
+    names: dict[str, str] = {}
+    for number, item in enumerate(_items(value), start=1):
+        name, _, key = item.partition(":")
+        allowed = string.ascii_letters + string.digits + "-_."
+        if not name or set(name) - set(allowed):
+            raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
+        if not name.strip(".") or f"{name.lower()}/" in (INPUT_PREFIX, PROBE_PREFIX):
+            # {tenant} in a key stands for it.
+            raise ValueError(f"the name of key {number} is none that an object may have")
+        if len(key) < _SHORTEST_API_KEY or not key.isascii():
+            raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
+        digest = sha256(key.encode()).hexdigest()
+        if names.get(digest, name) != name:
+            raise ValueError(f"key {number} stands there for another name too")
+        names[digest] = name
+    if not names:
+        raise ValueError("holds no key")
+    return names
+
+
+def boolean(value: str) -> bool:
+    """Yes or no."""
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError("must be yes or no")
+    return words[value.lower()]
+
+
+def bucket(value: str) -> str:
+    """A bucket's name."""
+    if not _BUCKET.fullmatch(value):
+        raise ValueError("must be a bucket's name of 3 to 63 letters, digits, hyphens and dots")
+    return value
+
+
+def key_template(value: str) -> str:
+    """A key template that gives every job a key of its own."""
+    problem = template_problem(value)
+    if problem:
+        raise ValueError(problem)
+    if "job_id" not in [part[1] for part in string.Formatter().parse(value)]:
+        raise ValueError("must hold {job_id}, or jobs would share a key")
+    return value
+
+
+def port(value: str) -> int:
+    """A TCP port."""
+    number = _number(value)
+    if not 0 < number <= _HIGHEST_PORT or number != int(number):
+        raise ValueError(f"must be a port from 1 to {_HIGHEST_PORT}")
+    return int(number)
+
+
+def positive_int(value: str) -> int:
+    """A whole number above 0."""
+    number = _number(value)
+    if not 1 <= number < float("inf") or number != int(number):
+        raise ValueError("must be a whole number above 0")
+    return int(number)
+
+
+def resubmits(value: str) -> int:
+    """A whole number from 0 to the most that a job may be submitted again."""
+    if value not in {str(count) for count in range(MOST_RESUBMITS + 1)}:
+        raise ValueError(f"must be a whole number from 0 to {MOST_RESUBMITS}")
+    return int(value)
+
+
+def seconds(value: str) -> float:
+    """A duration above 0."""
+    number = _number(value)
+    if not 0 < number <= LONGEST_DURATION:
+        raise ValueError(f"must be a number of seconds above 0, at most {LONGEST_DURATION}")
+    return number
+
+
+def seconds_or_none(value: str) -> float:
+    """A duration, or 0 for none."""
+    number = _number(value)
+    if not 0 <= number <= LONGEST_DURATION:
+        raise ValueError(f"must be a number of seconds from 0 to {LONGEST_DURATION}")
+    return number
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    """CIDR networks, comma-separated."""
+    try:
+        return tuple(ip_network(item) for item in _items(value))
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8") from None
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _url_parts(value: str) -> SplitResult:
+    """Split a URL; what cannot be split may hold a password, so no message repeats it."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        raise ValueError("is not a URL; a password in it must be percent-encoded") from None
+    return parts
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None

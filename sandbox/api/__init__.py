@@ -1,0 +1,1 @@
+"""The routes: the provider's own, downloads, and the admin routes."""

@@ -1,0 +1,1 @@
+"""The faults there are, and how they are injected."""

@@ -1,0 +1,297 @@
+"""The faults there are: an entry of `FAULTS` is a fault's parameters and what it changes."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sandbox.faults import parameters
+from sandbox.faults.behavior import (
+    AnswerPlan,
+    DownloadPlan,
+    Letter,
+    PollPlan,
+    SubmitPlan,
+    WebhookPlan,
+)
+from sandbox.faults.odd_results import KINDS, odd
+from sandbox.faults.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
+from sandbox.refusals import RETRY_FORMS, SHAPES
+from sandbox.statuses import Ending, Status
+
+#: Deliveries of one webhook that a fault may ask for.
+COPIES_MAX: Final = 100
+#: Bits of one picture that a fault may turn.
+FLIPS_MAX: Final = 10_000
+#: Bytes by which a fault may swell an answer.
+SWELLING_MAX: Final = 50_000_000
+#: Redirects that may lead to a picture.
+HOPS_MAX: Final = 100
+#: Zeros that a fault may put behind a picture.
+PADDING_MAX: Final = 10_000_000
+#: Content codings that a picture may come in; `br` is in name only.
+CODINGS: Final = ("gzip", "deflate", "br")
+#: Where a forged webhook says that the picture lies: a place no service should be led to.
+FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
+#: The statuses that a task can be made to end with.
+ENDINGS: Final = (Status.REQUEST_MODERATED, Status.CONTENT_MODERATED, Status.ERROR)
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """What a fault is called, what it takes, and how it edits the plan it belongs to."""
+
+    plan: type[SubmitPlan | PollPlan | WebhookPlan | DownloadPlan]
+    #: Called with the plan and the parameters; the plan is of the type above.
+    edit: Callable[..., None]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+def _refuse(plan: AnswerPlan, **answer: object) -> None:
+    plan.refusal = answer
+
+
+def _delay(plan: AnswerPlan, seconds: float) -> None:
+    plan.wait = seconds
+
+
+def _trickle(plan: AnswerPlan | DownloadPlan, seconds: float) -> None:
+    plan.spread = seconds
+
+
+def _cut_answer(plan: SubmitPlan, seconds: float) -> None:
+    plan.cut, plan.cut_lead = True, seconds
+
+
+def _fail_answer(plan: SubmitPlan, **answer: object) -> None:
+    plan.failure = answer
+
+
+def _odd_answer(plan: SubmitPlan, shape: str) -> None:
+    plan.shape = shape
+
+
+def _early_webhook(plan: SubmitPlan) -> None:
+    plan.instant = True
+
+
+def _route_submit(plan: SubmitPlan, region: str) -> None:
+    plan.region = region
+
+
+def _delay_generation(plan: SubmitPlan, seconds: float) -> None:
+    plan.generation_wait = seconds
+
+
+def _end_task(plan: SubmitPlan, status: str, details: object) -> None:
+    told = details if isinstance(details, dict) else None
+    plan.ending = Ending(Status(status), told)
+
+
+def _hide_task(plan: PollPlan, seconds: float | None) -> None:
+    plan.hidden = math.inf if seconds is None else seconds
+
+
+def _error_poll(plan: PollPlan, text: str) -> None:
+    plan.error = text
+
+
+def _odd_poll_result(plan: PollPlan, kind: str) -> None:
+    plan.odd = kind
+
+
+def _redirect_poll(plan: PollPlan) -> None:
+    plan.redirect = True
+
+
+def _swell_poll(plan: PollPlan, size: int) -> None:
+    plan.swelling = size
+
+
+def _drop_webhook(plan: WebhookPlan) -> None:
+    plan.copies = 0
+
+
+def _duplicate_webhook(plan: WebhookPlan, copies: int) -> None:
+    plan.copies = min(plan.copies, 1) * copies
+
+
+def _delay_webhook(plan: WebhookPlan, seconds: float) -> None:
+    plan.wait = seconds
+
+
+def _reorder_webhook(plan: WebhookPlan, seconds: float) -> None:
+    plan.yielding = seconds
+
+
+def _forge_webhook(plan: WebhookPlan, secret: str, sample: str) -> None:
+    body = {key: value for key, value in plan.letter.body.items() if key != "details"}
+    status = "SUCCESS" if "task_id" in body else "Ready"
+    result = {"sample": sample, "prompt": "forged", "seed": 0}
+    plan.before.append(Letter({**body, "status": status, "result": result}, secret or None, True))
+
+
+def _progress_webhook(plan: WebhookPlan, text: str) -> None:
+    name = "task_id" if "task_id" in plan.letter.body else "id"
+    body = {name: plan.letter.body[name], "status": text, "result": None}
+    plan.before.append(Letter(body, plan.letter.secret))
+    plan.after.append(Letter(body, plan.letter.secret))
+
+
+def _unknown_status(plan: WebhookPlan, text: str) -> None:
+    plan.letter.body["status"] = text
+
+
+def _no_result(plan: WebhookPlan) -> None:
+    plan.letter.body.pop("result", None)
+
+
+def _odd_result(plan: WebhookPlan, kind: str) -> None:
+    plan.letter.body["result"] = odd(plan.letter.body.get("result"), kind)
+
+
+def _truncate_download(plan: DownloadPlan, fraction: float) -> None:
+    plan.fraction = fraction
+
+
+def _stall_download(plan: DownloadPlan, fraction: float, seconds: float) -> None:
+    plan.fraction, plan.stall = fraction, seconds
+
+
+def _corrupt_download(plan: DownloadPlan, flips: int) -> None:
+    plan.flips = flips
+
+
+def _refuse_download(plan: DownloadPlan, status: int) -> None:
+    plan.status = status
+
+
+def _redirect_download(plan: DownloadPlan, hops: int, status: int, to: str) -> None:
+    plan.hops, plan.redirect, plan.elsewhere = hops, status, to
+
+
+def _encode_download(plan: DownloadPlan, encoding: str) -> None:
+    plan.encoding = encoding
+
+
+def _pad_picture(plan: SubmitPlan, **padding: int) -> None:
+    plan.padding = padding["bytes"]
+
+
+def _append_picture(plan: SubmitPlan, pictures: int) -> None:
+    plan.pictures = 1 + pictures
+
+
+def _html_download(plan: DownloadPlan) -> None:
+    plan.html = True
+
+
+_ANSWER: Final[Mapping[str, Parameter]] = {
+    "status": STATUS,
+    "body": Parameter(object),
+    "retry_after": Parameter(int, 0, SECONDS_MAX),
+    "retry_form": Parameter(str, options=RETRY_FORMS),
+}
+_SECONDS: Final[Mapping[str, Parameter]] = {"seconds": SECONDS}
+_SECONDS_OR_NONE: Final = Parameter(float, 0, SECONDS_MAX)
+_TEXT: Final = Parameter(str, required=True)
+_ODD: Final = Parameter(str, required=True, options=KINDS)
+
+_OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
+    "refuse_submit": FaultKind(SubmitPlan, _refuse, _ANSWER),
+    "fail_answer": FaultKind(SubmitPlan, _fail_answer, _ANSWER),
+    "odd_answer": FaultKind(
+        SubmitPlan, _odd_answer, {"shape": Parameter(str, required=True, options=SHAPES)}
+    ),
+    "delay_answer": FaultKind(SubmitPlan, _delay, _SECONDS),
+    "trickle_answer": FaultKind(SubmitPlan, _trickle, _SECONDS),
+    "cut_answer": FaultKind(
+        SubmitPlan, _cut_answer, {"seconds": Parameter(float, 0, SECONDS_MAX, default=0.0)}
+    ),
+    "early_webhook": FaultKind(SubmitPlan, _early_webhook),
+    "route_submit": FaultKind(SubmitPlan, _route_submit, {"region": _TEXT}),
+    "delay_generation": FaultKind(SubmitPlan, _delay_generation, _SECONDS),
+    "end_task": FaultKind(
+        SubmitPlan,
+        _end_task,
+        {
+            "status": Parameter(str, required=True, options=ENDINGS),
+            "details": Parameter(object),
+        },
+    ),
+    "pad_picture": FaultKind(
+        SubmitPlan, _pad_picture, {"bytes": Parameter(int, 1, PADDING_MAX, default=65_536)}
+    ),
+    "append_picture": FaultKind(
+        SubmitPlan, _append_picture, {"pictures": Parameter(int, 1, 9, default=1)}
+    ),
+}
+_OF_POLLS: Final[Mapping[str, FaultKind]] = {
+    "hide_task": FaultKind(PollPlan, _hide_task, {"seconds": _SECONDS_OR_NONE}),
+    "error_poll": FaultKind(
+        PollPlan, _error_poll, {"text": parameters.text("Invalid or corrupted image input")}
+    ),
+    "refuse_poll": FaultKind(PollPlan, _refuse, _ANSWER),
+    "delay_poll": FaultKind(PollPlan, _delay, _SECONDS),
+    "trickle_poll": FaultKind(PollPlan, _trickle, _SECONDS),
+    "odd_poll_result": FaultKind(PollPlan, _odd_poll_result, {"kind": _ODD}),
+    "redirect_poll": FaultKind(PollPlan, _redirect_poll),
+    "swell_poll": FaultKind(
+        PollPlan, _swell_poll, {"size": Parameter(int, 1, SWELLING_MAX, default=5_000_000)}
+    ),
+}
+_OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
+    "drop_webhook": FaultKind(WebhookPlan, _drop_webhook),
+    "duplicate_webhook": FaultKind(
+        WebhookPlan, _duplicate_webhook, {"copies": Parameter(int, 1, COPIES_MAX, default=2)}
+    ),
+    "delay_webhook": FaultKind(WebhookPlan, _delay_webhook, _SECONDS),
+    "reorder_webhook": FaultKind(
+        WebhookPlan, _reorder_webhook, {"seconds": Parameter(float, 0, SECONDS_MAX, default=5.0)}
+    ),
+    "forge_webhook": FaultKind(
+        WebhookPlan,
+        _forge_webhook,
+        {"secret": parameters.text("forged-secret"), "sample": parameters.text(FORGED_SAMPLE)},
+    ),
+    "progress_webhook": FaultKind(
+        WebhookPlan, _progress_webhook, {"text": parameters.text("processing")}
+    ),
+    "unknown_status": FaultKind(WebhookPlan, _unknown_status, {"text": _TEXT}),
+    "no_result": FaultKind(WebhookPlan, _no_result),
+    "odd_result": FaultKind(WebhookPlan, _odd_result, {"kind": _ODD}),
+}
+_OF_DOWNLOADS: Final[Mapping[str, FaultKind]] = {
+    "truncate_download": FaultKind(
+        DownloadPlan, _truncate_download, {"fraction": parameters.share(0.99)}
+    ),
+    "stall_download": FaultKind(
+        DownloadPlan, _stall_download, {"fraction": parameters.share(0.99), **_SECONDS}
+    ),
+    "trickle_download": FaultKind(DownloadPlan, _trickle, _SECONDS),
+    "corrupt_download": FaultKind(
+        DownloadPlan, _corrupt_download, {"flips": Parameter(int, 1, FLIPS_MAX, default=64)}
+    ),
+    "refuse_download": FaultKind(DownloadPlan, _refuse_download, {"status": STATUS}),
+    "redirect_download": FaultKind(
+        DownloadPlan,
+        _redirect_download,
+        {
+            "hops": Parameter(int, 1, HOPS_MAX, default=1),
+            "status": Parameter(int, 300, 399, default=302),
+            "to": parameters.text(""),
+        },
+    ),
+    "encode_download": FaultKind(
+        DownloadPlan,
+        _encode_download,
+        {"encoding": Parameter(str, default="gzip", options=CODINGS)},
+    ),
+    "html_download": FaultKind(DownloadPlan, _html_download),
+}
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    **_OF_SUBMITS,
+    **_OF_POLLS,
+    **_OF_WEBHOOKS,
+    **_OF_DOWNLOADS,
+}

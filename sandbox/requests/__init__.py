@@ -1,0 +1,1 @@
+"""Request bodies: fields, models, and validation as the provider does it."""

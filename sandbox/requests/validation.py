@@ -1,0 +1,170 @@
+"""Reads a request body as the provider does: all complaints at once, unknown fields ignored."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sandbox.requests.bodies import Fields
+from sandbox.requests.fields import FieldValue, InvalidValueError, Picture
+from sandbox.requests.models import Model
+from sandbox.requests.sizes import Values
+
+
+class InvalidBodyError(ValueError):
+    """The body breaks the model's rules; `detail` is the answer's list of complaints."""
+
+    def __init__(self, detail: list[dict[str, object]]) -> None:
+        super().__init__(f"{len(detail)} validation errors")
+        self.detail = detail
+
+
+class UnreadableBodyError(ValueError):
+    """The body is not text that could be JSON."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request: the model, every field's value, and the body as it was sent."""
+
+    model: Model
+    values: Values
+    sent: Mapping[str, object]
+
+    @property
+    def prompt(self) -> str:
+        """The prompt, empty when none was sent."""
+        return str(self.values.get("prompt") or "")
+
+    @property
+    def output_format(self) -> str:
+        """The picture's format; null in the request means the model's own."""
+        return str(self.values["output_format"] or self.model.fields["output_format"].default)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that was sent, if any."""
+        seed = self.values.get("seed")
+        return None if seed is None else int(seed)
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where the caller wants to hear of the result, if anywhere."""
+        return self._text("webhook_url")
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What the caller wants to see in the webhook's header, if anything."""
+        return self._text("webhook_secret")
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """The images sent along, by field: base64 or URL."""
+        fields = self.model.fields
+        return {
+            name: str(value)
+            for name, value in self.values.items()
+            if isinstance(fields[name], Picture) and value is not None
+        }
+
+    def without_pictures(self) -> "Request":
+        """Return the request without its images and raw body, which may be large."""
+        dropped = dict.fromkeys(self.pictures)
+        return replace(self, values={**self.values, **dropped}, sent={})
+
+    def _text(self, name: str) -> str | None:
+        value = self.values.get(name)
+        return None if value is None else str(value)
+
+
+def parse_json(body: bytes | bytearray) -> object:
+    """Return what the body holds.
+
+    Raises:
+        InvalidBodyError: If it is empty or not JSON.
+        UnreadableBodyError: If it is not UTF-8, or holds numbers no JSON reader agrees on.
+    """
+    if not body:
+        raise InvalidBodyError([_complaint("missing", ["body"], "Field required", None)])
+    try:
+        return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        complaint = _complaint("json_invalid", ["body", error.pos], "JSON decode error", {})
+        raise InvalidBodyError([{**complaint, "ctx": {"error": error.msg}}]) from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBodyError("There was an error parsing the body") from error
+
+
+def validate(model: Model, body: object) -> Request:
+    """Return the request that a parsed body makes.
+
+    Raises:
+        InvalidBodyError: With one complaint per bad field.
+    """
+    sent = _object(body)
+    values, complaints = _read(model.fields, sent)
+    if model.forbids_unknown:
+        complaints += [
+            _complaint("extra_forbidden", ["body", name], "Extra inputs are not permitted", value)
+            for name, value in sent.items()
+            if name not in model.fields
+        ]
+    if complaints:
+        raise InvalidBodyError(complaints)
+    return Request(model, values, sent)
+
+
+def read_fields(fields: Fields, body: object) -> Values:
+    """Return the values of a parsed body that makes no task.
+
+    Raises:
+        InvalidBodyError: With one complaint per bad field.
+    """
+    values, complaints = _read(fields, _object(body))
+    if complaints:
+        raise InvalidBodyError(complaints)
+    return values
+
+
+def _object(body: object) -> Mapping[str, object]:
+    if isinstance(body, dict):
+        return body
+    message = "Input should be a valid dictionary or object to extract fields from"
+    raise InvalidBodyError([_complaint("model_attributes_type", ["body"], message, body)])
+
+
+def _read(
+    fields: Fields, body: Mapping[str, object]
+) -> tuple[dict[str, FieldValue], list[dict[str, object]]]:
+    values: dict[str, FieldValue] = {}
+    complaints: list[dict[str, object]] = []
+    for name, field in fields.items():
+        if name not in body:
+            values[name] = field.default
+            if field.required:
+                complaints.append(_complaint("missing", ["body", name], "Field required", body))
+        elif body[name] is None and field.nullable:
+            values[name] = None
+        else:
+            try:
+                values[name] = field.read(body[name])
+            except InvalidValueError as error:
+                complaint = _complaint(error.kind, ["body", name], error.message, body[name])
+                context = {"ctx": error.context} if error.context else {}
+                complaints.append({**complaint, **context})
+    return values, complaints
+
+
+def _complaint(kind: str, place: list[str | int], message: str, value: object) -> dict[str, object]:
+    return {"type": kind, "loc": place, "msg": message, "input": value}
+
+
+def _refuse_number(word: str) -> float:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is out of range")
+    return number

@@ -1,0 +1,1 @@
+"""Connections and how answers go out."""

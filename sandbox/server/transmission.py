@@ -1,0 +1,72 @@
+"""How an answer's bytes go out other than at once: bit by bit, in part, or not at all."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sandbox.faults.behavior import AnswerPlan
+from sandbox.server.connections import Connections
+
+#: Pieces that an answer which trickles comes in, if it has so many bytes.
+PIECES: Final = 40
+
+
+async def sent(plan: AnswerPlan, response: Response) -> Response:
+    """Return the answer, after the plan's wait and in the plan's pace."""
+    await asyncio.sleep(plan.wait)
+    return TricklingResponse(response, plan.spread) if plan.spread else response
+
+
+class TricklingResponse(Response):
+    """Another answer, whose body comes in small pieces over `seconds`."""
+
+    def __init__(self, inner: Response, seconds: float) -> None:
+        super().__init__(inner.body, inner.status_code)
+        self.raw_headers = inner.raw_headers
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send the headers, then piece after piece."""
+        await send(_start(self))
+        step = max(1, -(-len(self.body) // PIECES))
+        pieces = [self.body[start : start + step] for start in range(0, len(self.body), step)]
+        for piece in pieces:
+            await asyncio.sleep(self._seconds / len(pieces))
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class BrokenResponse(Response):
+    """Announces the whole length, sends a part, is silent for a time, and breaks the connection."""
+
+    def __init__(
+        self,
+        whole: Response,
+        fraction: float,
+        silence: float,
+        connections: Connections,
+        request: Request,
+    ) -> None:
+        super().__init__(whole.body[: int(len(whole.body) * fraction)], whole.status_code)
+        self.raw_headers = whole.raw_headers
+        self._silence = silence
+        self._connections = connections
+        self._request = request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send what is to be sent, then cut."""
+        await send(_start(self))
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await self._connections.left(self._request, self._silence)
+        await self._connections.cut(self._request)
+
+
+def _start(response: Response) -> dict[str, object]:
+    return {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": response.raw_headers,
+    }

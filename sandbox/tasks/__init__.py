@@ -1,0 +1,1 @@
+"""Tasks, their results, the ledger, and what is kept over a restart."""

@@ -1,0 +1,127 @@
+"""The ledger: what was made, delivered and downloaded, for those who must judge it.
+
+In memory it is a view of the task book; on disk, where a path is set, one JSON line
+per event, flushed at once so that it survives a kill of the process.
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+from sandbox.tasks.persistence import kept
+from sandbox.tasks.results import instant
+from sandbox.tasks.tasks import Task, TaskBook
+
+
+class Ledger:
+    """Writes events and shows the book."""
+
+    def __init__(
+        self, book: TaskBook, path: Path | None, now: float, rejections: Counter[str] | None = None
+    ) -> None:
+        """Open the file, if any, for appending; `rejections` are those of earlier processes.
+
+        Raises:
+            OSError: If the file cannot be opened.
+        """
+        self._book = book
+        self._rejections: Counter[str] = Counter() if rejections is None else rejections
+        self._file = path.open("ab") if path else None
+        if path and _is_cut_off(path):
+            self._end_line()
+        self._write("started", now)
+
+    def created(self, task: Task, now: float) -> None:
+        """Note that a task was made, which is the moment it is paid for."""
+        self._write("created", now, task=entry(task), kept=kept(task))
+
+    def finished(self, task: Task, now: float) -> None:
+        """Note that a task has ended."""
+        self._write("finished", now, task=entry(task), kept=kept(task))
+
+    def delivery(self, task: Task, attempt: int, now: float, **outcome: object) -> None:
+        """Note one try to deliver a webhook: its HTTP `status`, or the `error` instead."""
+        note = {"at": instant(now), "attempt": attempt, **outcome}
+        task.deliveries.append(note)
+        self._write("delivery", now, id=task.id, delivery=note)
+
+    def download(self, task: Task, now: float) -> None:
+        """Note that the picture was sent whole."""
+        task.downloads += 1
+        self._write("download", now, id=task.id)
+
+    def rejected(self, status: int, now: float) -> None:
+        """Note a submit that made no task."""
+        self._rejections[str(status)] += 1
+        self._write("rejected", now, status=status)
+
+    def credited(self, account: str, left: float, now: float) -> None:
+        """Note that an account's credits were set."""
+        self._write("credited", now, account=account, left=left)
+
+    def show(self) -> dict[str, object]:
+        """Return the whole ledger."""
+        return {
+            "tasks": [entry(task) for task in self._book],
+            "rejections": {"429": 0, **self._rejections},
+            "active_now": self._book.active_now,
+            "active_most": self._book.active_most,
+            "active_most_by_account": self._book.active_most_by_account,
+            "active_most_by_model": self._book.active_most_by_model,
+        }
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+
+    def _end_line(self) -> None:
+        """End the line that a kill cut off."""
+        if self._file:
+            self._file.write(b"\n")
+
+    def _write(self, event: str, now: float, **facts: object) -> None:
+        if self._file:
+            line = json.dumps({"at": instant(now), "event": event, **facts})
+            self._file.write(line.encode("ascii") + b"\n")
+            self._file.flush()
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the file's last line has no end, as a kill can leave it."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def entry(task: Task) -> dict[str, object]:
+    """Return one task's page in the ledger."""
+    sample = task.sample
+    width, height = task.size
+    return {
+        "id": task.id,
+        "model": task.request.model.slug,
+        "account": task.account,
+        "region": task.region,
+        "host": task.host,
+        "webhook_url": task.request.webhook_url,
+        "created_at": instant(task.created_at),
+        "finished_at": None if task.finished_at is None else instant(task.finished_at),
+        "status": task.status,
+        "details": task.details,
+        "seed": task.seed,
+        "format": task.request.output_format,
+        "width": width,
+        "height": height,
+        "bytes": sample and sample.size,
+        "sha256": sample and sample.sha256,
+        "sample_url": sample and sample.url,
+        "expires_at": sample and instant(sample.expires_at),
+        "request": task.shown,
+        "deliveries": task.deliveries,
+        "polls": task.polls,
+        "downloads": task.downloads,
+    }

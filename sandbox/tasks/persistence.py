@@ -1,0 +1,127 @@
+"""Keeps tasks over a restart: what the ledger's file holds of each, and how it is read back."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.requests.models import MODELS
+from sandbox.requests.validation import Request
+from sandbox.statuses import Ending, Status
+from sandbox.tasks.tasks import Sample, Task, TaskBook
+
+#: Fields of a request that no file may hold, beside its images.
+SECRETS = frozenset({"webhook_secret"})
+
+log = logging.getLogger(__name__)
+
+
+def kept(task: Task) -> dict[str, object]:
+    """Return what a later process needs to go on with the task, without secrets and images."""
+    fields = task.request.values.items()
+    left_out = SECRETS | task.request.pictures.keys()
+    sample, ending = task.sample, task.ending
+    return {
+        "number": task.number,
+        "values": {name: value for name, value in fields if name not in left_out},
+        "created_at": task.created_at,
+        "finished_at": task.finished_at,
+        "generation_seconds": task.generation_seconds,
+        "input_mp": task.input_mp,
+        "staged": task.staged,
+        "detail_side": task.detail_side,
+        "pictures": task.pictures,
+        "padding": task.padding,
+        "ending": ending and {"status": ending.status, "details": ending.details},
+        "token": sample and sample.token,
+        "expires_at": sample and sample.expires_at,
+    }
+
+
+@dataclass
+class Past:
+    """What earlier processes did, as far as the file tells."""
+
+    rejections: Counter[str] = field(default_factory=Counter)
+    #: What each account was granted in all when its credits were last set.
+    credits: dict[str, float] = field(default_factory=dict)
+
+
+def read_back(path: Path | None, book: TaskBook) -> Past:
+    """Fill the book with the tasks of earlier processes; those still active go on.
+
+    Raises:
+        OSError: If the file is there and cannot be read.
+    """
+    past = Past()
+    if path is None or not path.exists():
+        return past
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                _replay(json.loads(line), book, past)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                # Such as the last line of a killed process, or one of another version.
+                log.warning("ledger line=%d cannot be read", number)
+    return past
+
+
+def _replay(event: Mapping[str, Any], book: TaskBook, past: Past) -> None:
+    kind = event["event"]
+    if kind == "created":
+        book.add(_task(event["task"], event["kept"]))
+    elif kind == "rejected":
+        past.rejections[str(event["status"])] += 1
+    elif kind == "credited":
+        account = event["account"]
+        past.credits[account] = event["left"] + book.charged[account]
+    elif kind in {"finished", "delivery", "download"}:
+        _continue(kind, event, book)
+
+
+def _continue(kind: str, event: Mapping[str, Any], book: TaskBook) -> None:
+    task = book.find(event["task"]["id"] if kind == "finished" else event["id"])
+    if task is None:
+        raise KeyError(kind)
+    if kind == "delivery":
+        task.deliveries.append(event["delivery"])
+    elif kind == "download":
+        task.downloads += 1
+    else:
+        _finish(task, event["task"], event["kept"], book)
+
+
+def _finish(task: Task, page: Mapping[str, Any], facts: Mapping[str, Any], book: TaskBook) -> None:
+    task.details = page["details"]
+    if facts["token"] is not None:
+        task.sample = Sample(
+            facts["token"], page["sample_url"], facts["expires_at"], page["bytes"], page["sha256"]
+        )
+    book.finish(task, Status(page["status"]), facts["finished_at"])
+
+
+def _task(page: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
+    ending = facts["ending"]
+    return Task(
+        id=page["id"],
+        number=facts["number"],
+        account=page["account"],
+        request=Request(MODELS[page["model"]], facts["values"], {}),
+        shown=page["request"],
+        seed=page["seed"],
+        size=(page["width"], page["height"]),
+        generation_seconds=facts["generation_seconds"],
+        created_at=facts["created_at"],
+        region=page["region"],
+        host=page["host"],
+        input_mp=facts["input_mp"],
+        ending=ending and Ending(Status(ending["status"]), ending["details"]),
+        staged=facts["staged"],
+        detail_side=facts["detail_side"],
+        pictures=facts["pictures"],
+        padding=facts["padding"],
+        muted=True,
+    )

@@ -1,0 +1,194 @@
+"""A task from submit to its end, and the book of all tasks with the count of active ones."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sandbox.requests.validation import Request
+from sandbox.settings import Slots
+from sandbox.statuses import STAGES, Ending, Status
+
+#: Ids are below this, as numbers.
+_IDS: Final = 2**128
+
+#: What any larger picture counts as in megapixels.
+MOST_PIXELS: Final = 10**15
+
+
+class SlotsFullError(Exception):
+    """The account has as many active tasks as it may have."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The finished picture: what it is, where it lies, and until when (Unix seconds)."""
+
+    token: str
+    url: str
+    expires_at: float
+    size: int
+    sha256: str
+
+
+@dataclass
+class Task:
+    """One generation. Times are Unix seconds."""
+
+    id: str
+    #: Counts from 0 in the order of submits.
+    number: int
+    #: First 8 hex digits of the SHA-256 of the account's key.
+    account: str
+    request: Request
+    #: The body without secrets and base64, for the ledger.
+    shown: Mapping[str, object]
+    seed: int
+    #: Width and height of the picture in pixels.
+    size: tuple[int, int]
+    generation_seconds: float
+    created_at: float
+    #: The region that runs it, and the name of the host that took it.
+    region: str | None = None
+    host: str = "global"
+    #: Megapixels of the images that came along.
+    input_mp: float = 0.0
+    #: How it ends, if that is settled before it is drawn.
+    ending: Ending | None = None
+    #: Whether it passes through Reasoning and Generating.
+    staged: bool = False
+    #: Pictures in its file, one behind the other, and zeros behind them.
+    pictures: int = 1
+    padding: int = 0
+    #: Longest side in pixels of the detail that is drawn; None for all of it.
+    detail_side: int | None = None
+    #: Whether its webhook is lost, because an earlier process held the secret.
+    muted: bool = False
+    status: Status = Status.PENDING
+    finished_at: float | None = None
+    details: dict[str, object] | None = None
+    sample: Sample | None = None
+    deliveries: list[dict[str, object]] = field(default_factory=list)
+    downloads: int = 0
+    #: How often get_result was asked for it, by host.
+    polls: Counter[str] = field(default_factory=Counter)
+
+    def progress(self, now: float) -> float | None:
+        """Return how much is done, from 0 to 1, or None once the task has ended."""
+        if self.status is not Status.PENDING:
+            return None
+        if not self.generation_seconds:
+            return 0.99
+        share = (now - self.created_at) / self.generation_seconds
+        return round(min(max(share, 0.0), 0.99), 2)
+
+    def status_at(self, now: float) -> Status:
+        """Return the status that get_result tells: the stage, while the task runs."""
+        done = self.progress(now)
+        if done is None or not self.staged:
+            return self.status
+        return next(status for share, status in STAGES if done < share)
+
+    @property
+    def output_mp(self) -> float:
+        """Megapixels of the picture, with two decimals as in the API."""
+        width, height = self.size
+        # Sides that no picture can have are allowed in a request, and beyond all floats.
+        return round(min(width * height, MOST_PIXELS) / 1_000_000, 2)
+
+    def result(self) -> dict[str, object] | None:
+        """Return the `result` of a task that is ready, None otherwise."""
+        if self.sample is None or self.finished_at is None:
+            return None
+        return {
+            "sample": self.sample.url,
+            "prompt": self.request.prompt,
+            "seed": self.seed,
+            "start_time": self.created_at,
+            "end_time": self.finished_at,
+            "duration": self.finished_at - self.created_at,
+        }
+
+
+class TaskBook:
+    """All tasks since the start. It is used from the event loop alone."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._tasks: dict[str, Task] = {}
+        self._by_token: dict[str, Task] = {}
+        self._active: Counter[tuple[str, str]] = Counter()
+        #: Credits that each account has spent, running tasks included.
+        self.charged: defaultdict[str, float] = defaultdict(float)
+        self.active_now = 0
+        self.active_most = 0
+        self.active_most_by_account: dict[str, int] = {}
+        self.active_most_by_model = dict.fromkeys(slots.by_model, 0)
+
+    def __iter__(self) -> Iterator[Task]:
+        """Go through the tasks, oldest first."""
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def require_slot(self, account: str, model: str) -> None:
+        """Check that one more task may become active.
+
+        Raises:
+            SlotsFullError: If the account's tasks, or those of a limited model, are at their limit.
+        """
+        if self._of_account(account) >= self._slots.total:
+            raise SlotsFullError(f"{self._slots.total} active tasks")
+        limit = self._slots.by_model.get(model)
+        if limit is not None and self._active[account, model] >= limit:
+            raise SlotsFullError(f"{limit} active {model} tasks")
+
+    def add(self, task: Task) -> None:
+        """Note a new task as active, and charge it."""
+        model = task.request.model.slug
+        self._tasks[task.id] = task
+        self.charged[task.account] += task.request.model.price
+        self._active[task.account, model] += 1
+        self.active_now += 1
+        self.active_most = max(self.active_most, self.active_now)
+        most = self.active_most_by_account.get(task.account, 0)
+        self.active_most_by_account[task.account] = max(most, self._of_account(task.account))
+        if model in self.active_most_by_model:
+            now = self._active[task.account, model]
+            self.active_most_by_model[model] = max(self.active_most_by_model[model], now)
+
+    def finish(self, task: Task, status: Status, now: float) -> None:
+        """End a task, which frees its slot. A ready task brings its sample already."""
+        task.status = status
+        task.finished_at = now
+        task.request = task.request.without_pictures()
+        self._active[task.account, task.request.model.slug] -= 1
+        self.active_now -= 1
+        if status is not Status.READY:
+            self.charged[task.account] -= task.request.model.price
+        if task.sample is not None:
+            self._by_token[task.sample.token] = task
+
+    def active(self) -> list[Task]:
+        """Return the tasks that have not ended."""
+        return [task for task in self if task.finished_at is None]
+
+    def find(self, task_id: str) -> Task | None:
+        """Return the task of this id, also where it is written as a number, if there is one."""
+        if task_id.isascii() and task_id.isdigit() and int(task_id[:40]) < _IDS:
+            task_id = str(uuid.UUID(int=int(task_id)))
+        return self._tasks.get(task_id)
+
+    def find_by_token(self, token: str) -> Task | None:
+        """Return the task whose picture lies under this token, if there is one."""
+        return self._by_token.get(token)
+
+    def _of_account(self, account: str) -> int:
+        return sum(count for (holder, _), count in self._active.items() if holder == account)
+
+
+def new_task_id() -> str:
+    """Return an id in the provider's form."""
+    return str(uuid.uuid4())

@@ -1,0 +1,1 @@
+"""Endpoints of the native API, the webhook receiver, health and metrics."""

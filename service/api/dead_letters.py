@@ -1,0 +1,132 @@
+"""`GET /v1/dead-letters`, and how a failed job or a callback is sent again."""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.errors import BacklogFull, CannotSendAgain
+from core.jobs.job import FailureCode, Job
+from core.jobs.views import job_view, timestamp
+from core.operations.dead_letters import LONGEST_PAGE, Cursor, DeadLetter, Kind, Wanted
+from service.http.auth import tenant_of
+from service.http.caller_values import shown
+from service.http.origin import job_path
+from service.http.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
+from service.intake.storage_threads import Threads
+from service.ownership import owned_job
+from service.state import State
+
+_FRESH: Final = {"cache-control": "no-store"}
+_PARAMETERS: Final = ("kind", "code", "limit", "cursor")
+_USUAL_PAGE: Final = 50
+_Value = TypeVar("_Value")
+
+
+async def list_dead_letters(request: Request[State]) -> Response:
+    """Show one page of the caller's dead letters, the oldest first."""
+    tenant = tenant_of(request, request.state["settings"].api_keys)
+    wanted, limit, cursor = _asked(tenant, request.query_params)
+    page = await run_in_threadpool(request.state["dead_letters"].page, wanted, limit, cursor)
+    view = {
+        "dead_letters": [letter_view(letter) for letter in page.letters],
+        "next_cursor": str(page.cursor) if page.cursor else None,
+    }
+    return JsonAnswer(view, headers=_FRESH)
+
+
+async def retry_job(request: Request[State]) -> Response:
+    """Send a failed job again as a new job; 202 only once that is on disk."""
+    state = request.state
+    job = await owned_job(request)
+    # Its inputs are copied in S3, which may be silent.
+    threads = state["image_threads" if job.request.input_keys else "intake_threads"]
+    job_id = await _sent_again(threads, state["dead_letters"].retry, job)
+    again = await run_in_threadpool(state["intake"].record, job_id)
+    view = job_view(again) if again else {"id": job_id}
+    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": job_path(request, job_id)})
+
+
+async def resend_callback(request: Request[State]) -> Response:
+    """Have the callback of an ended job sent again; 202 only once that is on disk."""
+    state = request.state
+    job = await owned_job(request)
+    await _sent_again(state["intake_threads"], state["dead_letters"].resend, job)
+    now = await run_in_threadpool(state["intake"].record, job.id)
+    location = {"location": job_path(request, job.id)}
+    return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
+
+
+async def dismiss_dead_letter(request: Request[State]) -> Response:
+    """Take a dead letter off the list; it is no mistake if it does not stand there."""
+    job = await owned_job(request)
+    kind = request.path_params["kind"]
+    if kind not in list(Kind):
+        detail = "There is no such kind of dead letter; use job or callback"
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
+    letter = DeadLetter(Kind(kind), 0.0, job)
+    await run_in_threadpool(request.state["dead_letters"].dismiss, letter)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def letter_view(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter as its caller may see it."""
+    return {"kind": letter.kind, "at": timestamp(letter.at), "job": job_view(letter.job)}
+
+
+async def _sent_again(threads: Threads, action: Callable[[Job], _Value], job: Job) -> _Value:
+    try:
+        return await threads.run(action, job)
+    except CannotSendAgain as error:
+        raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
+    except BacklogFull:
+        raise backlog_full() from None
+
+
+def _asked(tenant: str, query: QueryParams) -> tuple[Wanted, int, Cursor | None]:
+    """Return what a query asks for; raises a `Problem` with everything that is wrong."""
+    complaints = [
+        Complaint(
+            f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"
+        )
+        for name in query
+        if name not in _PARAMETERS
+    ]
+    kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
+    kind = _value(query, "kind", Kind, kinds, complaints)
+    code = _value(query, "code", FailureCode, codes, complaints)
+    sizes = f"a whole number from 1 to {LONGEST_PAGE}"
+    limit = _value(query, "limit", _page_length, sizes, complaints)
+    cursor = _value(query, "cursor", Cursor.parse, "a next_cursor of an earlier page", complaints)
+    if complaints:
+        raise invalid(complaints)
+    return Wanted(tenant=tenant, kind=kind, code=code), limit or _USUAL_PAGE, cursor
+
+
+def _value(
+    query: QueryParams,
+    name: str,
+    parse: Callable[[str], _Value],
+    allowed: str,
+    complaints: list[Complaint],
+) -> _Value | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ValueError:
+        fix = f"send {allowed}, or leave it out"
+        complaints.append(Complaint(f"query.{name}", f"is {shown(text)}", allowed, fix))
+        return None
+
+
+def _page_length(text: str) -> int:
+    lengths: Iterable[int] = range(1, LONGEST_PAGE + 1)
+    if text not in map(str, lengths):
+        raise ValueError(text)
+    return int(text)

@@ -1,0 +1,57 @@
+"""`/livez`: is the process alive? `/readyz`: can it keep the promise of a 202?"""
+
+import logging
+from http import HTTPStatus
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.errors import StoreUnavailable
+from core.log import event
+from core.scheduling.circuit_breakers import STORAGE
+from core.storage.bucket_capabilities import HABITS
+from service.http.problems import Problem
+from service.state import State
+
+_log = logging.getLogger(__name__)
+
+#: Milliseconds after which what was written to see whether it can be is forgotten.
+_PROBE_LIFE: Final = 1000
+
+
+async def livez(_request: Request[State]) -> JSONResponse:
+    """Answer, which is all it takes."""
+    return JSONResponse({"status": "alive"})
+
+
+async def readyz(request: Request[State]) -> JSONResponse:
+    """Ask Redis, and whether it writes to disk; tell of each account whether it may be used.
+
+    A process that is about to leave says so first, so that it gets no more requests.
+    """
+    if request.state["drain"].begun:
+        detail = "This process is shutting down; send new requests to another one"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "draining", detail)
+    store, accounts = request.state["store"], request.state["accounts"]
+    try:
+        durability = await run_in_threadpool(store.scripts.check)
+        # One that is full, or a replica, answers all the same.
+        await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
+        states = await run_in_threadpool(accounts.states)
+        storage = await run_in_threadpool(accounts.trouble, STORAGE)
+        bucket = await run_in_threadpool(store.read, "get", HABITS)
+    except StoreUnavailable as error:
+        event(_log, "service.not_ready", logging.ERROR, reason=str(error))
+        headers = {"retry-after": "1"}
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        raise Problem(status, "not-ready", str(error), headers=headers) from None
+    # Jobs are taken in and wait meanwhile, so none of this is a reason to send no more.
+    working = any(not state["refused"] for state in states.values()) and not storage
+    found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
+    # What its server does not keep is made up for; collect workers find it out.
+    found["bucket"] = "not tried yet" if bucket is None else bucket or "ok"
+    found["proxy"] = request.state["proxy_hint"].text or "ok"
+    word = "ready" if working else "degraded"
+    return JSONResponse({"status": word, **found, "accounts": states})

@@ -1,0 +1,48 @@
+"""`POST /v1/jobs`, `GET /v1/jobs/{id}` and the caller's callback secret."""
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.jobs.views import job_view
+from core.security.signatures import callback_secret
+from service.admission import take_in
+from service.http.auth import tenant_of
+from service.http.origin import job_path
+from service.http.problems import JsonAnswer
+from service.ownership import owned_job
+from service.state import State
+
+
+async def create_job(request: Request[State]) -> Response:
+    """Take a job in; 202 only once it is on disk."""
+    state = request.state
+    tenant = tenant_of(request, state["settings"].api_keys)
+    key = request.headers.get("idempotency-key")
+    async with state["bodies"].read(request) as body:
+        accepted = await take_in(state, tenant, body, key)
+    headers = {"location": job_path(request, accepted.job_id)}
+    if not accepted.fresh:
+        headers["idempotency-replayed"] = "true"
+    view = job_view(accepted.job) if accepted.job else {"id": accepted.job_id}
+    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def show_job(request: Request[State]) -> Response:
+    """Show a job to the tenant whose it is; to others it does not exist."""
+    job = await owned_job(request)
+    return JsonAnswer(job_view(job), headers={"cache-control": "no-store"})
+
+
+async def show_callback_secret(request: Request[State]) -> Response:
+    """Show the secret that this tenant's callbacks are signed with (Standard Webhooks).
+
+    While the operator rotates the master secret, callbacks carry a signature by each of them.
+    """
+    settings = request.state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    secrets = [callback_secret(master.reveal(), tenant) for master in settings.webhook_secrets]
+    return JsonAnswer(
+        {"secret": secrets[0], "previous": secrets[1:]}, headers={"cache-control": "no-store"}
+    )

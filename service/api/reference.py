@@ -1,0 +1,76 @@
+"""What a caller can learn: `GET /v1/models`, `/openapi.json` and `/docs`."""
+
+import base64
+import re
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from core.provider.catalogue import Model, Parameter
+from service.http.auth import tenant_of
+from service.http.problems import JsonAnswer
+from service.state import State
+
+_PAGE: Final = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
+
+
+def _inline_sources(tag: str) -> str:
+    """Return the page's own scripts or styles as a policy names them (CSP level 3, hash-source)."""
+    contents = re.findall(rf"<{tag}>(.*?)</{tag}>", _PAGE, re.DOTALL)
+    digests = (base64.b64encode(sha256(text.encode()).digest()).decode() for text in contents)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+_HEADERS: Final = {
+    "content-security-policy": (
+        f"default-src 'none'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        f"script-src {_inline_sources('script')}; style-src {_inline_sources('style')}"
+    ),
+    "x-content-type-options": "nosniff",
+}
+
+
+async def list_models(request: Request[State]) -> Response:
+    """Show the models that this deployment offers, with their parameters' bounds."""
+    settings = request.state["settings"]
+    tenant_of(request, settings.api_keys)
+    return JsonAnswer({"models": [model_view(model) for model in settings.models.values()]})
+
+
+async def show_openapi(request: Request[State]) -> Response:
+    """Show the OpenAPI document; it holds nothing that needs a key."""
+    return JsonAnswer(request.state["openapi"])
+
+
+async def show_docs(_request: Request[State]) -> Response:
+    """Show the page that renders the OpenAPI document; it loads nothing from elsewhere."""
+    return HTMLResponse(_PAGE, headers=_HEADERS)
+
+
+def model_view(model: Model) -> dict[str, Any]:
+    """Return a model as callers see it."""
+    return {
+        "name": model.name,
+        "endpoint": model.path,
+        "source": model.source,
+        "webhook": model.webhook,
+        "cost_on_submit": model.cost_on_submit,
+        "most_pixels": model.most_pixels,
+        "parameters": {name: _parameter_view(one) for name, one in model.parameters.items()},
+    }
+
+
+def _parameter_view(parameter: Parameter) -> dict[str, Any]:
+    """Return kind, required, and the bounds that the parameter has."""
+    view = {"kind": parameter.kind, "required": parameter.required}
+    if parameter.kind == "image":
+        view["urls"] = parameter.urls
+    others = asdict(parameter)
+    for name in ("minimum", "maximum", "multiple_of", "longest", "choices", "disagreement"):
+        if others[name] not in (None, (), ""):
+            view[name] = others[name]
+    return view

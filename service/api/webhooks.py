@@ -1,0 +1,79 @@
+"""`POST /webhooks/bfl/{job_id}`: what the provider says, once it has shown the job's secret."""
+
+import hmac
+import logging
+import time
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.jobs.job import JobId, Status, Step
+from core.log import event
+from core.operations.provider_results import receiving
+from core.provider.wire_format import WEBHOOK_HEADER, parse_notice
+from core.redis.change import Change
+from core.security.signatures import is_webhook_secret, webhook_secret
+from core.text_values import Secret
+from service.body.request_body import read_body
+from service.http.problems import Problem
+from service.state import State
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_BODY: Final = 1024 * 1024  # bytes
+_SECRET: Final = WEBHOOK_HEADER.lower().encode()
+_SIGNATURE: Final = b"x-bfl-signature"
+
+
+async def receive_webhook(request: Request[State]) -> JSONResponse:
+    """Check the secret before anything else, then act on what the webhook says.
+
+    A forger costs no look-up: the secret follows from the job's id and the master secret alone.
+    A duplicate, a late one and an unknown status are acknowledged, for sending them again would
+    change nothing.
+    """
+    state = request.state
+    settings = state["settings"]
+    job_id = JobId(request.path_params["job_id"])
+    headers = dict(request.headers.raw)
+    masters = [master.reveal() for master in settings.webhook_secrets]
+    if not is_webhook_secret(masters, job_id, headers.get(_SECRET, b"")):
+        event(_log, "webhook.refused", logging.WARNING, job_id=job_id[:64])
+        detail = f"The {WEBHOOK_HEADER} header is missing, or is not this job's secret"
+        raise Problem(HTTPStatus.UNAUTHORIZED, "wrong-webhook-secret", detail)
+    raw = await read_body(request, _LARGEST_BODY)
+    _check_signature(settings.webhook_secrets, job_id, raw, headers.get(_SIGNATURE))
+    moved = await _act(state, job_id, raw)
+    return JSONResponse({"status": "received" if moved else "ignored"})
+
+
+async def _act(state: State, job_id: JobId, raw: bytes) -> bool:
+    store = state["awaited"]
+    try:
+        notice = parse_notice(raw, time.time(), state["settings"].result_lifetime_seconds)
+    except ValueError:
+        # It cannot be read, but something happened: ask.
+        poll = Change(wake=[Step.POLL])
+        await store.carry_out(store.plans.changing(job_id, {Status.GENERATING}, poll))
+        detail = "The body is not a JSON object"
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail) from None
+    return await store.carry_out(receiving(store.plans, job_id, notice, "webhook", raw))
+
+
+def _check_signature(
+    masters: tuple[Secret, ...], job_id: JobId, raw: bytes, presented: bytes | None
+) -> None:
+    """Check `X-BFL-Signature: sha256=…` where it comes; only one source says that it does."""
+    if presented is None:
+        return
+    good = False
+    for master in masters:
+        key = webhook_secret(master.reveal(), job_id).encode()
+        expected = b"sha256=" + hmac.new(key, raw, sha256).hexdigest().encode()
+        good |= hmac.compare_digest(expected, presented)
+    if not good:
+        detail = "The signature in the X-BFL-Signature header does not match the body"
+        raise Problem(HTTPStatus.UNAUTHORIZED, "wrong-webhook-signature", detail)

@@ -1,0 +1,1 @@
+"""Reads request bodies: size limits, strict JSON, large images into files."""

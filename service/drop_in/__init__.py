@@ -1,0 +1,1 @@
+"""The provider's own API, as offered to its clients."""

@@ -1,0 +1,90 @@
+"""The provider's own API, for clients that change nothing but their base URL.
+
+A task here is a job like any other: its id is the job's, and `GET /v1/jobs/{id}` shows it.
+"""
+
+from functools import partial
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.jobs.drop_in_views import submission_view, task_view, unknown_task_view
+from core.jobs.job import JobId
+from core.provider.catalogue import Model
+from service.admission import take_in
+from service.drop_in.errors import Endpoint, in_provider_shapes
+from service.drop_in.request_body import parse_flat
+from service.http.auth import tenant_of
+from service.http.origin import origin_of
+from service.http.problems import Complaint, JsonAnswer, Problem, invalid
+from service.state import State
+
+_FRESH = {"cache-control": "no-store"}
+
+
+def submit_to(model: Model) -> Endpoint:
+    """Return the endpoint of a model's own path."""
+
+    @in_provider_shapes
+    async def submit(request: Request[State]) -> Response:
+        return await _submit(request, model)
+
+    return submit
+
+
+async def _submit(request: Request[State], model: Model) -> Response:
+    """Take a job in from a flat body; answers once it is on disk."""
+    state = request.state
+    settings = state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    key = request.headers.get("idempotency-key")
+    origin = _origin(request)
+    parse = partial(parse_flat, model=model, origin=origin)
+    async with state["bodies"].read(request, parents=()) as body:
+        accepted = await take_in(state, tenant, body, key, parse)
+    headers = {} if accepted.fresh else {"idempotency-replayed": "true"}
+    return JsonAnswer(submission_view(accepted.job_id, accepted.job, origin), headers=headers)
+
+
+def _origin(request: Request[State]) -> str:
+    """Return what the links of the answer begin with."""
+    settings = request.state["settings"]
+    origin = origin_of(request, settings.trusted_proxies, settings.public_url)
+    request.state["proxy_hint"].look(request, origin)
+    return origin
+
+
+@in_provider_shapes
+async def get_result(request: Request[State]) -> Response:
+    """Show a task to the tenant whose it is; to others it does not exist.
+
+    The provider asks for no key here. We do: its clients send theirs anyway, and an id stands in
+    logs and webhooks, where a key does not.
+    """
+    state = request.state
+    settings = state["settings"]
+    tenant = tenant_of(request, settings.api_keys)
+    task_id = request.query_params.get("id")
+    if task_id is None:
+        raise invalid([Complaint("query.id", "is missing", "a task's id", "add ?id=…")])
+    job = await run_in_threadpool(state["store"].load, JobId(task_id))
+    if job is None or job.request.tenant != tenant:
+        return JsonAnswer(unknown_task_view(task_id), HTTPStatus.NOT_FOUND, headers=_FRESH)
+    origin = _origin(request)
+    master = settings.webhook_secrets[0].reveal()
+    return JsonAnswer(task_view(job, origin, master), headers=_FRESH)
+
+
+@in_provider_shapes
+async def show_credits(request: Request[State]) -> Response:
+    """Show the credits that the provider stated last; this process never asks it."""
+    state = request.state
+    tenant_of(request, state["settings"].api_keys)
+    credit = await run_in_threadpool(state["accounts"].credits)
+    if credit is None:
+        detail = "It is not known yet how many credits are left; try again later"
+        headers = {"retry-after": "60"}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unknown-credits", detail, headers=headers)
+    return JsonAnswer({"credits": credit}, headers=_FRESH)

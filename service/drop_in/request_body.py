@@ -1,0 +1,72 @@
+"""From the provider's flat body to what is asked for, by the native face's own checks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from core.provider.catalogue import Model
+from core.settings.settings import Settings
+from service.body.inline_images import InlineImage
+from service.http.caller_values import kind_of
+from service.http.problems import Complaint, Problem, invalid
+from service.intake.job_request import NewJob, parse_job
+from service.intake.lenient_values import converted
+
+#: The provider's fields that are no parameters of a model (BFL OpenAPI).
+_WEBHOOK_URL: Final = "webhook_url"
+_WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the field's name
+_LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
+
+
+def parse_flat(
+    body: Any,
+    settings: Settings,
+    inline: Mapping[str, InlineImage],
+    *,
+    model: Model,
+    origin: str,
+) -> NewJob:
+    """Check a body and return what it asks for.
+
+    Fields that the model does not know are left out, as the provider leaves them out; numbers and
+    booleans are read as leniently as it reads them.
+
+    Args:
+        body: Parameters and webhook fields side by side.
+        settings: Which callbacks are allowed.
+        inline: Images that were taken out of the body, by the references in their place.
+        model: From the path.
+        origin: Where the client sent it.
+
+    Raises:
+        Problem: 422, with everything that is wrong.
+    """
+    if not isinstance(body, dict):
+        allowed = "an object with the model's parameters"
+        raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
+    read = converted(model.parameters, body)
+    known = {name: value for name, value in read.items() if name in model.parameters}
+    if not model.webhook:  # these endpoints take no webhook and refuse what they do not know
+        known = read
+    native: dict[str, Any] = {"model": model.name, "input": known}
+    if model.webhook and body.get(_WEBHOOK_URL) is not None:
+        native["callback"] = {"url": body[_WEBHOOK_URL]}
+    complaints = _secret_complaints(body)
+    try:
+        job = parse_job(native, settings, inline)
+    except Problem as problem:
+        raise invalid([*problem.complaints, *complaints]) from None
+    if complaints:
+        raise invalid(complaints)
+    return replace(job, origin=origin, client_secret=body.get(_WEBHOOK_SECRET) or None)
+
+
+def _secret_complaints(body: Mapping[str, Any]) -> list[Complaint]:
+    secret = body.get(_WEBHOOK_SECRET)
+    if secret is None:
+        return []
+    fine = isinstance(secret, str) and secret.isascii() and len(secret) <= _LONGEST_SECRET
+    if fine and secret.isprintable() and secret == secret.strip():
+        return []
+    allowed = f"a text of up to {_LONGEST_SECRET} printable ASCII characters, no blank at its ends"
+    return [Complaint(_WEBHOOK_SECRET, "cannot be sent in a header", allowed, "send such a text")]

@@ -1,0 +1,135 @@
+"""`GET /v1/samples/{name}`: a job's image out of our bucket, for whoever holds its signed link.
+
+The link needs no header and lives as long as the job's record. The bytes go from S3 to the client
+in small pieces, read in threads, so an image is never held as a whole.
+"""
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from core.errors import StorageUnavailable
+from core.jobs.drop_in_views import sample_name
+from core.jobs.job import JobId
+from core.security.signatures import is_sample_signature
+from core.storage.object_store import ObjectReader
+from service.drop_in.byte_ranges import Unsatisfiable, requested_range
+from service.drop_in.errors import in_provider_shapes
+from service.http.problems import Problem
+from service.intake.storage_threads import Threads
+from service.state import State
+
+_PIECE: Final = 64 * 1024  # bytes
+
+
+@in_provider_shapes
+async def send_sample(request: Request[State]) -> Response:
+    """Check the link before anything is looked up, then send the image or the part asked for."""
+    name = request.path_params["name"]
+    job_id = JobId(name.partition(".")[0])
+    masters = [master.reveal() for master in request.state["settings"].webhook_secrets]
+    presented = request.query_params.get("sig", "").encode(errors="replace")
+    if not is_sample_signature(masters, job_id, presented):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "wrong-signature",
+            "The link's signature is invalid; ask get_result for a new link",
+        )
+    threads = request.state["sample_threads"]
+    image = await threads.run(_find, request.state, job_id, name)
+    if image is None:
+        detail = "The image is gone; records of ended jobs are kept for a limited time"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail)
+    size = image["bytes"]
+    headers = {
+        "content-type": image["content_type"],
+        "etag": f'"{image["sha256"]}"',
+        "accept-ranges": "bytes",
+        "cache-control": "private, max-age=3600",
+        "x-content-type-options": "nosniff",
+    }
+    if request.method == "HEAD":
+        return Response(headers=headers | {"content-length": str(size)})
+    if _is_known(request, headers["etag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    try:
+        part = requested_range(_range(request, headers["etag"]), size)
+    except Unsatisfiable:
+        headers = {"content-range": f"bytes */{size}", "accept-ranges": "bytes"}
+        return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+    return await _send(request.state, image, part, headers)
+
+
+async def _send(
+    state: State, image: dict[str, Any], part: tuple[int, int] | None, headers: dict[str, str]
+) -> Response:
+    size = image["bytes"]
+    first, last = part or (0, size - 1)
+    try:
+        threads = state["sample_threads"]
+        reader = await threads.run(state["objects"].open, image["key"], first, last)
+    except KeyError:
+        detail = "The image is no longer in the bucket"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail) from None
+    headers["content-length"] = str(last - first + 1)
+    if part is None:
+        return _Pieces(reader, last - first + 1, HTTPStatus.OK, headers, threads)
+    headers["content-range"] = f"bytes {first}-{last}/{size}"
+    return _Pieces(reader, last - first + 1, HTTPStatus.PARTIAL_CONTENT, headers, threads)
+
+
+def _find(state: State, job_id: JobId, name: str) -> dict[str, Any] | None:
+    """Return the job's image, if it is stored and its object is still the one we stored."""
+    job = state["store"].load(job_id)
+    if job is None or not job.image or name != sample_name(job):
+        return None
+    found = state["objects"].look(job.image["key"])
+    same = found is not None and found.size == job.image["bytes"]
+    return dict(job.image) if same else None
+
+
+def _is_known(request: Request[State], etag: str) -> bool:
+    tags = request.headers.get("if-none-match", "").split(",")
+    return any(tag.strip().removeprefix("W/") in ("*", etag) for tag in tags)
+
+
+def _range(request: Request[State], etag: str) -> str | None:
+    """Return the Range header, unless it was meant for another version (RFC 9110 13.1.5)."""
+    condition = request.headers.get("if-range")
+    return request.headers.get("range") if condition in (None, etag) else None
+
+
+class _Pieces(StreamingResponse):
+    """Sends what a reader of S3 gives, and closes it whatever happens."""
+
+    def __init__(
+        self,
+        reader: ObjectReader,
+        length: int,
+        status: HTTPStatus,
+        headers: dict[str, str],
+        threads: Threads,
+    ) -> None:
+        self._reader = reader
+        self._threads = threads
+        self._left = length
+        super().__init__(self._pieces(), status.value, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while self._left:
+            piece = await self._threads.run(self._reader.read, min(_PIECE, self._left))
+            if not piece:
+                # The client sees by the stated length that something is missing, and can go on.
+                raise StorageUnavailable("S3 broke an image off")
+            self._left -= len(piece)
+            yield piece

@@ -1,0 +1,58 @@
+"""What a job may be given besides its model and input; complaints are added to a list."""
+
+import json
+from typing import Any
+
+from core.text_values import MOST_RESUBMITS
+from service.http.caller_values import kind_of, shown
+from service.http.problems import Complaint
+from service.intake.lenient_values import whole
+from service.intake.limits import HIGHEST_PRIORITY, LARGEST_METADATA
+
+
+def priority(given: Any, complaints: list[Complaint]) -> int:
+    """Return the priority; 0 where none was sent."""
+    if given is None:
+        return 0
+    given = whole(given)
+    fits = isinstance(given, int) and not isinstance(given, bool)
+    if fits and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
+        return int(given)
+    allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
+    complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
+    return 0
+
+
+def regenerate(given: Any, complaints: list[Complaint]) -> bool:
+    """Say whether a result that died before it was stored is to be made, and paid for, again."""
+    if given is not None and not isinstance(given, bool):
+        fix = "send true to pay for a second image rather than lose the first, or leave it out"
+        complaints.append(Complaint("regenerate", f"is {shown(given)}", "true or false", fix))
+    return given is True
+
+
+def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
+    """Return how often it may be submitted again in doubt; None where the caller has no wish."""
+    if given is None:
+        return None
+    given = whole(given)
+    fits = isinstance(given, int) and not isinstance(given, bool)
+    if fits and 0 <= given <= MOST_RESUBMITS:
+        return int(given)
+    allowed = f"a whole number from 0 to {MOST_RESUBMITS}"
+    fix = "send 0 to never pay for a second task, or leave it out"
+    complaints.append(Complaint("max_resubmits", f"is {shown(given)}", allowed, fix))
+    return None
+
+
+def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
+    """Return the caller's own notes; empty where none were sent."""
+    if given is None:
+        return {}
+    size = len(json.dumps(given))
+    if isinstance(given, dict) and size <= LARGEST_METADATA:
+        return given
+    detail = f"has {size} bytes" if isinstance(given, dict) else f"is {kind_of(given)}"
+    allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
+    complaints.append(Complaint("metadata", detail, allowed, "shorten it"))
+    return {}

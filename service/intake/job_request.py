@@ -1,0 +1,224 @@
+"""From the body of `POST /v1/jobs` to what is asked for, with every complaint at once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from core.provider.catalogue import Kind, Model
+from core.security.address_rules import callback_url_problem
+from core.settings.settings import Settings
+from core.storage.object_keys import template_problem
+from service.body.inline_images import InlineImage
+from service.body.json_scanner import LONG
+from service.http.caller_values import kind_of, shown
+from service.http.problems import Complaint, invalid
+from service.intake import job_options
+from service.intake.image_checks import InputImage, check_image, decode_image
+from service.intake.lenient_values import with_whole_numbers
+from service.intake.limits import LONGEST_KEY
+from service.intake.model_parameters import check_input, is_unicode, is_url, unknown_field
+
+_FIELDS: Final = (
+    *("model", "input", "callback", "output"),
+    *("region", "priority", "regenerate", "max_resubmits", "metadata"),
+)
+#: Callers name the same few receivers again and again.
+_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
+_JOB_ID_LENGTH: Final = 36  # characters of a UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A body that is as it must be."""
+
+    model: str
+    input: Mapping[str, Any]
+    images: Mapping[str, InputImage] = field(default_factory=dict)
+    callback_url: str | None = None
+    #: See `JobRequest`: both are of clients of the provider's own API.
+    origin: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    output_key: str | None = None
+    region: str | None = None
+    priority: int = 0
+    regenerate: bool = False
+    max_resubmits: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_job(
+    body: Any, settings: Settings, inline: Mapping[str, InlineImage] | None = None
+) -> NewJob:
+    """Check a body and return what it asks for.
+
+    Args:
+        body: As it was read.
+        settings: The service's.
+        inline: Images that were taken out of the body, by the references in their place.
+
+    Raises:
+        Problem: 422, with everything that is wrong.
+    """
+    if not isinstance(body, dict):
+        allowed = "an object with model and input"
+        raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
+    complaints = [
+        unknown_field(name, dict.fromkeys(_FIELDS)) for name in body if name not in _FIELDS
+    ]
+    model = _model(body.get("model"), settings.models, complaints)
+    images: dict[str, InputImage] = {}
+    given = body.get("input")
+    if model:
+        given = with_whole_numbers(model.parameters, given)
+        complaints += check_input(model, given)
+        images = _images(model, given, inline or {}, complaints)
+    job = NewJob(
+        model=model.name if model else "",
+        input=_plain_input(given, images),
+        images=images,
+        callback_url=_callback(body.get("callback"), settings, complaints),
+        output_key=_output(body.get("output"), settings, complaints),
+        region=_region(body.get("region"), model, settings, complaints),
+        priority=job_options.priority(body.get("priority"), complaints),
+        regenerate=job_options.regenerate(body.get("regenerate"), complaints),
+        max_resubmits=job_options.max_resubmits(body.get("max_resubmits"), complaints),
+        metadata=job_options.metadata(body.get("metadata"), complaints),
+    )
+    if complaints:
+        raise invalid(complaints)
+    return job
+
+
+def image_names(models: Iterable[Model]) -> frozenset[str]:
+    """Return the names that an image has with any of these models."""
+    return frozenset(
+        name
+        for model in models
+        for name, parameter in model.parameters.items()
+        if parameter.kind is Kind.IMAGE
+    )
+
+
+def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:
+    model = models.get(name) if isinstance(name, str) else None
+    if model is None:
+        detail = "is missing" if name is None else f"is {shown(name)}, which is not a known model"
+        allowed = "one of " + ", ".join(models)
+        complaints.append(Complaint("model", detail, allowed, "send one of these names"))
+    return model
+
+
+def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]:
+    """Return the parameters that were sent, without nulls and without images' bytes."""
+    pairs = given.items() if isinstance(given, dict) else ()
+    return {name: value for name, value in pairs if value is not None and name not in images}
+
+
+def _images(
+    model: Model, given: Any, inline: Mapping[str, InlineImage], complaints: list[Complaint]
+) -> dict[str, InputImage]:
+    """Check what came as base64; what is no text was complained about before."""
+    images: dict[str, InputImage] = {}
+    for name, value in given.items() if isinstance(given, dict) else ():
+        parameter = model.parameters.get(name)
+        if parameter is None or not isinstance(value, str) or not value or is_url(value):
+            continue
+        path, image = f"input.{name}", inline.get(value)
+        if parameter.kind is Kind.IMAGE:
+            found = check_image(path, image) if image else decode_image(path, value)
+            if isinstance(found, Complaint):
+                complaints.append(found)
+            else:
+                images[name] = found
+        elif image:  # an image's name, but with this model it is none
+            fix = f"shorten {path}"
+            complaints.append(Complaint(path, "is far too long", f"{LONG} bytes", fix))
+    return images
+
+
+def _object(
+    path: str, given: Any, known: tuple[str, ...], complaints: list[Complaint]
+) -> dict[str, Any]:
+    """Return an optional object with known fields only; empty where it is none."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        allowed = "an object with " + " and ".join(known)
+        complaints.append(Complaint(path, f"is {kind_of(given)}", allowed, f"send {allowed}"))
+        return {}
+    unknown = (name for name in given if name not in known)
+    complaints += [unknown_field(f"{path}.{name}", dict.fromkeys(known)) for name in unknown]
+    return given
+
+
+def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> str | None:
+    if given is None:
+        return None
+    count = len(complaints)
+    url = _object("callback", given, ("url",), complaints).get("url")
+    problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
+    if isinstance(url, str):
+        problem = _url_problem(url, settings.callback_allow_nets)
+    if problem is None and isinstance(url, str):
+        return url
+    if len(complaints) == count:
+        allowed = "an http(s) URL that leads to a public address"
+        fix = "send a public URL, or have its network put into FLUXRELAY_CALLBACK_ALLOW_NETS"
+        complaints.append(Complaint("callback.url", str(problem), allowed, fix))
+    return None
+
+
+def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str | None:
+    output = _object("output", given, ("bucket", "key"), complaints)
+    bucket, key = output.get("bucket"), output.get("key")
+    if bucket not in (None, settings.s3_bucket):
+        allowed = f"the bucket {settings.s3_bucket}"
+        fix = "leave output.bucket out"
+        complaints.append(Complaint("output.bucket", f"is {shown(bucket)}", allowed, fix))
+    if key is None:
+        return None
+    problem: str | None = f"is {kind_of(key)}"
+    if isinstance(key, str):
+        fits = key and is_unicode(key) and len(key.encode()) <= LONGEST_KEY
+        problem = template_problem(key) if fits else "is empty or too long"
+        if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
+            problem = "is too long once it is filled in"
+    if problem:
+        allowed = f"a key of 1 to {LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
+        fix = "send such a key, or leave output.key out"
+        complaints.append(Complaint("output.key", problem, allowed, fix))
+    return str(key)
+
+
+def _filled(key: str, settings: Settings) -> str:
+    """Return the longest key that a template may become."""
+    return key.format(
+        job_id="-" * _JOB_ID_LENGTH,
+        date="2026-01-01",
+        ext="webp",
+        model=max(settings.models, key=len),
+        tenant=max(settings.api_keys.values(), key=len),
+    )
+
+
+def _region(
+    given: Any, model: Model | None, settings: Settings, complaints: list[Complaint]
+) -> str | None:
+    """Return the region that a job is pinned to; some account must serve its model there."""
+    region = given if isinstance(given, str) else None
+    accounts = settings.accounts
+    if given is not None and region not in {account.region for account in accounts} - {None}:
+        allowed = "one of " + (", ".join(_regions(settings)) or "no regions: none is configured")
+        fix = "leave region out, or send one of these"
+        complaints.append(Complaint("region", f"is {shown(given)}", allowed, fix))
+    elif model and not any(account.serves(model.name, region) for account in accounts):
+        where = f"in the region {region}" if region else "here"
+        allowed = "a model that one of the provider's accounts serves"
+        fix = "send another model or region"
+        complaints.append(Complaint("model", f"is served by no account {where}", allowed, fix))
+    return region
+
+
+def _regions(settings: Settings) -> list[str]:
+    return sorted({account.region for account in settings.accounts if account.region})

@@ -1,0 +1,137 @@
+"""The OpenAPI 3.1 document of `/v1`, made from the catalogue and the bounds that checks use."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from core.provider.accounts import Account
+from core.provider.catalogue import Kind, Model, Parameter
+from core.settings.settings import Settings
+from service.intake.model_parameters import allowed_value
+from service.openapi import schemas as parts
+from service.openapi.paths import paths
+
+_VERSION: Final = "1"
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    """Return the document.
+
+    Args:
+        settings: The models that this deployment offers, and its limits.
+    """
+    schemas: dict[str, Any] = parts.schemas(settings.s3_bucket)
+    for model in settings.models.values():
+        schemas[_input_name(model)] = input_schema(model)
+        parameters = _reference(_input_name(model))
+        schemas[_job_name(model)] = parts.new_job(
+            model.name, parameters, _regions(model, settings.accounts)
+        )
+    schemas["NewJob"] = {
+        "oneOf": [_reference(_job_name(model)) for model in settings.models.values()],
+        "discriminator": {
+            "propertyName": "model",
+            "mapping": {
+                model.name: _reference(_job_name(model))["$ref"]
+                for model in settings.models.values()
+            },
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "FluxRelay",
+            "version": _VERSION,
+            "description": "Image jobs in, images in your S3 bucket, a signed callback when done.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"bearer": []}, {"key": []}],
+        "paths": paths(settings.max_body_bytes),
+        "components": {"schemas": schemas, "securitySchemes": parts.SECURITY},
+    }
+
+
+def _regions(model: Model, accounts: Sequence[Account]) -> list[str]:
+    """Return the regions that a job of the model may be pinned to."""
+    regions = {account.region for account in accounts if account.region}
+    return sorted(
+        region
+        for region in regions
+        if any(account.serves(model.name, region) for account in accounts)
+    )
+
+
+def input_schema(model: Model) -> dict[str, Any]:
+    """Return the schema of a model's parameters; what it does not name is refused."""
+    return {
+        "title": f"Parameters of {model.name}",
+        "description": _about(model),
+        "type": "object",
+        "required": [name for name, one in model.parameters.items() if one.required],
+        "properties": {name: parameter_schema(one) for name, one in model.parameters.items()},
+        "additionalProperties": False,
+    }
+
+
+def _about(model: Model) -> str:
+    """Return what no keyword of JSON Schema can say of a model's parameters."""
+    if model.most_pixels is None:
+        return f"Source: {model.source}."
+    return f"Source: {model.source}. Width times height is at most {model.most_pixels}."
+
+
+def parameter_schema(parameter: Parameter) -> dict[str, Any]:
+    """Return the schema of one parameter; null stands for not sent, so a required one has none."""
+    schema: dict[str, Any] = {"type": _TYPES[parameter.kind], **_bounds(parameter)}
+    if not parameter.required:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"].append(None)
+    description = allowed_value(parameter)
+    if parameter.disagreement:
+        description += f". {parameter.disagreement}"
+    return {**schema, "description": description}
+
+
+_TYPES: Final[Mapping[Kind, str]] = {
+    Kind.TEXT: "string",
+    Kind.INTEGER: "integer",
+    Kind.NUMBER: "number",
+    Kind.BOOLEAN: "boolean",
+    Kind.CHOICE: "string",
+    Kind.ASPECT_RATIO: "string",
+    Kind.IMAGE: "string",
+}
+
+
+def _bounds(parameter: Parameter) -> dict[str, Any]:
+    match parameter.kind:
+        case Kind.TEXT:
+            named = {"minLength": parameter.minimum, "maxLength": parameter.longest}
+        case Kind.INTEGER | Kind.NUMBER:
+            named = {
+                "minimum": parameter.minimum,
+                "maximum": parameter.maximum,
+                "multipleOf": parameter.multiple_of,
+            }
+        case Kind.CHOICE:
+            return {"enum": list(parameter.choices)}
+        case Kind.ASPECT_RATIO:
+            # No keyword says what a ratio's range is, or what an image is; the description does.
+            return {"format": "aspect-ratio"}
+        case Kind.IMAGE:
+            return {"minLength": 1, "format": "image-or-url" if parameter.urls else "image"}
+        case _:
+            return {}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _input_name(model: Model) -> str:
+    return f"Input.{model.name.replace('/', '.')}"
+
+
+def _job_name(model: Model) -> str:
+    return f"NewJob.{model.name.replace('/', '.')}"
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

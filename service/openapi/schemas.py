@@ -1,0 +1,207 @@
+"""The schemas of the OpenAPI document that no model has a say in."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from core.jobs.job import CallbackState, FailureCode, Status
+from core.operations.dead_letters import Kind
+from core.text_values import MOST_RESUBMITS
+from service.intake.limits import (
+    HIGHEST_PRIORITY,
+    LARGEST_METADATA,
+    LONGEST_KEY,
+    LONGEST_URL,
+)
+
+Json = dict[str, Any]
+
+SECURITY: Final[Json] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-key"},
+}
+TEXT: Final[Json] = {"type": "string"}
+TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
+_TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
+_YES_OR_NO: Final[Json] = {"type": "boolean"}
+_COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+_STATUS: Final[Json] = {"enum": list(Status)}
+_IMAGE: Final[Json] = {
+    **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
+    **dict.fromkeys(("bytes", "width", "height"), _COUNT),
+    "provider_id": TEXT_OR_NULL,
+    "margin_seconds": {"type": ["number", "null"], "description": "Left on its link when stored."},
+}
+_EXPIRED: Final[Json] = {"id": TEXT_OR_NULL, "cost": {"type": ["number", "null"]}}
+_ERROR: Final[Json] = {
+    "code": {"enum": list(FailureCode)},
+    "message": TEXT,
+    "retryable": _YES_OR_NO,
+}
+_ATTEMPT: Final[Json] = {
+    "at": _TIME,
+    "status": {"type": ["integer", "null"]},
+    "error": TEXT_OR_NULL,
+}
+_WAITING: Final[Json] = {
+    "for": {"enum": ["provider", "result", "storage"]},
+    "since": _TIME,
+    "until": _TIME_OR_NULL,
+    "last_problem": TEXT,
+}
+_CALLBACK: Final[Json] = {
+    "url": TEXT,
+    "state": {"enum": list(CallbackState)},
+    "attempts": _COUNT,
+    "log": {"type": "array", "items": {"type": "object", "properties": _ATTEMPT}},
+}
+
+
+def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
+    """Return the schema of a `POST /v1/jobs` for one model.
+
+    Args:
+        model: Its name.
+        parameters: The schema of `input`.
+        regions: Where a job of it may be made.
+    """
+    return {
+        "title": model,
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {
+            "model": {"const": model},
+            "input": parameters,
+            "callback": reference("NewCallback"),
+            "output": reference("NewOutput"),
+            "region": {
+                "enum": [*regions, None],
+                "description": "Make it in this region, or nowhere.",
+            },
+            "regenerate": {
+                "type": ["boolean", "null"],
+                "description": "Make, and pay for, a second image if the first one is lost.",
+            },
+            "max_resubmits": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "maximum": MOST_RESUBMITS,
+                "description": "Submits that may be repeated where an earlier one may be paid for.",
+            },
+            "priority": {
+                "type": ["integer", "null"],
+                "minimum": -HIGHEST_PRIORITY,
+                "maximum": HIGHEST_PRIORITY,
+                "description": "Higher goes first, then older. Default 0.",
+            },
+            "metadata": {
+                "type": ["object", "null"],
+                "description": f"Given back with the job; at most {LARGEST_METADATA} bytes.",
+            },
+        },
+        "additionalProperties": False,
+    }
+
+
+def schemas(bucket: str) -> Json:
+    """Return the schemas of bodies and answers, those of single models aside.
+
+    Args:
+        bucket: The deployment's bucket, the only one there is.
+    """
+    url = {
+        **TEXT,
+        "format": "public-url",
+        "maxLength": LONGEST_URL,
+        "description": "http or https, to a public address or a name that can be looked up.",
+    }
+    key = {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": LONGEST_KEY,
+        "format": "object-key",
+        "description": "S3 key; {job_id}, {date}, {model}, {tenant}, {ext} are filled in.",
+    }
+    optional = {"type": ["object", "null"], "additionalProperties": False}
+    return {
+        "NewCallback": {**optional, "required": ["url"], "properties": {"url": url}},
+        "NewOutput": {
+            **optional,
+            "properties": {"bucket": {"enum": [bucket, None]}, "key": key},
+        },
+        "Job": _job(),
+        "Models": _models(),
+        "Problem": _problem(),
+        "DeadLetter": object_of(
+            {"kind": {"enum": list(Kind)}, "at": _TIME, "job": reference("Job")}
+        ),
+    }
+
+
+def _job() -> Json:
+    step = object_of({"status": _STATUS, "at": _TIME})
+    provider = {
+        "id": TEXT_OR_NULL,
+        "seed": {"type": ["integer", "null"]},
+        "cost": {"type": ["number", "null"], "description": "Credits, where it was told."},
+        "input_megapixels": {"type": ["number", "null"]},
+        "output_megapixels": {"type": ["number", "null"]},
+        "resubmits": _COUNT,
+        "expired": _or_null(_EXPIRED),
+    }
+    return object_of(
+        {
+            "id": TEXT,
+            "model": TEXT,
+            "status": _STATUS,
+            "input": {"type": "object"},
+            "metadata": {"type": "object"},
+            "region": TEXT_OR_NULL,
+            "priority": {"type": "integer"},
+            "regenerate": _YES_OR_NO,
+            "max_resubmits": {"type": ["integer", "null"], "description": "null: the default."},
+            "created_at": _TIME,
+            "deadline_at": _TIME,
+            "ended_at": _TIME_OR_NULL,
+            "timeline": {"type": "array", "items": step},
+            "image": _or_null(_IMAGE),
+            "error": _or_null(_ERROR),
+            "waiting": _or_null(_WAITING),
+            "retry_of": TEXT_OR_NULL,
+            "retried_as": TEXT_OR_NULL,
+            "callback": _or_null(_CALLBACK),
+            "provider": {"type": "object", "properties": provider},
+        }
+    )
+
+
+def _models() -> Json:
+    parameter = {"type": "object", "description": "kind, required, and the bounds it has."}
+    model = {
+        **dict.fromkeys(("name", "endpoint", "source"), TEXT),
+        **dict.fromkeys(("webhook", "cost_on_submit"), _YES_OR_NO),
+        "most_pixels": {"type": ["integer", "null"]},
+        "parameters": {"type": "object", "additionalProperties": parameter},
+    }
+    return object_of({"models": {"type": "array", "items": object_of(model)}})
+
+
+def _problem() -> Json:
+    complaint = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
+    required = object_of({"type": TEXT, "title": TEXT, "status": _COUNT, "detail": TEXT})
+    required["properties"]["errors"] = {"type": "array", "items": complaint}
+    return {**required, "description": "RFC 9457 problem document."}
+
+
+def object_of(properties: Json) -> Json:
+    """Return the schema of an object whose properties are all required."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _or_null(properties: Json) -> Json:
+    return {"type": ["object", "null"], "properties": properties}
+
+
+def reference(name: str) -> Json:
+    """Return a reference to one of the schemas."""
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,31 @@
+"""What is served on connections beyond the limit, which are there for health checks alone."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.http.problems import Problem
+
+_HEALTH: Final = ("/livez", "/readyz", "/metrics")
+
+
+class HealthAlone:
+    """Answers health checks, and tells everybody else that there are too many.
+
+    Args:
+        app: Answers them.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app: ASGIApp = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["path"] in _HEALTH:
+            await self._app(scope, receive, send)
+            return
+        headers = {"connection": "close", "retry-after": "2"}
+        detail = "Too many connections are open; try again a little later"
+        problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
+        await problem.response()(scope, receive, send)

@@ -1,0 +1,120 @@
+"""uvicorn's server, told to leave in the order that a balancer needs.
+
+On SIGTERM the process first says that it is not ready, then serves on for a pause in which the
+balancer finds that out, and only then takes no more connections and lets requests under way end.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+
+from core.log import event
+from core.settings.settings import Settings
+from service.http.drain import Drain
+from service.server.connection import Connection
+from service.server.connections import ACCEPTED_AT_ONCE, Connections, Limits, most_connections
+
+_log = logging.getLogger(__name__)
+
+_CLOSE: Final = (b"connection", b"close")
+#: Connections that may wait to be accepted.
+_QUEUE: Final = 2048
+#: uvicorn's ticks (of 0.1 s) between two looks at the deadlines of connections.
+_LOOK_EVERY: Final = 3
+#: Seconds for those who are cut off to read that they are, before the process is gone. What they
+#: sent and nobody read would take the answer away with it.
+_LAST_ANSWERS: Final = 2
+
+
+class Server(uvicorn.Server):
+    """Serves until told to stop.
+
+    Args:
+        app: The application.
+        settings: Where to listen, and every limit.
+        drain: Begins with the first signal.
+    """
+
+    def __init__(self, app: Any, settings: Settings, drain: Drain) -> None:
+        limits = Limits(
+            settings.head_seconds,
+            settings.body_seconds,
+            most_connections(settings.max_connections),
+        )
+        self._open = Connections(limits)
+        self._drain = drain
+        self._pause = settings.drain_seconds
+        self._grace = settings.service_grace_seconds
+        #: When the pause ends; until it begins, never. Seconds of the monotonic clock.
+        self._pause_ends = float("inf")
+        super().__init__(self._configuration(app, settings))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the pause; a second signal, or one from the keyboard, ends it at once."""
+        began, self._drain.begun = self._drain.begun, True
+        if sig == signal.SIGTERM and self._pause and self.started and not began:
+            self._pause_ends = time.monotonic() + self._pause
+        else:
+            super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                # The event loop accepts as many at a time as its queue is long, before it looks at
+                # one of them. Few at a time leave files for everything else.
+                with listening.dup() as same:
+                    same.listen(_QUEUE)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at what has become due; say whether it is time to leave."""
+        if self._drain.begun and _CLOSE not in self.config.encoded_headers:
+            # Clients that keep connections go elsewhere with their next request.
+            self.config.encoded_headers.append(_CLOSE)
+            self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+            event(_log, "service.draining", seconds=self._pause)
+        if counter % _LOOK_EVERY == 0:
+            self._open.look(asyncio.get_running_loop().time())
+        return await super().on_tick(counter) or time.monotonic() >= self._pause_ends
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Let requests under way end; cut off those that outlast the grace, and let them know."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                await super()._wait_tasks_to_complete()
+        # Ctrl-C ends the grace, not the order in which the process leaves.
+        self.force_exit = False
+        cut_off = list(self.server_state.tasks)
+        if not cut_off:
+            return  # connections may be open, but their answers are given
+        event(_log, "service.cut_off", logging.WARNING, requests=len(cut_off))
+        for task in cut_off:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_ANSWERS):
+                await super()._wait_tasks_to_complete()
+
+    def _configuration(self, app: Any, settings: Settings) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=partial(Connection, self._open),  # type: ignore[arg-type] # uvicorn only calls it
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Whom to believe about the origin of a request is a setting (service/http/origin.py).
+            proxy_headers=False,
+            backlog=ACCEPTED_AT_ONCE,
+            timeout_keep_alive=settings.keepalive_seconds,
+            timeout_graceful_shutdown=None,  # bounded here: _wait_tasks_to_complete
+        )

@@ -1,0 +1,1 @@
+"""What the stack shows on a terminal."""

@@ -1,0 +1,1 @@
+"""The processes of the stack, and what keeps them running."""

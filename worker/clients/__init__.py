@@ -1,0 +1,1 @@
+"""Clients of the provider, its delivery hosts and callers' receivers."""

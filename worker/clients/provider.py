@@ -1,0 +1,290 @@
+"""The one client of the provider's API. Only this and `worker.network.guarded_http` know httpx."""
+
+import contextlib
+import json
+import logging
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from core.errors import Transient
+from core.jobs.job import FailureCode
+from core.log import event
+from core.provider.partial_json import leading_members
+from core.provider.retry_after import retry_after_seconds
+from core.provider.wire_format import (
+    KEY_HEADER,
+    Kind,
+    Notice,
+    parse_credits,
+    parse_notice,
+    parse_submission,
+)
+from core.security.address_rules import host_of, is_provider_url
+from core.text_values import Secret
+from worker.clients.submit_body import Payload, Source
+from worker.clients.submit_outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Rejected,
+    Unnamed,
+)
+from worker.network.guarded_http import open_client, read_body
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_TIMEOUT: Final = 5.0  # seconds
+_LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; previews may come inline
+#: Besides 5xx, these say nothing of a task either, but may be over when it is asked for again.
+_MAY_PASS: Final = (401, 402, 403, 408, 425, 429)
+#: What a 503 says that made nothing, unlike any other.
+_SHEDS_LOAD: Final = re.compile(rb"shedding|over[ _-]?capacity", re.IGNORECASE)
+#: The request did not get to the provider; a proxy said no, for one.
+_NEVER_LEFT: Final = (
+    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError,
+)  # fmt: skip
+_LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
+#: Hosts that the key is not sent to, and that are warned of.
+_MOST_WARNED: Final = 100
+
+
+class _BrokenYes(httpx.HTTPError):
+    """A submit was answered with 2xx, and the answer broke off."""
+
+
+class ProviderClient:
+    """Submits tasks and asks for results.
+
+    Args:
+        base_url: The account's API host.
+        key: The account's API key; sent to the provider's hosts only.
+        timeout: Seconds for the answer to a request.
+        send_timeout: Seconds for sending a submit's images, where it is longer than `timeout`.
+        lifetime: Seconds that a result URL lives where it does not say so.
+        connections: How many requests may run at a time.
+        poll_urls: More API hosts of the account.
+        longest_pause: Seconds for which a `Retry-After` is believed at most.
+        ssl_context: Made once per process.
+        proxy: See `worker.network.proxies.way_out`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: Secret,
+        *,
+        timeout: float,
+        lifetime: float,
+        connections: int,
+        ssl_context: ssl.SSLContext,
+        send_timeout: float = 0.0,
+        proxy: Secret | None = None,
+        poll_urls: Sequence[str] = (),
+        longest_pause: float = 300.0,
+    ) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._timeout = timeout
+        self._send_timeout = max(timeout, send_timeout)
+        self._lifetime = lifetime
+        self._own_urls = (base_url, *poll_urls)
+        self._longest_pause = longest_pause
+        self._warned: set[str] = set()
+        self._client = open_client(
+            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
+            connections=connections,
+            ssl_context=ssl_context,
+            proxy=proxy,
+        )
+
+    def submit(
+        self, path: str, body: Mapping[str, Any], images: Mapping[str, Source] | None = None
+    ) -> Outcome:
+        """Post one task, exactly once, and say what came of it.
+
+        A request whose last part was never handed over cannot have been accepted: it is shorter
+        than its stated length (RFC 9112 section 8: incomplete), and what there is of it is no
+        JSON. So no failure before that leaves a doubt, be it ours, or an answer to half a request.
+
+        Args:
+            path: The model's endpoint.
+            body: Its parameters and webhook fields.
+            images: What goes in as base64, by field; read while it is sent.
+
+        Raises:
+            Transient: An image could not be read now, or took too long; nothing was accepted.
+            Permanent: An image is gone; nothing was accepted.
+        """
+        payload = Payload(body, images or {}, seconds=self._send_timeout)
+        try:
+            status, headers, raw = self._request("POST", self._base_url + path, payload)
+        except _NEVER_LEFT as error:
+            return NotSent(_words(error))
+        except _BrokenYes as error:
+            outcome: Outcome = Unnamed(f"it said yes, and then {error}")
+        except httpx.HTTPError as error:
+            outcome = InDoubt(_words(error))
+        else:
+            outcome = _classify(status, raw, self._retry_after(headers))
+            if isinstance(outcome, Accepted) and not self._can_follow(outcome):
+                outcome = Unnamed("an answer that names no task")
+        if isinstance(outcome, InDoubt | Unnamed) and payload.handed_over_at is None:
+            return NotSent(f"{outcome.message}, before all was sent")
+        return outcome
+
+    def credits(self) -> float | AccountRefused:
+        """Ask for the account's credits (BFL OpenAPI, GET /v1/credits).
+
+        Raises:
+            Transient: No answer that tells anything came.
+        """
+        try:
+            status, headers, raw = self._request("GET", f"{self._base_url}/v1/credits")
+        except httpx.HTTPError as error:
+            raise Transient(f"credits: {_words(error)}") from error
+        if status == httpx.codes.OK and (left := parse_credits(raw)) is not None:
+            return left
+        outcome = _classify(status, raw, self._retry_after(headers))
+        if isinstance(outcome, AccountRefused):
+            return outcome
+        raise Transient(f"credits answered {status}", retry_after=self._retry_after(headers))
+
+    def result_url(self, provider_id: str, base_url: str | None = None) -> str:
+        """Return where to ask for a task's result (BFL OpenAPI, GET /v1/get_result)."""
+        return f"{base_url or self._base_url}/v1/get_result?id={quote(provider_id, safe='')}"
+
+    def may_ask(self, url: str) -> bool:
+        """Say whether a polling URL is called, with the account's key; warn where it is not."""
+        named_by_operator = url.startswith(tuple(f"{own}/" for own in self._own_urls))
+        if named_by_operator or is_provider_url(url, self._own_urls):
+            return True
+        host = host_of(url)
+        if host not in self._warned and len(self._warned) < _MOST_WARNED:
+            self._warned.add(host)
+            event(_log, "provider.foreign_host", logging.WARNING, host=host)
+        return False
+
+    def result(self, url: str, within: float | None = None) -> Notice:
+        """Ask once for a task's result.
+
+        A 404 is a notice too, and so is an answer of another status that holds a task (the
+        provider has been seen to send a failed one with 422). One that holds none, and that will
+        be no other when it is asked for again (a redirect, a page), is `UNUSABLE`.
+
+        Args:
+            url: From `result_url`, or a polling URL.
+            within: Seconds that the answer may take, where that is less than usual.
+
+        Raises:
+            Transient: No notice came, which may pass.
+        """
+        if not self.may_ask(url):
+            raise Transient("get_result: the URL is on none of the provider's hosts")
+        try:
+            status, headers, raw = self._request("GET", url, within=within)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Transient(f"get_result: {_words(error)}") from error
+        with contextlib.suppress(ValueError):
+            notice = parse_notice(raw, time.time(), self._lifetime)
+            if notice.status and (notice.provider_id or status == httpx.codes.OK):
+                return notice
+        if status == httpx.codes.NOT_FOUND:
+            return Notice(kind=Kind.NOT_FOUND, status="Task not found")
+        said = f"get_result answered {status}"
+        if status in _MAY_PASS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise Transient(said, retry_after=self._retry_after(headers))
+        message = f"The provider's answers say nothing about the task: {said}"
+        return Notice(kind=Kind.UNUSABLE, status="", message=message)
+
+    def _can_follow(self, accepted: Accepted) -> bool:
+        """Say whether the task that was taken can be asked about."""
+        told = accepted.submission
+        return bool(told.provider_id or (told.polling_url and self.may_ask(told.polling_url)))
+
+    def _retry_after(self, headers: httpx.Headers) -> float | None:
+        """Return for how many seconds the provider asks to be left alone, within bounds."""
+        asked = retry_after_seconds(headers.get("retry-after", ""), time.time())
+        return None if asked is None else min(asked, self._longest_pause)
+
+    def _request(
+        self, method: str, url: str, payload: Payload | None = None, within: float | None = None
+    ) -> tuple[int, httpx.Headers, bytes]:
+        began_at = time.monotonic()
+        headers = {KEY_HEADER: self._key.reveal(), "accept": "application/json"}
+        if payload:
+            headers["content-type"] = "application/json"
+            headers["content-length"] = str(payload.length)
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        timeout = httpx.Timeout(seconds, connect=min(_CONNECT_TIMEOUT, seconds))
+        with self._client.stream(
+            method, url, content=payload, headers=headers, timeout=timeout
+        ) as response:
+            # How long the request took to send is no fault of the answer's.
+            asked_at = (payload.handed_over_at if payload else None) or began_at
+            give_up_at = asked_at + seconds
+            try:
+                raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, cut=True)
+            except httpx.HTTPError as error:
+                if payload and response.is_success:
+                    raise _BrokenYes(_words(error)) from error
+                raise
+            # What is large comes last: a preview, or the details of an error.
+            whole = raw if len(raw) <= _LARGEST_ANSWER else leading_members(raw)
+            return response.status_code, response.headers, whole
+
+
+def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
+    """Say what an answer to a submit means (BFL API guide, errors)."""
+    try:
+        answer = json.loads(raw)
+    except (ValueError, RecursionError):
+        answer = None
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    if httpx.codes.is_success(status):
+        submission = parse_submission(answer)
+        return Accepted(submission) if submission else Unnamed("an answer that names no task")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return Busy(retry_after)
+    bad_key = isinstance(detail, str) and "api key" in detail.lower()
+    if status in (401, 402, 403) or (status == httpx.codes.UNPROCESSABLE_ENTITY and bad_key):
+        return AccountRefused(f"{status} {_quoted(detail)}".strip())
+    if status == httpx.codes.TOO_EARLY or (
+        status == httpx.codes.SERVICE_UNAVAILABLE and _SHEDS_LOAD.search(raw)
+    ):
+        # Turned away before anybody looked at it (RFC 8470 section 5.2; the provider's own words).
+        return NotSent(f"the provider answered {status}", retry_after)
+    if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        # The task may have been made, and billed, before something broke.
+        return InDoubt(f"the provider answered {status}")
+    message = f"The provider refused the job with {status}: {_quoted(detail)}"
+    return Rejected(FailureCode.PROVIDER_REJECTED, message)
+
+
+def _quoted(detail: Any) -> str:
+    """Return the provider's words, shortened, without the caller's own input in them."""
+    if isinstance(detail, list):
+        parts = (
+            f"{_place(item.get('loc'))}: {item.get('msg', '')}"
+            for item in detail
+            if isinstance(item, dict)
+        )
+        return "; ".join(parts)[:_LONGEST_QUOTE]
+    return str(detail or "no reason given")[:_LONGEST_QUOTE]
+
+
+def _place(loc: Any) -> str:
+    """Return where the provider found something wrong, in whatever shape it says so."""
+    return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]

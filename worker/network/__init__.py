@@ -1,0 +1,1 @@
+"""Outgoing HTTP: address rules at connect time, name look-ups, proxies."""

@@ -1,0 +1,51 @@
+"""Has a result made again that died before it was stored, where its caller wants to pay for it."""
+
+import logging
+from typing import Final
+
+from core.jobs.job import Job, Status, Step
+from core.log import event
+from core.operations.metrics import REGENERATIONS
+from core.redis.change import Change
+from worker.deps import Deps
+
+_log = logging.getLogger(__name__)
+#: Fields that say something of one task at the provider; the seed is kept for the next one.
+_OF_ONE_TASK: Final = (
+    *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
+    *("unusable_since", "tries:unusable", "ask_at", "tries:ask", "waiting"),
+    *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
+    "storage_trouble",
+    *("tries:poll", "tries:crash:poll", "tries:crash:collect"),
+)
+
+
+def regenerate(job: Job, error: Exception, deps: Deps) -> bool:
+    """Have the provider make the image anew, if the caller wants to pay for that; at most once."""
+    wanted = job.request.regenerate and not job.regenerations
+    if not wanted or deps.clock() >= job.request.deadline_at:
+        return False
+    change = Change(
+        # What is said of the first task from now on must not be taken for word of the second.
+        set={
+            "expired_id": job.provider_id,
+            "expired_url": job.result_url,
+            "expired_cost": job.cost,
+        },
+        expect={"regenerations": ""},
+        add={"regenerations": 1},
+        count={REGENERATIONS: 1},
+        clear=[*_OF_ONE_TASK, f"tries:{Step.COLLECT}"],
+        due={Step.DEADLINE: job.request.deadline_at},
+    )
+    moved = deps.store.move(job.id, Status.QUEUED, change, was=[Status.STORING])
+    event(
+        _log,
+        "job.regenerated",
+        logging.WARNING,
+        job_id=job.id,
+        reason=str(error),
+        cost=job.cost,
+        moved=moved,
+    )
+    return True

@@ -1,0 +1,46 @@
+"""Tries now and again what the bucket's server does with a PUT, and tells the service."""
+
+import threading
+from typing import Final
+
+from core.errors import StoreUnavailable
+from core.redis.store import JobStore
+from core.storage.bucket_capabilities import HABITS
+from core.storage.object_store import ObjectStore
+
+#: Seconds between two tries: servers and the proxies before them are exchanged, but seldom.
+_EVERY: Final = 600.0
+#: Seconds after which a server is tried again that could not be.
+_SOON: Final = 30.0
+#: Seconds for which what was found counts, if nobody tries again.
+_COUNTS: Final = 3600
+
+
+def watch(objects: ObjectStore, store: JobStore, stop: threading.Event) -> None:
+    """Try the server until told to stop; what is found is in Redis, for `/readyz`.
+
+    A process that dies here leaves what was found last; the next one, of any host, tries anew.
+    """
+    while not stop.is_set():
+        known = note_habits(objects, store)
+        stop.wait(_EVERY if known else _SOON)
+
+
+def note_habits(objects: ObjectStore, store: JobStore) -> bool:
+    """Try the server once and note what it does not keep; say whether all is known and noted."""
+    habits = objects.find_habits()
+    try:
+        store.read("set", HABITS, habits.problems, ex=_COUNTS)
+    except StoreUnavailable:
+        return False
+    return not habits.reason
+
+
+def watch_in_background(
+    objects: ObjectStore, store: JobStore, stop: threading.Event
+) -> threading.Thread:
+    """Start a thread that does `watch`, before any image is put; it keeps no process alive."""
+    objects.be_wary()
+    thread = threading.Thread(target=watch, args=(objects, store, stop), name="bucket", daemon=True)
+    thread.start()
+    return thread

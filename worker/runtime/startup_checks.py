@@ -1,0 +1,64 @@
+"""Tries a worker's settings by what will use them, before it starts.
+
+See `core.operations.startup_checks`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from core import text_values
+from core.operations import startup_checks
+from worker.network.proxies import environment_proxies
+
+
+def try_settings(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that look well, a line each, without any secret.
+
+    Args:
+        values: Field of the settings -> value; None for what is wrong.
+    """
+    found = startup_checks.try_settings(values)
+    for name, url in dict.fromkeys(_urls(values)):
+        if problem := _url_problem(url):
+            found.append(f"{name}: {problem}")
+        elif name != "FLUXRELAY_PUBLIC_URL" and httpx.URL(url).userinfo:
+            found.append(f"{name}: must not hold a user name or password, which is never sent")
+    for name in ("proxy", "callback_proxy"):
+        if values[name] and (problem := _proxy_problem(values[name].reveal())):
+            found.append(f"FLUXRELAY_{name.upper()}: {problem}")
+    return found
+
+
+def _proxy_problem(url: str) -> str | None:
+    """Say why the HTTP client cannot use this proxy, or one of the environment's; or None."""
+    for each in environment_proxies().values() if url == text_values.ENVIRONMENT else [url]:
+        try:
+            httpx.HTTPTransport(proxy=text_values.proxy(each).reveal(), trust_env=False).close()
+            httpx.URL(each).raw_host.decode("ascii").encode("idna")  # as a look-up does
+        except (ValueError, httpx.InvalidURL):  # a host that is none is a ValueError, too
+            return "the HTTP client cannot use it: its URL is not valid, or no http(s):// one"
+    return None
+
+
+def _urls(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    own = [("FLUXRELAY_PROVIDER_URL", values["provider_url"])]
+    own += [("FLUXRELAY_PROVIDER_POLL_URLS", url) for url in values["poll_urls"] or ()]
+    own += [("FLUXRELAY_PUBLIC_URL", values["public_url"])]
+    yield from ((name, url) for name, url in own if url)
+    known = {url for _, url in own}
+    for account in values["accounts"] or ():
+        for url in (account.url, *(account.poll_urls or ())):
+            if url and url not in known:
+                yield "FLUXRELAY_ACCOUNTS", url
+
+
+def _url_problem(url: str) -> str | None:
+    """Say why the HTTP client cannot call this URL, or None."""
+    try:
+        request = httpx.Request("GET", url)
+        request.url.raw_host.decode("ascii").encode("idna")  # as a look-up does
+    except (httpx.InvalidURL, UnicodeError):
+        return "the HTTP client cannot call it: its host or path is not valid"
+    return None if request.url.port != 0 else "the port must not be 0"

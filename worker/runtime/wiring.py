@@ -1,0 +1,90 @@
+"""Builds what steps work with, once per process, and keeps it for RQ's tasks."""
+
+import random
+import ssl
+import time
+
+from core.operations.account_status import AccountBook
+from core.redis.scripts import connect
+from core.redis.store import JobStore
+from core.settings.settings import Settings
+from core.storage.object_store import ObjectStore
+from worker.clients.callbacks import CallbackClient
+from worker.clients.download import Downloader
+from worker.clients.provider import ProviderClient
+from worker.clients.receiver_breakers import HostBreakers
+from worker.deps import Deps
+
+_deps: Deps | None = None
+
+
+def build(settings: Settings) -> Deps:
+    """Return fresh clients for all outside systems; they are safe to use from many threads."""
+    connections = settings.worker_concurrency
+    ssl_context = ssl.create_default_context()
+    store = JobStore(connect(settings), settings)
+    rng = random.Random()  # noqa: S311 - jitter, not a secret
+    return Deps(
+        settings=settings,
+        store=store,
+        accounts=AccountBook(store, settings.accounts),
+        objects=ObjectStore(
+            settings.s3_bucket, timeout=settings.storage_timeout_seconds, connections=connections
+        ),
+        providers=_providers(settings, ssl_context),
+        downloader=Downloader(
+            settings.result_hosts,
+            timeout=settings.download_timeout_seconds,
+            connections=connections,
+            ssl_context=ssl_context,
+            proxy=settings.proxy,
+        ),
+        callbacks=CallbackClient(
+            allowed=settings.callback_allow_nets,
+            timeout=settings.callback_timeout_seconds,
+            connections=connections,
+            ssl_context=ssl_context,
+            proxy=settings.callback_proxy,
+        ),
+        receivers=HostBreakers(
+            trying=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
+        ),
+        clock=time.time,
+        rng=rng,
+    )
+
+
+def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, ProviderClient]:
+    return {
+        account.name: ProviderClient(
+            account.url,
+            settings.account_keys[account.name],
+            timeout=settings.provider_timeout_seconds,
+            # Sending and the answer's last word must both come before the doubt is over.
+            send_timeout=settings.submit_in_doubt_seconds - 2 * settings.provider_timeout_seconds,
+            lifetime=settings.result_lifetime_seconds,
+            connections=settings.worker_concurrency,
+            poll_urls=account.poll_urls,
+            longest_pause=settings.max_retry_after_seconds,
+            ssl_context=ssl_context,
+            proxy=settings.proxy,
+        )
+        for account in settings.accounts
+    }
+
+
+def install(built: Deps) -> None:
+    """Make `built` what this process's tasks work with."""
+    global _deps  # noqa: PLW0603 - RQ calls tasks by name; this is how they find their world
+    _deps = built
+
+
+def deps() -> Deps:
+    """Return what was installed.
+
+    Raises:
+        RuntimeError: Nothing was; tasks run in `python -m worker` only.
+    """
+    if _deps is None:
+        raise RuntimeError("tasks run inside `python -m worker`, which installs what they need")
+    return _deps

@@ -1,0 +1,22 @@
+"""The cleanup step: delete the inputs of a job that ended, or that was never accepted."""
+
+from core.jobs.job import TERMINAL, JobId, Step
+from core.redis.change import Change
+from core.storage.object_keys import INPUT_PREFIX
+from worker.deps import Deps
+
+
+def cleanup(job_id: JobId, deps: Deps) -> None:
+    """Delete everything below the job's input prefix; again and again does no harm.
+
+    Raises:
+        Transient: S3 is away.
+    """
+    job = deps.store.begin(Step.CLEANUP, job_id)
+    if job is not None and job.status not in TERMINAL:
+        return
+    deps.objects.delete_below(f"{INPUT_PREFIX}{job_id}/")
+    if job is None:
+        deps.store.unguard_inputs(job_id)
+    else:
+        deps.store.change(job_id, TERMINAL, Change(done=[Step.CLEANUP]))

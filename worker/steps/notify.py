@@ -1,0 +1,163 @@
+"""The notify step: tell the caller, signed, at least once."""
+
+import json
+import logging
+from typing import Final
+
+from core.jobs.drop_in_views import task_view
+from core.jobs.job import TERMINAL, CallbackState, Job, JobId, Step
+from core.jobs.views import job_view, timestamp
+from core.log import event
+from core.provider.retry_after import retry_after_seconds
+from core.provider.wire_format import WEBHOOK_HEADER
+from core.redis.change import Change
+from core.redis.store import CALLBACK_LOG
+from core.security.signatures import callback_secret, sign_callback
+from worker.clients.backoff import backoff
+from worker.clients.callbacks import LEFT_ALONE, Delivery
+from worker.deps import Deps
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
+
+
+def notify(job_id: JobId, deps: Deps) -> None:
+    """Make one attempt at the callback of a job that has ended.
+
+    Dying after the receiver took it and before that is recorded sends it twice; its `webhook-id`
+    is the same, so the receiver can tell.
+    """
+    job = deps.store.begin(Step.NOTIFY, job_id)
+    if job is None or job.callback_state is not CallbackState.PENDING:
+        deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
+        return
+    url = job.request.callback_url or ""
+    now = deps.clock()
+    wait = deps.receivers.wait(url)
+    at_its_end = _too_old(job, now, deps)
+    # Each has one attempt of its own, for the trouble may be that of others.
+    had_its_own = job.callback_attempts > job.callback_before
+    delivery = Delivery(error=LEFT_ALONE)
+    if not wait or (at_its_end and not had_its_own):
+        delivery = _attempt(job, url, now, deps)
+    # Without an attempt, which would only hold up the callbacks of others, it comes again; but not
+    # at its end: all that are owed there may come to theirs together.
+    if not delivery.made and not (at_its_end and had_its_own):
+        later = now + max(wait, _backoff(job, deps))
+        deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
+        return
+    event(
+        _log,
+        "callback.attempted",
+        job_id=job.id,
+        attempt=job.callback_attempts + 1,
+        status=delivery.status,
+        error=delivery.error,
+    )
+    deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
+
+
+def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
+    """Make an attempt; whatever it raises is how it went, so that the callback comes to its end."""
+    try:
+        message = _message(job, now, deps)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours, which is told and has its end
+        kind = type(error).__name__
+        event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
+        return Delivery(error=f"FluxRelay could not make the callback: {kind}")
+    delivery = deps.callbacks.post(url, *message)
+    if delivery.made:
+        _tell_breakers(url, delivery, deps)
+    return delivery
+
+
+def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
+    """Count the attempt for the URL, or for its whole host where there was no answer."""
+    if delivery.answered:
+        deps.receivers.passed(url)
+    elif delivery.status is not None:
+        deps.receivers.troubled(url)
+    elif not delivery.hopeless:  # else it is the URL, and nobody was called
+        deps.receivers.silent(url)
+    if pause := _asked_for(delivery, deps):
+        deps.receivers.asked_for_rest(url, pause)
+
+
+def _asked_for(delivery: Delivery, deps: Deps) -> float:
+    """Return the seconds that the receiver's `Retry-After` asks for, within bounds."""
+    if delivery.final:
+        return 0.0
+    return min(_LONGEST_WAIT, retry_after_seconds(delivery.retry_after, deps.clock()) or 0.0)
+
+
+def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of the Standard Webhooks specification."""
+    if job.request.origin:
+        return _provider_message(job, job.request.origin, deps)
+    body = json.dumps(
+        {
+            "type": f"job.{job.status}",
+            "timestamp": timestamp(job.ended_at or now),
+            "data": job_view(job),
+        }
+    ).encode()
+    message_id = f"msg_{job.id}"
+    masters = deps.settings.webhook_secrets
+    secrets = [callback_secret(master.reveal(), job.request.tenant) for master in masters]
+    return body, {
+        "content-type": "application/json",
+        "user-agent": "FluxRelay",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": sign_callback(secrets, message_id, int(now), body),
+    }
+
+
+def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[str, str]]:
+    """Return what the provider would send: the finished task, and the client's own secret."""
+    settings = deps.settings
+    master = settings.webhook_secrets[0].reveal()
+    headers = {"content-type": "application/json", "user-agent": "FluxRelay"}
+    if job.request.client_secret:
+        headers[WEBHOOK_HEADER] = job.request.client_secret
+    return json.dumps(task_view(job, settings.public_url or origin, master)).encode(), headers
+
+
+def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
+    attempt = {"at": now, "status": delivery.status, "error": delivery.error}
+    log = [*job.callback_log, attempt][-CALLBACK_LOG:]
+    attempts = job.callback_attempts + delivery.made
+    fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
+    # A twin that was slow must not undo what another attempt achieved; a delivery always counts.
+    as_read = {
+        "callback_state": str(job.callback_state),
+        "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
+    }
+    expect = {} if delivery.delivered else as_read
+    due = now + _backoff(job, deps)
+    if not delivery.final and not _too_old(job, due, deps):
+        # Its pause begins with its answer, and does not outlast the time there is for attempts.
+        asked = min(deps.clock() + _asked_for(delivery, deps), _give_up_at(job, now, deps))
+        return Change(set=fields, expect=expect, due={Step.NOTIFY: max(due, asked)})
+    state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
+    return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
+
+
+def _backoff(job: Job, deps: Deps) -> float:
+    return backoff(
+        job.callback_attempts - job.callback_before,
+        base=deps.settings.callback_retry_base_seconds,
+        longest=_LONGEST_WAIT,
+        rng=deps.rng,
+    )
+
+
+def _too_old(job: Job, at: float, deps: Deps) -> bool:
+    """Say whether the time in which a callback is tried is over by then."""
+    return at > _give_up_at(job, at, deps)
+
+
+def _give_up_at(job: Job, now: float, deps: Deps) -> float:
+    since = job.callback_from or job.ended_at or now
+    return since + deps.settings.callback_give_up_seconds

@@ -1,0 +1,87 @@
+"""The poll step: ask the provider for a result whose webhook is overdue, or was never asked for."""
+
+from typing import Final
+
+from core.errors import Transient
+from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.operations.provider_results import receive
+from core.provider.wire_format import Kind, Notice
+from core.redis.change import Change
+from worker.deps import Deps
+from worker.results.provider_lookup import ask
+
+_SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
+_LAST_WORD: Final = 2.0  # seconds that the provider has for it past the deadline
+_GROWTH: Final = 1.3
+_MOST_GROWTHS: Final = 30
+#: Counts the answers that name no result. They are believed when so many came, over so many times
+#: the time after which a webhook is overdue: a slip passes.
+_UNUSABLE: Final = "unusable"
+_UNUSABLE_PERIODS: Final = 3
+_UNUSABLE_TIMES: Final = 3
+
+
+def poll(job_id: JobId, deps: Deps) -> None:
+    """Ask once; act on what is said, or set the time to ask again.
+
+    Raises:
+        Transient: Nobody could say anything.
+    """
+    job = deps.store.begin(Step.POLL, job_id)
+    if job is None or job.status is not Status.GENERATING:
+        return
+    try:
+        # The deadline's last question must not outlast it by much.
+        left = job.request.deadline_at - deps.clock()
+        notice = ask(job, deps, within=max(_LAST_WORD, left))
+    except Transient:
+        if deps.clock() < job.request.deadline_at:
+            raise
+        notice = Notice(kind=Kind.PENDING, status="")
+    if notice.kind in (Kind.READY, Kind.FAILED):
+        if receive(deps.store, job.id, notice, "poll"):
+            return
+        # It moved on meanwhile; or this is about a task that was given up, and the time runs.
+        notice = Notice(kind=Kind.PENDING, status="")
+    now = deps.clock()
+    if now >= job.request.deadline_at:
+        message = "The provider did not finish before the job's deadline"
+        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.GENERATING])
+    elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
+        message = "The provider no longer knows the task, on any of its hosts"
+        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
+    elif notice.kind is Kind.UNUSABLE and _is_final(job, deps):
+        # It will be no other tomorrow, and the job holds a slot.
+        code, was = FailureCode.PROVIDER_ERROR, [Status.GENERATING]
+        deps.store.fail(job.id, code, notice.message, was=was, provider_status=notice.status)
+    else:
+        _put_off(job, notice, deps)
+
+
+def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
+    tries = job.tries.get(Step.POLL, 0)
+    wait = min(
+        _SLOWEST_POLL, deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS)
+    )
+    now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
+    change = Change(
+        set={"provider_id": job.provider_id or notice.provider_id}
+        | ({"unusable_since": job.unusable_since or now} if unusable else {}),
+        clear=() if unusable else ("unusable_since", f"tries:{_UNUSABLE}"),
+        due={Step.POLL: now + wait},
+        add={f"tries:{Step.POLL}": 1} | ({f"tries:{_UNUSABLE}": 1} if unusable else {}),
+    )
+    deps.store.change(job.id, {Status.GENERATING}, change)
+
+
+def _is_final(job: Job, deps: Deps) -> bool:
+    """Say whether answers that name no result have come for long, and often, enough."""
+    since = deps.clock() if job.unusable_since is None else job.unusable_since
+    for_long = deps.clock() - since >= _UNUSABLE_PERIODS * deps.settings.webhook_overdue_seconds
+    return for_long and job.tries.get(_UNUSABLE, 0) >= _UNUSABLE_TIMES
+
+
+def _forgotten_at(job: Job, deps: Deps) -> float:
+    """Return when "not found" is final: the task's result would be dead by then as well."""
+    since = job.timeline[-1][1]
+    return since + deps.settings.result_lifetime_seconds + deps.settings.webhook_overdue_seconds

@@ -1,0 +1,203 @@
+"""The submit step: post a job to the provider, exactly once.
+
+The order is the promise. "Posting since" is on disk before the request leaves; so a worker that
+dies, at whatever line, leaves a record that says whether the provider may have the job. Where it
+may, the job is in doubt (`worker.steps.doubts`).
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import Permanent, Transient
+from core.jobs.job import FailureCode, Job, JobId, Status, Step, error_record
+from core.log import event
+from core.redis.change import Change
+from core.scheduling import circuit_breakers
+from core.security.signatures import webhook_secret
+from core.storage.object_store import gone
+from worker.clients.submit_body import Source
+from worker.clients.submit_outcomes import (
+    Accepted,
+    AccountRefused,
+    Busy,
+    InDoubt,
+    NotSent,
+    Rejected,
+    Unnamed,
+)
+from worker.deps import Deps
+from worker.steps import doubts
+
+_log = logging.getLogger(__name__)
+
+
+def submit(job_id: JobId, deps: Deps) -> None:
+    """Post the job, if it is its turn.
+
+    1. Leave a job alone that is not `submitting`: a twin, or its webhook, was faster.
+    2. One that somebody began to post before is in doubt: settle that instead.
+    3. Look whether its images are there: what S3 refuses now, it refuses before 4.
+    4. Write "posting since", durably and only if nobody did; the loser of that race leaves.
+    5. Post. 6. Record what came of it.
+
+    Dying before 4 costs nothing; dying between 4 and 6 leaves the job in doubt.
+
+    Raises:
+        Transient: An image cannot be read now; nothing was posted.
+        Permanent: An image is gone; nothing was posted.
+    """
+    job = deps.store.begin(Step.SUBMIT, job_id)
+    if job is None or job.status is not Status.SUBMITTING:
+        return
+    if job.posting_at is not None:
+        doubts.settle(job, job.posting_at, deps)
+    elif deps.clock() >= job.request.deadline_at:
+        message = "The job's deadline passed before it could be submitted"
+        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
+    elif job.request.model not in deps.settings.models:
+        message = f"This deployment no longer knows the model {job.request.model}"
+        deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message, was=[Status.SUBMITTING])
+    elif job.pool not in deps.providers:
+        pause = (job.pool or "", deps.wait(0), "the account is not configured here")
+        _give_back(job, "", deps, Change(pause=pause), pause[2])
+    else:
+        images = {name: _source(key, deps) for name, key in job.request.input_keys.items()}
+        claim = uuid.uuid4().hex
+        if _claim(job, claim, deps):
+            _post(job, claim, images, deps)
+
+
+def _claim(job: Job, claim: str, deps: Deps) -> bool:
+    """Write "posting since"; True for the only one that may post."""
+    change = Change(
+        # As it was read: granted again meanwhile, it may belong to another account's slot.
+        expect={
+            "posting_at": "",
+            "pool": job.pool or "",
+            "submits": str(job.submits) if job.submits else "",
+        },
+        set={"posting_at": deps.clock(), "posting_by": claim},
+        add={"submits": 1},
+    )
+    return deps.store.change(job.id, {Status.SUBMITTING}, change, durable=True)
+
+
+def _unclaim(job: Job, claim: str, deps: Deps) -> None:
+    """Take "posting since" back: the request was cut off, so nobody has it."""
+    change = Change(expect={"posting_by": claim}, clear=["posting_at", "posting_by"])
+    deps.store.change(job.id, {Status.SUBMITTING}, change)
+
+
+def _source(key: str, deps: Deps) -> Source:
+    there = deps.objects.look(key)
+    if there is None:
+        raise gone(key)
+    return Source(there.size, lambda: deps.objects.chunks(key))
+
+
+def _body(job: Job, deps: Deps) -> dict[str, Any]:
+    """Return what is sent besides images: the caller's parameters, and our webhook if it may."""
+    body = dict(job.request.input)
+    if job.regenerations and job.seed is not None and _takes_seed(job, deps):
+        body["seed"] = job.seed  # the same picture again
+    if doubts.has_webhook(job, deps):
+        body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
+        body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
+    return body
+
+
+def _takes_seed(job: Job, deps: Deps) -> bool:
+    return "seed" in deps.settings.models[job.request.model].parameters
+
+
+def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> None:
+    path = deps.settings.models[job.request.model].path
+    try:
+        outcome = deps.provider(job).submit(path, _body(job, deps), images)
+    except (Transient, Permanent):
+        _unclaim(job, claim, deps)
+        raise
+    event(_log, "job.submitted", job_id=job.id, outcome=type(outcome).__name__)
+    match outcome:
+        case Accepted():
+            _record(job, outcome, deps)
+        case Rejected(code, message):
+            change = Change(
+                set={"error": error_record(code, message)},
+                expect={"posting_by": claim},
+                passed=[circuit_breakers.provider(job.pool)],
+            )
+            deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
+        case Busy(retry_after):
+            pause = retry_after or deps.settings.pool_pause_seconds
+            passed = [circuit_breakers.provider(job.pool)]
+            change = Change(shrink=(job.pool or "", pause), passed=passed)
+            _give_back(job, claim, deps, change, "429")
+        case AccountRefused(reason):
+            event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
+            check_at = deps.clock() + deps.settings.pool_pause_seconds
+            # Once it is served again, one job goes first: its few credits may not suffice.
+            failed = {circuit_breakers.provider(job.pool): reason}
+            change = Change(refuse=(job.pool or "", check_at, reason), failed=failed)
+            _give_back(job, claim, deps, change, reason)
+        case NotSent(message, retry_after):
+            # The provider is away for every job, so all of them wait, in the backlog.
+            pausing = (job.pool or "", retry_after, message) if retry_after else None
+            change = Change(failed={circuit_breakers.provider(job.pool): message}, pause=pausing)
+            _give_back(job, claim, deps, change, message)
+        case InDoubt(message):
+            doubts.note(job, claim, message, deps)
+        case Unnamed(message):
+            doubts.note(job, claim, message, deps, taken=True)
+
+
+def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
+    submission = outcome.submission
+    settings = deps.settings
+    wait = settings.poll_interval_seconds
+    if doubts.has_webhook(job, deps):
+        wait = settings.webhook_overdue_seconds
+    known = {
+        "provider_id": submission.provider_id,
+        "cost": submission.cost,
+        "input_megapixels": submission.input_megapixels,
+        "output_megapixels": submission.output_megapixels,
+    }
+    # A late answer about a task whose result died, and that is made anew, must not bring it back.
+    given_up = {"expired_id": submission.provider_id} if submission.provider_id else {}
+    moved = deps.store.move(
+        job.id,
+        Status.GENERATING,
+        Change(
+            set=known | {"polling_url": submission.polling_url},
+            unless=given_up,
+            due={Step.POLL: deps.clock() + wait},
+            passed=[circuit_breakers.provider(job.pool)],
+        ),
+    )
+    if not moved:  # the webhook was faster; what it did not say is noted
+        more = known | {"polling_url": submission.polling_url}
+        change = Change(set=more, unless=given_up, passed=[circuit_breakers.provider(job.pool)])
+        deps.store.change(job.id, list(Status), change)
+
+
+def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) -> None:
+    """Return the slot; the job keeps its place, which by its age is the front of the backlog.
+
+    Only the run that holds the claim may: a late one must not undo a newer submit.
+    """
+    event(_log, "job.given_back", logging.WARNING, job_id=job.id, pool=job.pool, reason=reason)
+    back = Change(
+        expect={"posting_by": claim},
+        clear=["posting_at", "posting_by"],
+        add={f"tries:{Step.SUBMIT}": 1},
+        pause=change.pause,
+        refuse=change.refuse,
+        shrink=change.shrink,
+        failed=change.failed,
+        passed=change.passed,
+    )
+    # Not from `storing`: the webhook of an earlier submit may have come meanwhile.
+    deps.store.move(job.id, Status.QUEUED, back, was=[Status.SUBMITTING])
