@@ -71,6 +71,53 @@ def test_the_wait_ends_with_the_time_there_is_for_attempts(ended: Bench) -> None
     assert ended.job.callback_state is CallbackState.PENDING
 
 
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("late", [0.0, 1.0, HOUR])
+def test_a_pause_does_not_cost_a_callback_its_last_attempt(
+    ended: Bench, status: int, late: float
+) -> None:
+    """At its end it is called although the receiver asked for longer; that attempt decides."""
+    ended.server.script = answer(503, b"", "retry-after: 3000")
+    ended.clock.now += DAY - 100
+    notify(A, ended.deps)
+    ended.server.script = answer(status, b"", "retry-after: 3000")
+    ended.clock.now += 100 + late
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_attempts == 2
+    assert [entry["status"] for entry in ended.job.callback_log] == [503, status]
+    end = CallbackState.DELIVERED if status == 200 else CallbackState.DEAD
+    assert (ended.job.callback_state, ended.due_in(Step.NOTIFY)) == (end, None)
+
+
+@pytest.mark.parametrize("left", [0.01, 1.0, 60.0, 1700.0])
+def test_the_last_wait_is_shortened(ended: Bench, left: float) -> None:
+    """However long the next wait would be, there is an attempt when the time ends."""
+    ended.redis.hset(f"job:{A}", "callback_attempts", "40")
+    ended.server.script = answer(500, b"")
+    ended.clock.now += DAY - left
+
+    notify(A, ended.deps)
+
+    assert ended.due_in(Step.NOTIFY) == pytest.approx(left)
+    assert ended.job.callback_state is CallbackState.PENDING
+
+
+@pytest.mark.parametrize("left", [1.0, 60.0])
+def test_a_receiver_in_trouble_is_not_waited_for_beyond_the_end(ended: Bench, left: float) -> None:
+    """A callback that has to wait for its receiver's breaker comes up when its time ends."""
+    url = ended.job.request.callback_url or ""
+    ended.clock.now += DAY - left
+    for _ in range(60):
+        ended.deps.receivers.silent(url)
+
+    notify(A, ended.deps)
+
+    assert ended.job.callback_attempts == 0
+    assert 0 < (ended.due_in(Step.NOTIFY) or 0) <= left
+
+
 @pytest.mark.parametrize("stated", ["0", "-5", "soon", "", "1.5", "Wed, 99 Foo 2026"])
 def test_what_names_no_later_time_changes_nothing(ended: Bench, stated: str) -> None:
     """It comes again with the usual wait, which is no shorter for it."""

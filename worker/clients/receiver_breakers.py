@@ -43,12 +43,12 @@ class _Troubles:
         self._rng = rng
         self._known: dict[bytes, _Trouble] = {}
 
-    def wait(self, name: str, now: float) -> float:
+    def wait(self, name: str, now: float, *, despite_pause: bool) -> float:
         """Return the seconds for which it is to be left alone; 0: it may be called."""
         trouble = self._known.get(_digest(name))
         if not trouble:
             return 0.0
-        until = trouble.rests_until
+        until = 0.0 if despite_pause else trouble.rests_until
         if trouble.failures >= _OPENS_AFTER:
             until = max(until, trouble.open_until, trouble.trying_until)
         return max(0.0, until - now)
@@ -107,12 +107,20 @@ class HostBreakers:
         self._hosts = _Troubles(rng)
         self._urls = _Troubles(rng)
 
-    def wait(self, url: str) -> float:
-        """Return the seconds for which this URL is to be left alone; 0: call it now."""
+    def wait(self, url: str, *, despite_pause: bool = False) -> float:
+        """Return the seconds for which this URL is to be left alone; 0: call it now.
+
+        Args:
+            url: Which.
+            despite_pause: Call it also within a pause that it asked for.
+        """
         host = _host(url)
         with self._lock:
             now = self._clock()
-            left = max(self._hosts.wait(host, now), self._urls.wait(url, now))
+            left = max(
+                self._hosts.wait(host, now, despite_pause=despite_pause),
+                self._urls.wait(url, now, despite_pause=despite_pause),
+            )
             if not left:
                 self._hosts.trying(host, now + self._trying)
                 self._urls.trying(url, now + self._trying)

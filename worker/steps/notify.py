@@ -34,8 +34,10 @@ def notify(job_id: JobId, deps: Deps) -> None:
         return
     url = job.request.callback_url or ""
     now = deps.clock()
-    wait = deps.receivers.wait(url)
-    at_its_end = _too_old(job, now, deps)
+    give_up_at = _give_up_at(job, now, deps)
+    at_its_end = now >= give_up_at
+    # A pause that the receiver asked for does not cost a callback its last attempt.
+    wait = deps.receivers.wait(url, despite_pause=at_its_end)
     # Each has one attempt of its own, for the trouble may be that of others.
     had_its_own = job.callback_attempts > job.callback_before
     delivery = Delivery(error=LEFT_ALONE)
@@ -45,6 +47,8 @@ def notify(job_id: JobId, deps: Deps) -> None:
     # at its end: all that are owed there may come to theirs together.
     if not delivery.made and not (at_its_end and had_its_own):
         later = now + max(wait, _backoff(job, deps))
+        if not at_its_end:
+            later = min(later, give_up_at)
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
     event(
@@ -135,11 +139,12 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
         "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
     }
     expect = {} if delivery.delivered else as_read
-    due = now + _backoff(job, deps)
-    if not delivery.final and not _too_old(job, due, deps):
-        # Its pause begins with its answer, and does not outlast the time there is for attempts.
-        asked = min(deps.clock() + _asked_for(delivery, deps), _give_up_at(job, now, deps))
-        return Change(set=fields, expect=expect, due={Step.NOTIFY: max(due, asked)})
+    give_up_at = _give_up_at(job, now, deps)
+    if not delivery.final and now < give_up_at:
+        # A pause that is asked for begins with the answer. Whatever the wait would be, there is a
+        # last attempt when the time for attempts ends.
+        due = max(now + _backoff(job, deps), deps.clock() + _asked_for(delivery, deps))
+        return Change(set=fields, expect=expect, due={Step.NOTIFY: min(due, give_up_at)})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
     return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
 
@@ -153,11 +158,7 @@ def _backoff(job: Job, deps: Deps) -> float:
     )
 
 
-def _too_old(job: Job, at: float, deps: Deps) -> bool:
-    """Say whether the time in which a callback is tried is over by then."""
-    return at > _give_up_at(job, at, deps)
-
-
 def _give_up_at(job: Job, now: float, deps: Deps) -> float:
+    """Return the Unix time of the last attempt; what fails then, or later, is given up."""
     since = job.callback_from or job.ended_at or now
     return since + deps.settings.callback_give_up_seconds
