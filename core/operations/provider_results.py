@@ -101,17 +101,24 @@ def _fail(plans: Plans, job_id: JobId, notice: Notice, source: str, facts: _Fact
     """End the job, unless its result is known already, or another task of it is being made.
 
     A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
-    says nothing of the second task.
+    says nothing of the second task, nor of one that is just being posted.
     """
     error = error_record(
         notice.code, notice.message, provider_status=notice.status, details=notice.details
     )
     task = notice.provider_id
-    expectations: list[dict[str, str]] = [{}]
+    cases: list[tuple[dict[str, str], dict[str, str]]] = [({}, {})]
     if task and source == "webhook":
-        expectations = [{"resubmits": ""}, {"provider_id": ""}, {"provider_id": task}]
-    for expected in expectations:
-        change = Change(set={**facts, "error": error}, expect=expected, unless=_expired(notice))
+        cases = [
+            ({"resubmits": ""}, {}),
+            ({"provider_id": task}, {}),
+            ({"provider_id": "", "posting_at": ""}, {}),  # not posted again yet
+            ({"provider_id": ""}, {"doubt_until": ""}),  # posted again, and in doubt
+        ]
+    for expected, unless in cases:
+        change = Change(
+            set={**facts, "error": error}, expect=expected, unless=unless | _expired(notice)
+        )
         told = source == "webhook"
         moving = plans.moving(job_id, Status.FAILED, change, was=_RESULT_UNKNOWN, durable=told)
         if (yield from moving):

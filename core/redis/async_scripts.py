@@ -5,10 +5,9 @@ another.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
@@ -19,12 +18,10 @@ from core.errors import StoreUnavailable
 from core.redis.async_connection import LoopConnection
 from core.redis.async_group_commit import LoopCommit
 from core.redis.group_commit import Call
-from core.redis.scripts import SOCKET_TIMEOUT, Scripts, unavailable
+from core.redis.scripts import SOCKET_TIMEOUT, Scripts, as_json, unavailable
 from core.redis.transitions import Order
 from core.settings.settings import Settings
 
-#: Writes JSON as short as it can be.
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 #: A batch that was written, and what will be its answers.
 _Begun = tuple[LoopConnection, "asyncio.Future[list[Any]]"]
 
@@ -61,7 +58,7 @@ class LoopScripts:
         Raises:
             StoreUnavailable: Redis is away, or the write may not be on disk.
         """
-        return await self.commit.run(Call(order.script, _encode(order.payload)))
+        return await self.commit.run(Call(order.script, as_json(order.payload)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,7 +29,7 @@ class Change:
 
     #: Fields that must have these values, or the change does not happen ("" for none).
     expect: Mapping[str, str] = field(default_factory=dict)
-    #: Fields that must not have these values.
+    #: Fields that must not have these values ("" for none).
     unless: Mapping[str, str] = field(default_factory=dict)
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)

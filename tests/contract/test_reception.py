@@ -1,10 +1,15 @@
 """What a webhook says of a task, believed only where it can be true."""
 
+import json
+from typing import Any
+
 import pytest
 
 from core.jobs.job import Status, Step
+from core.jobs.views import job_view
 from core.operations.provider_results import receive
-from core.provider.wire_format import Kind, Notice
+from core.provider.wire_format import Kind, Notice, parse_notice
+from core.redis.change import Change
 from tests.contract.bench import A, Bench
 
 FAILED = Notice(kind=Kind.FAILED, status="Error", provider_id="first", message="m")
@@ -39,6 +44,48 @@ def test_a_failure_of_the_first_task_does_not_end_the_second(bench: Bench) -> No
     assert not receive(bench.store, A, FAILED, "webhook")
 
     assert bench.job.status is Status.GENERATING
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [
+        ({"posting_at": 1.0, "posting_by": "claim"}, False),  # being posted
+        ({"posting_at": 1.0, "posting_by": "claim", "doubt_until": 2e9}, True),  # in doubt
+        ({}, True),  # not posted yet
+    ],
+    ids=["in flight", "in doubt", "not posted"],
+)
+def test_a_late_failure_while_the_job_is_submitted_again(
+    bench: Bench, fields: dict[str, Any], *, ends: bool
+) -> None:
+    """The second task may just be made: the first one's failure says nothing of it."""
+    bench.accept()
+    assert bench.store.change(A, {Status.SUBMITTING}, Change(set={"resubmits": 1, **fields}))
+
+    assert receive(bench.store, A, FAILED, "webhook") is ends
+
+    assert bench.job.status is (Status.FAILED if ends else Status.SUBMITTING)
+
+
+@pytest.mark.parametrize("status", ["Ready", "Error", "Pending", "\\ud800"])
+@pytest.mark.parametrize("field", ["id", "sample", "details", "error"])
+def test_half_a_character_in_a_webhook_stops_nothing(bench: Bench, status: str, field: str) -> None:
+    """A lone surrogate, which JSON can hold and UTF-8 cannot, is replaced."""
+    broken = "https://delivery.example/\\ud800.png"
+    values = {"id": "t1", "sample": "https://delivery.example/a.png", "details": "d", "error": "e"}
+    values[field] = broken
+    raw = (
+        f'{{"id": "{values["id"]}", "status": "{status}", "error": "{values["error"]}",'
+        f' "result": {{"sample": "{values["sample"]}"}},'
+        f' "details": {{"error": "{values["details"]}", "{values["details"]}": 1}}}}'
+    ).encode()
+    bench.accept(callback_url="https://h/c")
+    bench.generating(provider_id="t1")
+
+    receive(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
+
+    assert bench.job.status is not Status.SUBMITTING
+    assert json.loads(json.dumps(job_view(bench.job)))
 
 
 @pytest.mark.parametrize("source", ["webhook", "poll"])

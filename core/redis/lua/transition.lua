@@ -11,7 +11,7 @@ for name, value in pairs(input.expect) do
 end
 
 for name, value in pairs(input.unless) do
-  if redis.call('HGET', key, name) == value then return status end
+  if (redis.call('HGET', key, name) or '') == value then return status end
 end
 
 set_fields(key, input.set)
