@@ -65,6 +65,8 @@ class Habits:
     loses_answers: int = 0
     #: What every PUT is refused with.
     refusal: Refusal | None = None
+    #: What every GET of an object is refused with.
+    get_refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.stand_in.objects[key]
 
     def _get(self, key: str, _body: bytes, query: dict[str, str]) -> _Answer:
+        if key and self.stand_in.habits.get_refusal:
+            raise self.stand_in.habits.get_refusal
         if key:
             return 200, *self._shown(self._found(key))
         prefix = query.get("prefix", "")

@@ -1,6 +1,7 @@
 """Which keys an object may have: names of files, which every S3-like server keeps as they are."""
 
 import string
+import unicodedata
 from typing import Final
 
 #: Inputs lie below this prefix until their job ends.
@@ -36,6 +37,13 @@ def template_problem(template: str) -> str | None:
     return key_problem(template.format(**_EXAMPLE))
 
 
+def _unprintable(key: str) -> str:
+    """Name the first character of a key that cannot be seen, or not be told from another one."""
+    found = next((character for character in key if not character.isprintable()), " ")
+    kind = "a control character" if unicodedata.category(found) == "Cc" else "which cannot be seen"
+    return f"U+{ord(found):04X}, {kind}"
+
+
 def key_problem(key: str) -> str | None:
     """Say what is wrong with a key, or None.
 
@@ -49,7 +57,7 @@ def key_problem(key: str) -> str | None:
         f"must not begin with / or {' or '.join(ours)}": key.lower().startswith(("/", *ours)),
         "must not end with /, for that names a folder": key.endswith("/"),
         "must not hold .., //, or a . between slashes": ".." in key or {"", "."} & {*parts},
-        "must not hold control characters": not key.isprintable(),
+        f"must not hold the character {_unprintable(key)}": not key.isprintable(),
         "must not hold a backslash": "\\" in key,
         "must not have a space at the beginning or end of a name, or a dot at its end": any(
             part != part.strip() or part.endswith(".") for part in parts

@@ -231,6 +231,7 @@ class ObjectStore:
 
         Raises:
             KeyError: There is no such object.
+            Archived: It is in an archive storage class.
             StorageUnavailable: It may go well later.
         """
         try:

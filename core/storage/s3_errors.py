@@ -3,7 +3,7 @@
 import contextlib
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -12,8 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.errors import StorageUnavailable
 
-_TAKEN: Final = {"PreconditionFailed", "412"}
-_NOT_FOUND: Final = {"NoSuchKey", "404", "NotFound"}
 #: They speak of the key alone (S3 error responses, and what MinIO answers to keys that its file
 #: system cannot hold).
 _OF_THE_KEY: Final = {
@@ -71,6 +69,10 @@ class NotThere(Refused):
     """There is no such object."""
 
 
+class Archived(Refused):
+    """The object is in an archive storage class, such as Glacier: it cannot be read from there."""
+
+
 class HeaderRefused(Refused):
     """The server does not know what we ask of it.
 
@@ -90,6 +92,17 @@ class HeaderRefused(Refused):
             if feature in asked:
                 return feature
         raise self
+
+
+#: Codes that have one meaning (S3 error responses). A HEAD has no body, so no code but its status.
+_NAMED: Final[Mapping[str, type[Refused]]] = {
+    "PreconditionFailed": ConditionFailed,
+    "412": ConditionFailed,
+    "NoSuchKey": NotThere,
+    "NotFound": NotThere,
+    "404": NotThere,
+    "InvalidObjectState": Archived,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +134,10 @@ class Refusal:
     def error(self, action: str) -> Refused:
         """Return what to raise where S3 would not do `action`."""
         message = f"S3 would not {action}: {self._words()}"
-        if self.code in _TAKEN or self.status == _PRECONDITION_FAILED:
+        if self.status == _PRECONDITION_FAILED:
             return ConditionFailed(message, self.status)
-        if self.code in _NOT_FOUND:
-            return NotThere(message, self.status)
+        if named := _NAMED.get(self.code):
+            return named(message, self.status)
         if self.code in _OF_THE_KEY or (self.code in _OF_ANYTHING and self._names_the_key()):
             return RequestRefused(message, self.status)
         if self.status == _CONFLICT:

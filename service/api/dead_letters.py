@@ -96,6 +96,11 @@ def _asked(tenant: str, query: QueryParams) -> tuple[Wanted, int, Cursor | None]
         for name in query
         if name not in _PARAMETERS
     ]
+    complaints += [
+        Complaint(f"query.{name}", "is given more than once", "one value", "send it once")
+        for name in query
+        if len(query.getlist(name)) > 1
+    ]
     kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
     kind = _value(query, "kind", Kind, kinds, complaints)
     code = _value(query, "code", FailureCode, codes, complaints)

@@ -26,24 +26,43 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
     """
     try:
         # As `json.loads` does it, which makes a decoder for each text.
-        body = _decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+        body = _decode(_text(raw))
         _check_depth(body)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
-        detail = f"The body is not valid JSON ({error.msg} at {where}); send one JSON object"
+        what = error.msg.removesuffix(" at")
+        detail = f"The body is not valid JSON ({what} at {where}); send one JSON object"
     except _NamedTwice as error:
         name = shown(error.name)
         detail = f"The body has an object with two fields named {name}; send each name once"
         raise Problem(HTTPStatus.BAD_REQUEST, "duplicate-field", detail) from None
-    except (ValueError, RecursionError):
-        detail = "The body is not valid JSON: bad UTF-8, nested too deeply, NaN or a huge number"
+    except _UnreadableError as error:
+        detail = f"The body is not valid JSON: {error}"
+    except RecursionError:
+        detail = f"The body is not valid JSON for us: it is nested deeper than {_DEEPEST} levels"
+    except ValueError:  # Python reads no integer of more digits (`sys.set_int_max_str_digits`)
+        detail = "The body is not valid JSON for us: it holds a number of thousands of digits"
     else:
         return body
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
 
 
+class _UnreadableError(Exception):
+    """The text is not JSON, for a reason that is its message."""
+
+
+def _text(raw: bytes) -> str:
+    """Return the text. It has to be UTF-8 (RFC 8259 section 8.1); the other UTFs are read, too."""
+    encoding = json.detect_encoding(raw)
+    try:
+        return raw.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start + 1}"
+        raise _UnreadableError(f"it is not in UTF-8 ({where}); send it in UTF-8") from None
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
+    raise _UnreadableError(f"{name} is no value of JSON; send a number or null")
 
 
 def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> int:
@@ -73,7 +92,7 @@ def _check_depth(body: Any) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(text)
+        raise _UnreadableError(f"the number {shown(text)} is too large")
     return number
 
 

@@ -17,6 +17,7 @@ from core.jobs.drop_in_views import sample_name
 from core.jobs.job import JobId
 from core.security.signatures import is_sample_signature
 from core.storage.object_store import ObjectReader
+from core.storage.s3_errors import Archived
 from service.drop_in.byte_ranges import Unsatisfiable, requested_range
 from service.drop_in.errors import in_provider_shapes
 from service.http.problems import Problem
@@ -24,6 +25,7 @@ from service.intake.storage_threads import Threads
 from service.state import State
 
 _PIECE: Final = 64 * 1024  # bytes
+_DELETED: Final = "The image was deleted from the bucket"
 
 
 @in_provider_shapes
@@ -41,9 +43,6 @@ async def send_sample(request: Request[State]) -> Response:
         )
     threads = request.state["sample_threads"]
     image = await threads.run(_find, request.state, job_id, name)
-    if image is None:
-        detail = "The image is gone; records of ended jobs are kept for a limited time"
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail)
     size = image["bytes"]
     headers = {
         "content-type": image["content_type"],
@@ -73,8 +72,13 @@ async def _send(
         threads = state["sample_threads"]
         reader = await threads.run(state["objects"].open, image["key"], first, last)
     except KeyError:
-        detail = "The image is no longer in the bucket"
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail) from None
+        raise _missing(_DELETED) from None
+    except Archived:
+        detail = (
+            "The image was moved to an archive storage class and cannot be read from there; "
+            "whoever runs the bucket has to restore it"
+        )
+        raise Problem(HTTPStatus.CONFLICT, "archived-image", detail) from None
     headers["content-length"] = str(last - first + 1)
     if part is None:
         return _Pieces(reader, last - first + 1, HTTPStatus.OK, headers, threads)
@@ -82,14 +86,21 @@ async def _send(
     return _Pieces(reader, last - first + 1, HTTPStatus.PARTIAL_CONTENT, headers, threads)
 
 
-def _find(state: State, job_id: JobId, name: str) -> dict[str, Any] | None:
-    """Return the job's image, if it is stored and its object is still the one we stored."""
+def _find(state: State, job_id: JobId, name: str) -> dict[str, Any]:
+    """Return the job's image; raises a `Problem` unless its object is the one that was stored."""
     job = state["store"].load(job_id)
     if job is None or not job.image or name != sample_name(job):
-        return None
+        raise _missing("There is no such image, or its job's record has expired")
     found = state["objects"].look(job.image["key"])
-    same = found is not None and found.size == job.image["bytes"]
-    return dict(job.image) if same else None
+    if found is None:
+        raise _missing(_DELETED)
+    if found.size != job.image["bytes"]:
+        raise _missing("The image in the bucket was replaced by another object")
+    return dict(job.image)
+
+
+def _missing(detail: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "no-such-image", detail)
 
 
 def _is_known(request: Request[State], etag: str) -> bool:

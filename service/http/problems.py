@@ -159,10 +159,13 @@ def unavailable(request: Request[Any], error: Exception) -> Problem:
     event(_log, "request.unavailable", logging.ERROR, path=request.url.path, reason=str(error))
     names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
     name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
-    detail = (
-        f"{name} cannot be reached or cannot keep a promise right now, so nothing is promised; "
-        "repeat the request with the same Idempotency-Key, for without one it could become two jobs"
-    )
+    fix = "repeat the request after Retry-After"
+    if request.method == "POST":
+        fix = (
+            "so nothing is promised; repeat the request with the same Idempotency-Key, for without "
+            "one it could become two jobs"
+        )
+    detail = f"{name} cannot be reached or cannot keep a promise right now; {fix}"
     headers = {"retry-after": _RETRY_AFTER}
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return Problem(status, "unavailable", detail, headers=headers)

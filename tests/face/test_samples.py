@@ -9,6 +9,7 @@ from core.security.signatures import sample_signature
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.face.conftest import Client, MakeClient, RunService, digest
+from tests.s3_stand_in import Refusal, S3StandIn, Stored
 
 Sample = tuple[str, bytes]
 
@@ -125,10 +126,46 @@ def test_an_image_that_was_replaced_or_deleted(client: Client, relay: Stack) -> 
     image = client.get(f"/v1/jobs/{task['id']}").json()["image"]
     s3 = relay.s3()
     s3.put_object(Bucket=image["bucket"], Key=image["key"], Body=b"something else")
-    assert get(task["result"]["sample"]).status_code == 404
+    answer = get(task["result"]["sample"])
+    assert (answer.status_code, "replaced" in answer.text) == (404, True)
     s3.delete_object(Bucket=image["bucket"], Key=image["key"])
-    assert get(task["result"]["sample"]).status_code == 404
+    answer = get(task["result"]["sample"])
+    assert (answer.status_code, "deleted from the bucket" in answer.text) == (404, True)
     assert get(task["result"]["sample"], "HEAD").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "words"),
+    [
+        (Refusal(403, "InvalidObjectState", "not valid for its storage class"), 409, "archive"),
+        (Refusal(404, "NoSuchKey", "it was deleted meanwhile"), 404, "deleted from the bucket"),
+        (Refusal(503, "SlowDown", "reduce your rate"), 503, "after Retry-After"),
+    ],
+    ids=["archived", "deleted", "busy"],
+)
+def test_an_image_that_cannot_be_read(
+    *,
+    client: Client,
+    second_service: RunService,
+    relay: Stack,
+    refusal: Refusal,
+    status: int,
+    words: str,
+) -> None:
+    """Who follows the link learns what to do: nothing, ask the bucket's owner, or come again."""
+    task = client.finished(client.submitted("to be archived")["id"])
+    image = client.get(f"/v1/jobs/{task['id']}").json()["image"]
+    path = str(task["result"]["sample"]).removeprefix(relay.service_url)
+    with (
+        S3StandIn(image["bucket"]) as server,
+        second_service(**server.environment) as url,
+    ):
+        server.objects[image["key"]] = Stored(b"x" * image["bytes"])
+        server.habits.get_refusal = refusal
+        answer = get(url + path)
+    assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+    assert words in answer.text
+    assert "Idempotency-Key" not in answer.text
 
 
 def test_links_while_the_master_is_rotated(

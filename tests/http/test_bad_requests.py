@@ -36,7 +36,6 @@ def check_problem(answer: httpx.Response, status: int, kind: str) -> str:
         b"model=flux-pro-1.1",
         GOOD.replace(b'"a good body"', b"NaN"),
         GOOD.replace(b'"a good body"', b"1" * 5000),
-        b"[" * 200_000,
     ],
 )
 def test_broken_json(api: Caller, nothing_taken_in: NothingTakenIn, content: bytes) -> None:
@@ -44,6 +43,31 @@ def test_broken_json(api: Caller, nothing_taken_in: NothingTakenIn, content: byt
     with nothing_taken_in():
         answer = api.post(content=content)
     assert "not valid JSON" in check_problem(answer, 400, "invalid-json")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (GOOD.replace(b"a good body", b"\xc3"), "not in UTF-8 (byte"),
+        (GOOD.replace(b'"a good body"', b"NaN"), "NaN is no value of JSON"),
+        (GOOD.replace(b'"a good body"', b"-Infinity"), "-Infinity is no value of JSON"),
+        (GOOD.replace(b'"a good body"', b"1e400"), "the number '1e400' is too large"),
+        (GOOD.replace(b'"a good body"', b"1" * 5000), "thousands of digits"),
+        (b"[" * 200_000, "nested deeper"),
+        (b"[" * 150 + b"]" * 150, "than 100 levels"),
+        (GOOD.replace(b"a good body", b"a\nbody"), "Invalid control character at line"),
+        (b'{"model": "flux-dev', "Unterminated string starting at line"),
+    ],
+)
+def test_the_cause_alone_is_named(
+    api: Caller, nothing_taken_in: NothingTakenIn, content: bytes, cause: str
+) -> None:
+    """What is wrong with the text is said, and nothing that might have been."""
+    with nothing_taken_in():
+        answer = api.post(content=content)
+    detail = check_problem(answer, 400, "invalid-json")
+    assert cause in detail
+    assert "at at" not in detail
 
 
 @pytest.mark.parametrize(

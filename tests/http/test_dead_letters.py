@@ -195,6 +195,8 @@ def test_filters_and_pages(api: Caller, dead: Callable[..., str]) -> None:
         ("cursor=nowhere", "cursor"),
         ("cursor=nan_x", "cursor"),
         ("code=lost&Kind=job", "Kind"),
+        ("limit=1&limit=2", "limit"),
+        ("kind=job&kind=job", "kind"),
     ],
 )
 def test_bad_queries(api: Caller, query: str, field: str) -> None:

@@ -115,7 +115,7 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.key_template, "{job_id}" * 29, "too long"),
         (text_values.api_keys, "..:api-key-of-a-test-0001", "none that an object may have"),
         (text_values.api_keys, "_Inputs:api-key-of-a-test-0001", "none that an object may have"),
-        (text_values.key_template, "{job_id}\n", "control characters"),
+        (text_values.key_template, "{job_id}\n", "a control character"),
         (text_values.port, "0", "from 1 to 65535"),
         (text_values.port, "65536", "from 1 to 65535"),
         (text_values.port, "80.5", "from 1 to 65535"),
