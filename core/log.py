@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -93,6 +93,18 @@ def event_of_injected(names: Sequence[str]) -> None:
         reason = "set by Kubernetes for a Service of that name; enableServiceLinks: false ends it"
         logger = logging.getLogger("settings")
         event(logger, "settings.ignored", logging.WARNING, variables=list(names), reason=reason)
+
+
+def event_of_unknown(names: Mapping[str, str]) -> None:
+    """Tell of variables that name no setting: each may be a slip of the pen.
+
+    Args:
+        names: Each with the name of the setting that it is nearest to, "" where none is near.
+    """
+    for name, nearest in names.items():
+        reason = f"no setting has this name; is it {nearest}?" if nearest else "no such setting"
+        logger = logging.getLogger("settings")
+        event(logger, "settings.unknown", logging.WARNING, variable=name, reason=reason)
 
 
 def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fields: Any) -> None:

@@ -213,7 +213,7 @@ def boolean(value: str) -> bool:
 def bucket(value: str) -> str:
     """A bucket's name."""
     if not _BUCKET.fullmatch(value):
-        raise ValueError("must be a bucket's name of 3 to 63 letters, digits, hyphens and dots")
+        raise ValueError("must be 3 to 63 letters, digits, dots, hyphens or underscores")
     return value
 
 

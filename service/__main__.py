@@ -13,7 +13,7 @@ from core import log
 from core.errors import SettingsError
 from core.operations.startup_checks import try_settings
 from core.settings.settings import SERVICE, Settings
-from core.settings.variables import injected
+from core.settings.variables import injected, unknown
 from core.storage.aws_session import credentials_problem
 from service.app import create_app
 from service.http.drain import Drain
@@ -36,6 +36,7 @@ def main() -> int:
         return 2
     log.set_up()
     log.event_of_injected(injected(os.environ))
+    log.event_of_unknown(unknown(os.environ, Settings.names()))
     # uvicorn raises the signal again once it has shut down; a stop on request is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -25,7 +25,7 @@ from core.operations.account_status import AccountBook
 from core.redis.durability import announce_in_background
 from core.scheduling.task_queue import QUEUE_OF, QUEUES
 from core.settings.settings import WORKER, Settings
-from core.settings.variables import injected
+from core.settings.variables import ROLE_VARIABLE, injected, unknown
 from core.storage.aws_session import credentials_problem
 from worker import tasks
 from worker.commands import dead_letters
@@ -47,11 +47,11 @@ def main(arguments: list[str]) -> int:
     """Run one worker process until it is told to stop, or a command; return its exit code."""
     if arguments[:1] == [_DEAD_LETTERS]:
         return dead_letters.main(arguments[1:])
-    role = arguments[0] if arguments else os.environ.get("FLUXRELAY_WORKER_ROLE", "")
+    role = arguments[0] if arguments else os.environ.get(ROLE_VARIABLE, "")
     problems: list[str] = []
     if role not in _ROLES:
         allowed = ", ".join(_ROLES)
-        problems.append(f"FLUXRELAY_WORKER_ROLE, or the argument: must be one of {allowed}")
+        problems.append(f"{ROLE_VARIABLE}, or the argument: must be one of {allowed}")
     if role != SWEEP and (missing := credentials_problem()):
         problems.append(missing)
     try:
@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
         return 2
     log.set_up()
     log.event_of_injected(injected(os.environ))
+    log.event_of_unknown(unknown(os.environ, Settings.names()))
     stop = threading.Event()
     _on_signal(stop.set)
     if role == SWEEP:

@@ -5,6 +5,7 @@ from typing import Any
 
 from core import text_values
 from core.provider.accounts import DEFAULT_ACCOUNT, Account
+from core.provider.catalogue import MODELS
 from core.provider.models_file import offered
 from core.settings.variables import WORKER, declaration, read
 
@@ -28,6 +29,7 @@ def settle(
         values["models"] = offered(values["models"], values["added_models"])
     except ValueError as error:
         problems.append(f"FLUXRELAY_MODELS: {error}")
+    problems += _unknown_limits(values)
     doubt, timeout = values["submit_in_doubt_seconds"], values["provider_timeout_seconds"]
     if doubt and timeout and doubt <= timeout:
         problems.append(
@@ -40,6 +42,19 @@ def settle(
             "FLUXRELAY_WATCH_SECONDS: must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, "
             "or a slow receiver would be called twice at a time"
         )
+
+
+def _unknown_limits(values: Mapping[str, Any]) -> list[str]:
+    """Say which limits of slots are for models that there are not."""
+    models = {**MODELS, **(values["added_models"] or {})}
+    known = {*models} | {model.lane for model in models.values() if model.lane}
+    return [
+        f"{'FLUXRELAY_SLOTS' if account.name == DEFAULT_ACCOUNT else 'FLUXRELAY_ACCOUNTS'}: "
+        f"limits {model}, which is no known model"
+        for account in values["accounts"]
+        for model in sorted(account.slots.by_model if account.slots else ())
+        if model not in known
+    ]
 
 
 def _default_account(values: Mapping[str, Any]) -> Account:

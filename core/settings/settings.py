@@ -73,6 +73,11 @@ class Settings(Durations, HttpSettings, ProviderSettings):
     )
 
     @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all variables, of both processes."""
+        return [field.metadata["name"] for field in dataclasses.fields(cls) if field.metadata]
+
+    @classmethod
     def from_env(
         cls,
         environ: Mapping[str, str],

@@ -87,7 +87,7 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.boolean, "maybe", "yes or no"),
         (text_values.bucket, "ab", "3 to 63"),
         (text_values.bucket, "b" * 64, "3 to 63"),
-        (text_values.bucket, "a/b", "bucket's name"),
+        (text_values.bucket, "a/b", "3 to 63 letters"),
         (text_values.key_template, "fixed.jpg", "must hold {job_id}"),
         (text_values.key_template, "{{job_id}}", "must hold {job_id}"),
         (text_values.key_template, "{job_id}/{secret}", "no other braces"),
