@@ -23,6 +23,7 @@ _OF_ONE_TASK: Final = (
 def regenerate(job: Job, error: Exception, deps: Deps) -> bool:
     """Have the provider make the image anew, if the caller wants to pay for that; at most once."""
     wanted = job.request.regenerate and not job.regenerations
+    wanted = wanted and job.request.model in deps.settings.models  # else nothing can make it
     if not wanted or deps.clock() >= job.request.deadline_at:
         return False
     change = Change(

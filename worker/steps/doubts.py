@@ -22,15 +22,19 @@ _UNHEARD: Final = "the worker that posted the job went away before it noted the 
 _LONGEST_REASON: Final = 500  # characters
 #: So many times the time limit of a request, one without images is certainly over.
 _REQUEST_LIMITS: Final = 3
-_MAYBE_PAID: Final = (
+MAYBE_PAID: Final = (
     "It may have been made and paid for, so it is not submitted again automatically; "
     "you can send it again"
 )
 
 
 def has_webhook(job: Job, deps: Deps) -> bool:
-    """Say whether the provider is asked for a webhook; without one the result is polled."""
-    return bool(deps.settings.public_url) and deps.settings.models[job.request.model].webhook
+    """Say whether the provider is asked for a webhook; without one the result is polled.
+
+    A model that was taken out of the models file meanwhile may have been asked for one.
+    """
+    model = deps.settings.models.get(job.request.model)
+    return bool(deps.settings.public_url) and (model is None or model.webhook)
 
 
 def note(job: Job, claim: str, reason: str, deps: Deps, *, taken: bool = False) -> None:
@@ -98,10 +102,12 @@ def _end(
     """Submit the job once more, if that may be, else give it up."""
     most = job.request.max_resubmits
     most = deps.settings.max_resubmits if most is None else most
+    if job.request.model not in deps.settings.models:
+        most = 0  # it cannot be posted again
     if taken or job.resubmits >= most or deps.clock() >= job.request.deadline_at:
         said = "accepted the job in an answer that names no task, and no webhook told of it"
         said = said if taken else "never said whether it took the job"
-        error = error_record(FailureCode.LOST, f"The provider {said}. {_MAYBE_PAID}")
+        error = error_record(FailureCode.LOST, f"The provider {said}. {MAYBE_PAID}")
         change = Change(expect={"posting_by": claim}, set={"error": error}, failed=failed or {})
         deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         return

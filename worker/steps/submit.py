@@ -57,8 +57,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
         message = "The job's deadline passed before it could be submitted"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
     elif job.request.model not in deps.settings.models:
-        message = f"This deployment no longer knows the model {job.request.model}"
-        deps.store.fail(job.id, FailureCode.PROVIDER_REJECTED, message, was=[Status.SUBMITTING])
+        _fail_unknown_model(job, deps)
     elif job.pool not in deps.providers:
         pause = (job.pool or "", deps.wait(0), "the account is not configured here")
         _give_back(job, "", deps, Change(pause=pause), pause[2])
@@ -67,6 +66,15 @@ def submit(job_id: JobId, deps: Deps) -> None:
         claim = uuid.uuid4().hex
         if _claim(job, claim, deps):
             _post(job, claim, images, deps)
+
+
+def _fail_unknown_model(job: Job, deps: Deps) -> None:
+    """End a job whose model was taken out of the models file since it was accepted."""
+    code = FailureCode.PROVIDER_REJECTED
+    message = f"This deployment no longer knows the model {job.request.model}"
+    if job.resubmits:  # an earlier submit may have been taken
+        code, message = FailureCode.LOST, f"{message}. {doubts.MAYBE_PAID}"
+    deps.store.fail(job.id, code, message, was=[Status.SUBMITTING])
 
 
 def _claim(job: Job, claim: str, deps: Deps) -> bool:
