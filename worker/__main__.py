@@ -135,6 +135,8 @@ def _run_worker(worker: ConcurrentWorker, stop: threading.Event) -> None:
         worker.request_stop()
 
     _on_signal(leave)
+    if stop.is_set():  # said while the worker was made, to nobody who would have told it
+        worker.request_stop()
     worker.work(logging_level="WARNING")
 
 

@@ -22,5 +22,8 @@ def kind_of(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Return a caller's value, shortened, for a message."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except ValueError:  # Python writes no number of more digits than it reads
+        text = "a number of thousands of digits"
     return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"

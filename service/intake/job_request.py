@@ -16,7 +16,7 @@ from service.http.problems import Complaint, invalid
 from service.intake import job_options
 from service.intake.image_checks import InputImage, check_image, decode_image
 from service.intake.lenient_values import with_whole_numbers
-from service.intake.limits import LONGEST_KEY
+from service.intake.limits import LONGEST_KEY, LONGEST_URL
 from service.intake.model_parameters import check_input, is_unicode, is_url, unknown_field
 
 _FIELDS: Final = (
@@ -24,7 +24,7 @@ _FIELDS: Final = (
     *("region", "priority", "regenerate", "max_resubmits", "metadata"),
 )
 #: Callers name the same few receivers again and again.
-_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
+_known_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
 
@@ -159,7 +159,9 @@ def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> st
     url = _object("callback", given, ("url",), complaints).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
-        problem = _url_problem(url, settings.callback_allow_nets)
+        # One that is too long is not to lie in memory as well.
+        judge = _known_url_problem if len(url) <= LONGEST_URL else callback_url_problem
+        problem = judge(url, settings.callback_allow_nets)
     if problem is None and isinstance(url, str):
         return url
     if len(complaints) == count:

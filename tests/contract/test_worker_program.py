@@ -1,5 +1,6 @@
 """The worker's program outlives what it works with, and takes one task's risk at a time."""
 
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -53,6 +54,31 @@ def test_a_worker_that_lost_redis_goes_on(
     program._work(queue, Settings.from_env(away, WORKER), unlucky.stop)  # noqa: SLF001 - what main runs
 
     assert unlucky.runs == 3
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Give the signals that a worker takes back to whoever had them."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_stop_that_comes_while_a_worker_is_made_is_heeded(raw_redis: "redis.Redis") -> None:
+    """Nobody told that worker, for it was not there yet; it leaves all the same."""
+    stop = threading.Event()
+    worker = ConcurrentWorker("submit", raw_redis, 1)
+    stop.set()
+    rescue = threading.Timer(20, worker.request_stop)
+    rescue.start()
+
+    program._run_worker(worker, stop)  # noqa: SLF001 - what main runs
+
+    assert rescue.is_alive()
+    rescue.cancel()
 
 
 def test_a_task_that_was_popped_has_a_safety_copy(

@@ -14,7 +14,7 @@ from tests.rules.rule import ROOT, Rule, markdown, read_rules
 from tests.rules.spoiling import named_tests
 
 RULES = read_rules()
-LUA = ROOT / "core" / "lua"
+LUA = ROOT / "core" / "redis" / "lua"
 PAGE = ROOT / "docs" / "reliability.md"
 #: Rules that are held by tests without servers.
 QUICK = ("one-callback-finds-out", "a-link-says-when-it-dies")

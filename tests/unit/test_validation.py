@@ -218,6 +218,17 @@ def test_width_and_height_together(model: str, width: int, height: int, *, fine:
     assert all("4194304 pixels" in complaint.allowed for complaint in complaints)
 
 
+@pytest.mark.parametrize("digits", [20, 2500, 4300])
+def test_a_picture_with_more_pixels_than_python_writes_down(digits: int) -> None:
+    """Each side is a number that JSON may hold; what they come to is too long to be repeated."""
+    side = 10 ** (digits - 1)
+
+    (complaint,) = check_input(MODELS["flux-2-pro"], {"prompt": "a", "width": side, "height": side})
+
+    assert complaint.field == "input.width"
+    assert len(complaint.detail) < 200
+
+
 @pytest.mark.parametrize("model", ["flux-2-pro", "flux-2-flex", "flux-2-klein-9b"])
 def test_the_safety_tolerance_of_flux_2(model: str) -> None:
     """FLUX.2 takes a safety tolerance of 0 to 5, as the provider enforces."""
