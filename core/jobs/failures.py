@@ -4,6 +4,8 @@ import json
 from enum import StrEnum
 from typing import Any, Final
 
+from core.whole_json import whole_json
+
 
 class FailureCode(StrEnum):
     """Why a job failed; a closed set that callers can rely on."""
@@ -41,6 +43,9 @@ def code_of(error: object) -> str | None:
 
 
 def error_record(code: FailureCode, message: str, **details: Any) -> str:
-    """Return the `error` field of a failed job: code, message, retryable, and what is known."""
+    """Return the `error` field of a failed job: code, message, retryable, and what is known.
+
+    The provider's words are in it, and callers read it.
+    """
     record = {"code": code, "message": message, "retryable": code in RETRYABLE}
-    return json.dumps(record | {name: value for name, value in details.items() if value})
+    return whole_json(record | {name: value for name, value in details.items() if value})

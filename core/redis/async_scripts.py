@@ -18,9 +18,10 @@ from core.errors import StoreUnavailable
 from core.redis.async_connection import LoopConnection
 from core.redis.async_group_commit import LoopCommit
 from core.redis.group_commit import Call
-from core.redis.scripts import SOCKET_TIMEOUT, Scripts, as_json, unavailable
+from core.redis.scripts import SOCKET_TIMEOUT, Scripts, unavailable
 from core.redis.transitions import Order
 from core.settings.settings import Settings
+from core.whole_json import whole_json
 
 #: A batch that was written, and what will be its answers.
 _Begun = tuple[LoopConnection, "asyncio.Future[list[Any]]"]
@@ -58,7 +59,7 @@ class LoopScripts:
         Raises:
             StoreUnavailable: Redis is away, or the write may not be on disk.
         """
-        return await self.commit.run(Call(order.script, as_json(order.payload)))
+        return await self.commit.run(Call(order.script, whole_json(order.payload)))
 
     async def close(self) -> None:
         """Close the connections."""

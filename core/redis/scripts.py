@@ -5,7 +5,6 @@ client never repeats a command by itself: whether repeating is safe is known onl
 it.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +20,13 @@ from core.redis.durability import Durability, Promise, ask, judge
 from core.redis.group_commit import Call, GroupCommit
 from core.redis.lua_constants import Constant, definitions
 from core.settings.settings import Settings
+from core.whole_json import whole_json
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 _NAMES: Final = (
     "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
 )  # fmt: skip
 SOCKET_TIMEOUT: Final = 5.0  # seconds
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-_encode_as_is: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 #: Milliseconds that a write may take to reach the disk before the caller is told to try again.
 _FSYNC_TIMEOUT: Final = 3000
 
@@ -88,7 +86,7 @@ class Scripts:
         Raises:
             StoreUnavailable: Redis is away, or the write may not be on disk.
         """
-        argument = as_json(payload)
+        argument = whole_json(payload)
         if durable and self._confirm:
             return self.commit.run(Call(name, argument))
         try:
@@ -213,19 +211,6 @@ def _read(connection: Any) -> Any:
         return connection.read_response()
     except ResponseError as error:
         return error
-
-
-def as_json(payload: Mapping[str, Any]) -> str:
-    """Return a script's argument as JSON, as short as it can be.
-
-    Lua's JSON reader refuses a lone surrogate, which text from outside may hold, for JSON can. It
-    is replaced by U+FFFD, so that such text stops no script.
-    """
-    text = _encode(payload)
-    if "\\ud" not in text:  # neither half of a surrogate pair is in it
-        return text
-    text = _encode_as_is(payload)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def unavailable(error: Exception) -> StoreUnavailable:

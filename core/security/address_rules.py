@@ -195,7 +195,9 @@ def redirect_problem(first: str, url: str, suffixes: Sequence[str]) -> str | Non
 
 def _split(url: str) -> SplitResult | None:
     """Take a link apart, None where it is none."""
-    if len(url) > _LONGEST_LINK or not url.isprintable() or url != url.strip():
+    # U+FFFD stands in Redis for what was no character when it came, so the link is not whole.
+    broken = not url.isprintable() or "\ufffd" in url or url != url.strip()
+    if len(url) > _LONGEST_LINK or broken:
         return None
     try:
         parts = urlsplit(url)

@@ -8,6 +8,7 @@ from service.http.caller_values import kind_of, shown
 from service.http.problems import Complaint
 from service.intake.lenient_values import whole
 from service.intake.limits import HIGHEST_PRIORITY, LARGEST_METADATA
+from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 
 def priority(given: Any, complaints: list[Complaint]) -> int:
@@ -49,10 +50,15 @@ def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
     """Return the caller's own notes; empty where none were sent."""
     if given is None:
         return {}
-    size = len(json.dumps(given))
-    if isinstance(given, dict) and size <= LARGEST_METADATA:
+    text, fix = json.dumps(given), "shorten it"
+    if not isinstance(given, dict):
+        detail = f"is {kind_of(given)}"
+    elif len(text) > LARGEST_METADATA:
+        detail = f"has {len(text)} bytes"
+    elif "\\ud" in text and not is_unicode(json.dumps(given, ensure_ascii=False)):
+        detail, fix = NOT_UNICODE, "send whole characters"
+    else:
         return given
-    detail = f"has {size} bytes" if isinstance(given, dict) else f"is {kind_of(given)}"
     allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
-    complaints.append(Complaint("metadata", detail, allowed, "shorten it"))
+    complaints.append(Complaint("metadata", detail, allowed, fix))
     return {}

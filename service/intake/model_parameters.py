@@ -11,6 +11,7 @@ from service.http.caller_values import MOST_SHOWN, kind_of, shown
 from service.http.problems import Complaint
 from service.intake.limits import LONGEST_URL, RATIO_PATTERN
 
+NOT_UNICODE: Final = "contains an unpaired surrogate, which is not valid Unicode"
 _RATIO: Final = re.compile(RATIO_PATTERN)
 
 
@@ -73,7 +74,7 @@ def _text(parameter: Parameter, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"is {kind_of(value)}"
     if not is_unicode(value):
-        return "contains an unpaired surrogate, which is not valid Unicode"
+        return NOT_UNICODE
     shortest, longest = int(parameter.minimum or 0), parameter.longest
     if len(value) < shortest or (longest is not None and len(value) > longest):
         return f"has {len(value)} characters"

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from core.jobs.job import FailureCode, Status
+from core.jobs.job import FailureCode, Status, Step
+from core.operations.provider_results import receive
+from core.provider.wire_format import parse_notice
 from core.redis.change import Change
 from tests.contract.bench import A, Bench
 from tests.contract.links import (
@@ -41,6 +43,39 @@ def test_the_provider_names_a_better_link(bench: Bench, picture: Draw, link: str
     assert bench.job.status is Status.SUCCEEDED
     assert times_asked(bench) == 1
     assert not [r for r in bench.server.requests if r.headers["host"].startswith("evil")]
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udfff", "\\udc00\\ud83d"])
+def test_a_webhook_s_link_with_half_a_character_is_asked_for_again(
+    bench: Bench, picture: Draw, half: str
+) -> None:
+    """It is stored as no link, never called, and the provider is asked at once."""
+    bench.accept()
+    bench.generating()
+    link = f"{bench.server.url}/half{half}"
+    raw = f'{{"id": "t1", "status": "Ready", "result": {{"sample": "{link}"}}}}'.encode()
+    better = f"{bench.server.url}/better"
+    answering(bench, get_result=named(better), better=answer(200, picture("PNG")))
+
+    assert receive(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
+    for _ in range(2):
+        collect_once(bench)
+
+    assert bench.job.status is Status.SUCCEEDED
+    assert times_asked(bench) == 1
+    assert not [request for request in bench.server.requests if "/half" in request.target]
+
+
+def test_an_answer_s_link_with_half_a_character_is_no_better_one(bench: Bench) -> None:
+    """It is not called either, and a good one is waited for."""
+    store_from(bench, BAD["malformed"])
+    answering(bench, get_result=named(f"{bench.server.url}/half\ud800"))
+
+    collect_once(bench)
+
+    assert bench.job.status is Status.STORING
+    assert bench.job.result_url == BAD["malformed"]
+    assert (bench.due_in(Step.COLLECT) or 0) > 0
 
 
 def test_a_better_link_starts_its_copy_in_the_same_step(bench: Bench) -> None:

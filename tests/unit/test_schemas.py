@@ -218,6 +218,9 @@ def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
         ({"metadata": []}, ["metadata"]),
         ({"metadata": "text"}, ["metadata"]),
         ({"metadata": {"a": "x" * 4088}}, ["metadata"]),
+        ({"metadata": {"half": "\ud83d"}}, ["metadata"]),
+        ({"metadata": {"\udc00": 1}}, ["metadata"]),
+        ({"metadata": {"a": [1, {"b": ["x\ude00\ud83d"]}]}}, ["metadata"]),
     ],
 )
 def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str]) -> None:
@@ -235,6 +238,7 @@ def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str
         {"metadata": {}},
         {"metadata": {"a": "x" * 4087}},
         {"metadata": {"a": [None, {"b": -1.5}]}},
+        {"metadata": {"whole": "\U0001f600", "escaped": "\\ud83d", "replaced": "\ufffd"}},
         {"output": {}},
         {"output": {"bucket": None, "key": None}},
         {"output": {"key": "k" * 900}},
