@@ -1,11 +1,12 @@
 """`python -m service`: the public process. Exits 2 where the settings are wrong."""
 
 import gc
+import logging
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 from uvicorn.config import STARTUP_FAILURE
 
@@ -55,5 +56,19 @@ def _leave(_signum: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
+def run() -> NoReturn:
+    """Serve, then end at once.
+
+    A thread that waits for a silent S3, for a request that was cut off, must not keep the process.
+    """
+    try:
+        code = main()
+    except SystemExit as end:  # of `_leave`, or of uvicorn where it cannot listen
+        code = end.code if isinstance(end.code, int) else 1
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,5 +1,6 @@
 """A service that is told to stop goes in the order that a balancer needs."""
 
+import base64
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.http.conftest import OwnService, RunService
 from tests.http.wire import Answer, Wire, ask, head, whole
+from tests.outage.s3_proxy import Fault, Manner, S3Proxy
 
 #: Longer than any test: what ends before was ended by something else.
 NEVER = "3600"
@@ -160,6 +162,37 @@ def test_who_sends_a_large_body_to_the_end_of_the_grace_can_read_why_it_was_in_v
         assert late.socket.recv(1, socket.MSG_PEEK)  # the answer is there
         late.send(b"x" * 1024 * 1024)
         check_cut_off(whole(late.rest()), "/v1/jobs")
+
+
+def test_a_silent_bucket_does_not_keep_a_service_that_was_told_to_leave(
+    own_service: RunService, relay: Stack, picture: bytes, eventually: Eventually
+) -> None:
+    """Its request is told to come again, and the thread that waits for S3 ends with the process."""
+    image = base64.b64encode(picture).decode()
+    job = {"model": "flux-kontext-pro", "input": {"prompt": "p", "input_image": image}}
+    body = json.dumps(job).encode()
+    start = head("POST", "/v1/jobs", f"x-key: {relay.api_key}", f"content-length: {len(body)}")
+    silence = Fault(Manner.HANG, match="/_inputs/")
+    variables = {
+        "FLUXRELAY_STORAGE_TIMEOUT_SECONDS": NEVER,
+        "FLUXRELAY_DRAIN_SECONDS": "0",
+        "FLUXRELAY_SERVICE_GRACE_SECONDS": "1",
+    }
+    with (
+        S3Proxy() as proxy,
+        own_service(AWS_ENDPOINT_URL_S3=proxy.url, **variables) as service,
+        Wire.to(service.url) as late,
+    ):
+        proxy.order(silence)
+        late.send(start + body)
+        eventually(lambda: silence.met == 1)
+        service.process.request_stop()
+
+        check_cut_off(whole(late.rest()), "/v1/jobs")
+        eventually(lambda: not service.process.is_alive)
+
+    assert service.process.exit_code == 0
+    assert '"service.cut_off"' in service.process.output()
 
 
 def refuses(service: OwnService) -> bool:
