@@ -38,6 +38,8 @@ class StoredObject:
     sha256: str  # hex; as S3 or, on servers that keep none, our own metadata states it
     #: Names in lower case, whatever a server or a proxy makes of them.
     metadata: Mapping[str, str]
+    #: As the server tells it; some forget what they were told.
+    content_type: str = ""
 
     @property
     def whole(self) -> bool:
@@ -208,6 +210,7 @@ class ObjectStore:
             size=head["ContentLength"],
             sha256=checksum or metadata.get("sha256", ""),
             metadata=metadata,
+            content_type=head.get("ContentType", ""),
         )
 
     def chunks(self, key: str, size: int = _CHUNK) -> Iterator[bytes]:

@@ -103,12 +103,16 @@ def find_image(job: Job, deps: Deps) -> StoredImage | None:
 
 
 def _stored(key: str, content_type: str, there: StoredObject) -> StoredImage:
-    """Return what is recorded of an image that was stored by another run."""
+    """Return what is recorded of an image that was stored by another run.
+
+    A key without an ending is the same for every type, so the one that the bucket states counts.
+    """
+    stated = there.content_type
     return {
         "key": key,
         "bytes": there.size,
         "sha256": there.sha256,
-        "content_type": content_type,
+        "content_type": stated if stated in CONTENT_TYPES.values() else content_type,
         "width": int(there.metadata.get("width", 0)),
         "height": int(there.metadata.get("height", 0)),
         "provider_id": unquote(there.metadata.get(_TASK, "")) or None,
