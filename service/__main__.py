@@ -12,7 +12,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from core import log
 from core.errors import SettingsError
-from core.operations.startup_checks import try_settings
+from core.operations.startup_checks import check_settings
 from core.settings.settings import SERVICE, Settings
 from core.settings.variables import injected, unknown
 from core.storage.aws_session import credentials_problem
@@ -30,7 +30,7 @@ def main() -> int:
     try:
         missing = credentials_problem()
         settings = Settings.from_env(
-            os.environ, SERVICE, [missing] if missing else [], trial=try_settings
+            os.environ, SERVICE, [missing] if missing else [], trial=check_settings
         )
     except SettingsError as error:
         print("The service cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person

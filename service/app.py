@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.errors import StorageUnavailable, StoreUnavailable
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.operations.dead_letters import DeadLetters
-from core.redis.async_scripts import LoopScripts
-from core.redis.async_store import AwaitedStore
-from core.redis.durability import announce_in_background
+from core.redis.async_scripts import AsyncScripts
+from core.redis.async_store import AsyncJobStore
+from core.redis.durability import log_durability_in_background
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -82,7 +82,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         timeout=settings.storage_timeout_seconds,
     )
     image_threads = Threads(IMAGE_THREADS)
-    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
@@ -93,7 +93,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         drain=drain,
         store=store,
         awaited=awaited,
-        accounts=AccountBook(store, settings.accounts),
+        accounts=AccountRegistry(store, settings.accounts),
         objects=objects,
         openapi=document(settings),
         bodies=bodies,
@@ -113,7 +113,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         current_default_thread_limiter().total_tokens = THREADS
         stop = threading.Event()
-        announce_in_background(state["store"].scripts.promise, stop)
+        log_durability_in_background(state["store"].scripts.guarantee, stop)
         try:
             yield state
         finally:

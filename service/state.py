@@ -2,9 +2,9 @@
 
 from typing import Any, TypedDict
 
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.operations.dead_letters import DeadLetters
-from core.redis.async_store import AwaitedStore
+from core.redis.async_store import AsyncJobStore
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
@@ -22,8 +22,8 @@ class State(TypedDict):
     drain: Drain
     store: JobStore
     #: The same, for what need not hold a thread while it waits.
-    awaited: AwaitedStore
-    accounts: AccountBook
+    awaited: AsyncJobStore
+    accounts: AccountRegistry
     objects: ObjectStore
     bodies: BodyReader
     intake: Intake

@@ -21,8 +21,8 @@ from redis.retry import Retry
 from core import log
 from core.errors import SettingsError, StoreUnavailable
 from core.jobs.job import Step
-from core.operations.account_status import AccountBook
-from core.redis.durability import announce_in_background
+from core.operations.account_status import AccountRegistry
+from core.redis.durability import log_durability_in_background
 from core.scheduling.task_queue import QUEUE_OF, QUEUES
 from core.settings.settings import WORKER, Settings
 from core.settings.variables import ROLE_VARIABLE, injected, unknown
@@ -32,7 +32,7 @@ from worker.commands import dead_letters
 from worker.runtime import wiring
 from worker.runtime.bucket_watch import watch_in_background
 from worker.runtime.rq_worker import ConcurrentWorker
-from worker.runtime.startup_checks import try_settings
+from worker.runtime.startup_checks import check_settings
 from worker.runtime.sweep import sweep_forever
 
 SWEEP: Final = "sweep"
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     if role != SWEEP and (missing := credentials_problem()):
         problems.append(missing)
     try:
-        settings = Settings.from_env(os.environ, WORKER, problems, try_settings)
+        settings = Settings.from_env(os.environ, WORKER, problems, check_settings)
     except SettingsError as error:
         print("The worker cannot start:", *error.problems, sep="\n  ", file=sys.stderr)  # noqa: T201 - before logging is set up, for a person
         return 2
@@ -85,7 +85,7 @@ def _on_signal(action: Callable[[], object]) -> None:
 def _sweep(settings: Settings, stop: threading.Event) -> None:
     log.event(_log, "worker.ready", role=SWEEP, pid=os.getpid())
     deps = wiring.build(settings)
-    announce_in_background(deps.store.scripts.promise, stop)
+    log_durability_in_background(deps.store.scripts.guarantee, stop)
     sweep_forever(deps.store, deps.accounts, settings.sweep_interval_seconds, stop)
 
 
@@ -93,7 +93,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
     deps = wiring.build(settings)
     wiring.install(deps)
-    announce_in_background(deps.store.scripts.promise, stop)
+    log_durability_in_background(deps.store.scripts.guarantee, stop)
     if queue == QUEUE_OF[Step.ACCOUNT]:
         _watch_accounts(deps.accounts)
     if queue == QUEUE_OF[Step.COLLECT]:
@@ -110,7 +110,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
                 settings.worker_concurrency,
                 grace=settings.worker_grace_seconds,
                 lease=settings.watch_seconds,
-                bring=deps.store.begun.bring,
+                on_prefetch=deps.store.prefetched.put,
             )
             _run_worker(worker, stop)
         except (redis.RedisError, OSError) as error:
@@ -120,9 +120,9 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
         stop.wait(_RECONNECT)
 
 
-def _watch_accounts(accounts: AccountBook) -> None:
+def _watch_accounts(accounts: AccountRegistry) -> None:
     try:
-        accounts.watch()
+        accounts.schedule_checks()
     except StoreUnavailable as error:  # another start, or another worker, sees to it
         log.event(_log, "worker.redis_away", logging.ERROR, reason=str(error))
 

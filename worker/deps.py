@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.errors import Transient
 from core.jobs.job import Job
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
@@ -23,7 +23,7 @@ class Deps:
 
     settings: Settings
     store: JobStore
-    accounts: AccountBook
+    accounts: AccountRegistry
     objects: ObjectStore
     #: Account's name -> its client.
     providers: Mapping[str, ProviderClient]

@@ -6,7 +6,7 @@ from core.redis.store import JobStore
 from core.scheduling import circuit_breakers
 
 
-class Rest(NamedTuple):
+class Pause(NamedTuple):
     """How an account is held back right now."""
 
     #: Why nothing is granted, or one job at a time; None where it does not rest.
@@ -19,7 +19,7 @@ class Rest(NamedTuple):
     ceiling_seconds: float
 
 
-def rest_of(store: JobStore, pool: str) -> Rest:
+def read_pause(store: JobStore, pool: str) -> Pause:
     """Look at one account.
 
     Raises:
@@ -34,7 +34,7 @@ def rest_of(store: JobStore, pool: str) -> Rest:
     if int(failures or 0) >= circuit_breakers.opens_after(name):
         reason = reason or why
         seconds = max(seconds, float(until or 0) - store.now())
-    return Rest(
+    return Pause(
         reason,
         max(0.0, seconds),
         None if ceiling is None else int(ceiling),

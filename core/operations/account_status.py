@@ -3,7 +3,7 @@
 from typing import Final, TypedDict
 
 from core.jobs.job import JobId, Step
-from core.operations.account_pauses import rest_of
+from core.operations.account_pauses import read_pause
 from core.provider.accounts import Account
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers
@@ -21,7 +21,7 @@ class AccountState(TypedDict):
     refused: str | None
     #: Why it rests, or is tried with one job at a time; None where it does not.
     paused: str | None
-    #: When it is granted slots again; None where it does not rest, or is being tried.
+    #: When it is granted slots again; None where it does not pause, or is being tried.
     paused_until: str | None
     #: Slots that it is granted at most since the provider was busy (429); None: all that it has.
     ceiling: int | None
@@ -30,7 +30,7 @@ class AccountState(TypedDict):
     credits: str | None
 
 
-class AccountBook:
+class AccountRegistry:
     """Keeps credits and refusals of the accounts, and the lanes they serve.
 
     Args:
@@ -42,7 +42,7 @@ class AccountBook:
         self._store = store
         self._accounts = accounts
 
-    def checked(
+    def record_check(
         self, name: str, *, credits_left: float | None, refused: str | None, check_at: float
     ) -> bool:
         """Record what was heard of an account.
@@ -65,12 +65,12 @@ class AccountBook:
         payload = {name: value for name, value in payload.items() if value is not None}
         return bool(self._store.scripts.run("account", payload))
 
-    def watch(self) -> None:
+    def schedule_checks(self) -> None:
         """See to it that every account is looked at regularly, from now on."""
         due = {f"{Step.ACCOUNT}:{account.name}": self._store.now() for account in self._accounts}
         self._store.read("zadd", "due", due, nx=True)
 
-    def forget(self, name: str) -> None:
+    def unschedule_check(self, name: str) -> None:
         """Look at an account no more."""
         self._store.read("zrem", "due", f"{Step.ACCOUNT}:{name}")
 
@@ -81,27 +81,27 @@ class AccountBook:
     def _state(self, name: str) -> AccountState:
         keys = [f"pool:{name}:{what}" for what in ("refused", "credits")]
         refused, credits_left = self._store.read("mget", keys)
-        rest, now = rest_of(self._store, name), self._store.now()
+        pause, now = read_pause(self._store, name), self._store.now()
         return AccountState(
             refused=refused,
-            paused=rest.reason,
-            paused_until=milliseconds(now + rest.seconds) if rest.seconds else None,
-            ceiling=rest.ceiling,
-            ceiling_until=milliseconds(now + rest.ceiling_seconds)
-            if rest.ceiling_seconds
+            paused=pause.reason,
+            paused_until=milliseconds(now + pause.seconds) if pause.seconds else None,
+            ceiling=pause.ceiling,
+            ceiling_until=milliseconds(now + pause.ceiling_seconds)
+            if pause.ceiling_seconds
             else None,
             credits=credits_left,
         )
 
-    def trouble(self, breaker: str) -> str | None:
+    def breaker_reason(self, breaker: str) -> str | None:
         """Return why a breaker is open, or half open; None where it is closed."""
         reason: str | None
         failures, reason = self._store.read("hmget", f"breaker:{breaker}", "failures", "reason")
         return reason if int(failures or 0) >= circuit_breakers.opens_after(breaker) else None
 
-    def hindrance(self) -> str | None:
+    def blocking_reason(self) -> str | None:
         """Return in words for callers what keeps every job from being made now; None: nothing."""
-        if self.trouble(circuit_breakers.STORAGE):
+        if self.breaker_reason(circuit_breakers.STORAGE):
             return "images cannot be stored at the moment"
         if all(state["refused"] or state["paused"] for state in self.states().values()):
             return "the provider takes no jobs at the moment"

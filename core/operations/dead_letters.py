@@ -21,7 +21,7 @@ from core.storage.object_keys import INPUT_PREFIX
 from core.storage.object_store import ObjectStore
 
 #: Letters on one page.
-LONGEST_PAGE: Final = 100
+MAX_PAGE_SIZE: Final = 100
 #: A cursor as text: a moment, and a letter as it stands in its list.
 CURSOR_PATTERN: Final = r"[0-9]{1,12}(?:\.[0-9]{1,12})?_[!-~][ -~]{0,300}"
 _CURSOR: Final = re.compile(CURSOR_PATTERN)
@@ -49,7 +49,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class LetterFilter:
     """Which dead letters are asked for; None: any."""
 
     tenant: str | None = None
@@ -105,7 +105,7 @@ class DeadLetters:
         self._objects = objects
         self._deadline = settings.job_deadline_seconds
 
-    def page(self, wanted: Wanted, limit: int, cursor: Cursor | None = None) -> Page:
+    def page(self, wanted: LetterFilter, limit: int, cursor: Cursor | None = None) -> Page:
         """Return the oldest dead letters behind a cursor.
 
         A page may be shorter than `limit` before the last one: only so many letters are looked at.
@@ -216,7 +216,7 @@ class DeadLetters:
                 return places
             offset += _BATCH
 
-    def _letter(self, place: Cursor, wanted: Wanted) -> DeadLetter | None:
+    def _letter(self, place: Cursor, wanted: LetterFilter) -> DeadLetter | None:
         """Return the letter at a place, None where it is not wanted or its record is gone."""
         kind, _, job_id = place.member.rpartition(" ")[2].partition(":")
         if wanted.kind and kind != wanted.kind:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from core.operations.account_pauses import rest_of
+from core.operations.account_pauses import read_pause
 from core.provider.accounts import Account
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers
@@ -28,7 +28,7 @@ def margin_counts(margin: float) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class MetricsSnapshot:
     """One look at everything."""
 
     counters: Mapping[str, float]
@@ -47,10 +47,10 @@ class Figures:
     overdue_seconds: float
     dead_letters: int
     #: Breaker -> whether it is open, or half open.
-    troubles: Mapping[str, bool]
+    open_breakers: Mapping[str, bool]
 
 
-def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
+def take_snapshot(store: JobStore, accounts: Sequence[Account]) -> MetricsSnapshot:
     """Take one look.
 
     Raises:
@@ -64,13 +64,13 @@ def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
         circuit_breakers.STORAGE,
         *(circuit_breakers.provider(pool["name"]) for pool in served),
     ]
-    rests = {pool["name"]: rest_of(store, pool["name"]) for pool in served}
-    ceilings = {name: rest.ceiling for name, rest in rests.items()}
-    return Figures(
+    pauses = {pool["name"]: read_pause(store, pool["name"]) for pool in served}
+    ceilings = {name: pause.ceiling for name, pause in pauses.items()}
+    return MetricsSnapshot(
         counters={name: float(value) for name, value in read("hgetall", "counters").items()},
         backlog={lane: read("zcard", f"backlog:{lane}") for lane in lanes},
         slots={p["name"]: (read("zcard", f"slots:{p['name']}"), p["limit"]) for p in served},
-        pauses={name: rest.seconds for name, rest in rests.items()},
+        pauses={name: pause.seconds for name, pause in pauses.items()},
         ceilings={
             p["name"]: p["limit"] if (most := ceilings[p["name"]]) is None else most for p in served
         },
@@ -78,7 +78,7 @@ def look(store: JobStore, accounts: Sequence[Account]) -> Figures:
         overdue=read("zcount", "due", "-inf", now),
         overdue_seconds=max(0.0, now - oldest[0][1]) if oldest else 0.0,
         dead_letters=read("zcard", "dead"),
-        troubles={
+        open_breakers={
             name: int(read("hget", f"breaker:{name}", "failures") or 0)
             >= circuit_breakers.opens_after(name)
             for name in names

@@ -4,21 +4,23 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from core.jobs.job import JobId, Status, Step, before, error_record
+from core.jobs.job import JobId, Status, Step, error_record, predecessors
 from core.log import event
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from core.redis.store import JobStore
-from core.redis.transitions import Plan, Plans
+from core.redis.transitions import Transition, Transitions
 
 _log = logging.getLogger(__name__)
 _Facts = Mapping[str, str | int | float | None]
-_RESULT_UNKNOWN: Final = before(Status.STORING)
+_RESULT_UNKNOWN: Final = predecessors(Status.STORING)
 _ODD: Final = (Kind.UNCLEAR, Kind.UNUSABLE)
 _KEPT = 4096  # bytes of a webhook's body
 
 
-def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b"") -> bool:
+def apply_notice(
+    store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
+) -> bool:
     """Move the job on as the notice says.
 
     A duplicate, or a notice that comes after the job moved on, changes nothing; so the first word
@@ -39,24 +41,28 @@ def receive(store: JobStore, job_id: JobId, notice: Notice, source: str, raw: by
     Raises:
         StoreUnavailable: Nothing happened; it must be said again.
     """
-    return store.carry_out(receiving(store, job_id, notice, source, raw))
+    return store.execute(prepare_notice(store, job_id, notice, source, raw))
 
 
-def receiving(
-    plans: Plans, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
-) -> Plan[bool]:
-    """Plan to move the job on as the notice says; see `receive`."""
+def prepare_notice(
+    transitions: Transitions, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
+) -> Transition[bool]:
+    """Transition to move the job on as the notice says; see `apply_notice`."""
     moved = False
     said = raw[:_KEPT].decode(errors="replace") if raw else None
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
         change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
-        moved = yield from plans.moving(job_id, Status.STORING, change, durable=source == "webhook")
+        moved = yield from transitions.prepare_move(
+            job_id, Status.STORING, change, durable=source == "webhook"
+        )
     elif notice.kind is Kind.FAILED:
-        moved = yield from _fail(plans, job_id, notice, source, known | {"webhook_body": said})
+        moved = yield from _fail(
+            transitions, job_id, notice, source, known | {"webhook_body": said}
+        )
     elif source == "webhook":
-        yield from _ask(plans, job_id, notice, known | {"webhook_body": said})
+        yield from _ask(transitions, job_id, notice, known | {"webhook_body": said})
     event(
         _log,
         "provider.notice",
@@ -76,7 +82,9 @@ def _expired(notice: Notice) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
-def _ask(plans: Plans, job_id: JobId, notice: Notice, facts: _Facts) -> Plan[None]:
+def _ask(
+    transitions: Transitions, job_id: JobId, notice: Notice, facts: _Facts
+) -> Transition[None]:
     """Have the provider asked about a task whose webhook tells no end.
 
     A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
@@ -84,7 +92,7 @@ def _ask(plans: Plans, job_id: JobId, notice: Notice, facts: _Facts) -> Plan[Non
     """
     is_there = bool(notice.provider_id) and notice.kind is not Kind.NOT_FOUND
     settled = is_there and (
-        yield from plans.moving(
+        yield from transitions.prepare_move(
             job_id,
             Status.GENERATING,
             Change(set=facts, unless=_expired(notice), wake=[Step.POLL]),
@@ -94,10 +102,12 @@ def _ask(plans: Plans, job_id: JobId, notice: Notice, facts: _Facts) -> Plan[Non
     )
     if not settled and notice.kind is not Kind.PENDING:
         said = Change(set={"webhook_body": facts.get("webhook_body")}, wake=[Step.POLL])
-        yield from plans.changing(job_id, {Status.GENERATING}, said)
+        yield from transitions.prepare_change(job_id, {Status.GENERATING}, said)
 
 
-def _fail(plans: Plans, job_id: JobId, notice: Notice, source: str, facts: _Facts) -> Plan[bool]:
+def _fail(
+    transitions: Transitions, job_id: JobId, notice: Notice, source: str, facts: _Facts
+) -> Transition[bool]:
     """End the job, unless its result is known already, or another task of it is being made.
 
     A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
@@ -120,7 +130,9 @@ def _fail(plans: Plans, job_id: JobId, notice: Notice, source: str, facts: _Fact
             set={**facts, "error": error}, expect=expected, unless=unless | _expired(notice)
         )
         told = source == "webhook"
-        moving = plans.moving(job_id, Status.FAILED, change, was=_RESULT_UNKNOWN, durable=told)
+        moving = transitions.prepare_move(
+            job_id, Status.FAILED, change, was=_RESULT_UNKNOWN, durable=told
+        )
         if (yield from moving):
             return True
     return False

@@ -19,7 +19,7 @@ from core.storage.aws_session import aws_problems
 _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 
 
-def try_settings(values: Mapping[str, Any]) -> list[str]:
+def check_settings(values: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that look well, a line each, without any secret.
 
     Args:

@@ -1,1 +1,1 @@
-"""Jobs in Redis: the scripts, who runs them, and how a write reaches the disk."""
+"""Job storage in Redis: Lua scripts, the clients that run them, and durability of writes."""

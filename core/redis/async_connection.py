@@ -1,7 +1,7 @@
-"""A connection to Redis for an event loop: whole batches are written and read at once.
+"""A Redis connection for an event loop that writes and reads whole batches.
 
-redis-py opens it, for it knows addresses, TLS and passwords. Its own way of reading costs a task's
-turn and a time limit for each answer; here the answers of a batch are handed over together.
+redis-py opens the connection, because it handles addresses, TLS and passwords. Its own reader wakes
+a task and sets a timeout for every reply; this one hands over the replies of a batch together.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 _NOTHING: Final = object()
-#: Writes a command as Redis reads it; its own types allow one part only.
+#: Encodes a command in the Redis protocol; hiredis types it for a single part only.
 _pack: Final[Callable[[tuple[Any, ...]], bytes]] = hiredis.pack_command
-#: What has to be told apart, by how the server begins it.
+#: Error replies that callers distinguish, by their prefix.
 _KINDS: Final[dict[str, type[ResponseError]]] = {
     "NOSCRIPT": NoScriptError,
     "READONLY": ReadOnlyError,
 }
 
 
-class LoopConnection(asyncio.Protocol):
-    """An open connection, for one batch at a time."""
+class AsyncConnection(asyncio.Protocol):
+    """An open connection that carries one batch at a time."""
 
     def __init__(self, opened: Any) -> None:
-        # It has no public way to hand its transport over. The writer is kept, for it closes the
-        # transport when nobody holds it any more.
+        # redis-py offers no public access to the transport. The writer is kept because it
+        # closes the transport when it is garbage-collected.
         self._writer: asyncio.StreamWriter = opened._writer  # noqa: SLF001 - see above
         opened._writer = opened._reader = None  # noqa: SLF001 - see above
         self._transport: Any = self._writer.transport
@@ -39,22 +39,22 @@ class LoopConnection(asyncio.Protocol):
         self._wanted = 0
         self._pause = 0
         self._done: asyncio.Future[list[Any]] | None = None
-        self._answered: Callable[[], None] = _nobody
+        self._answered: Callable[[], None] = _ignore
 
     @classmethod
-    async def open(cls, pool: Any) -> "LoopConnection":
-        """Open one as this pool of redis-py makes them."""
+    async def open(cls, pool: Any) -> "AsyncConnection":
+        """Open a connection with the settings of a redis-py pool."""
         opened = pool.make_connection()
         await opened.connect()
         return cls(opened)
 
     @property
     def is_usable(self) -> bool:
-        """Whether nothing speaks against sending the next batch."""
+        """Whether the next batch can be sent: the connection is open and idle."""
         return self._done is None and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Close it; what is under way gets no answer."""
+        """Close the connection; commands in flight get no reply."""
         self._transport.abort()
 
     def send(
@@ -63,11 +63,11 @@ class LoopConnection(asyncio.Protocol):
         pause: int,
         answered: Callable[[], None],
     ) -> "asyncio.Future[list[Any]]":
-        """Write commands at once; return what will be their answers, errors among them.
+        """Write commands at once; return a future of their replies, error replies included.
 
         Args:
-            commands: One or more.
-            pause: After so many answers `answered` is called.
+            commands: At least one.
+            pause: Number of replies after which `answered` is called.
             answered: Called once.
         """
         self._answers, self._wanted, self._pause = [], len(commands), pause
@@ -77,12 +77,12 @@ class LoopConnection(asyncio.Protocol):
         return self._done
 
     def data_received(self, data: bytes) -> None:
-        """Take answers, or parts of them."""
+        """Parse replies as their bytes arrive."""
         self._reader.feed(data)
         while (answer := self._reader.gets()) is not _NOTHING:
             if isinstance(answer, hiredis.PushNotification):
                 continue
-            if self._done is None:  # nobody asked for this
+            if self._done is None:  # a reply that no command asked for
                 self._transport.abort()
                 return
             self._answers.append(answer)
@@ -94,15 +94,15 @@ class LoopConnection(asyncio.Protocol):
                     done.set_result(self._answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Fail the batch that is in flight."""
         if self._done and not self._done.done():
             self._done.set_exception(LostConnection(f"Connection closed by server. {exc or ''}"))
 
 
-def _nobody() -> None:
-    """Nobody wants to know."""
+def _ignore() -> None:
+    """Do nothing: the default callback."""
 
 
 def _error(text: str) -> ResponseError:
-    """Return what the server has against a command."""
+    """Return an error reply as the matching exception."""
     return _KINDS.get(text.partition(" ")[0], ResponseError)(text)

@@ -1,32 +1,32 @@
-"""Changes of jobs for an event loop: the plans of `core.redis.transitions`, awaited."""
+"""Job changes for an event loop: awaits the transitions of `core.redis.transitions`."""
 
 from typing import TypeVar
 
 from core.jobs.job import JobId, JobRequest
-from core.redis.async_scripts import LoopScripts
+from core.redis.async_scripts import AsyncScripts
 from core.redis.change import Idempotency, Stored
-from core.redis.transitions import Plan, Plans
+from core.redis.transitions import Transition, Transitions
 
 _Result = TypeVar("_Result")
 
 
-class AwaitedStore:
-    """Changes jobs without holding a thread meanwhile.
+class AsyncJobStore:
+    """Changes jobs without blocking a thread.
 
     Args:
-        plans: What is asked of Redis.
-        scripts: Asks it.
+        transitions: Makes the script calls.
+        scripts: Runs them.
     """
 
-    def __init__(self, plans: Plans, scripts: LoopScripts) -> None:
-        self.plans = plans
+    def __init__(self, transitions: Transitions, scripts: AsyncScripts) -> None:
+        self.transitions = transitions
         self.scripts = scripts
 
-    async def carry_out(self, plan: Plan[_Result]) -> _Result:
-        """Do what a plan asks for, one call after the other; return what it comes to.
+    async def execute(self, plan: Transition[_Result]) -> _Result:
+        """Run a transition's script calls one after the other; return its result.
 
         Raises:
-            StoreUnavailable: Redis is away, or cannot keep a promise.
+            StoreUnavailable: Redis is unreachable, or cannot guarantee durability.
         """
         try:
             order = next(plan)
@@ -39,9 +39,9 @@ class AwaitedStore:
     async def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
     ) -> Stored:
-        """Accept a job as `JobStore.accept` does; when this returns, it is on disk."""
-        return await self.carry_out(self.plans.accepting(job_id, request, idempotency))
+        """Accept a job as `JobStore.accept` does; on return it is on disk."""
+        return await self.execute(self.transitions.prepare_accept(job_id, request, idempotency))
 
-    async def known(self, tenant: str, idempotency: Idempotency) -> Stored | None:
-        """Return the job that a key brought before, as `JobStore.known` does."""
-        return await self.carry_out(self.plans.knowing(tenant, idempotency))
+    async def find_by_idempotency_key(self, tenant: str, idempotency: Idempotency) -> Stored | None:
+        """Return the job of an idempotency key, as `JobStore.find_by_idempotency_key` does."""
+        return await self.execute(self.transitions.prepare_lookup(tenant, idempotency))

@@ -1,4 +1,4 @@
-"""What `core.redis.store` is asked to do to a job, and how it answers, as values."""
+"""Value types for changing jobs through `core.redis.store`."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -10,14 +10,14 @@ from core.jobs.job import Job, JobId, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """A caller's key (hashed) and the fingerprint of what came with it."""
+    """A caller's idempotency key (hashed) and the fingerprint of the request body."""
 
     key_hash: str
     fingerprint: str
 
 
 class Stored(NamedTuple):
-    """A job that is on disk, and how it stood at that moment; None where it is gone already."""
+    """A job that is on disk, with its state at that moment; `job` is None if it is gone."""
 
     id: JobId
     job: Job | None
@@ -25,40 +25,41 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What happens to a job besides its status; all of it in one atomic step."""
+    """What happens to a job besides its status, in one atomic step."""
 
-    #: Fields that must have these values, or the change does not happen ("" for none).
+    #: Preconditions: fields that must have these values ("" for absent).
     expect: Mapping[str, str] = field(default_factory=dict)
-    #: Fields that must not have these values ("" for none).
+    #: Preconditions: fields that must not have these values ("" for absent).
     unless: Mapping[str, str] = field(default_factory=dict)
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     clear: Collection[str] = ()
-    #: Counter -> by how much it goes up (`core.operations.metrics`), if the change happens.
+    #: Counter -> increment (`core.operations.metrics`), applied if the change happens.
     count: Mapping[str, float] = field(default_factory=dict)
     #: Steps to start now.
     wake: Collection[Step] = ()
     #: Step -> Unix time at which it is to start.
     due: Mapping[Step, float] = field(default_factory=dict)
-    #: Steps that are done: their lease ends.
+    #: Steps that are done; their leases end.
     done: Collection[Step] = ()
-    #: (pool, seconds, reason): the pool grants nothing for so long.
+    #: (pool, seconds, reason): the pool grants no slots for that long.
     pause: tuple[str, float, str] | None = None
-    #: (pool, Unix time, reason): the provider refuses the account; to be looked at again then.
+    #: (pool, Unix time, reason): the provider refuses the account; check it again then.
     refuse: tuple[str, float, str] | None = None
-    #: (pool, seconds): the pool has one slot less than it holds now, maybe none, for so long.
+    #: (pool, seconds): cap the pool at one slot below those held now, for that long.
     shrink: tuple[str, float] | None = None
-    #: Breaker -> why: what was tried there failed (`core.scheduling.circuit_breakers`).
+    #: Breaker -> reason: circuit breakers that record a failure
+    #: (`core.scheduling.circuit_breakers`).
     failed: Mapping[str, str] = field(default_factory=dict)
-    #: Breakers of what went well.
+    #: Circuit breakers that record a success.
     passed: Collection[str] = ()
 
     def payload(self) -> dict[str, Any]:
-        """Return it as `core/redis/lua/transition.lua` reads it."""
+        """Return the change as `core/redis/lua/transition.lua` reads it."""
         payload: dict[str, Any] = {
             "expect": dict(self.expect),
             "unless": dict(self.unless),
-            # As text: Lua's numbers have 53 bits, fewer than a seed may have.
+            # As text: Lua numbers have 53 bits, and a seed may need more.
             "set": {k: str(v) for k, v in self.set.items() if v is not None},
             "add": dict(self.add),
             "count": dict(self.count),
@@ -82,5 +83,5 @@ class Change:
 
 
 def _milliseconds(seconds: float) -> int:
-    """Round up: Redis refuses an expiry of 0, in the middle of a script."""
+    """Convert to milliseconds, rounded up: Redis rejects an expiry of 0 mid-script."""
     return math.ceil(seconds * 1000)

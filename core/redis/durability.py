@@ -1,8 +1,8 @@
-"""What the Redis that was found promises for an accepted job, in one word and in a sentence.
+"""Finds out which durability the connected Redis guarantees for accepted jobs.
 
-`appendfsync always` is the whole promise: Redis answers a write only when it is on disk. With
-`everysec` there is WAITAOF's word alone, and not every server keeps it: Valkey 9.1 answers most
-of them before its next fsync, as Redis 7.4 first did (redis/redis pull request 13793).
+Only `appendfsync always` guarantees everything: Redis replies to a write once it is on disk. With
+`everysec` the guarantee rests on WAITAOF alone, and not every server honours it: Valkey 9.1 usually
+replies before its next fsync, as Redis 7.4 did at first (redis/redis pull request 13793).
 """
 
 import logging
@@ -19,17 +19,17 @@ from core.errors import StoreUnavailable
 from core.log import event
 
 _log = logging.getLogger(__name__)
-#: Seconds between two tries to reach a Redis that is away at the start.
+#: Seconds between attempts to reach a Redis that is unreachable at start-up.
 _ASK_AGAIN: Final = 1.0
 
 
 class Durability(StrEnum):
-    """The word for it."""
+    """Durability levels; also the log field `durability`."""
 
     ALWAYS = "always"
     WAITAOF = "waitaof"
     NONE = "none"
-    #: Too little for `FLUXRELAY_REQUIRE_AOF`: no job is accepted.
+    #: Below what `FLUXRELAY_REQUIRE_AOF` demands: no job is accepted.
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
@@ -38,14 +38,14 @@ _LEVELS: Final = {Durability.ALWAYS: logging.INFO, Durability.REFUSED: logging.E
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """What a server says of itself; None where it does not say.
+class ServerSettings:
+    """Durability settings that a server reports; None where it does not tell.
 
     Attributes:
-        appendonly: It keeps an append-only file.
-        appendfsync: When it puts that on disk: `always`, `everysec` or `no`.
-        snapshots: It saves its memory from time to time.
-        waitaof: It has the command WAITAOF, and lets us use it.
+        appendonly: Whether it keeps an append-only file.
+        appendfsync: When it syncs that file: `always`, `everysec` or `no`.
+        snapshots: Whether it saves RDB snapshots.
+        waitaof: Whether we may call WAITAOF.
         eviction: Its `maxmemory-policy`.
     """
 
@@ -57,33 +57,33 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """What a server's settings come to.
+class Guarantee:
+    """The durability that follows from a server's settings.
 
     Attributes:
-        durability: The word.
-        at_risk: What may be lost, or why no job is accepted.
-        server: What it follows from.
+        durability: The level.
+        at_risk: What may be lost, or why no job is accepted, for the log.
+        server: The settings it follows from.
     """
 
     durability: Durability
     at_risk: str
-    server: Server
+    server: ServerSettings
 
 
-def ask(client: "redis.Redis") -> Server:
-    """Ask a server for its settings; what it does not let us know stays open."""
+def read_server(client: "redis.Redis") -> ServerSettings:
+    """Read a server's durability settings; those that it does not disclose are None."""
     with client.pipeline(transaction=False) as pipeline:
         pipeline.info()
-        pipeline.config_get("append*")  # one name only, as servers before 7.0 want it
+        pipeline.config_get("append*")  # servers before 7.0 accept one pattern only
         pipeline.config_get("save")
         pipeline.waitaof(1, 0, 1)
         info, append, save, waitaof = pipeline.execute(raise_on_error=False)
     known: dict[str, Any] = info if isinstance(info, dict) else {}
-    if known.get("role") == "slave":  # what it would promise as a primary is not known
-        # After a failover its name leads to another server.
+    if known.get("role") == "slave":  # its settings as a primary are unknown
+        # After a failover the host name points to another server.
         client.connection_pool.disconnect(inuse_connections=False)
-        raise StoreUnavailable("Redis: it is a replica, and takes no jobs")
+        raise StoreUnavailable("Redis: the server is a replica and accepts no writes")
     settings: dict[str, str] = append if isinstance(append, dict) else {}
     refused = str(waitaof) if isinstance(waitaof, ResponseError) else ""
     appendonly = settings["appendonly"] == "yes" if "appendonly" in settings else None
@@ -91,7 +91,7 @@ def ask(client: "redis.Redis") -> Server:
         appendonly = bool(known["aof_enabled"])
     if "appendonly" in refused:
         appendonly = False
-    return Server(
+    return ServerSettings(
         appendonly=appendonly,
         appendfsync=settings.get("appendfsync"),
         snapshots=bool(save.get("save")) if isinstance(save, dict) else None,
@@ -100,17 +100,17 @@ def ask(client: "redis.Redis") -> Server:
     )
 
 
-def judge(server: Server, *, require_aof: bool) -> Promise:
-    """Say what may be lost on such a server."""
+def assess(server: ServerSettings, *, require_aof: bool) -> Guarantee:
+    """Return what may be lost on a server with these settings."""
     if server.appendonly is not False and server.appendfsync == "always":
-        return Promise(Durability.ALWAYS, "nothing that was accepted", server)
+        return Guarantee(Durability.ALWAYS, "no accepted job", server)
     if not require_aof:
-        return Promise(Durability.NONE, _unguarded(server), server)
+        return Guarantee(Durability.NONE, _risk_without_aof(server), server)
     refusal = _refusal(server)
     if refusal:
-        return Promise(Durability.REFUSED, refusal, server)
+        return Guarantee(Durability.REFUSED, refusal, server)
     unless = "" if server.appendfsync else " and appendfsync is not 'always'"
-    return Promise(
+    return Guarantee(
         Durability.WAITAOF,
         "accepted jobs of up to the last second, if the host dies and this Redis confirms a write "
         f"before its fsync, as Valkey 9.1 does{unless}; set appendfsync to 'always'",
@@ -118,65 +118,73 @@ def judge(server: Server, *, require_aof: bool) -> Promise:
     )
 
 
-def _refusal(server: Server) -> str:
-    accept = "or set FLUXRELAY_REQUIRE_AOF=no to accept that jobs get lost"
+def _refusal(server: ServerSettings) -> str:
+    accept = "or set FLUXRELAY_REQUIRE_AOF=no to accept that jobs may be lost"
     if server.appendonly is False:
         return (
             "Redis keeps no append-only file (appendonly is off), so an accepted job could be "
-            f"lost; switch it on, {accept}"
+            f"lost; set appendonly to 'yes', {accept}"
         )
     if not server.waitaof:
         return (
-            "Redis has no WAITAOF (it came with 7.2) or does not let us use it, so appendonly must "
-            f"be 'yes' and appendfsync 'always', and CONFIG GET allowed; see to it, {accept}"
+            "Redis has no WAITAOF (added in 7.2) or denies it, so it needs appendonly "
+            f"'yes', appendfsync 'always' and permission for CONFIG GET; set these, {accept}"
         )
     if server.appendfsync == "no":
-        return f"appendfsync is 'no', so Redis confirms no write; set it to 'always', {accept}"
+        return f"appendfsync is 'no', so Redis confirms no writes; set it to 'always', {accept}"
     return ""
 
 
-def _unguarded(server: Server) -> str:
+def _risk_without_aof(server: ServerSettings) -> str:
     if server.appendonly is False:
         if server.snapshots is False:
-            return "all jobs, whenever Redis ends: it keeps nothing on disk"
-        return "all that came after Redis's last snapshot, whenever it ends"
+            return "all jobs, whenever Redis stops: it keeps nothing on disk"
+        return "all changes since Redis's last snapshot, whenever it stops"
     if server.appendfsync == "everysec":
         return "accepted jobs of up to the last second or two, if the host dies"
     return "accepted jobs that the host has not written to disk yet, if it dies"
 
 
-def announce(find: Callable[[], Promise], stop: threading.Event) -> None:
-    """Log once what the server promises; while it is away say that this is not known yet.
+def log_durability(find: Callable[[], Guarantee], stop: threading.Event) -> None:
+    """Log once what the server guarantees; while it is unreachable, log `unknown`.
 
     Args:
-        find: Asks the server.
-        stop: Ends the waiting for one that is away.
+        find: Returns the guarantee.
+        stop: Set to stop waiting for an unreachable server.
     """
     said = False
     while not stop.is_set():
         try:
-            promise = find()
+            guarantee = find()
         except StoreUnavailable as error:
             if not said:
-                _say(Durability.UNKNOWN, "not known yet: Redis cannot be asked", reason=str(error))
+                _log_guarantee(
+                    Durability.UNKNOWN, "not known yet: Redis is unreachable", reason=str(error)
+                )
             said = True
             stop.wait(_ASK_AGAIN)
         else:
-            _say(promise.durability, promise.at_risk, appendfsync=promise.server.appendfsync)
-            if promise.server.eviction not in (None, "noeviction"):
-                risk = "jobs: Redis may delete them when its memory is full; set 'noeviction'"
-                policy = promise.server.eviction
+            _log_guarantee(
+                guarantee.durability, guarantee.at_risk, appendfsync=guarantee.server.appendfsync
+            )
+            if guarantee.server.eviction not in (None, "noeviction"):
+                risk = "jobs: Redis may evict them when its memory is full; set 'noeviction'"
+                policy = guarantee.server.eviction
                 event(_log, "redis.may_evict", logging.WARNING, policy=policy, at_risk=risk)
             return
 
 
-def _say(word: Durability, at_risk: str, **fields: Any) -> None:
+def _log_guarantee(word: Durability, at_risk: str, **fields: Any) -> None:
     level = _LEVELS.get(word, logging.WARNING)
     event(_log, "redis.durability", level, durability=word, at_risk=at_risk, **fields)
 
 
-def announce_in_background(find: Callable[[], Promise], stop: threading.Event) -> threading.Thread:
-    """Start a thread that does `announce`; it keeps no process alive."""
-    thread = threading.Thread(target=announce, args=(find, stop), name="durability", daemon=True)
+def log_durability_in_background(
+    find: Callable[[], Guarantee], stop: threading.Event
+) -> threading.Thread:
+    """Run `log_durability` in a daemon thread and return the thread."""
+    thread = threading.Thread(
+        target=log_durability, args=(find, stop), name="durability", daemon=True
+    )
     thread.start()
     return thread

@@ -1,9 +1,9 @@
-"""Group commit: calls that must reach the disk share one round trip and one fsync.
+"""Group commit: durable writes share one round trip and one fsync.
 
-There is no timer and no thread of its own. Who comes while nothing is on its way sends its call
-at once; the others gather meanwhile, and then the first of them sends for all. So nobody waits
-when alone, and a crowd pays for the disk once. A batch that Redis has answered, but not yet put
-on disk, holds up nobody: the next one goes out.
+There is no timer and no extra thread. If no batch is in flight, a call is sent at once. Otherwise
+it joins the next batch, which one of its callers (the leader) sends for all. A single caller
+therefore never waits, and concurrent callers pay for one fsync. A batch that Redis has answered but
+not yet fsynced does not hold up the next batch.
 """
 
 import threading
@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from core.errors import StoreUnavailable
 
-#: Most calls, and most bytes of arguments, in one batch. Redis does nothing else while it works
-#: through a batch, a fifth of a millisecond per call. One call may be longer than the bound.
+#: Limits of one batch: calls, and bytes of their arguments. Redis is blocked while it executes a
+#: batch (about 0.2 ms per call). A single call may exceed the byte limit.
 BATCH_CALLS: Final = 128
 BATCH_BYTES: Final = 1_048_576
 
@@ -33,21 +33,21 @@ class Send(Protocol):
     """Sends a batch."""
 
     def __call__(self, calls: Sequence[Call], answered: Callable[[], None], /) -> Sequence[Any]:
-        """Return one answer, or one `StoreUnavailable`, for each call, in their order.
+        """Return one reply, or one `StoreUnavailable`, per call, in order.
 
-        It must return in bounded time, and call `answered` when only the disk is still awaited.
+        It must return in bounded time, and call `answered` once only the fsync is still awaited.
 
         Raises:
-            StoreUnavailable: It holds for the whole batch.
+            StoreUnavailable: The whole batch failed.
         """
 
 
 @dataclass(eq=False, slots=True)
-class _Waiting:
-    """A call and the thread that waits for its answer."""
+class _PendingCall:
+    """A call and the thread that waits for its reply."""
 
     call: Call
-    #: Set when there is something to do: an answer to take, or a batch to send.
+    #: Set when the thread must act: take a reply, or send a batch.
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     settled: bool = False
@@ -55,48 +55,47 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Gathers calls of many threads into batches.
+    """Collects calls of many threads into batches.
 
     Args:
         send: Sends a batch.
-        patience: Seconds after which a waiting call gives up, whatever happened to the thread
-            that was to send it.
+        timeout: Seconds after which a waiting call gives up, even if its leader died.
     """
 
-    def __init__(self, send: Send, *, patience: float) -> None:
+    def __init__(self, send: Send, *, timeout: float) -> None:
         self._send = send
-        self._patience = patience
+        self._timeout = timeout
         self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
-        self._under_way = False
+        self._queue: deque[_PendingCall] = deque()
+        self._in_flight = False
 
     @property
     def waiting(self) -> int:
-        """How many calls gather for the next batch."""
+        """Number of calls that wait for the next batch."""
         return len(self._queue)
 
     def run(self, call: Call) -> Any:
-        """Send one call with whatever else has gathered; return its own answer.
+        """Send a call as part of the next batch; return its own reply.
 
         Raises:
-            StoreUnavailable: It failed, or whether it went well is not known.
+            StoreUnavailable: The call failed, or its outcome is unknown.
         """
-        mine = _Waiting(call)
+        mine = _PendingCall(call)
         with self._lock:
             self._queue.append(mine)
-            mine.leads = not self._under_way
-            self._under_way = True
+            mine.leads = not self._in_flight
+            self._in_flight = True
         try:
             self._wait(mine)
         finally:
             self._leave(mine)
         if isinstance(mine.outcome, StoreUnavailable):
-            # A new one for each caller: a batch's error is raised in many threads.
+            # One exception per caller: the same batch error is raised in many threads.
             raise StoreUnavailable(str(mine.outcome)) from mine.outcome
         return mine.outcome
 
-    def _wait(self, mine: _Waiting) -> None:
-        deadline = time.monotonic() + self._patience
+    def _wait(self, mine: _PendingCall) -> None:
+        deadline = time.monotonic() + self._timeout
         while not mine.settled:
             if mine.leads:
                 self._lead(mine)
@@ -104,8 +103,8 @@ class GroupCommit:
                 mine.outcome = StoreUnavailable("Redis: the write was not confirmed in time")
                 return
 
-    def _lead(self, mine: _Waiting) -> None:
-        """Send what has gathered, which begins with the leader's own call."""
+    def _lead(self, mine: _PendingCall) -> None:
+        """Send the collected calls; the leader's own call comes first."""
         batch = self._take()
         error = StoreUnavailable("Redis: the write was broken off")
         outcomes: Sequence[Any] = [error] * len(batch)
@@ -114,15 +113,15 @@ class GroupCommit:
         except StoreUnavailable as unavailable:
             outcomes = [unavailable] * len(batch)
         finally:
-            # Also after an error that nobody foresaw: nobody may be left waiting.
+            # Also after an unexpected error: no caller may be left waiting.
             self._hand_over(mine)
             for each, outcome in zip(batch, outcomes, strict=True):
                 each.outcome = outcome
                 each.settled = True
                 each.woken.set()
 
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take(self) -> list[_PendingCall]:
+        batch: list[_PendingCall] = []
         size = 0
         with self._lock:
             while self._queue and len(batch) < BATCH_CALLS:
@@ -132,19 +131,19 @@ class GroupCommit:
                 batch.append(self._queue.popleft())
         return batch
 
-    def _hand_over(self, mine: _Waiting) -> None:
-        """Have the first of those who wait send the next batch, if that is for `mine` to say."""
+    def _hand_over(self, mine: _PendingCall) -> None:
+        """Make the first waiting call the leader of the next batch, if `mine` still leads."""
         with self._lock:
             if not mine.leads:
                 return
             mine.leads = False
-            self._under_way = bool(self._queue)
+            self._in_flight = bool(self._queue)
             if self._queue:
                 self._queue[0].leads = True
                 self._queue[0].woken.set()
 
-    def _leave(self, mine: _Waiting) -> None:
-        """Leave nothing behind when a wait ends early: no call, and no batch that nobody sends."""
+    def _leave(self, mine: _PendingCall) -> None:
+        """Clean up after a wait that ended early: drop the call, pass on the lead."""
         if mine.settled:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""Values as Lua source text: a script holds what never changes and is not told it each time."""
+"""Encodes settings as Lua source text, so that calls need not send them each time."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 Constant = str | float | Mapping[str, "Constant"] | Sequence["Constant"]
 
-#: Bytes that do not stand for themselves between quotes.
+#: Bytes that must be escaped in a Lua string.
 _SPECIAL: Final = re.compile(rb"[^ !#-\[\]-~]")
 
 
@@ -25,10 +25,10 @@ def literal(value: Constant) -> str:
 
 
 def definitions(constants: Mapping[str, Constant]) -> str:
-    """Return one line of Lua that defines them.
+    """Return one line of Lua that defines constants.
 
-    A table becomes a function that makes it, since a script runs anew at each call and most calls
-    need none of them.
+    Tables become functions that build them: a script is interpreted anew at each call, and most
+    calls need none of the tables.
     """
     return " ".join(
         f"local {name} = {literal(value)}"
@@ -39,6 +39,6 @@ def definitions(constants: Mapping[str, Constant]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a text for Lua 5.1, which knows decimal escapes of bytes only."""
+    """Quote a string for Lua 5.1, which supports decimal byte escapes only."""
     plain = _SPECIAL.sub(lambda found: b"\\%03d" % ord(found[0]), text.encode())
     return f'"{plain.decode()}"'

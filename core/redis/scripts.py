@@ -1,8 +1,7 @@
-"""The one client of Redis: runs our scripts and says what a failure means.
+"""The Redis client: runs the Lua scripts and translates failures.
 
-Every change is one script (`core/redis/lua`), so every change is one round trip and atomic. The
-client never repeats a command by itself: whether repeating is safe is known only to whoever sent
-it.
+Every change is one script (`core/redis/lua`), so it is atomic and takes one round trip. The client
+never retries by itself: only the caller knows whether a repetition is safe.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 from redis.retry import Retry
 
 from core.errors import StoreUnavailable
-from core.redis.durability import Durability, Promise, ask, judge
+from core.redis.durability import Durability, Guarantee, assess, read_server
 from core.redis.group_commit import Call, GroupCommit
 from core.redis.lua_constants import Constant, definitions
 from core.settings.settings import Settings
@@ -27,7 +26,7 @@ _NAMES: Final = (
     "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
 )  # fmt: skip
 SOCKET_TIMEOUT: Final = 5.0  # seconds
-#: Milliseconds that a write may take to reach the disk before the caller is told to try again.
+#: Milliseconds that WAITAOF waits for the fsync.
 _FSYNC_TIMEOUT: Final = 3000
 
 
@@ -36,7 +35,7 @@ def connect(settings: Settings, *, socket_timeout: float = SOCKET_TIMEOUT) -> "r
 
     Args:
         settings: Names the server.
-        socket_timeout: Seconds before a silent server counts as away.
+        socket_timeout: Seconds without a reply after which the server counts as unreachable.
     """
     return redis.Redis.from_url(
         settings.redis_url.reveal(),
@@ -44,7 +43,8 @@ def connect(settings: Settings, *, socket_timeout: float = SOCKET_TIMEOUT) -> "r
         socket_timeout=socket_timeout,
         socket_connect_timeout=socket_timeout,
         retry=Retry(NoBackoff(), 0),
-        # Not repeated, but hung up on: after a failover its name leads to another server.
+        # Listed here so that the connection is closed: after a failover the host name points to
+        # another server. With no retries, the command is not repeated.
         retry_on_error=[ReadOnlyError],
         health_check_interval=30,
     )
@@ -55,8 +55,8 @@ class Scripts:
 
     Args:
         client: Made by `connect`.
-        constants: What the scripts know beforehand, by name (`core/redis/lua/prelude.lua`).
-        require_aof: Insist that durable writes are confirmed on disk.
+        constants: Lua constants by name (`core/redis/lua/prelude.lua`).
+        require_aof: Whether durable writes must be confirmed by an fsync.
     """
 
     def __init__(
@@ -71,20 +71,23 @@ class Scripts:
             name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
         }
         self._digests: dict[str, str] = {}
-        # The batch before, connecting, and its own batch: each ends within a socket's time limit.
-        silence = client.connection_pool.connection_kwargs.get("socket_timeout") or SOCKET_TIMEOUT
-        self.commit = GroupCommit(self._send, patience=3 * silence)
+        # Waiting for the previous batch, connecting, and the batch itself are each bounded by the
+        # socket timeout.
+        socket_timeout = (
+            client.connection_pool.connection_kwargs.get("socket_timeout") or SOCKET_TIMEOUT
+        )
+        self.commit = GroupCommit(self._send, timeout=3 * socket_timeout)
 
     def run(self, name: str, payload: dict[str, Any], *, durable: bool = False) -> Any:
-        """Run one script with one JSON argument and return its answer.
+        """Run one script with one JSON argument and return its reply.
 
         Args:
-            name: The script's file name without ending.
-            payload: Its argument.
-            durable: Return only once the write is on disk (append-only file, fsync).
+            name: The script's file name without extension.
+            payload: The argument.
+            durable: Return only once the writes are fsynced to the append-only file.
 
         Raises:
-            StoreUnavailable: Redis is away, or the write may not be on disk.
+            StoreUnavailable: Redis is unreachable, or the write may not be on disk.
         """
         argument = whole_json(payload)
         if durable and self._confirm:
@@ -94,56 +97,56 @@ class Scripts:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
-    def promise(self) -> Promise:
-        """Find out what this server promises for an accepted job.
+    def guarantee(self) -> Guarantee:
+        """Return which durability this server guarantees for accepted jobs.
 
         Raises:
-            StoreUnavailable: It is away.
+            StoreUnavailable: Redis is unreachable.
         """
         try:
-            promise = judge(ask(self._client), require_aof=self._require_aof)
+            guarantee = assess(read_server(self._client), require_aof=self._require_aof)
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        # Where each write is on disk before its answer, a server may do without WAITAOF.
-        without = promise.durability is Durability.ALWAYS and not promise.server.waitaof
+        # With `appendfsync always`, a server without WAITAOF is good enough.
+        without = guarantee.durability is Durability.ALWAYS and not guarantee.server.waitaof
         self._confirm = self._require_aof and not without
-        return promise
+        return guarantee
 
     @property
     def confirmation(self) -> tuple[str | int, ...] | None:
-        """What is sent behind writes to have them confirmed on disk; None where nothing is."""
+        """The command that confirms writes on disk; None if none is needed."""
         return ("WAITAOF", 1, 0, _FSYNC_TIMEOUT) if self._confirm else None
 
     def source(self, name: str) -> str:
-        """Return a script's text."""
+        """Return a script's source text."""
         return self._sources[name]
 
     def check(self) -> Durability:
-        """Say whether Redis is there and can keep the promise of a 202.
+        """Return the durability; raise if Redis cannot guarantee what a 202 promises.
 
         Raises:
-            StoreUnavailable: It is away, or has no append-only file although one is required.
+            StoreUnavailable: Redis is unreachable, or lacks the durability that is required.
         """
-        promise = self.promise()
-        if promise.durability is Durability.REFUSED:
-            raise StoreUnavailable(promise.at_risk)
-        return promise.durability
+        guarantee = self.guarantee()
+        if guarantee.durability is Durability.REFUSED:
+            raise StoreUnavailable(guarantee.at_risk)
+        return guarantee.durability
 
     def _run(self, name: str, argument: str) -> Any:
         answer = self._call(self._digest(name), argument)
-        if isinstance(answer, NoScriptError):  # the server was restarted and forgot its scripts
+        if isinstance(answer, NoScriptError):  # the server was restarted and lost its script cache
             answer = self._call(self._load(name), argument)
         if isinstance(answer, ResponseError):
             raise answer
         return answer
 
     def _call(self, digest: str, argument: str) -> Any:
-        # The client's own way for any command costs three times the CPU of this.
+        # redis-py's `execute_command` costs three times the CPU.
         with self._connection() as connection:
             connection.send_command("EVALSHA", digest, 0, argument)
             answer = _read(connection)
             if isinstance(answer, ReadOnlyError):
-                raise answer  # which hangs up: after a failover its name leads to another server
+                raise answer  # closes the connection, which a failover made useless
         return answer
 
     def _digest(self, name: str) -> str:
@@ -155,15 +158,15 @@ class Scripts:
         return digest
 
     def _send(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
-        """Run scripts in one round trip, and wait until all of them are on disk.
+        """Run scripts in one round trip and wait until all of them are on disk.
 
         Returns:
-            For each its answer, or a `StoreUnavailable` where it alone failed.
+            Per call its reply, or a `StoreUnavailable` if only that call failed.
         """
         try:
             answers = self._evaluate(calls, answered)
             again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if again:  # as in `_run`; what the server did know is done and must not run twice
+            if again:  # as in `_run`; the calls that did run must not run twice
                 for name in {calls[at].script for at in again}:
                     self._load(name)
                 repeated = self._evaluate([calls[at] for at in again], answered)
@@ -177,7 +180,7 @@ class Scripts:
         digests = {name: self._digest(name) for name in {call.script for call in calls}}
         commands = [("EVALSHA", digests[call.script], 0, call.argument) for call in calls]
         with self._connection() as connection:
-            # WAITAOF waits for all that its connection wrote, so one is enough.
+            # WAITAOF covers all writes of its connection, so one per batch is enough.
             confirm = ("WAITAOF", 1, 0, _FSYNC_TIMEOUT)
             connection.send_packed_command(connection.pack_commands([*commands, confirm]))
             answers = [_read(connection) for _ in calls]
@@ -198,7 +201,7 @@ class Scripts:
         try:
             yield connection
         except BaseException:
-            # An answer that nobody read would be taken for the next command's.
+            # An unread reply would be taken for the reply to the next command.
             connection.disconnect()
             raise
         finally:
@@ -206,7 +209,7 @@ class Scripts:
 
 
 def _read(connection: Any) -> Any:
-    """Return an answer, or what the server has against the command."""
+    """Return a reply; an error reply is returned, not raised."""
     try:
         return connection.read_response()
     except ResponseError as error:
@@ -214,11 +217,11 @@ def _read(connection: Any) -> Any:
 
 
 def unavailable(error: Exception) -> StoreUnavailable:
-    """Return what an error of the client comes to."""
+    """Wrap a client error in a `StoreUnavailable`."""
     return StoreUnavailable(f"Redis: {_plain(error)}")
 
 
 def _plain(error: Exception) -> str:
-    """Return an error's kind and text without what could hold a password."""
+    """Return an error's text, or only its type if the text might contain a password."""
     text = str(error)
     return type(error).__name__ if "@" in text or "AUTH" in text else text or type(error).__name__

@@ -1,10 +1,10 @@
-"""Jobs in Redis: the only place where a job is written.
+"""Jobs in Redis: the only module that writes a job.
 
-Keys are listed in `core/redis/lua/prelude.lua`.
+The keys are listed in `core/redis/lua/prelude.lua`.
 
-A status changes by compare-and-set. Losing the race is a normal return: somebody else did the
-work. What a change sets off (a free slot granted, a task enqueued, a due time set) happens in the
-same script, so it cannot be lost between two of them.
+Statuses change by compare-and-set. Losing the race is a normal return value: another process did
+the work. Whatever a change triggers (a slot granted, a task enqueued, a due time set) happens in
+the same script, so a crash cannot lose it.
 """
 
 import json
@@ -29,22 +29,22 @@ from core.jobs.job import (
 )
 from core.redis.change import Change, Idempotency, Stored
 from core.redis.scripts import Scripts
-from core.redis.transitions import Plan, Plans, read_stored
+from core.redis.transitions import Transition, Transitions, read_stored
 from core.scheduling import circuit_breakers
-from core.scheduling.prefetched import Begun
+from core.scheduling.prefetched import Prefetched
 from core.scheduling.slots import pools
 from core.scheduling.task_queue import task_constants
 from core.settings.settings import Settings
 
-#: How many due times one round of sweeping looks at.
+#: Most due times that one sweep handles.
 SWEEP_BATCH: Final = 500
-#: How many attempts at a callback are kept with its job.
+#: Number of callback attempts kept with a job.
 CALLBACK_LOG: Final = 20
 _Result = TypeVar("_Result")
 
 
-class JobStore(Plans):
-    """Reads and changes jobs.
+class JobStore(Transitions):
+    """Reads and changes jobs, blocking.
 
     Args:
         client: From `core.redis.scripts.connect`.
@@ -55,7 +55,7 @@ class JobStore(Plans):
     def __init__(self, client: "redis.Redis", settings: Settings, clock: Any = time.time) -> None:
         super().__init__(settings, clock)
         self._client = client
-        self.begun: Final = Begun()
+        self.prefetched: Final = Prefetched()
         constants = {
             "POOLS": pools(settings.accounts),
             "LEASE": settings.slot_lease_seconds,
@@ -66,8 +66,8 @@ class JobStore(Plans):
         }
         self.scripts = Scripts(client, constants, require_aof=settings.require_aof)
 
-    def carry_out(self, plan: Plan[_Result]) -> _Result:
-        """Do what a plan asks for, one call after the other; return what it comes to."""
+    def execute(self, plan: Transition[_Result]) -> _Result:
+        """Run a transition's script calls one after the other; return its result."""
         try:
             order = next(plan)
             while True:
@@ -79,18 +79,18 @@ class JobStore(Plans):
     def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
     ) -> Stored:
-        """Accept a job; when this returns, it is on disk.
+        """Accept a job; on return it is on disk.
 
         Returns:
-            The job, or that which the same idempotency key, or `retry_of`, brought before.
+            The new job, or the one created earlier by the same idempotency key or `retry_of`.
 
         Raises:
             IdempotencyConflict: The key was used with another body.
-            BacklogFull: As many jobs wait as may.
-            CannotSendAgain: `request.retry_of` is no failed job (any more).
-            StoreUnavailable: Nothing is promised; repeat it with the same key.
+            BacklogFull: The backlog has reached its limit.
+            CannotSendAgain: `request.retry_of` is not a failed job (any more).
+            StoreUnavailable: The outcome is unknown; repeat with the same key.
         """
-        return self.carry_out(self.accepting(job_id, request, idempotency))
+        return self.execute(self.prepare_accept(job_id, request, idempotency))
 
     def create(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
@@ -98,29 +98,29 @@ class JobStore(Plans):
         """Accept a job as `accept` does, and return its id."""
         return self.accept(job_id, request, idempotency).id
 
-    def known(self, tenant: str, idempotency: Idempotency) -> Stored | None:
-        """Return the job that this key brought before, if any; when this returns, it is on disk.
+    def find_by_idempotency_key(self, tenant: str, idempotency: Idempotency) -> Stored | None:
+        """Return the job that an idempotency key created, if any; on return it is on disk.
 
         Raises:
-            IdempotencyConflict: It brought another body.
+            IdempotencyConflict: The key was used with another body.
             StoreUnavailable: Redis is away.
         """
-        return self.carry_out(self.knowing(tenant, idempotency))
+        return self.execute(self.prepare_lookup(tenant, idempotency))
 
     def load(self, job_id: JobId) -> Job | None:
-        """Return the job as it stands, None where there is none (any more)."""
+        """Return a job, or None if it does not exist (any more)."""
         fields = cast("dict[str, str]", self.read("hgetall", f"job:{job_id}"))
         return Job.from_fields(job_id, fields) if "request" in fields else None
 
     def begin(self, step: Step, job_id: JobId) -> Job | None:
         """Renew the lease of a step that starts, and return its job."""
-        pairs = self.begun.take(step, job_id)
+        pairs = self.prefetched.take(step, job_id)
         if pairs is None:
             pairs = self.scripts.run("begin", self.payload() | {"job": job_id, "step": step})
         return read_stored(job_id, pairs).job
 
     def renew(self, step: Step, job_id: JobId) -> None:
-        """Show that a long step is alive; call it more often than the lease is long."""
+        """Renew the lease of a long-running step; call it more often than the lease lasts."""
         self.scripts.run("begin", self.payload() | {"job": job_id, "step": step, "renew": True})
 
     def move(
@@ -132,16 +132,16 @@ class JobStore(Plans):
         was: Iterable[Status] | None = None,
         durable: bool = False,
     ) -> bool:
-        """Move a job to `to` from any status that allows it, or only from one of `was`.
+        """Move a job to status `to`, from any status that allows it or only from those in `was`.
 
-        Leaving `submitting` or `generating` frees the slot and grants it to the next job;
-        reaching an end owes the callback and the clean-up of inputs. `durable`: it is on disk when
-        this returns.
+        Leaving `submitting` or `generating` frees the slot and grants it to the next job. Reaching
+        a terminal status schedules the callback and the deletion of inputs. With `durable`, the
+        change is on disk on return.
 
         Returns:
-            False where the job had moved on already, or is gone: a normal outcome.
+            False if the job had already moved on, or is gone: a normal outcome.
         """
-        return self.carry_out(self.moving(job_id, to, change, was=was, durable=durable))
+        return self.execute(self.prepare_move(job_id, to, change, was=was, durable=durable))
 
     def fail(
         self,
@@ -152,15 +152,15 @@ class JobStore(Plans):
         was: Iterable[Status] | None = None,
         **details: Any,
     ) -> bool:
-        """End a job as failed; False where it moved on before.
+        """End a job as failed; return False if it had already moved on.
 
         Args:
-            job_id: Which.
-            code: Why.
-            message: Why, in words for its caller.
-            was: Where it must stand: a step that gives up must not take away the image that
-                another step has been told of meanwhile.
-            details: What else is known.
+            job_id: The job.
+            code: The failure code.
+            message: The reason, in words for the caller.
+            was: Statuses it must be in: a step that gives up must not discard a result that
+                another step has received meanwhile.
+            details: Further fields of the error.
         """
         change = Change(set={"error": error_record(code, message, **details)}, clear=["result_url"])
         return self.move(job_id, Status.FAILED, change, was=was)
@@ -168,32 +168,32 @@ class JobStore(Plans):
     def change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
     ) -> bool:
-        """Change a job without moving it, if it stands at one of `was`.
+        """Change a job's fields without moving it, if its status is one of `was`.
 
         Returns:
-            False where it does not, or `change.expect` does not hold.
+            False if it has another status, or a precondition of `change` does not hold.
         """
-        return self.carry_out(self.changing(job_id, was, change, durable=durable))
+        return self.execute(self.prepare_change(job_id, was, change, durable=durable))
 
     def fields(self, job_id: JobId, *names: str) -> list[str]:
-        """Return fields of a record as they stand, "" for none, also of one that is damaged."""
+        """Return raw fields of a record ("" if absent); works on damaged records too."""
         values: list[str | None] = self.read("hmget", f"job:{job_id}", list(names))
         return [value or "" for value in values]
 
     def give_up_callback(
         self, job_id: JobId, why: str, at: float, counted: Mapping[str, str]
     ) -> bool:
-        """Make a callback that is owed a dead letter; False where it is not owed (any more).
+        """Turn an owed callback into a dead letter; return False if none is owed (any more).
 
-        It reads nothing of the record but the log, for a record that nobody can read may be the
-        reason. Steps that end a callback by an attempt do it themselves.
+        Reads only the callback log: a damaged record may be the very reason for giving up. Steps
+        that give up after an attempt make this change themselves.
 
         Args:
-            job_id: Whose.
-            why: Stands in its log, which its caller sees.
+            job_id: The job.
+            why: The reason, written to the callback log that the caller sees.
             at: Unix time in seconds.
-            counted: Fields, and their values, that told so: nothing happens where they differ,
-                and they are cleared, for a callback that is sent again begins anew.
+            counted: Fields and values that led to this decision. If they have changed, nothing
+                happens; otherwise they are cleared, so that a resent callback starts from zero.
         """
         (known,) = self.fields(job_id, "callback_log")
         try:
@@ -211,18 +211,19 @@ class JobStore(Plans):
         return self.change(job_id, TERMINAL, change)
 
     def guard_inputs(self, job_id: JobId, until: float) -> None:
-        """Have inputs that are about to be stored deleted at `until` unless the job is accepted."""
+        """Schedule the deletion of inputs at `until`, unless their job is accepted before."""
         self.read("zadd", "due", {f"{Step.CLEANUP}:{job_id}": until})
 
     def unguard_inputs(self, job_id: JobId) -> None:
-        """Take note that the inputs of a job that there is not have been deleted."""
+        """Cancel that deletion: the inputs of a job that was never accepted are deleted."""
         self.read("zrem", "due", f"{Step.CLEANUP}:{job_id}")
 
     def sweep(self, token: str, lease_seconds: float) -> dict[str, Any] | None:
-        """Do one round of sweeping.
+        """Run one sweep.
 
         Returns:
-            What was done (see `core/redis/lua/sweep.lua`), None when the lease is not `token`'s.
+            What was done (see `core/redis/lua/sweep.lua`), or None if `token` does not hold the
+            lease.
         """
         payload = self.payload() | {
             "token": token,
@@ -233,15 +234,15 @@ class JobStore(Plans):
         return None if answer == "stale" else sweep_report(answer)
 
     def take_sweep_lease(self, token: str, lease_seconds: float) -> bool:
-        """Try to become the one that sweeps; `token` must be new each time."""
+        """Try to take the sweep lease; `token` must be new each time."""
         milliseconds = int(lease_seconds * 1000)
         return bool(self.read("set", "sweep:lease", token, nx=True, px=milliseconds))
 
     def read(self, command: str, *arguments: Any, **options: Any) -> Any:
-        """Run one plain command of Redis.
+        """Run one plain Redis command.
 
         Raises:
-            StoreUnavailable: Redis is away.
+            StoreUnavailable: Redis is unreachable.
         """
         try:
             return getattr(self._client, command)(*arguments, **options)
@@ -250,5 +251,5 @@ class JobStore(Plans):
 
 
 def sweep_report(answer: str) -> dict[str, Any]:
-    """Read what a round of sweeping says it did; an empty Lua table reads as an empty list."""
+    """Parse the sweep script's reply; cjson encodes an empty list as `{}`."""
     return {name: [] if value == {} else value for name, value in json.loads(answer).items()}

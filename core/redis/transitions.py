@@ -1,8 +1,8 @@
-"""What is asked of Redis for each change of a job, as plans; no I/O in here.
+"""The script calls of each job change, as generators without I/O.
 
-A plan yields the script calls that it needs one by one, is sent the answer to each, and returns
-what they come to. Whoever carries it out may block (`core.redis.store`) or await
-(`core.redis.async_store`), so both do the same.
+A transition yields its script calls one by one, receives the reply to each, and returns the result.
+The caller runs them by blocking (`core.redis.store`) or awaiting (`core.redis.async_store`), so
+both share this logic.
 """
 
 import math
@@ -22,8 +22,8 @@ from core.jobs.job import (
     JobId,
     JobRequest,
     Status,
-    before,
     code_of,
+    predecessors,
     read_timeline,
 )
 from core.redis.change import Change, Idempotency, Stored
@@ -31,33 +31,33 @@ from core.scheduling.slots import lane_of
 from core.scheduling.task_queue import stamp
 from core.settings.settings import Settings
 
-#: Seconds that a record outlives the time in which its callback is tried.
+#: Seconds that a record is kept beyond the time limit of its callback.
 _OWED_MARGIN: Final = 7200.0
-#: What the script says of a job that it does not accept.
+#: Replies of the script to a job that it rejects.
 _REFUSALS: Final = {
     "conflict": IdempotencyConflict,
     "full": BacklogFull,
     "gone": CannotSendAgain,
 }
-#: What the script says of a job that it has just made.
+#: Reply of the script to a job that it has created.
 _CREATED: Final = "created"
 
 
-class Order(NamedTuple):
-    """One call of a script (`core/redis/lua`)."""
+class ScriptCall(NamedTuple):
+    """One call of a script in `core/redis/lua`."""
 
     script: str
     payload: dict[str, Any]
-    #: Whether its answer counts only once what it wrote is on disk.
+    #: Whether to wait until its writes are on disk.
     durable: bool = False
 
 
 _Result = TypeVar("_Result")
-Plan = Generator[Order, Any, _Result]
+Transition = Generator[ScriptCall, Any, _Result]
 
 
-class Plans:
-    """Makes plans.
+class Transitions:
+    """Makes transitions.
 
     Args:
         settings: Slots and durations.
@@ -68,16 +68,16 @@ class Plans:
         self._clock = clock
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
         self._deadline = settings.job_deadline_seconds
-        #: Seconds that a record is kept at least once its callback is owed.
+        #: Minimum seconds that a record is kept once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
         self._accounts = settings.accounts
         self._models = settings.models
         self._most_waiting = settings.max_backlog
 
-    def accepting(
+    def prepare_accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
-    ) -> Plan[Stored]:
-        """Plan to accept a job; see `JobStore.accept`."""
+    ) -> Transition[Stored]:
+        """Prepare the acceptance of a job; see `JobStore.accept`."""
         callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
         fields = {
             "request": request.to_json(),
@@ -98,20 +98,20 @@ class Plans:
             payload["idempotency"] = {
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
                 "fingerprint": idempotency.fingerprint,
-                # It must outlive its job, which may wait until its deadline.
+                # The key must outlive its job, which may wait until its deadline.
                 "ttl": self._job_ttl + math.ceil(self._deadline),
             }
-        word, *stored = yield Order("create", payload, durable=True)
+        word, *stored = yield ScriptCall("create", payload, durable=True)
         if word in _REFUSALS:
             raise _REFUSALS[word]
         if word == _CREATED:
             return _created(request, callback, *stored)
         return read_stored(*stored)
 
-    def knowing(self, tenant: str, idempotency: Idempotency) -> Plan[Stored | None]:
-        """Plan to look up what a key brought before; see `JobStore.known`."""
+    def prepare_lookup(self, tenant: str, idempotency: Idempotency) -> Transition[Stored | None]:
+        """Prepare a lookup; see `JobStore.find_by_idempotency_key`."""
         key = f"idempotency:{tenant}:{idempotency.key_hash}"
-        found = yield Order("replay", self.payload() | {"key": key}, durable=True)
+        found = yield ScriptCall("replay", self.payload() | {"key": key}, durable=True)
         if not found:
             return None
         fingerprint, *known = found
@@ -119,7 +119,7 @@ class Plans:
             raise IdempotencyConflict
         return read_stored(*known)
 
-    def moving(
+    def prepare_move(
         self,
         job_id: JobId,
         to: Status,
@@ -127,9 +127,9 @@ class Plans:
         *,
         was: Iterable[Status] | None = None,
         durable: bool = False,
-    ) -> Plan[bool]:
-        """Plan to move a job to another status; see `JobStore.move`."""
-        allowed = before(to) if was is None else before(to) & set(was)
+    ) -> Transition[bool]:
+        """Prepare a status change; see `JobStore.move`."""
+        allowed = predecessors(to) if was is None else predecessors(to) & set(was)
         change = change or Change()
         code = code_of(change.set.get("error"))
         payload = self._change(job_id, allowed, change) | {
@@ -142,14 +142,14 @@ class Plans:
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
-        word = yield Order("transition", payload, durable)
+        word = yield ScriptCall("transition", payload, durable)
         return bool(word == "done")
 
-    def changing(
+    def prepare_change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
-    ) -> Plan[bool]:
-        """Plan to change a job that stays where it stands; see `JobStore.change`."""
-        word = yield Order("transition", self._change(job_id, was, change), durable)
+    ) -> Transition[bool]:
+        """Prepare a change that keeps the status; see `JobStore.change`."""
+        word = yield ScriptCall("transition", self._change(job_id, was, change), durable)
         return bool(word == "done")
 
     def lane(self, request: JobRequest) -> str:
@@ -158,15 +158,15 @@ class Plans:
         return lane_of((model and model.lane) or request.model, request.region, self._accounts)
 
     def now(self) -> float:
-        """Return the Unix time in seconds."""
+        """Return the current Unix time in seconds."""
         return float(self._clock())
 
     def payload(self) -> dict[str, Any]:
-        """Return what every script is told anew."""
+        """Return the arguments that every script needs."""
         now = self._clock()
         return {
             "now": now,
-            "jitter": random.random(),  # noqa: S311 - spreads retries, keeps nothing secret
+            "jitter": random.random(),  # noqa: S311 - spreads retries; not security-relevant
             "stamp": stamp(now),
         }
 
@@ -175,7 +175,7 @@ class Plans:
 
 
 def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
-    """Read a record as Lua returns it: names and values in turn."""
+    """Read a record as Lua returns it: alternating names and values."""
     fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
     job = Job.from_fields(JobId(job_id), fields) if "request" in fields else None
     return Stored(JobId(job_id), job)
@@ -184,7 +184,7 @@ def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
 def _created(
     request: JobRequest, callback: CallbackState, job_id: str, line: str, pool: str
 ) -> Stored:
-    """Return a job that was just made: what Redis told, and what was told to Redis."""
+    """Build a newly created job from the script's reply and the request."""
     timeline = read_timeline(line)
     job = Job(
         id=JobId(job_id),

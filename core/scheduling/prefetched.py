@@ -4,12 +4,12 @@ import threading
 from collections.abc import Sequence
 
 
-class Begun(threading.local):
+class Prefetched(threading.local):
     """What the task came with that a thread is about to run."""
 
     _record: tuple[str, str, Sequence[str]] | None = None
 
-    def bring(self, step: str, job_id: str, record: Sequence[str]) -> None:
+    def put(self, step: str, job_id: str, record: Sequence[str]) -> None:
         """Note a record that was read as its task was taken and its step's lease renewed.
 
         Args:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.job import FailureCode, Job
 from core.jobs.views import job_view, timestamp
-from core.operations.dead_letters import LONGEST_PAGE, Cursor, DeadLetter, Kind, Wanted
+from core.operations.dead_letters import MAX_PAGE_SIZE, Cursor, DeadLetter, Kind, LetterFilter
 from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
@@ -87,7 +87,7 @@ async def _sent_again(threads: Threads, action: Callable[[Job], _Value], job: Jo
         raise backlog_full() from None
 
 
-def _asked(tenant: str, query: QueryParams) -> tuple[Wanted, int, Cursor | None]:
+def _asked(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:
     """Return what a query asks for; raises a `Problem` with everything that is wrong."""
     complaints = [
         Complaint(
@@ -104,12 +104,12 @@ def _asked(tenant: str, query: QueryParams) -> tuple[Wanted, int, Cursor | None]
     kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
     kind = _value(query, "kind", Kind, kinds, complaints)
     code = _value(query, "code", FailureCode, codes, complaints)
-    sizes = f"a whole number from 1 to {LONGEST_PAGE}"
+    sizes = f"a whole number from 1 to {MAX_PAGE_SIZE}"
     limit = _value(query, "limit", _page_length, sizes, complaints)
     cursor = _value(query, "cursor", Cursor.parse, "a next_cursor of an earlier page", complaints)
     if complaints:
         raise invalid(complaints)
-    return Wanted(tenant=tenant, kind=kind, code=code), limit or _USUAL_PAGE, cursor
+    return LetterFilter(tenant=tenant, kind=kind, code=code), limit or _USUAL_PAGE, cursor
 
 
 def _value(
@@ -131,7 +131,7 @@ def _value(
 
 
 def _page_length(text: str) -> int:
-    lengths: Iterable[int] = range(1, LONGEST_PAGE + 1)
+    lengths: Iterable[int] = range(1, MAX_PAGE_SIZE + 1)
     if text not in map(str, lengths):
         raise ValueError(text)
     return int(text)

@@ -40,7 +40,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
         # One that is full, or a replica, answers all the same.
         await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
         states = await run_in_threadpool(accounts.states)
-        storage = await run_in_threadpool(accounts.trouble, STORAGE)
+        storage = await run_in_threadpool(accounts.breaker_reason, STORAGE)
         bucket = await run_in_threadpool(store.read, "get", HABITS)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))

@@ -16,7 +16,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.operations.metrics import MARGIN_BOUNDS, REGENERATIONS, RESUBMITS, Figures, look
+from core.operations.metrics import (
+    MARGIN_BOUNDS,
+    REGENERATIONS,
+    RESUBMITS,
+    MetricsSnapshot,
+    take_snapshot,
+)
 from service.state import State
 
 _ENDED: Final = "ended:"
@@ -25,7 +31,7 @@ _ENDED: Final = "ended:"
 async def show_metrics(request: Request[State]) -> Response:
     """Show how things stand; the figures are the same on every process."""
     state = request.state
-    figures = await run_in_threadpool(look, state["store"], state["settings"].accounts)
+    figures = await run_in_threadpool(take_snapshot, state["store"], state["settings"].accounts)
     registry = CollectorRegistry()
     registry.register(_Collector(figures))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -34,7 +40,7 @@ async def show_metrics(request: Request[State]) -> Response:
 class _Collector(Collector):
     """Turns one look into metrics."""
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: MetricsSnapshot) -> None:
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
@@ -94,7 +100,12 @@ class _Collector(Collector):
                 figures.pauses,
             ),
             ("tasks_waiting", "Tasks that no worker has taken yet.", "queue", figures.tasks),
-            ("breaker_open", "1 while it is left alone or tried.", "breaker", figures.troubles),
+            (
+                "breaker_open",
+                "1 while it is left alone or tried.",
+                "breaker",
+                figures.open_breakers,
+            ),
         ):
             gauge = GaugeMetricFamily(f"fluxrelay_{name}", text, labels=[label])
             for value_of, value in values.items():

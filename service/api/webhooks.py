@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from core.jobs.job import JobId, Status, Step
 from core.log import event
-from core.operations.provider_results import receiving
+from core.operations.provider_results import prepare_notice
 from core.provider.wire_format import WEBHOOK_HEADER, parse_notice
 from core.redis.change import Change
 from core.security.signatures import is_webhook_secret, webhook_secret
@@ -57,10 +57,10 @@ async def _act(state: State, job_id: JobId, raw: bytes) -> bool:
     except ValueError:
         # It cannot be read, but something happened: ask.
         poll = Change(wake=[Step.POLL])
-        await store.carry_out(store.plans.changing(job_id, {Status.GENERATING}, poll))
+        await store.execute(store.transitions.prepare_change(job_id, {Status.GENERATING}, poll))
         detail = "The body is not a JSON object"
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail) from None
-    return await store.carry_out(receiving(store.plans, job_id, notice, "webhook", raw))
+    return await store.execute(prepare_notice(store.transitions, job_id, notice, "webhook", raw))
 
 
 def _check_signature(

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.jobs.job import Job, JobId, JobRequest
-from core.redis.async_store import AwaitedStore
+from core.redis.async_store import AsyncJobStore
 from core.redis.change import Idempotency
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -69,7 +69,7 @@ class Intake:
     settings: Settings
     #: For what waits in a thread anyway.
     store: JobStore
-    awaited: AwaitedStore
+    awaited: AsyncJobStore
     objects: ObjectStore
     #: For what waits for S3.
     image_threads: Threads
@@ -109,7 +109,9 @@ class Intake:
             input_keys: dict[str, str] = {}
             if checked.job.images:  # else the step that stores the job looks the key up as well
                 key = checked.idempotency
-                known = await self.awaited.known(checked.tenant, key) if key else None
+                known = (
+                    await self.awaited.find_by_idempotency_key(checked.tenant, key) if key else None
+                )
                 if known:
                     return Accepted(known.id, fresh=False, job=known.job)
                 input_keys = await self.image_threads.run(self.store_inputs, job_id, checked.job)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from core.jobs.job import FailureCode
-from core.operations.dead_letters import CURSOR_PATTERN, LONGEST_PAGE, Kind
+from core.operations.dead_letters import CURSOR_PATTERN, MAX_PAGE_SIZE, Kind
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of, reference
 
@@ -65,7 +65,7 @@ def _dead_letters() -> Json:
     filters = {
         "kind": {"enum": list(Kind)},
         "code": {"enum": list(FailureCode)},
-        "limit": {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE},
         "cursor": {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"},
     }
     asked = [{"name": name, "in": "query", "schema": schema} for name, schema in filters.items()]

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from core.jobs.job import JobId, Status
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.provider.accounts import accounts as parse
 from core.redis.change import Change
 from core.redis.store import JobStore
@@ -46,9 +46,9 @@ def environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def book(store: JobStore) -> AccountBook:
+def book(store: JobStore) -> AccountRegistry:
     """Return the book of the three accounts."""
-    return AccountBook(store, parse(ACCOUNTS))
+    return AccountRegistry(store, parse(ACCOUNTS))
 
 
 def _pool(store: JobStore, name: str) -> str | None:
@@ -85,18 +85,18 @@ def test_an_account_that_rests_is_passed_over(store: JobStore) -> None:
 
 
 def test_a_refused_account_makes_nothing_until_it_is_served_again(
-    store: JobStore, book: AccountBook, clock: Clock
+    store: JobStore, book: AccountRegistry, clock: Clock
 ) -> None:
     """Its job waits, nothing fails, and the slots are granted in the moment that it is cleared."""
     for account in ("europe", "america"):
-        book.checked(account, credits_left=0, refused="402", check_at=clock.now + 60)
+        book.record_check(account, credits_left=0, refused="402", check_at=clock.now + 60)
     accept(store, "1", "2", "3")
 
     store.move(JobId("1"), QUEUED, Change(refuse=("main", clock.now + 15, "402 no credits")))
     assert standing(store, "1 2 3", QUEUED) == "1 3"
     assert book.states()["main"]["refused"] == "402 no credits"
 
-    resumed = book.checked("main", credits_left=12.5, refused=None, check_at=clock.now + 60)
+    resumed = book.record_check("main", credits_left=12.5, refused=None, check_at=clock.now + 60)
     assert resumed is True
     assert standing(store, "1 2 3", SUBMITTING) == "1 2"
     nothing = dict.fromkeys(("refused", "paused", "paused_until", "ceiling", "ceiling_until"))
@@ -104,7 +104,7 @@ def test_a_refused_account_makes_nothing_until_it_is_served_again(
 
 
 def test_a_refused_account_is_looked_at_in_time(
-    store: JobStore, book: AccountBook, clock: Clock, redis_client: "redis.Redis"
+    store: JobStore, book: AccountRegistry, clock: Clock, redis_client: "redis.Redis"
 ) -> None:
     """The sweep enqueues the check when it is due, again and again until it is done."""
     assert store.take_sweep_lease("token", 600)
@@ -124,17 +124,17 @@ def test_a_refused_account_is_looked_at_in_time(
     clock.now += 100
     store.sweep("token", 600)
     assert str(redis_client.lindex("rq:queue:submit", -1)).startswith("main-account-")
-    book.forget("main")
+    book.unschedule_check("main")
     assert redis_client.zscore("due", "account:main") is None
 
 
 def test_every_account_is_watched_from_the_start_but_no_sooner_than_due(
-    book: AccountBook, clock: Clock, redis_client: "redis.Redis"
+    book: AccountRegistry, clock: Clock, redis_client: "redis.Redis"
 ) -> None:
     """Watching again, as each worker's start does, changes no time that is set."""
-    book.watch()
+    book.schedule_checks()
     clock.now += 50
-    book.watch()
+    book.schedule_checks()
 
     times = {name: redis_client.zscore("due", f"account:{name}") for name in ("main", "america")}
     assert times == {"main": clock.now - 50, "america": clock.now - 50}
@@ -150,8 +150,8 @@ def test_jobs_of_a_lane_that_is_no_more_are_adopted(
     assert _pool(after, "2") is None
 
     default = Settings.from_env(GOOD, SERVICE).accounts
-    assert AccountBook(after, default).adopt() == 1
+    assert AccountRegistry(after, default).adopt() == 1
     accept(after, "3", model="flux-kontext-pro")
 
     assert [_pool(after, name) for name in "123"] == ["default"] * 3
-    assert AccountBook(after, default).adopt() == 0
+    assert AccountRegistry(after, default).adopt() == 0

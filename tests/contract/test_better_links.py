@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from core.jobs.job import FailureCode, Status, Step
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import parse_notice
 from core.redis.change import Change
 from tests.contract.bench import A, Bench
@@ -57,7 +57,7 @@ def test_a_webhook_s_link_with_half_a_character_is_asked_for_again(
     better = f"{bench.server.url}/better"
     answering(bench, get_result=named(better), better=answer(200, picture("PNG")))
 
-    assert receive(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
+    assert apply_notice(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
     for _ in range(2):
         collect_once(bench)
 

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from core.jobs.job import JobId, Status
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers
@@ -165,16 +165,16 @@ def test_an_empty_backlog_uses_up_no_try(store: JobStore, clock: Clock) -> None:
 
 def test_the_trouble_is_told(store: JobStore, worker_settings: Settings) -> None:
     """An operator reads why nothing is made, for the account and for the bucket."""
-    book = AccountBook(store, worker_settings.accounts)
+    book = AccountRegistry(store, worker_settings.accounts)
     accept(store, "1")
     assert book.states()["default"]["paused"] is None
-    assert book.trouble(circuit_breakers.STORAGE) is None
+    assert book.breaker_reason(circuit_breakers.STORAGE) is None
 
     store.move(JobId("1"), QUEUED, Change(failed={PROVIDER: "refused"}))
     _open_the_storage(store)
 
     assert book.states()["default"]["paused"] == "refused"
-    assert book.trouble(circuit_breakers.STORAGE) == "SlowDown"
+    assert book.breaker_reason(circuit_breakers.STORAGE) == "SlowDown"
 
 
 def test_an_image_that_waits_is_try_enough(store: JobStore, clock: Clock) -> None:
@@ -245,7 +245,7 @@ def test_who_waited_in_vain_is_told_why(
         store.change(JobId(name), Status, Change(failed=trouble))
     clock.now = late
 
-    sweep_once(store, "token", AccountBook(store, worker_settings.accounts).hindrance)
+    sweep_once(store, "token", AccountRegistry(store, worker_settings.accounts).blocking_reason)
 
     job = store.load(JobId("4"))
     assert job is not None

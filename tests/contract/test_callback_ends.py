@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
-from core.operations.dead_letters import DeadLetters, Kind, Wanted
+from core.operations.dead_letters import DeadLetters, Kind, LetterFilter
 from tests.contract.bench import A, Bench
 from worker.clients.callbacks import CallbackClient
 from worker.deps import Deps
@@ -52,7 +52,7 @@ def owed(bench: Bench) -> Callable[..., Bench]:
 
 def _letters(bench: Bench) -> list[str]:
     letters = DeadLetters(bench.store, bench.deps.objects, bench.deps.settings)
-    page = letters.page(Wanted(kind=Kind.CALLBACK), 10)
+    page = letters.page(LetterFilter(kind=Kind.CALLBACK), 10)
     return [letter.job.id for letter in page.letters]
 
 

@@ -8,7 +8,7 @@ import redis
 
 from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.job import DEAD_LETTER, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
-from core.operations.dead_letters import Cursor, DeadLetters, Kind, Wanted
+from core.operations.dead_letters import Cursor, DeadLetters, Kind, LetterFilter
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -48,7 +48,7 @@ def give_up(store: JobStore, name: str, state: CallbackState = CallbackState.DEA
 
 def listed(letters: DeadLetters, **wanted: Any) -> list[str]:
     """Return the letters on the first page."""
-    page = letters.page(Wanted(**wanted), 100)
+    page = letters.page(LetterFilter(**wanted), 100)
     assert page.cursor is None
     return [f"{letter.kind}:{letter.job.id}" for letter in page.letters]
 
@@ -71,7 +71,7 @@ def test_a_failure_that_is_not_the_callers_own_is_listed(
 
     expected = [f"job:{A}"] if code in DEAD_LETTER else []
     assert listed(letters, tenant="demo") == listed(letters) == expected
-    assert [letter.at for letter in letters.page(Wanted(), 9).letters] == [clock.now] * len(
+    assert [letter.at for letter in letters.page(LetterFilter(), 9).letters] == [clock.now] * len(
         expected
     )
 
@@ -129,7 +129,7 @@ def test_pages_hold_each_letter_once_while_new_ones_come(
     cursor: Cursor | None = None
     late = iter(names[120:])
     while True:
-        page = letters.page(Wanted(tenant="demo"), 50, cursor)
+        page = letters.page(LetterFilter(tenant="demo"), 50, cursor)
         seen += [letter.job.id for letter in page.letters]
         if page.cursor is None:
             break
@@ -143,10 +143,10 @@ def test_a_page_costs_what_is_looked_at(letters: DeadLetters, redis_client: "red
     """A filter that nothing fits ends a page after a thousand letters, with a cursor to go on."""
     redis_client.zadd("dead:demo", {f"job:{number:05d}": number for number in range(1500)})
 
-    page = letters.page(Wanted(tenant="demo"), 10)
+    page = letters.page(LetterFilter(tenant="demo"), 10)
 
     assert (page.letters, page.cursor) == ((), Cursor(999.0, "job:00999"))
-    assert letters.page(Wanted(tenant="demo"), 10, page.cursor).cursor is None
+    assert letters.page(LetterFilter(tenant="demo"), 10, page.cursor).cursor is None
 
 
 @pytest.mark.parametrize("text", ["", "_", "1", "x_job:1", "nan_job:1", "inf_job:1", "1_"])
@@ -184,7 +184,7 @@ def test_a_dismissed_letter_is_gone(
     """Only the letter is: the job can still be read. A second time there is nothing to do."""
     accept(store, A)
     fail(store, A)
-    (letter,) = letters.page(Wanted(), 1).letters
+    (letter,) = letters.page(LetterFilter(), 1).letters
 
     assert [letters.dismiss(letter), letters.dismiss(letter)] == [True, False]
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.jobs.job import FailureCode, Status, Step
 from core.jobs.views import job_view
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
@@ -96,7 +96,7 @@ def test_a_webhook_ends_the_doubt(bench: Bench, script: Any) -> None:
     submit(A, bench.hooked)
     notice = Notice(kind=Kind.READY, status="Ready", provider_id="t1", url="https://x/y")
 
-    receive(bench.store, A, notice, "webhook", b"{}")
+    apply_notice(bench.store, A, notice, "webhook", b"{}")
 
     job = bench.job
     assert (job.status, job.provider_id) == (Status.STORING, "t1")

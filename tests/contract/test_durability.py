@@ -8,7 +8,7 @@ import redis
 
 from core.errors import StoreUnavailable
 from core.jobs.job import JobId, Status, Step
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change, Idempotency
 from core.redis.scripts import connect
@@ -63,7 +63,7 @@ def test_a_webhook_is_on_disk_before_it_is_acknowledged(
     accept(store, A)
     before = _calls(redis_client, "waitaof")
 
-    assert receive(store, A, notice, source)
+    assert apply_notice(store, A, notice, source)
 
     assert _calls(redis_client, "waitaof") == before + confirmed
 
@@ -155,7 +155,7 @@ def test_an_unreachable_redis_is_unavailable_and_keeps_its_password(
     for act in (
         store.scripts.check,
         lambda: store.create(A, make_request()),
-        lambda: store.known("demo", key),
+        lambda: store.find_by_idempotency_key("demo", key),
         lambda: store.load(A),
         lambda: store.move(A, Status.FAILED),
         lambda: store.guard_inputs(A, 1.0),

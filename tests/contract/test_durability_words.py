@@ -10,7 +10,7 @@ import redis
 
 from core.errors import StoreUnavailable
 from core.jobs.job import JobId
-from core.redis.durability import Durability, Server, ask
+from core.redis.durability import Durability, ServerSettings, read_server
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
@@ -66,7 +66,7 @@ def limited(redis_client: "redis.Redis", environment: Mapping[str, str]) -> Iter
 
 def test_the_embedded_server_promises_everything(redis_client: "redis.Redis") -> None:
     """It puts each write on disk before its answer, and deletes nothing to make room."""
-    assert ask(redis_client) == Server(
+    assert read_server(redis_client) == ServerSettings(
         appendonly=True,
         appendfsync="always",
         snapshots=False,
@@ -83,7 +83,7 @@ def test_settings_are_read_as_they_stand(
     set_to("save", "3600 1")
     set_to("maxmemory-policy", "volatile-lru")
 
-    server = ask(redis_client)
+    server = read_server(redis_client)
 
     assert (server.appendfsync, server.snapshots, server.eviction) == (
         "everysec",
@@ -116,12 +116,12 @@ def test_a_server_that_says_little_is_taken_at_its_word(limited: Limited) -> Non
     """Without INFO and CONFIG, what is not known is no error: WAITAOF is enough."""
     store = limited("config", "info")
 
-    promise = store.scripts.promise()
+    guarantee = store.scripts.guarantee()
 
-    assert promise.server == Server(
+    assert guarantee.server == ServerSettings(
         appendonly=None, appendfsync=None, snapshots=None, waitaof=True, eviction=None
     )
-    assert promise.durability is Durability.WAITAOF
+    assert guarantee.durability is Durability.WAITAOF
     assert store.create(JobId("1"), make_request()) == "1"
 
 

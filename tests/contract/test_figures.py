@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from core.jobs.job import FailureCode, JobId, Status, Step
-from core.operations.account_status import AccountBook
-from core.operations.metrics import MARGIN_BOUNDS, RESUBMITS, look, margin_counts
+from core.operations.account_status import AccountRegistry
+from core.operations.metrics import MARGIN_BOUNDS, RESUBMITS, margin_counts, take_snapshot
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers
@@ -29,7 +29,7 @@ def test_each_end_is_counted_once(store: JobStore, worker_settings: Settings) ->
         store.move(JobId("1"), Status.SUCCEEDED, Change(count=margin_counts(100.5)))
         store.fail(JobId("2"), FailureCode.LOST, "m")
 
-    counters = look(store, worker_settings.accounts).counters
+    counters = take_snapshot(store, worker_settings.accounts).counters
 
     assert counters == {
         "accepted": 3,
@@ -45,7 +45,7 @@ def test_a_repeated_create_is_counted_once(store: JobStore, worker_settings: Set
     accept(store, "1")
     accept(store, "1")
 
-    assert look(store, worker_settings.accounts).counters["accepted"] == 1
+    assert take_snapshot(store, worker_settings.accounts).counters["accepted"] == 1
 
 
 def test_a_change_that_does_not_happen_counts_nothing(
@@ -57,7 +57,7 @@ def test_a_change_that_does_not_happen_counts_nothing(
         settle = Change(expect={"resubmits": ""}, add={"resubmits": 1}, count={RESUBMITS: 1})
         store.change(JobId("1"), {Status.SUBMITTING}, settle)
 
-    assert look(store, worker_settings.accounts).counters[RESUBMITS] == 1
+    assert take_snapshot(store, worker_settings.accounts).counters[RESUBMITS] == 1
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_an_account_that_rests_shows(
 ) -> None:
     """Until when it is granted nothing, or less than it has, and why, where the reason is told."""
     accounts = worker_settings.accounts
-    book = AccountBook(store, accounts)
+    book = AccountRegistry(store, accounts)
     redis_client.set("pool:default:paused", "the provider answered 503", px=60_000)
     redis_client.set("pool:default:ceiling", "1", px=30_000)
 
-    state, figures = book.states()["default"], look(store, accounts)
+    state, figures = book.states()["default"], take_snapshot(store, accounts)
 
     assert (state["paused"], state["ceiling"]) == ("the provider answered 503", 1)
     # The tests' clock stands still in June 2025; Redis counts the pause down.
@@ -91,7 +91,7 @@ def test_an_account_that_rests_shows(
 
 def test_an_account_that_works_shows_no_rest(store: JobStore, worker_settings: Settings) -> None:
     """All its slots are granted, and nothing is waited for."""
-    figures = look(store, worker_settings.accounts)
+    figures = take_snapshot(store, worker_settings.accounts)
 
     assert figures.pauses == {"default": 0.0}
     assert figures.ceilings == {"default": worker_settings.accounts[0].slots.total}
@@ -101,7 +101,7 @@ def test_an_open_breaker_is_a_rest_with_an_end(
     store: JobStore, worker_settings: Settings, clock: Clock
 ) -> None:
     """The provider is left alone until then; after that it is tried, and only the reason stays."""
-    book = AccountBook(store, worker_settings.accounts)
+    book = AccountRegistry(store, worker_settings.accounts)
     accept(store, "1")
     store.move(
         JobId("1"), Status.QUEUED, Change(failed={circuit_breakers.provider("default"): "500"})
@@ -123,17 +123,17 @@ def test_how_things_stand(
     accounts = worker_settings.accounts
     accept(store, "1", "2", "3")
     for name in "123":
-        assert not look(store, accounts).troubles["storage"]
+        assert not take_snapshot(store, accounts).open_breakers["storage"]
         store.change(JobId(name), Status, Change(failed={"storage": "SlowDown"}))
-    before = look(store, accounts)
+    before = take_snapshot(store, accounts)
     assert (before.overdue, before.overdue_seconds) == (0, 0)
 
     clock.now += 40
-    figures = look(store, accounts)
+    figures = take_snapshot(store, accounts)
 
     assert figures.backlog["any"] == 1
     assert figures.slots["default"][0] == 2
     assert figures.tasks == {"collect": 0, "notify": 0, "submit": 2}
     assert (figures.overdue, figures.overdue_seconds) == (2, 10)
-    assert figures.troubles == {"storage": True, "provider:default": False}
+    assert figures.open_breakers == {"storage": True, "provider:default": False}
     assert redis_client.zscore("due", f"{Step.SUBMIT}:1") is not None

@@ -13,7 +13,7 @@ import redis
 from core.errors import IdempotencyConflict, StoreUnavailable
 from core.jobs.job import JobId
 from core.redis.change import Idempotency
-from core.redis.durability import Server
+from core.redis.durability import ServerSettings
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
@@ -182,7 +182,7 @@ def test_a_file_that_was_off_for_a_moment_confirms_nothing(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When it is on again by the time we look, the write may still not be in it."""
-    found = Server(
+    found = ServerSettings(
         appendonly=True, appendfsync="always", snapshots=False, waitaof=True, eviction=None
     )
     monkeypatch.setattr("core.redis.scripts.ask", lambda _client: found)

@@ -11,7 +11,7 @@ import redis
 
 from core.errors import Transient
 from core.jobs.job import FailureCode, Job, JobId, Status, Step
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change, Idempotency
 from core.redis.store import JobStore
@@ -140,7 +140,7 @@ def test_a_webhook_that_names_a_task_settles_a_doubt(deps: Deps, kind: Kind) -> 
     doubt = Change(set={"posting_at": time.time() - 1000, "posting_by": "died"})
     assert deps.store.change(A, {Status.SUBMITTING}, doubt)
 
-    receive(deps.store, A, Notice(kind=kind, status="?", provider_id="t1"), "webhook", b"{}")
+    apply_notice(deps.store, A, Notice(kind=kind, status="?", provider_id="t1"), "webhook", b"{}")
 
     job = job_of(deps)
     assert (job.status, job.provider_id) == (Status.GENERATING, "t1")
@@ -152,7 +152,7 @@ def test_a_webhook_of_no_task_settles_no_doubt(deps: Deps) -> None:
     assert deps.store.change(A, {Status.SUBMITTING}, doubt)
 
     notice = Notice(kind=Kind.NOT_FOUND, status="Task not found", provider_id="t1")
-    receive(deps.store, A, notice, "webhook", b"{}")
+    apply_notice(deps.store, A, notice, "webhook", b"{}")
 
     assert job_of(deps).status is Status.SUBMITTING
 
@@ -162,7 +162,7 @@ def test_an_unclear_webhook_does_not_rename_a_task(deps: Deps) -> None:
     assert deps.store.move(A, Status.GENERATING, Change(set={"provider_id": "t1"}))
 
     notice = Notice(kind=Kind.UNCLEAR, status="?", provider_id="other")
-    receive(deps.store, A, notice, "webhook", b"{}")
+    apply_notice(deps.store, A, notice, "webhook", b"{}")
 
     assert job_of(deps).provider_id == "t1"
 
@@ -200,7 +200,7 @@ def test_a_replay_waits_for_the_disk(store: JobStore, redis_client: "redis.Redis
     store.create(A, make_request(), idempotency)
     before = _fsyncs_asked(redis_client)
 
-    known = store.known("demo", idempotency)
+    known = store.find_by_idempotency_key("demo", idempotency)
 
     assert known is not None
     assert known.id == A

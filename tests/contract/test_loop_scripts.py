@@ -9,12 +9,12 @@ import redis
 
 from core.errors import IdempotencyConflict, StoreUnavailable
 from core.jobs.job import JobId
-from core.redis.async_scripts import LoopScripts
-from core.redis.async_store import AwaitedStore
+from core.redis.async_scripts import AsyncScripts
+from core.redis.async_store import AsyncJobStore
 from core.redis.change import Idempotency, Stored
 from core.redis.scripts import connect
 from core.redis.store import JobStore
-from core.redis.transitions import Order
+from core.redis.transitions import ScriptCall
 from core.settings.settings import WORKER, Settings
 from stack.servers.valkey import Valkey
 from tests.contract.jobs import make_request
@@ -30,8 +30,8 @@ class Crowd:
     def __init__(self, settings: Settings, admin: "redis.Redis") -> None:
         self._client = connect(settings)
         self.store = JobStore(self._client, settings)
-        self.scripts = LoopScripts(self.store.scripts, settings, silence=1)
-        self._awaited = AwaitedStore(self.store, self.scripts)
+        self.scripts = AsyncScripts(self.store.scripts, settings, socket_timeout=1)
+        self._awaited = AsyncJobStore(self.store, self.scripts)
         self.admin = admin
 
     async def close(self) -> None:
@@ -127,7 +127,7 @@ def test_who_conflicts_or_errs_does_so_alone(run: Callable[[Test], None]) -> Non
         calls: list[Coroutine[Any, Any, Any]] = [
             crowd.create("a", other),
             crowd.create("b", known),
-            crowd.scripts.run(Order("create", {"job": "bad"}, durable=True)),
+            crowd.scripts.run(ScriptCall("create", {"job": "bad"}, durable=True)),
             crowd.create("good"),
         ]
         conflict, again, bad, good = await asyncio.gather(*calls, return_exceptions=True)

@@ -59,7 +59,7 @@ def test_a_replay_is_a_write(store: JobStore, redis_client: "redis.Redis") -> No
     store.create(A, make_request(), KEY)
     before = _written(redis_client)
 
-    known = store.known("demo", KEY)
+    known = store.find_by_idempotency_key("demo", KEY)
     assert known is not None
     assert known.id == A
     assert _written(redis_client) > before
@@ -98,7 +98,7 @@ def test_a_key_outlives_its_job(
     longest = worker_settings.job_deadline_seconds + worker_settings.job_ttl_seconds
 
     assert redis_client.ttl("idempotency:demo:hash") >= longest - 5
-    known = store.known("demo", KEY)
+    known = store.find_by_idempotency_key("demo", KEY)
     assert known is not None
     assert known.id == A
     assert redis_client.ttl("idempotency:demo:hash") >= longest - 5

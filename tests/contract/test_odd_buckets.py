@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from core.jobs.job import FailureCode, Job, JobId, Status, Step
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.settings.settings import WORKER, Settings
@@ -147,7 +147,10 @@ def test_a_key_without_room_ends_its_job_soon(
 
     assert _error(job)["code"] == FailureCode.STORAGE_FAILED
     assert KEY in _error(job)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
+    assert (
+        AccountRegistry(deps.store, deps.settings.accounts).breaker_reason(circuit_breakers.STORAGE)
+        is None
+    )
 
 
 @pytest.mark.parametrize("taken", [f"{KEY}.json/deeper", f"{KEY}.json"])

@@ -7,7 +7,7 @@ import pytest
 
 from core.jobs.job import Status, Step
 from core.jobs.views import job_view
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice, parse_notice
 from core.redis.change import Change
 from tests.contract.bench import A, Bench
@@ -20,7 +20,7 @@ def test_an_unclear_webhook_has_the_provider_asked(bench: Bench) -> None:
     bench.accept()
     bench.generating()
 
-    receive(bench.store, A, Notice(kind=Kind.UNCLEAR, status="odd"), "webhook", b"{}")
+    apply_notice(bench.store, A, Notice(kind=Kind.UNCLEAR, status="odd"), "webhook", b"{}")
 
     assert Step.POLL in bench.tasks("submit")
 
@@ -31,7 +31,7 @@ def test_a_result_starts_its_copy(bench: Bench) -> None:
     bench.generating()
 
     ready = Notice(kind=Kind.READY, status="Ready", url="https://x/i", expires_at=1.0)
-    assert receive(bench.store, A, ready, "webhook")
+    assert apply_notice(bench.store, A, ready, "webhook")
 
     assert bench.tasks("collect") == [Step.COLLECT]
 
@@ -41,7 +41,7 @@ def test_a_failure_of_the_first_task_does_not_end_the_second(bench: Bench) -> No
     bench.accept()
     bench.generating(provider_id="second", resubmits=1)
 
-    assert not receive(bench.store, A, FAILED, "webhook")
+    assert not apply_notice(bench.store, A, FAILED, "webhook")
 
     assert bench.job.status is Status.GENERATING
 
@@ -62,7 +62,7 @@ def test_a_late_failure_while_the_job_is_submitted_again(
     bench.accept()
     assert bench.store.change(A, {Status.SUBMITTING}, Change(set={"resubmits": 1, **fields}))
 
-    assert receive(bench.store, A, FAILED, "webhook") is ends
+    assert apply_notice(bench.store, A, FAILED, "webhook") is ends
 
     assert bench.job.status is (Status.FAILED if ends else Status.SUBMITTING)
 
@@ -82,7 +82,7 @@ def test_half_a_character_in_a_webhook_stops_nothing(bench: Bench, status: str, 
     bench.accept(callback_url="https://h/c")
     bench.generating(provider_id="t1")
 
-    receive(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
+    apply_notice(bench.store, A, parse_notice(raw, bench.clock.now, 600), "webhook", raw)
 
     assert bench.job.status is not Status.SUBMITTING
     # What a caller is shown can be written as UTF-8, which its reader may insist on.
@@ -95,7 +95,7 @@ def test_a_failure_takes_no_result_away(bench: Bench, source: str) -> None:
     bench.accept()
     bench.storing()
 
-    assert not receive(bench.store, A, FAILED, source)
+    assert not apply_notice(bench.store, A, FAILED, source)
 
     assert bench.job.status is Status.STORING
 
@@ -108,7 +108,7 @@ def test_a_webhook_that_settles_a_doubt_is_on_disk(bench: Bench, standing: Statu
         bench.generating()
     before = bench.confirmations()
 
-    receive(bench.store, A, Notice(kind=Kind.PENDING, status="p", provider_id="t1"), "webhook")
+    apply_notice(bench.store, A, Notice(kind=Kind.PENDING, status="p", provider_id="t1"), "webhook")
 
     assert bench.job.status is Status.GENERATING
     assert bench.confirmations() == before + 1

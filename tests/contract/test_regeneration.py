@@ -11,7 +11,7 @@ import redis
 from core.errors import Transient
 from core.jobs.job import FailureCode, Job, JobId, Status, Step
 from core.jobs.views import job_view
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from core.settings.settings import WORKER, Settings
@@ -145,7 +145,7 @@ def test_late_word_of_the_first_task_is_not_taken_for_the_second(
     before = _job(deps)
     assert before.status is Status.SUBMITTING
 
-    assert not receive(deps.store, A, late, source)
+    assert not apply_notice(deps.store, A, late, source)
 
     assert _job(deps) == before
 
@@ -155,7 +155,7 @@ def test_word_of_the_second_task_counts(deps: Deps, server: ScriptedServer) -> N
     _dead(deps, server, regenerate=True)
 
     second = Notice(kind=Kind.READY, status="Ready", provider_id="second", url="https://x/second")
-    assert receive(deps.store, A, second, "webhook")
+    assert apply_notice(deps.store, A, second, "webhook")
 
     assert _job(deps).provider_id == "second"
 

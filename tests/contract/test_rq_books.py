@@ -19,7 +19,7 @@ from core.scheduling import task_queue as rules
 from tests.conftest import Eventually
 from tests.contract.jobs import Clock, accept
 from worker.runtime import rq_worker
-from worker.runtime.rq_bookkeeping import Books
+from worker.runtime.rq_bookkeeping import RqBookkeeping
 from worker.runtime.rq_worker import ConcurrentWorker
 
 A = "0001"
@@ -130,7 +130,7 @@ def test_several_tasks_are_taken_in_one_step_in_their_order(
     """As many as are asked for, oldest first; one that RQ lost the record of is passed over."""
     accept(store, *(f"000{number}" for number in range(6)))
     raw_redis.delete("rq:job:0001-submit-1")
-    books = Books(raw_redis, "submit", "me", worker_ttl=60)
+    books = RqBookkeeping(raw_redis, "submit", "me", worker_ttl=60)
 
     runs = books.take(3, wait=1)
 
@@ -149,7 +149,7 @@ def test_a_step_begins_as_its_task_is_taken(
     clock.now = time.time()
     redis_client.zadd("due", {f"submit:{A}": clock.now + 1, "submit:0003": clock.now + 1000})
     redis_client.zrem("due", "submit:0002")
-    books = Books(raw_redis, "submit", "me", worker_ttl=60, lease=60)
+    books = RqBookkeeping(raw_redis, "submit", "me", worker_ttl=60, lease=60)
 
     runs = books.take(3)
 
@@ -158,12 +158,12 @@ def test_a_step_begins_as_its_task_is_taken(
     assert due["submit:0003"] == pytest.approx(clock.now + 1000)
     assert "submit:0002" not in due
     for run in runs:
-        step, job, record = run.begun
+        step, job, record = run.prefetched
         assert (step, job) == ("submit", run.task_id.partition("-")[0])
         assert dict(zip(record[::2], record[1::2], strict=True)) == redis_client.hgetall(
             f"job:{job}"
         )
-    store.begun.bring(*runs[0].begun)
+    store.prefetched.put(*runs[0].prefetched)
     with_ours = store.begin(Step.SUBMIT, JobId(A))
     assert with_ours == store.load(JobId(A))
     redis_client.hset(f"job:{A}", "status", "failed")
@@ -176,7 +176,7 @@ def test_what_came_along_is_for_its_own_step(store: JobStore) -> None:
     """A record that another step, or job, was to begin with is not used."""
     accept(store, A, "0002")
     for step, job in (("collect", A), ("submit", "0002")):
-        store.begun.bring(step, job, ["status", "failed"])
+        store.prefetched.put(step, job, ["status", "failed"])
 
         begun = store.begin(Step.SUBMIT, JobId(A))
 
@@ -187,7 +187,7 @@ def test_what_came_along_is_for_its_own_step(store: JobStore) -> None:
 def test_ends_are_entered_together(raw_redis: "redis.Redis", store: JobStore) -> None:
     """One step enters several; the worker is idle once nothing of its is left."""
     accept(store, *(f"000{number}" for number in range(3)))
-    books = Books(raw_redis, "submit", "me", worker_ttl=60)
+    books = RqBookkeeping(raw_redis, "submit", "me", worker_ttl=60)
     runs = books.take(3)
     registry = StartedJobRegistry("submit", connection=raw_redis)
     assert registry.get_job_ids(cleanup=False) == [run.task_id for run in runs]
@@ -208,7 +208,7 @@ def test_a_server_that_was_restarted_is_no_error(
 ) -> None:
     """It hung up, and forgot its scripts; both is mended at the next call."""
     accept(store, *(f"000{number}" for number in range(3)))
-    books = Books(raw_redis, "submit", "me", worker_ttl=60)
+    books = RqBookkeeping(raw_redis, "submit", "me", worker_ttl=60)
     books.finish(books.take(1))
     own = redis_client.client_id()
     redis_client.script_flush()
@@ -228,7 +228,7 @@ def test_a_task_whose_worker_died_is_run_again_by_rq(
 ) -> None:
     """RQ's own clean-up knows an abandoned task by our entries, and queues it again."""
     accept(store, A)
-    [run] = Books(raw_redis, "submit", "dead", worker_ttl=60).take(1)
+    [run] = RqBookkeeping(raw_redis, "submit", "dead", worker_ttl=60).take(1)
     registry = StartedJobRegistry(
         "submit", connection=raw_redis, serializer=rules.SERIALIZER, job_class=Task
     )

@@ -13,7 +13,7 @@ import redis
 
 from core.errors import CannotSendAgain
 from core.jobs.job import FailureCode, Job, JobId, JobRequest, Status, Step
-from core.operations.dead_letters import DeadLetters, Wanted
+from core.operations.dead_letters import DeadLetters, LetterFilter
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
@@ -118,7 +118,7 @@ def test_a_new_job_takes_the_old_one_s_place(
     assert (again.status, again.retried_as) == (Status.SUBMITTING, None)
     assert replace(load(store), retried_as=None) == old
     assert load(store).retried_as == again.id
-    assert letters.page(Wanted(), 9).letters == ()
+    assert letters.page(LetterFilter(), 9).letters == ()
     assert store.read("zscore", "due", f"deadline:{again.id}") == clock.now + 86_400
 
 
@@ -212,7 +212,7 @@ def test_inputs_of_a_dead_letter_are_kept_as_long_as_it(
 def test_inputs_of_a_dismissed_letter_are_deleted(deps: Deps, letters: DeadLetters) -> None:
     """Nobody will send it again; who tries is told why it cannot be done."""
     old = with_input(deps)
-    (letter,) = letters.page(Wanted(), 9).letters
+    (letter,) = letters.page(LetterFilter(), 9).letters
     letters.dismiss(letter)
     clean_up(deps)
     assert inputs(deps) == {}

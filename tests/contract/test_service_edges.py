@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import StorageUnavailable
 from core.jobs.job import JobId, Status, Step
-from core.redis.async_scripts import LoopScripts
-from core.redis.async_store import AwaitedStore
+from core.redis.async_scripts import AsyncScripts
+from core.redis.async_store import AsyncJobStore
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.security.signatures import webhook_secret
@@ -59,7 +59,7 @@ def _body(picture: Callable[[str], bytes]) -> ScannedBody:
 
 def _accept(settings: Settings, store: JobStore, objects: ObjectStore, body: ScannedBody) -> None:
     async def run() -> None:
-        awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+        awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
         intake = Intake(settings, store, awaited, objects, Threads(1))
         try:
             await intake.accept(intake.check("demo", body, None))

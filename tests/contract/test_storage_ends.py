@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from core.jobs.job import FailureCode, Job, JobId, Status, Step
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.settings.settings import WORKER, Settings
@@ -138,7 +138,10 @@ def test_a_key_that_s3_cannot_hold_is_its_caller_s(deps: Deps, image: ScriptedSe
 
     assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
     assert "KeyTooLongError" in _error(deps)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
+    assert (
+        AccountRegistry(deps.store, deps.settings.accounts).breaker_reason(circuit_breakers.STORAGE)
+        is None
+    )
 
 
 def test_a_key_that_is_a_folder_by_now_is_its_caller_s(deps: Deps, image: ScriptedServer) -> None:
@@ -152,7 +155,10 @@ def test_a_key_that_is_a_folder_by_now_is_its_caller_s(deps: Deps, image: Script
 
     assert _error(deps)["code"] == FailureCode.STORAGE_FAILED
     assert "ends/taken" in _error(deps)["message"]
-    assert AccountBook(deps.store, deps.settings.accounts).trouble(circuit_breakers.STORAGE) is None
+    assert (
+        AccountRegistry(deps.store, deps.settings.accounts).breaker_reason(circuit_breakers.STORAGE)
+        is None
+    )
 
 
 def test_a_key_of_the_operator_s_is_the_operator_s(

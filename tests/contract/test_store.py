@@ -75,10 +75,10 @@ def _everything(client: "redis.Redis") -> dict[str, object]:
 
 def test_the_same_idempotency_key_brings_the_same_job(store: JobStore) -> None:
     """With the same body the first job is returned, and no second one is made."""
-    assert store.known("demo", KEY) is None
+    assert store.find_by_idempotency_key("demo", KEY) is None
     assert store.create(A, make_request(), KEY) == A
 
-    assert store.known("demo", KEY) == Stored(A, store.load(A))
+    assert store.find_by_idempotency_key("demo", KEY) == Stored(A, store.load(A))
     assert store.create(B, make_request(), KEY) == A
     assert store.load(B) is None
 
@@ -88,7 +88,7 @@ def test_another_body_with_the_same_key_is_a_conflict(store: JobStore) -> None:
     store.create(A, make_request(), KEY)
 
     with pytest.raises(IdempotencyConflict):
-        store.known("demo", OTHER_BODY)
+        store.find_by_idempotency_key("demo", OTHER_BODY)
     with pytest.raises(IdempotencyConflict):
         store.create(B, make_request(), OTHER_BODY)
     assert store.load(B) is None
@@ -98,7 +98,7 @@ def test_a_key_is_its_tenant_s(store: JobStore) -> None:
     """Two tenants may choose the same key."""
     store.create(A, make_request(), KEY)
 
-    assert store.known("other", KEY) is None
+    assert store.find_by_idempotency_key("other", KEY) is None
     assert store.create(B, make_request(tenant="other"), OTHER_BODY) == B
 
 

@@ -9,7 +9,7 @@ import redis
 
 from core.errors import StoreUnavailable
 from core.jobs.job import JobId, Status
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from tests.conftest import Eventually
@@ -23,7 +23,7 @@ def stop() -> threading.Event:
     return threading.Event()
 
 
-class Book(AccountBook):
+class Book(AccountRegistry):
     """Ends the loop once it was asked to adopt.
 
     Args:
@@ -42,7 +42,7 @@ class Book(AccountBook):
         return super().adopt()
 
 
-def _run(store: JobStore, book: AccountBook, stop: threading.Event) -> bool:
+def _run(store: JobStore, book: AccountRegistry, stop: threading.Event) -> bool:
     """Run the loop in a thread; say whether it ended within its time."""
     arguments = (store, book, 0.001, stop)
     thread = threading.Thread(target=sweep_forever, args=arguments, daemon=True)
@@ -153,7 +153,7 @@ def test_after_an_outage_rounds_follow_each_other(
 ) -> None:
     """While more is due than a round takes, nobody waits for the next one."""
     redis_client.zadd("due", {f"collect:gone-{number:04d}": 1.0 for number in range(1200)})
-    book = AccountBook(store, worker_settings.accounts)
+    book = AccountRegistry(store, worker_settings.accounts)
     thread = threading.Thread(target=sweep_forever, args=(store, book, 600.0, stop))
     thread.start()
     try:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from core.jobs.job import JobId, Status, Step
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept
@@ -14,7 +14,7 @@ _CALLBACK: Final = "https://caller.example/callback"
 AGE: Final = 1800.0
 
 
-def lay_out(store: JobStore, book: AccountBook, clock: Clock, client: Any) -> None:
+def lay_out(store: JobStore, book: AccountRegistry, clock: Clock, client: Any) -> None:
     """Have something due of every kind, and all tasks lost; two slots, of a default account.
 
     0001 owes a callback, 0002 is to be collected, 0003 to be submitted, 0004 waits beyond its
@@ -28,6 +28,6 @@ def lay_out(store: JobStore, book: AccountBook, clock: Clock, client: Any) -> No
     client.zadd("slots:default", {"0006": clock.now})
     accept(store, "0004", deadline_at=clock.now + 1)
     store.guard_inputs(JobId("0005"), clock.now)
-    book.watch()
+    book.schedule_checks()
     client.delete(*QUEUES)
     clock.now += AGE

@@ -64,8 +64,10 @@ class Killer:
 def _child(settings: Settings, queue: str, step: str, fatal: FatalLine) -> None:
     threading.settrace(Killer(step, fatal).trace)
     client = redis.Redis.from_url(settings.redis_url.reveal())
-    begun = wiring.deps().store.begun
-    worker = ConcurrentWorker(queue, client, 1, lease=settings.watch_seconds, bring=begun.bring)
+    prefetched = wiring.deps().store.prefetched
+    worker = ConcurrentWorker(
+        queue, client, 1, lease=settings.watch_seconds, on_prefetch=prefetched.put
+    )
     worker.work(burst=True, logging_level="WARNING")
     fatal.tell(lines=fatal.lines)
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from core.jobs.job import FailureCode, JobId, Status, Step, error_record
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change, Idempotency
 from core.redis.scripts import connect
 from core.redis.store import JobStore
@@ -38,7 +38,7 @@ class World:
     """A store that a script is about to be run on."""
 
     store: JobStore
-    book: AccountBook
+    book: AccountRegistry
     clock: Clock
     client: "redis.Redis"
 
@@ -112,7 +112,7 @@ def _prepare_account(world: World) -> None:
 
 def _account(world: World) -> None:
     at = world.clock.now + 60
-    assert world.book.checked("default", credits_left=5.0, refused=None, check_at=at)
+    assert world.book.record_check("default", credits_left=5.0, refused=None, check_at=at)
 
 
 Act = Callable[[World], None]
@@ -150,7 +150,7 @@ def world(server: Valkey) -> Iterator[World]:
     settings = Settings.from_env(variables, WORKER)
     client, clock = connect(settings), Clock()
     store = JobStore(client, settings, clock)
-    yield World(store, AccountBook(store, settings.accounts), clock, client)
+    yield World(store, AccountRegistry(store, settings.accounts), clock, client)
     client.close()
 
 

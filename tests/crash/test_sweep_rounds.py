@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import redis
 
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from stack.servers.fluxrelay import worker_process
@@ -134,7 +134,7 @@ def test_a_sweeper_that_was_frozen_at_any_line_acts_on_nothing(
     settings = Settings.from_env(variables, WORKER)
     clock = Clock()
     store = JobStore(redis_client, settings, clock)
-    book = AccountBook(store, settings.accounts)
+    book = AccountRegistry(store, settings.accounts)
     places: list[str] = []
     place: str | None = ""
     while place is not None:
@@ -153,7 +153,7 @@ def test_a_sweeper_that_was_frozen_at_any_line_acts_on_nothing(
     assert len(places) > 60
 
 
-def _take_over(store: JobStore, book: AccountBook, clock: Clock, client: "redis.Redis") -> None:
+def _take_over(store: JobStore, book: AccountRegistry, clock: Clock, client: "redis.Redis") -> None:
     """Sweep as the next one, once all leases are over; then let something new be due."""
     clock.now += 60
     client.delete("sweep:lease")

@@ -67,7 +67,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Books:
+class RqBookkeeping:
     """The sandbox's ledger and faults."""
 
     http: httpx.Client
@@ -113,10 +113,10 @@ def client(clients: MakeClient) -> Client:
 
 
 @pytest.fixture
-def books(relay: Stack) -> Iterator[Books]:
+def books(relay: Stack) -> Iterator[RqBookkeeping]:
     """Return the sandbox's books; faults are cleared afterwards."""
     with httpx.Client(base_url=str(relay.sandbox_url), timeout=20, trust_env=False) as http:
-        yield Books(http)
+        yield RqBookkeeping(http)
         http.delete("/sandbox/faults").raise_for_status()
 
 

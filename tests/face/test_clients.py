@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stack.stack import Stack
-from tests.face.conftest import SMALL, Books, Client, digest
+from tests.face.conftest import SMALL, Client, RqBookkeeping, digest
 
 _SDK = """
 import json, sys
@@ -40,14 +40,14 @@ def _sdk(url: str, key: str, prompt: str) -> dict[str, Any]:
     return answer
 
 
-def test_the_official_sdk_on_the_sandbox(relay: Stack, books: Books) -> None:
+def test_the_official_sdk_on_the_sandbox(relay: Stack, books: RqBookkeeping) -> None:
     """The SDK generates an image at the sandbox, and gets the bytes of the ledger."""
     answer = _sdk(str(relay.sandbox_url), relay.credentials.provider_key, "by the SDK, directly")
     image = httpx.get(answer["result"]["sample"], trust_env=False).content
     assert digest(image) in books.digests()
 
 
-def test_the_official_sdk_on_fluxrelay(relay: Stack, client: Client, books: Books) -> None:
+def test_the_official_sdk_on_fluxrelay(relay: Stack, client: Client, books: RqBookkeeping) -> None:
     """The SDK generates an image here, gets the ledger's bytes, and its task is a job."""
     answer = _sdk(relay.service_url, relay.api_key, "by the SDK, relayed")
     image = httpx.get(answer["result"]["sample"], trust_env=False).content
@@ -71,7 +71,7 @@ async def _documented_loop(url: str, key: str, body: dict[str, Any]) -> dict[str
     raise AssertionError("the task did not end")
 
 
-def test_many_tasks_by_the_documented_loop(relay: Stack, books: Books) -> None:
+def test_many_tasks_by_the_documented_loop(relay: Stack, books: RqBookkeeping) -> None:
     """Ten tasks at a time, polled as the guide says, each end with their own image."""
 
     async def all_of_them() -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from stack.stack import Stack
-from tests.face.conftest import OTHER_KEY, Books, Client, MakeClient, RunService, digest
+from tests.face.conftest import OTHER_KEY, Client, MakeClient, RqBookkeeping, RunService, digest
 
 EMPTY = {"result": None, "progress": None, "details": None, "preview": None}
 
@@ -40,7 +40,7 @@ def test_a_submit_with_a_webhook(client: Client) -> None:
     assert client.result(task["id"])["status"] == "Pending"
 
 
-def test_ready(client: Client, books: Books, relay: Stack) -> None:
+def test_ready(client: Client, books: RqBookkeeping, relay: Stack) -> None:
     """A finished task has its image's link on our origin, prompt, seed and times."""
     task = client.finished(client.submitted("a red fox", seed=77)["id"])
     result = task["result"]

@@ -11,7 +11,7 @@ import redis
 from stack.options import StackOptions
 from stack.receiver import Answer, Callback, CallbackReceiver
 from stack.stack import Stack
-from tests.face.conftest import SMALL, Books, Client, digest
+from tests.face.conftest import SMALL, Client, RqBookkeeping, digest
 from tests.timing import FAST, FAST_SANDBOX
 
 SECRET = "a client's very own secret"
@@ -24,7 +24,9 @@ def one(receiver: CallbackReceiver) -> tuple[Callback, dict[str, Any]]:
     return callback, body
 
 
-def test_delivered(client: Client, receiver: CallbackReceiver, books: Books, relay: Stack) -> None:
+def test_delivered(
+    client: Client, receiver: CallbackReceiver, books: RqBookkeeping, relay: Stack
+) -> None:
     """It tells what `get_result` tells, with the client's own secret, and its link works."""
     hook = {"webhook_url": f"{receiver.url}/x?for=me", "webhook_secret": SECRET}
     task = client.submitted("tell me", seed=3, **hook)
@@ -81,7 +83,7 @@ def test_gone(client: Client, receiver: CallbackReceiver) -> None:
 
 
 def test_the_secret_is_told_to_nobody_else(
-    client: Client, receiver: CallbackReceiver, relay: Stack, books: Books
+    client: Client, receiver: CallbackReceiver, relay: Stack, books: RqBookkeeping
 ) -> None:
     """The client's secret stands in no view, log, manifest, object, or request to the provider."""
     receiver.script(Answer(500))

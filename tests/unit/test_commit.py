@@ -42,7 +42,7 @@ class Crowd:
 
     def __init__(self, server: Server, eventually: Eventually, patience: float = 20) -> None:
         self.server = server
-        self.commit = GroupCommit(server, patience=patience)
+        self.commit = GroupCommit(server, timeout=patience)
         self._eventually = eventually
         self._stack = ExitStack()
         self._pool = self._stack.enter_context(ThreadPoolExecutor(BATCH_CALLS + 50))
@@ -77,7 +77,7 @@ def server() -> Server:
 
 def test_a_lone_call_goes_out_at_once(server: Server) -> None:
     """One after another, each is a batch of its own."""
-    commit = GroupCommit(server, patience=20)
+    commit = GroupCommit(server, timeout=20)
 
     assert [commit.run(Call("good", name)) for name in "abc"] == ["a", "b", "c"]
     assert server.batches == [["a"], ["b"], ["c"]]
@@ -159,7 +159,7 @@ def test_others_of_a_batch_that_met_a_mistake_are_told(
         return answers
 
     with Crowd(server, eventually) as crowd:
-        crowd.commit = GroupCommit(send, patience=20)
+        crowd.commit = GroupCommit(send, timeout=20)
         futures = crowd.call("first", "second", "third", "fourth")
         server.free.set()
         errors = [type(future.exception(20)) for future in futures]

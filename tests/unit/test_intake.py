@@ -9,8 +9,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from core.jobs.job import JobId
-from core.redis.async_scripts import LoopScripts
-from core.redis.async_store import AwaitedStore
+from core.redis.async_scripts import AsyncScripts
+from core.redis.async_store import AsyncJobStore
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -62,7 +62,7 @@ def test_the_store_goes_away_after_the_promise(
 def test_a_record_that_cannot_be_read_is_no_error(settings: Settings) -> None:
     """A job that was sent again is on disk: where its record cannot be shown, its id is."""
     store = JobStore(connect(settings), settings)  # there is no Redis
-    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
     intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
 
     assert intake.record(JOB_ID) is None
@@ -71,7 +71,7 @@ def test_a_record_that_cannot_be_read_is_no_error(settings: Settings) -> None:
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
     """The same body is the same job, whatever stands in its fields that count for nothing."""
     store = JobStore(connect(settings), settings)  # connects at its first command only
-    awaited = AwaitedStore(store, LoopScripts(store.scripts, settings))
+    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
     intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
     fingerprints: list[str] = []
     model = settings.models["flux-pro-1.1"]

@@ -20,9 +20,9 @@ from core.jobs.job import (
     JobRequest,
     Status,
     Step,
-    before,
     code_of,
     error_record,
+    predecessors,
 )
 
 FULL = JobRequest(
@@ -79,7 +79,7 @@ def test_the_table_is_the_one_that_was_designed() -> None:
 @pytest.mark.parametrize("to", Status)
 def test_before_is_the_inverse_of_next(to: Status) -> None:
     """`before` finds exactly the statuses whose row holds the target."""
-    assert {status for status in Status if to in NEXT[status]} == before(to)
+    assert {status for status in Status if to in NEXT[status]} == predecessors(to)
 
 
 def test_every_open_status_can_reach_every_good_end() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import StoreUnavailable
-from core.redis.async_group_commit import BATCHES, LoopCommit
+from core.redis.async_group_commit import BATCHES, AsyncGroupCommit
 from core.redis.group_commit import BATCH_BYTES, BATCH_CALLS, Call
 
 SOON = 20  # seconds after which a test that hangs fails
@@ -23,7 +23,7 @@ class Server:
             self.free.set()
         self.answered_first = False
         self.failure: BaseException | None = None
-        self.commit = LoopCommit(self.send, patience=patience)
+        self.commit = AsyncGroupCommit(self.send, timeout=patience)
 
     async def send(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
         """Take a batch."""
@@ -149,7 +149,7 @@ def test_a_batch_that_cannot_even_be_sent_holds_up_nobody() -> None:
         raise RuntimeError("a mistake")
 
     async def test() -> None:
-        commit = LoopCommit(refuse, patience=SOON)
+        commit = AsyncGroupCommit(refuse, timeout=SOON)
         for _ in range(2):
             with pytest.raises(RuntimeError, match="a mistake"):
                 await commit.run(Call("good", "a"))

@@ -12,7 +12,7 @@ from core.log import event_of_injected
 from core.operations import startup_checks
 from core.settings.settings import SERVICE, WORKER, Settings
 from core.settings.variables import injected
-from worker.runtime.startup_checks import try_settings
+from worker.runtime.startup_checks import check_settings
 
 PASSWORD = "hunter2"
 GOOD = {
@@ -40,7 +40,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(variables: Mapping[str, str], process: str = WORKER) -> list[str]:
     """Return what is said of settings, which must not hold the password."""
-    trial = try_settings if process == WORKER else startup_checks.try_settings
+    trial = check_settings if process == WORKER else startup_checks.check_settings
     found: list[str] = []
     try:
         Settings.from_env({**GOOD, **variables}, process, trial=trial)

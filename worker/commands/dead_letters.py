@@ -17,12 +17,19 @@ from typing import Final
 from core.errors import BacklogFull, CannotSendAgain, SettingsError, Transient
 from core.jobs.job import FailureCode, Job, JobId
 from core.jobs.views import job_view, timestamp
-from core.operations.dead_letters import LONGEST_PAGE, Cursor, DeadLetter, DeadLetters, Kind, Wanted
+from core.operations.dead_letters import (
+    MAX_PAGE_SIZE,
+    Cursor,
+    DeadLetter,
+    DeadLetters,
+    Kind,
+    LetterFilter,
+)
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
-from worker.runtime.startup_checks import try_settings
+from worker.runtime.startup_checks import check_settings
 
 DONE, NOT_ALL, WRONG, AWAY = 0, 1, 2, 3
 _USUAL: Final = 100
@@ -37,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     asked = _parser().parse_args(arguments)
     try:
-        settings = Settings.from_env(os.environ, WORKER, trial=try_settings)
+        settings = Settings.from_env(os.environ, WORKER, trial=check_settings)
         with contextlib.closing(connect(settings)) as client:
             store = JobStore(client, settings)
             letters = DeadLetters(store, ObjectStore(settings.s3_bucket), settings)
@@ -89,12 +96,12 @@ def _count(text: str) -> int:
 
 
 def _list(letters: DeadLetters, asked: argparse.Namespace) -> int:
-    wanted = Wanted(tenant=asked.tenant, kind=asked.kind, code=asked.code)
+    wanted = LetterFilter(tenant=asked.tenant, kind=asked.kind, code=asked.code)
     found: list[DeadLetter] = []
     cursor: Cursor | None = asked.cursor
     more = True
     while more and len(found) < asked.limit:
-        page = letters.page(wanted, min(LONGEST_PAGE, asked.limit - len(found)), cursor)
+        page = letters.page(wanted, min(MAX_PAGE_SIZE, asked.limit - len(found)), cursor)
         found += page.letters
         cursor, more = page.cursor, page.cursor is not None
     if asked.json:
@@ -148,7 +155,7 @@ def _act(store: JobStore, letters: DeadLetters, asked: argparse.Namespace) -> in
     action: Callable[[DeadLetters, DeadLetter], str] = _ACTIONS[asked.action]
     kinds = {"retry": Kind.JOB, "callback": Kind.CALLBACK}
     kind = kinds.get(asked.action) or asked.kind
-    wanted = Wanted(tenant=asked.tenant, kind=kind, code=asked.code)
+    wanted = LetterFilter(tenant=asked.tenant, kind=kind, code=asked.code)
     result, count = DONE, 0
     for letter in _named(store, asked.id, kind) if asked.id else _listed(letters, wanted):
         if count == asked.limit:
@@ -191,12 +198,12 @@ def _named(store: JobStore, job_id: JobId, kind: Kind) -> Iterator[DeadLetter]:
         yield DeadLetter(kind, store.now(), job)
 
 
-def _listed(letters: DeadLetters, wanted: Wanted) -> Iterator[DeadLetter]:
+def _listed(letters: DeadLetters, wanted: LetterFilter) -> Iterator[DeadLetter]:
     """Yield all that are listed; what is done to them meanwhile does not disturb."""
-    page = letters.page(wanted, LONGEST_PAGE)
+    page = letters.page(wanted, MAX_PAGE_SIZE)
     yield from page.letters
     while page.cursor:
-        page = letters.page(wanted, LONGEST_PAGE, page.cursor)
+        page = letters.page(wanted, MAX_PAGE_SIZE, page.cursor)
         yield from page.letters
 
 

@@ -41,7 +41,7 @@ class Run:
     execution: Execution
     started_at: datetime
     #: The step, the job, and names and values of our record of it in turn, as the task was taken.
-    begun: tuple[str, str, list[str]]
+    prefetched: tuple[str, str, list[str]]
     ended_at: datetime | None = None
 
     def perform(self) -> None:
@@ -63,7 +63,7 @@ class Run:
         return task
 
 
-class Books:
+class RqBookkeeping:
     """Takes tasks off one queue and enters their ends.
 
     One thread may take while another finishes.
@@ -116,8 +116,8 @@ class Books:
             task_id = raw.decode()
             record = dict(zip(pairs[::2], pairs[1::2], strict=True))
             execution = Execution(execution_id.decode(), task_id, self._client, self._worker)
-            begun = (step.decode(), job.decode(), [field.decode() for field in fields])
-            runs.append(Run(task_id, record, execution, started_at, begun))
+            prefetched = (step.decode(), job.decode(), [field.decode() for field in fields])
+            runs.append(Run(task_id, record, execution, started_at, prefetched))
         return runs
 
     def finish(self, runs: Sequence[Run]) -> None:

@@ -27,7 +27,7 @@ from rq.worker import WorkerStatus
 
 from core.log import event
 from core.scheduling.task_queue import SERIALIZER
-from worker.runtime.rq_bookkeeping import Books, Run
+from worker.runtime.rq_bookkeeping import RqBookkeeping, Run
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class ConcurrentWorker(SimpleWorker):
         grace: Seconds that running tasks get once it was told to stop; None: what they need.
             What is cut off then is started again by `sweep`, exactly as after a crash; but a
             submit is then in doubt, and a result's link has that much less to live.
-        bring: Told, on a task's thread, the step, the job, and our record of it as names and
+        on_prefetch: Told, on a task's thread, the step, the job, and our record of it as names and
             values in turn: as they were when the task was taken and its lease was renewed.
     """
 
@@ -88,7 +88,7 @@ class ConcurrentWorker(SimpleWorker):
         *,
         grace: float | None = None,
         lease: float | None = None,
-        bring: Callable[[str, str, Sequence[str]], None] = _pass_over,
+        on_prefetch: Callable[[str, str, Sequence[str]], None] = _pass_over,
     ) -> None:
         super().__init__(
             [queue],
@@ -98,8 +98,10 @@ class ConcurrentWorker(SimpleWorker):
             maintenance_interval=_MAINTENANCE,
             log_job_description=False,
         )
-        self._books = Books(connection, queue, self.name, worker_ttl=_WORKER_TTL + 60, lease=lease)
-        self._bring = bring
+        self._bookkeeping = RqBookkeeping(
+            connection, queue, self.name, worker_ttl=_WORKER_TTL + 60, lease=lease
+        )
+        self._on_prefetch = on_prefetch
         self._grace = grace
         #: Set when there is nothing more to wait for after a stop.
         self._over = threading.Event()
@@ -168,7 +170,9 @@ class ConcurrentWorker(SimpleWorker):
         return count
 
     def _fetch(self, places: int, *, wait: bool) -> list[Run]:
-        runs = self._books.take(places, wait=0 if self._maybe_more or not wait else _LOOK_EVERY)
+        runs = self._bookkeeping.take(
+            places, wait=0 if self._maybe_more or not wait else _LOOK_EVERY
+        )
         self._maybe_more = len(runs) == places
         return runs
 
@@ -194,7 +198,7 @@ class ConcurrentWorker(SimpleWorker):
     def _performed(self, run: Run) -> bool:
         """Run a task; where it raises, RQ enters that, and runs it again."""
         try:
-            self._bring(*run.begun)
+            self._on_prefetch(*run.prefetched)
             run.perform()
         except BaseException:  # noqa: BLE001 - as RQ does; a thread has nobody above it
             task = run.task(self.connection)
@@ -208,7 +212,7 @@ class ConcurrentWorker(SimpleWorker):
         while self._ended and self._entering.acquire(blocking=False):
             try:
                 runs = [self._ended.popleft() for _ in range(len(self._ended))]
-                self._books.finish(runs)
+                self._bookkeeping.finish(runs)
                 for run in runs:
                     self.executions.pop(run.execution.id, None)
             finally:

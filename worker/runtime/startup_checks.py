@@ -13,13 +13,13 @@ from core.operations import startup_checks
 from worker.network.proxies import environment_proxies
 
 
-def try_settings(values: Mapping[str, Any]) -> list[str]:
+def check_settings(values: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that look well, a line each, without any secret.
 
     Args:
         values: Field of the settings -> value; None for what is wrong.
     """
-    found = startup_checks.try_settings(values)
+    found = startup_checks.check_settings(values)
     for name, url in dict.fromkeys(_urls(values)):
         if problem := _url_problem(url):
             found.append(f"{name}: {problem}")

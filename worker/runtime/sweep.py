@@ -15,7 +15,7 @@ from typing import Final
 from core.errors import StoreUnavailable
 from core.jobs.job import STEP_STATUSES, TERMINAL, FailureCode, JobId, Status, Step
 from core.log import event
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.redis.store import JobStore
 
@@ -28,7 +28,7 @@ _ADOPT_EVERY: Final = 30.0
 
 
 def sweep_forever(
-    store: JobStore, accounts: AccountBook, interval: float, stop: threading.Event
+    store: JobStore, accounts: AccountRegistry, interval: float, stop: threading.Event
 ) -> None:
     """Sweep every `interval` seconds until `stop` is set, whenever the lease is ours.
 
@@ -39,7 +39,7 @@ def sweep_forever(
     while not stop.is_set():
         more = False
         try:
-            token, more = sweep_once(store, token, accounts.hindrance)
+            token, more = sweep_once(store, token, accounts.blocking_reason)
             if token and time.monotonic() >= adopt_at:
                 adopt_at = time.monotonic() + _ADOPT_EVERY
                 _adopt(accounts)
@@ -50,7 +50,7 @@ def sweep_forever(
             stop.wait(interval)
 
 
-def _adopt(accounts: AccountBook) -> None:
+def _adopt(accounts: AccountRegistry) -> None:
     """See after jobs in lanes that the settings do not know; some come late, so again and again."""
     adopted = accounts.adopt()
     if adopted:
@@ -75,14 +75,14 @@ def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
 
 
 def sweep_once(
-    store: JobStore, token: str, hindrance: Callable[[], str | None] = _unhindered
+    store: JobStore, token: str, blocking_reason: Callable[[], str | None] = _unhindered
 ) -> tuple[str, bool]:
     """Do one round if the lease is, or becomes, ours.
 
     Args:
         store: Where jobs are.
         token: The lease's, if it was ours before.
-        hindrance: Says why jobs wait, to those whose time is over.
+        blocking_reason: Says why jobs wait, to those whose time is over.
 
     Returns:
         The token to go on with, and whether more is due than one round looks at.
@@ -95,7 +95,7 @@ def sweep_once(
     report = store.sweep(token, _LEASE)
     if report is None:
         return "", False
-    why = hindrance() if report["overdue"] else None
+    why = blocking_reason() if report["overdue"] else None
     message = "The job's deadline passed while it waited for a free slot"
     message += f": {why}" if why else ""
     for job_id in report["overdue"]:

@@ -4,7 +4,7 @@ import random
 import ssl
 import time
 
-from core.operations.account_status import AccountBook
+from core.operations.account_status import AccountRegistry
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -27,7 +27,7 @@ def build(settings: Settings) -> Deps:
     return Deps(
         settings=settings,
         store=store,
-        accounts=AccountBook(store, settings.accounts),
+        accounts=AccountRegistry(store, settings.accounts),
         objects=ObjectStore(
             settings.s3_bucket, timeout=settings.storage_timeout_seconds, connections=connections
         ),

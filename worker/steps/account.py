@@ -24,7 +24,7 @@ def check_account(name: str, deps: Deps) -> None:
     """
     provider = deps.providers.get(name)
     if provider is None:  # it is configured no more; nothing sets its due time again
-        deps.accounts.forget(name)
+        deps.accounts.unschedule_check(name)
         return
     now, settings = deps.clock(), deps.settings
     answer = provider.credits()
@@ -33,7 +33,9 @@ def check_account(name: str, deps: Deps) -> None:
     if left is not None and left <= 0:
         refused = "402 no credits left"
     wait = settings.pool_pause_seconds if refused else settings.credits_interval_seconds
-    resumed = deps.accounts.checked(name, credits_left=left, refused=refused, check_at=now + wait)
+    resumed = deps.accounts.record_check(
+        name, credits_left=left, refused=refused, check_at=now + wait
+    )
     if refused:
         event(_log, "account.refused", logging.ERROR, account=name, reason=refused)
     elif resumed:

@@ -4,7 +4,7 @@ from typing import Final
 
 from core.errors import Transient
 from core.jobs.job import FailureCode, Job, JobId, Status, Step
-from core.operations.provider_results import receive
+from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from worker.deps import Deps
@@ -39,7 +39,7 @@ def poll(job_id: JobId, deps: Deps) -> None:
             raise
         notice = Notice(kind=Kind.PENDING, status="")
     if notice.kind in (Kind.READY, Kind.FAILED):
-        if receive(deps.store, job.id, notice, "poll"):
+        if apply_notice(deps.store, job.id, notice, "poll"):
             return
         # It moved on meanwhile; or this is about a task that was given up, and the time runs.
         notice = Notice(kind=Kind.PENDING, status="")

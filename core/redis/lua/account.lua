@@ -1,5 +1,5 @@
--- What was heard of an account: its credits, and whether the provider serves it (again).
--- Returns 1 where it was refused before and is not any more.
+-- Record an account check: its credits, and whether the provider accepts the account.
+-- Returns 1 if the account was refused before and is accepted again.
 local state = 'pool:' .. input.pool
 if input.credits then redis.call('SET', state .. ':credits', input.credits) end
 redis.call('ZADD', 'due', input.check_at, 'account:' .. input.pool)

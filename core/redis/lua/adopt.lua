@@ -1,4 +1,4 @@
--- A job waits in a lane that no pool serves any more: put it into the one that it belongs to now.
+-- Move a job from a lane that no pool serves any more into its current lane.
 local id, from = input.job, input.from
 if redis.call('ZSCORE', 'backlog:' .. from, id) == false then return 0 end
 redis.call('ZREM', 'backlog:' .. from, id)

@@ -1,21 +1,21 @@
--- Shared by every script. One JSON argument in, one JSON text out. Before this stands a line that
--- defines what the settings say, in capitals (core/redis/store.py).
+-- Shared by every script: one JSON argument in, one reply out. The settings are defined in a line put in
+-- front of this file, as constants in capitals (core/redis/store.py).
 --
 -- job:{id}              hash    the record (core/jobs/job.py); `status` is changed only in here
 -- backlog:{lane}        zset    jobs that wait for a slot; score -priority, ties by id, which is by age
--- lanes                 set     every lane that a job ever waited in
--- slots:{pool}          zset    jobs that hold a slot; score: end of the slot's lease
--- slots:{pool}:{model}  zset    those of them of a model with a limit of its own
--- pool:{name}:paused    string  while it lives, the pool grants nothing; says why
--- pool:{name}:refused   string  the provider refuses the account: nothing is granted; says why
--- pool:{name}:credits   string  credits left, as last heard
--- pool:{name}:ceiling   string  while it lives, the pool grants up to so many slots
--- breaker:{name}        hash    failures in a row of `provider:{pool}` or `storage`, why, and until when
---                               it is left alone; gone once something went well
--- ready                 string  written to see whether Redis takes writes; means nothing
--- counters              hash    what happened since the beginning (core/operations/metrics.py)
+-- lanes                 set     every lane that a job has ever waited in
+-- slots:{pool}          zset    jobs that hold a slot; score: when the slot's lease expires
+-- slots:{pool}:{model}  zset    the same, per model that has its own limit
+-- pool:{name}:paused    string  while it exists, the pool grants no slots; value: the reason
+-- pool:{name}:refused   string  the provider refuses the account: no slots are granted; value: the reason
+-- pool:{name}:credits   string  credits left, as last reported
+-- pool:{name}:ceiling   string  while it exists, the pool grants at most this many slots
+-- breaker:{name}        hash    circuit breaker of `provider:{pool}` or `storage`: consecutive failures, reason,
+--                               and open until when; deleted by the first success
+-- ready                 string  written to check that Redis accepts writes; its value means nothing
+-- counters              hash    event counters, never reset (core/operations/metrics.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
--- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: since when
+-- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: time of death
 -- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job or callback
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
@@ -34,8 +34,8 @@ local function set_fields(key, fields)
   if #flat > 0 then redis.call('HSET', key, unpack(flat)) end
 end
 
--- Breakers: what failed so often in a row that more tries would harm is left alone for a while,
--- longer each time. Then one try at a time finds out whether it is back (core/scheduling/circuit_breakers.py).
+-- Circuit breakers: after repeated failures, a dependency is not used for a while, longer each time.
+-- Then one attempt at a time checks whether it is back (core/scheduling/circuit_breakers.py).
 local function breaker_key(name) return 'breaker:' .. name end
 
 local function breaker_failed(name, reason)
@@ -44,8 +44,8 @@ local function breaker_failed(name, reason)
   local opened_at, open_until = unpack(redis.call('HMGET', key, 'opened_at', 'open_until'))
   local spread = 0.5 + 0.5 * input.jitter
   if now < tonumber(open_until or 0) then
-    -- Begun before it opened, and told only now: nothing new. But an image that is made already is
-    -- tried all the while: as long as that fails, making another one would tell no more.
+    -- The attempt started before the breaker opened: no news. But finished images are still being stored
+    -- all the while; as long as that fails, making another one would show nothing more.
     if rule.hold and redis.call('HGET', job_key(input.job), 'status') == 'storing' then
       local longer = math.max(open_until, now + rule.base * spread)
       redis.call('HSET', key, 'open_until', math.min(opened_at + rule.hold, longer))
@@ -53,7 +53,7 @@ local function breaker_failed(name, reason)
     return
   end
   local before = tonumber(redis.call('HGET', key, 'failures') or 0)
-  -- One image that is refused time and again says nothing of the next one.
+  -- One image that is rejected repeatedly says nothing about the next one.
   if rule.hold and redis.call('HSETNX', key, 'job:' .. input.job, 1) == 0 and before < rule.after then
     return
   end
@@ -66,7 +66,7 @@ local function breaker_failed(name, reason)
   redis.call('EXPIRE', key, rule.forget)
 end
 
--- May this job be tried? If all of these say so, those that are half open wait for it.
+-- May this job run? If all breakers admit it, those that are half open wait for its outcome.
 local function breakers_admit(names, id)
   local half_open = {}
   for _, name in ipairs(names) do
@@ -84,9 +84,9 @@ local function breakers_admit(names, id)
   return true
 end
 
--- A job leaves its slot. If breakers waited for it and it did not come as far as to try, the next
--- one may.
-local function let_go(id, to)
+-- A job leaves its slot. If half-open breakers wait for it but it never got to its attempt, the next job
+-- may try.
+local function release_breakers(id, to)
   local names = {}
   for _, pool in ipairs(POOLS()) do names[#names + 1] = 'provider:' .. pool.name end
   if to ~= 'storing' then names[#names + 1] = 'storage' end
@@ -97,41 +97,41 @@ local function let_go(id, to)
   end
 end
 
--- When does the result die that a task in the collect queue is about? nil for what else waits there:
--- clean-ups, and tasks that RQ took up again although their job needs them no more.
-local function dies_at(task)
+-- Expiry of the result link that a task in the collect queue is about. nil for other tasks: clean-ups,
+-- and tasks that RQ runs again although their job no longer needs them.
+local function link_expiry(task)
   local id = string.match(task, '^(.+)%-collect%-%d+$')
   if not id then return nil end
   local status, dies = unpack(redis.call('HMGET', job_key(id), 'status', 'result_expires_at'))
   return status == 'storing' and tonumber(dies) or nil
 end
 
-local LOOK = 100
+local SCAN_DEPTH = 100
 
--- To the place before the first result that dies later, seen from the front.
+-- Insert before the first result that expires later, searching from the head.
 local function push_before_later(list, task, mine)
-  local head = redis.call('LRANGE', list, 0, LOOK - 1)
+  local head = redis.call('LRANGE', list, 0, SCAN_DEPTH - 1)
   for _, other in ipairs(head) do
-    local dies = dies_at(other)
+    local dies = link_expiry(other)
     if dies and dies > mine then
       redis.call('LINSERT', list, 'BEFORE', other, task)
       return
     end
   end
-  if #head == LOOK then
-    redis.call('LINSERT', list, 'AFTER', head[LOOK], task)
+  if #head == SCAN_DEPTH then
+    redis.call('LINSERT', list, 'AFTER', head[SCAN_DEPTH], task)
   else
     redis.call('RPUSH', list, task)
   end
 end
 
--- To the place behind the last result that dies earlier, seen from the end: for one that was just
--- heard of, which is nearly always the last to die.
+-- Insert after the last result that expires earlier, searching from the tail: a new result is nearly
+-- always the last to expire.
 local function push_behind_earlier(list, task, mine)
-  for place = -1, -LOOK, -1 do
+  for place = -1, -SCAN_DEPTH, -1 do
     local other = redis.call('LINDEX', list, place)
     if not other then break end
-    local dies = dies_at(other)
+    local dies = link_expiry(other)
     if dies and dies <= mine then
       if place == -1 then
         redis.call('RPUSH', list, task)
@@ -144,7 +144,7 @@ local function push_behind_earlier(list, task, mine)
   push_before_later(list, task, mine)
 end
 
--- Keep the collect queue in the order in which results die: the first to die is fetched first.
+-- Keep the collect queue sorted by link expiry: the first to expire is collected first.
 local function push_collect(list, task, id)
   local mine = tonumber(redis.call('HGET', job_key(id), 'result_expires_at'))
   if not mine then
@@ -156,7 +156,7 @@ local function push_collect(list, task, id)
   end
 end
 
--- Put a task for `step` of job `id` into RQ's queue, as rq.Queue.enqueue does.
+-- Enqueue a task for `step` of job `id` as rq.Queue.enqueue does.
 local function enqueue(step, id, number)
   local queue = QUEUES()[step]
   local task = id .. '-' .. step .. '-' .. number
@@ -167,13 +167,13 @@ local function enqueue(step, id, number)
     'enqueued_at', input.stamp, 'origin', queue, 'description', step,
   }) do fields[#fields + 1] = value end
   redis.call('HSET', key, unpack(fields))
-  -- RQ's own clean-up may never see a task whose worker was killed: no record stays for ever.
+  -- RQ never cleans up a task whose worker was killed: every task record expires.
   redis.call('EXPIRE', key, TASK_TTL)
   local list = RQ .. ':queue:' .. queue
   redis.call('SADD', RQ .. ':queues', list)
   if step == 'collect' then
     push_collect(list, task, id)
-  elseif step == 'cleanup' then  -- quickly done, and out of the way of the order of results
+  elseif step == 'cleanup' then  -- quick, and keeps the results in order
     redis.call('LPUSH', list, task)
   else
     redis.call('RPUSH', list, task)
@@ -181,12 +181,12 @@ local function enqueue(step, id, number)
   return task
 end
 
--- While the bucket is in trouble, deleting can wait: it would only take threads from storing.
+-- While the bucket's breaker is not closed, deletions wait: they would only take threads from storing.
 local function must_wait(step)
   return step == 'cleanup' and redis.call('EXISTS', breaker_key('storage')) > 0
 end
 
--- Start a step: its task, and the time at which `sweep` starts it again unless it is done.
+-- Start a step: enqueue its task, and set the time at which `sweep` starts it again unless it is done.
 local function wake(step, id)
   if must_wait(step) then
     redis.call('ZADD', 'due', now + WATCH, step .. ':' .. id)
@@ -198,8 +198,8 @@ local function wake(step, id)
   redis.call('ZADD', 'due', now + WATCH, step .. ':' .. id)
 end
 
--- A dead letter stands in its lists until it is sent again, dismissed, or its record is gone.
-local function bury(kind, id)
+-- A dead letter is listed until it is retried, dismissed, or its record expires.
+local function add_dead_letter(kind, id)
   local tenant = redis.call('HGET', job_key(id), 'tenant')
   if not tenant then return end
   local letter, since = kind .. ':' .. id, string.format('%.3f', now)
@@ -209,13 +209,13 @@ local function bury(kind, id)
   redis.call('ZADD', 'due', now + left / 1000, 'forget:' .. tenant .. ' ' .. letter)
 end
 
-local function unbury(tenant, letter)
+local function remove_dead_letter(tenant, letter)
   redis.call('ZREM', 'dead:' .. tenant, letter)
   redis.call('ZREM', 'due', 'forget:' .. tenant .. ' ' .. letter)
   return redis.call('ZREM', 'dead', tenant .. ' ' .. letter)
 end
 
--- The one place where a status is written.
+-- The only place that writes a status.
 local function set_status(id, status)
   local key = job_key(id)
   local timeline = redis.call('HGET', key, 'timeline')
@@ -223,12 +223,12 @@ local function set_status(id, status)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
 end
 
--- Is the lane below its own limit in this pool?
+-- Is the lane below its model's limit in this pool?
 local function has_room(pool, lane)
   return not lane.limit or redis.call('ZCARD', 'slots:' .. pool.name .. ':' .. lane.model) < lane.limit
 end
 
--- The lane whose first waiting job goes first of all: highest priority, then oldest.
+-- The lane whose first job is next: highest priority, then oldest.
 local function next_lane(pool)
   local best, best_id, best_score
   for _, lane in ipairs(pool.lanes) do
@@ -243,7 +243,7 @@ local function next_lane(pool)
   return best, best_id
 end
 
--- Give every free slot of a pool to the jobs that come first; each is submitted from here.
+-- Grant every free slot of a pool to the next jobs, and start their submit.
 local function grant(pool)
   local state, breakers = 'pool:' .. pool.name, {'provider:' .. pool.name, 'storage'}
   if redis.call('EXISTS', state .. ':paused', state .. ':refused') > 0 then return end
@@ -269,7 +269,7 @@ local function grant(pool)
   end
 end
 
--- How many jobs wait for a slot, in all lanes that any pool serves.
+-- Jobs that wait for a slot, in all lanes that any pool serves.
 local function backlog_size()
   local size, counted = 0, {}
   for _, pool in ipairs(POOLS()) do

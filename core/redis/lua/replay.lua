@@ -1,5 +1,5 @@
--- Look an idempotency key up; return {fingerprint, id, record}, or {}. What is found is written again,
--- so that an answer which promises it can wait for that write to be on disk.
+-- Look up an idempotency key; return {fingerprint, id, record}, or {}. The key is rewritten, so that the
+-- reply can wait for its fsync.
 local known = redis.call('GET', input.key)
 if not known then return {} end
 redis.call('SET', input.key, known, 'KEEPTTL')

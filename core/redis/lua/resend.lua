@@ -1,10 +1,10 @@
--- Have a callback sent again, with all the time there is for one.
--- Returns the state that it was in, or "" where there is no such job.
+-- Send a callback again, with the full time limit.
+-- Returns its previous state, or "" if there is no such job.
 local id = input.job
 local key = job_key(id)
 local state = redis.call('HGET', key, 'callback_state') or ''
 if state == 'pending' then
-  -- It is being sent, or would be later: not later than now.
+  -- Already pending: make it due now at the latest.
   redis.call('ZADD', 'due', now, 'notify:' .. id)
 elseif state == 'delivered' or state == 'dead' then
   local attempts = redis.call('HGET', key, 'callback_attempts') or 0
@@ -13,11 +13,11 @@ elseif state == 'delivered' or state == 'dead' then
   if redis.call('PTTL', key) < input.ttl_owed * 1000 then
     redis.call('EXPIRE', key, input.ttl_owed)
     if redis.call('ZSCORE', 'dead:' .. tenant, 'job:' .. id) then
-      -- The job may be sent again for as much longer: its inputs stay as well.
+      -- The job can be retried for as long as its record lives, so its inputs stay as well.
       redis.call('ZADD', 'due', 'XX', now + input.ttl_owed, 'cleanup:' .. id)
     end
   end
-  unbury(tenant, 'callback:' .. id)
+  remove_dead_letter(tenant, 'callback:' .. id)
   wake('notify', id)
 end
 return state

@@ -1,26 +1,26 @@
--- One round of sweeping, by whoever holds the lease. Cost grows with what is due.
--- Returns as JSON what was woken, freed, and is overdue (queued past its deadline), the steps whose
--- workers died each time, whether more is due, and two gauges; or "stale".
+-- One sweep, by the process that holds the lease. Its cost grows with what is due.
+-- Returns as JSON: steps woken, slots freed, jobs overdue (queued past their deadline), steps given up
+-- because their workers died repeatedly, whether more is due, and two gauges; or "stale".
 if redis.call('GET', 'sweep:lease') ~= input.token then return 'stale' end
 redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
 
--- Is this step's newest task still in the list, so that a worker will come to it?
+-- Is this step's newest task still queued?
 local function still_waits(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
   if not task then return false end
   return redis.call('LPOS', RQ .. ':queue:' .. QUEUES()[step], task) ~= false
 end
 
--- A worker that died between taking a task and starting it leaves it in RQ's list of such tasks,
--- from where RQ would run it again, long after the one that takes its place. Without its record it
--- is no death either (`rests`): it was never begun.
+-- A worker that died between taking a task and starting it leaves the task in RQ's intermediate list; RQ
+-- would run it again long after its replacement. Without its record it also counts as no death
+-- (`backs_off`): it never started.
 local function forget_orphan(step, id)
   local task = redis.call('HGET', job_key(id), 'task:' .. step)
   local list = RQ .. ':queue:' .. QUEUES()[step] .. ':intermediate'
   if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
 end
 
--- Start a step that has no record to keep its task's name in. It stays due until it is done.
+-- Start a step that has no job record to store its task's name. It stays due until it is done.
 local function start_without_record(step, id, member)
   redis.call('ZADD', 'due', now + WATCH, member)
   if must_wait(step) then return end
@@ -31,11 +31,12 @@ end
 
 local woken, overdue, died = {}, {}, {}
 
--- Deaths in a row that a step is started again after at once, and those that are the end of it.
+-- Consecutive deaths after which a step is still restarted at once, and those after which it is given
+-- up.
 local FREE_DEATHS, MOST_DEATHS, MOST_OF_A_DEAD_LINK = 2, 10, 5
 
--- Count that a worker died with a step. The count begins anew where the job has moved on since, and
--- goes with each end and each delay of the step (transition.lua).
+-- Count a worker's death during a step. The count restarts when the job moves on, and is cleared
+-- whenever the step ends or is delayed (transition.lua).
 local function count_death(step, id)
   local line, known = unpack(redis.call('HMGET', 'job:' .. id, 'timeline', 'deaths:' .. step))
   local stood, deaths = string.match(known or '', '^(%d+) (%d+)$')
@@ -44,19 +45,19 @@ local function count_death(step, id)
   return deaths
 end
 
--- A step's last task began, and neither ended nor put it off: its worker died with it. It may be
--- what the worker died of, and that takes all other tasks of the process along. So it is started
--- again later each time, apart from those that died with it, and given up in the end; but an image
--- that is paid for is not given up while its link lives. Says whether the step is left alone for
--- now. A deadline that passed may start a step sooner, but not one that is left alone.
-local function rests(step, id, by_deadline)
+-- A step's last task started, and neither finished nor delayed the step: its worker died. The step
+-- itself may have killed the worker, which takes all other tasks of the process along. So it is
+-- restarted later each time, apart from the tasks that died with it, and given up in the end. A paid
+-- image is not given up while its link lives. Returns whether the step is not restarted now. An overdue
+-- deadline may start a step sooner, but not one that backs off.
+local function backs_off(step, id, by_deadline)
   local member = step .. ':' .. id
   local task = redis.call('HGET', 'job:' .. id, 'task:' .. step)
   if not task then
     return by_deadline and redis.call('HEXISTS', 'job:' .. id, 'deaths:' .. step) == 1
       and tonumber(redis.call('ZSCORE', 'due', member) or 0) > now
   end
-  -- By RQ's books: a task that was lost before a worker began it killed nobody.
+  -- According to RQ's record: a task that was lost before a worker started it killed nobody.
   if redis.call('HEXISTS', RQ .. ':job:' .. task, 'started_at') == 0 then return false end
   local deaths, collects = count_death(step, id), step == 'collect'
   local dies = collects and redis.call('HGET', 'job:' .. id, 'result_expires_at') or 0
@@ -74,11 +75,11 @@ local function rests(step, id, by_deadline)
   return true
 end
 
--- The record of a dead letter should be gone by now; where it is kept for longer, so is the letter.
+-- The record of a dead letter should be gone by now; if it is kept for longer, so is the letter.
 local function forget(member, tenant, letter)
   local left = redis.call('PTTL', 'job:' .. string.match(letter, ':(.+)$'))
   if left < 0 then
-    unbury(tenant, letter)
+    remove_dead_letter(tenant, letter)
   else
     redis.call('ZADD', 'due', now + left / 1000, member)
   end
@@ -90,13 +91,13 @@ local function act(step, id)
     forget(member, string.match(id, '^(%S+) (.+)$'))
     return
   end
-  if step == 'account' then  -- about a pool, not about a job
+  if step == 'account' then  -- belongs to a pool, not to a job
     start_without_record(step, id, member)
     return
   end
   local status = redis.call('HGET', job_key(id), 'status')
   if not status then
-    -- Inputs were stored for a job that was never accepted, or whose record is gone.
+    -- Inputs were stored for a job that was never accepted or whose record is gone.
     if step == 'cleanup' then start_without_record(step, id, member)
     else redis.call('ZREM', 'due', member) end
     return
@@ -113,7 +114,7 @@ local function act(step, id)
   end
   if not must_wait(step) and not still_waits(step, id) then
     forget_orphan(step, id)
-    if not rests(step, id, by_deadline) then
+    if not backs_off(step, id, by_deadline) then
       wake(step, id)
       woken[#woken + 1] = step .. ':' .. id
     end
@@ -126,7 +127,7 @@ for _, member in ipairs(due) do
   act(step, id)
 end
 
--- Slots whose lease ended: kept by jobs that still stand there, freed where the holder is lost.
+-- Slots whose lease expired: renewed if the job still needs its slot, freed otherwise.
 local freed = {}
 for _, pool in ipairs(POOLS()) do
   local holders = redis.call('ZRANGEBYSCORE', 'slots:' .. pool.name, '-inf', now, 'LIMIT', 0, input.batch)

@@ -1,5 +1,5 @@
 -- Move a job to another status, or change its fields, if it is still as the caller saw it.
--- Returns "done", or the status that it stands at ("" when there is no such job).
+-- Returns "done", or the current status ("" if there is no such job).
 local id = input.job
 local key = job_key(id)
 local status = redis.call('HGET', key, 'status') or ''
@@ -31,7 +31,8 @@ if input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
-    -- The code comes apart: the error holds the provider's words, which cjson may not read.
+    -- The code is a separate argument: the error holds text from the provider, which cjson may not
+    -- parse.
     local code = input.to == 'failed' and input.code ~= '' and ':' .. input.code or ''
     redis.call('HINCRBY', 'counters', 'ended:' .. input.to .. code, 1)
     redis.call('EXPIRE', key, input.ttl)
@@ -40,32 +41,32 @@ if input.to and input.to ~= status then
       redis.call('EXPIRE', key, input.ttl_owed)
       wake('notify', id)
     end
-    if input.dead then bury('job', id) end
+    if input.dead then add_dead_letter('job', id) end
     if redis.call('HGET', key, 'has_inputs') == '1' then
-      -- A dead letter may be sent again as long as it is kept; its inputs go with its record.
+      -- A dead letter can be retried as long as it is kept; its inputs expire with its record.
       local kept = input.dead and redis.call('PTTL', key) / 1000
       if kept then redis.call('ZADD', 'due', now + kept, 'cleanup:' .. id) else wake('cleanup', id) end
     end
   end
 end
 for name, by in pairs(input.count) do redis.call('HINCRBYFLOAT', 'counters', name, by) end
--- What puts a step off, or ends it, says that its task did not die.
-local function lives(step) redis.call('HDEL', key, 'task:' .. step, 'deaths:' .. step) end
+-- A step that is delayed or ends shows that its worker did not die.
+local function reset_deaths(step) redis.call('HDEL', key, 'task:' .. step, 'deaths:' .. step) end
 for name, at in pairs(input.due) do
   redis.call('ZADD', 'due', at, name .. ':' .. id)
-  lives(name)
+  reset_deaths(name)
 end
 for _, step in ipairs(input.done) do
   redis.call('ZREM', 'due', step .. ':' .. id)
-  lives(step)
+  reset_deaths(step)
 end
 for _, step in ipairs(input.wake) do wake(step, id) end
 
 local told = input.set.callback_state
 if told == 'dead' then
-  bury('callback', id)
+  add_dead_letter('callback', id)
 elseif told then
-  unbury(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
+  remove_dead_letter(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
 end
 
 if input.pause then
@@ -77,8 +78,8 @@ if input.refuse then
 end
 if input.shrink then
   local held = redis.call('ZCARD', 'slots:' .. input.shrink.pool)
-  -- With none active but this one there is none to shrink to; granted again at once, it would
-  -- be refused at once, over and over.
+  -- If this job is the pool's only one, there is nothing to shrink to. Granted again at once, it would
+  -- be refused at once, over and over: pause the pool instead.
   local name, value = ':ceiling', held - 1
   if held <= 1 then name, value = ':paused', 'busy' end
   redis.call('SET', 'pool:' .. input.shrink.pool .. name, value, 'PX', input.shrink.ms)
@@ -88,7 +89,7 @@ local mended = 0
 for _, name in ipairs(input.passed) do mended = mended + redis.call('DEL', breaker_key(name)) end
 if input.release then
   release(id)
-  let_go(id, input.to)
+  release_breakers(id, input.to)
 end
 if input.release or mended > 0 then grant_all() end
 return 'done'
