@@ -1,7 +1,7 @@
 """A server whose application answers when a test lets it, on a real socket in the test's loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -26,12 +26,16 @@ class Gated:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set once a caller was found to have left before its body was whole.
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set once a connection was lost.
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    #: What is answered instead of the path.
+    answer: Sequence[bytes] = ()
     #: Paths of the requests whose body came whole.
     taken: list[str] = field(default_factory=list)
     port: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, wait, and answer with the path."""
+        """Read the body, wait, and answer with the path, or with what is to be answered."""
         more = True
         while more:
             message = await receive()
@@ -41,10 +45,12 @@ class Gated:
             more = message["more_body"]
         self.taken.append(scope["path"])
         await self.gate.wait()
-        body = scope["path"].encode()
-        headers = [(b"content-length", b"%d" % len(body))]
+        pieces = self.answer or [scope["path"].encode()]
+        headers = [(b"content-length", b"%d" % sum(map(len, pieces)))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -67,6 +73,10 @@ async def gated() -> AsyncIterator[Gated]:
             kept: bool | None = super().eof_received()
             app.ended.set()
             return kept
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            app.lost.set()
 
     config = uvicorn.Config(app, ws="none", log_config=None)
     config.load()
