@@ -5,18 +5,15 @@ No message repeats the text of a secret.
 
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
-from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from core.security.address_rules import Network
 from core.security.host_names import ascii_name
 from core.storage.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
-
-Parser = Callable[[str], Any]
 
 #: How often a job may be submitted again after a doubt; each time may be paid for.
 MOST_RESUBMITS = 3
@@ -24,7 +21,6 @@ MOST_RESUBMITS = 3
 LONGEST_DURATION = 315_360_000
 _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
-_HIGHEST_PORT = 65535
 #: S3 user guide, bucket naming rules; as the SDK checks it, for other servers allow capitals.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 #: Options of a redis URL; the others of redis-py would change what is asked and how it is read.
@@ -76,12 +72,7 @@ class SlotLimits:
     by_model: Mapping[str, int] = field(default_factory=dict)
 
 
-def text(value: str) -> str:
-    """Take it as it is."""
-    return value
-
-
-def model_names(value: str) -> tuple[str, ...]:
+def names(value: str) -> tuple[str, ...]:
     """Names, comma-separated."""
     return tuple(_items(value))
 
@@ -202,14 +193,6 @@ def api_keys(value: str) -> Mapping[str, str]:
     return names
 
 
-def boolean(value: str) -> bool:
-    """Yes or no."""
-    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if value.lower() not in words:
-        raise ValueError("must be yes or no")
-    return words[value.lower()]
-
-
 def bucket(value: str) -> str:
     """A bucket's name."""
     if not _BUCKET.fullmatch(value):
@@ -227,43 +210,11 @@ def key_template(value: str) -> str:
     return value
 
 
-def port(value: str) -> int:
-    """A TCP port."""
-    number = _number(value)
-    if not 0 < number <= _HIGHEST_PORT or number != int(number):
-        raise ValueError(f"must be a port from 1 to {_HIGHEST_PORT}")
-    return int(number)
-
-
-def positive_int(value: str) -> int:
-    """A whole number above 0."""
-    number = _number(value)
-    if not 1 <= number < float("inf") or number != int(number):
-        raise ValueError("must be a whole number above 0")
-    return int(number)
-
-
 def resubmits(value: str) -> int:
     """A whole number from 0 to the most that a job may be submitted again."""
     if value not in {str(count) for count in range(MOST_RESUBMITS + 1)}:
         raise ValueError(f"must be a whole number from 0 to {MOST_RESUBMITS}")
     return int(value)
-
-
-def seconds(value: str) -> float:
-    """A duration above 0."""
-    number = _number(value)
-    if not 0 < number <= LONGEST_DURATION:
-        raise ValueError(f"must be a number of seconds above 0, at most {LONGEST_DURATION}")
-    return number
-
-
-def seconds_or_none(value: str) -> float:
-    """A duration, or 0 for none."""
-    number = _number(value)
-    if not 0 <= number <= LONGEST_DURATION:
-        raise ValueError(f"must be a number of seconds from 0 to {LONGEST_DURATION}")
-    return number
 
 
 def networks(value: str) -> tuple[Network, ...]:
@@ -286,10 +237,3 @@ def _url_parts(value: str) -> SplitResult:
     except ValueError:
         raise ValueError("is not a URL; a password in it must be percent-encoded") from None
     return parts
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError("must be a number") from None

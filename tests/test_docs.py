@@ -1,7 +1,6 @@
 """What the documents say is what the code does."""
 
 import ast
-import dataclasses
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydantic.fields import FieldInfo
 from starlette.routing import Route
 
 from core.jobs.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
@@ -24,6 +24,7 @@ from core.jobs.views import job_view
 from core.provider.catalogue import MODELS
 from core.redis.durability import Durability
 from core.security.signatures import callback_secret, sign_callback
+from core.settings.field_types import is_confidential, meaning, only_reader
 from core.settings.settings import SERVICE, WORKER, Settings
 from service.api.reference import model_view
 from service.app import create_app
@@ -46,7 +47,7 @@ OWN_FOLDERS: Final = (
     "core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "docs", "deploy",
     "tests", ".ci",
 )  # fmt: skip
-VARIABLES: Final = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
+VARIABLES: Final = [field for field in Settings.model_fields.values() if field.description]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -59,25 +60,21 @@ def between(text: str, begin: str, end: str) -> str:
     return text.split(begin + "\n", 1)[1].split(end, 1)[0]
 
 
-def needed(variable: Any) -> bool:
-    """Say whether a variable has no default."""
-    return not isinstance(variable["default"], str | None)
-
-
-def shown_default(variable: Any) -> str:
-    """Return the table's word for a variable's default."""
-    if needed(variable):
-        return "required"
-    return f"`{variable['default']}`" if variable["default"] else "none"
+def facts(variable: FieldInfo) -> tuple[str, str, str | None, str]:
+    """Return a variable's name, its default as it is written, its only reader, and its meaning."""
+    default = "" if variable.default is None else str(variable.default)
+    return str(variable.validation_alias), default, only_reader(variable), meaning(variable)
 
 
 def settings_table() -> str:
     """Return the settings as the operators' page has them."""
     rows = ["| variable | for | default | meaning |", "|---|---|---|---|"]
     for variable in VARIABLES:
-        who = "both" if len(variable["by"]) > 1 else next(iter(variable["by"]))
-        doc = ("Secret. " if variable["secret"] else "") + variable["doc"]
-        rows.append(f"| `{variable['name']}` | {who} | {shown_default(variable)} | {doc} |")
+        name, default, only, doc = facts(variable)
+        shown = f"`{default}`" if default else "none"
+        shown = "required" if variable.is_required() else shown
+        secret = "Secret. " if is_confidential(variable) else ""
+        rows.append(f"| `{name}` | {only or 'both'} | {shown} | {secret}{doc} |")
     return "\n".join(rows) + "\n"
 
 
@@ -85,10 +82,9 @@ def settings_example() -> str:
     """Return the settings as the example of an environment has them."""
     lines = []
     for variable in VARIABLES:
-        only = "" if len(variable["by"]) > 1 else f" Only for the {next(iter(variable['by']))}."
-        lines.append(f"# {variable['doc']}{only}")
-        name, default = variable["name"], variable["default"]
-        lines.append(f"{name}=" if needed(variable) else f"# {name}={default or ''}")
+        name, default, only, doc = facts(variable)
+        lines.append(f"# {doc} Only for the {only}." if only else f"# {doc}")
+        lines.append(f"{name}=" if variable.is_required() else f"# {name}={default}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,47 +1,139 @@
-"""What several variables say together: accounts and their keys, the catalogue, and durations."""
+"""How the fields are read, and what several of them say together.
 
-from collections.abc import Mapping
+A rule stands with the later of its fields, for it sees the valid ones of those before.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core import text_values
+from pydantic import (
+    AliasGenerator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
 from core.provider.accounts import DEFAULT_ACCOUNT, Account
-from core.provider.catalogue import MODELS
+from core.provider.catalogue import MODELS, Model
 from core.provider.models_file import offered
-from core.settings.variables import WORKER, declaration, read
+from core.settings.environment import Environment
+from core.settings.variables import PREFIX
+from core.text_values import ManyProblems, Secret, secret
+
+#: Tries values, by the names of their fields, with what will use them; returns problems.
+Trial = Callable[[Mapping[str, Any]], Sequence[str]]
+#: Returns a secret by its variable's name, None where it is not set; a ValueError says more.
+SecretOf = Callable[[str], str | None]
 
 
-def settle(
-    values: dict[str, Any], environ: Mapping[str, str], process: str, problems: list[str]
-) -> None:
-    """Complete what was read from single variables.
+class CrossFieldRules(BaseSettings):
+    """The base of `core.settings.settings.Settings`, which has the fields."""
 
-    Args:
-        values: Field of the settings -> value; completed in place.
-        environ: The environment.
-        process: For whom.
-        problems: What was wrong with single variables; what does not fit together is added.
-    """
-    values["accounts"] = values["accounts"] or (_default_account(values),)
-    if process == WORKER:  # the service calls no provider
-        values["account_keys"] = _account_keys(values, environ, problems)
-    try:
-        # Workers know them all: a job that was accepted is done, offered since or not.
-        values["models"] = offered(values["models"], values["added_models"])
-    except ValueError as error:
-        problems.append(f"FLUXRELAY_MODELS: {error}")
-    problems += _unknown_limits(values)
-    doubt, timeout = values["submit_in_doubt_seconds"], values["provider_timeout_seconds"]
-    if doubt and timeout and doubt <= timeout:
-        problems.append(
-            "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS: must be longer than "
-            "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be repeated"
-        )
-    watch, callback = values["watch_seconds"], values["callback_timeout_seconds"]
-    if watch and callback and watch <= callback:
-        problems.append(
-            "FLUXRELAY_WATCH_SECONDS: must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, "
-            "or a slow receiver would be called twice at a time"
-        )
+    model_config = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=lambda name: PREFIX + name.upper()),
+        arbitrary_types_allowed=True,
+        case_sensitive=True,
+        enable_decoding=False,  # our texts are not JSON
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # files of other kinds are not read
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment that `from_env` was given, and nothing else."""
+        given = init_settings()
+        return init_settings, Environment(settings_cls, given["environ"], given["process"])
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _read(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """Leave out what the other process reads, and tell what could not be had."""
+        if isinstance(value, ValueError):
+            raise value
+        return None if value is None else read(value)
+
+    @field_validator("accounts", check_fields=False)
+    @classmethod
+    def _default_account(
+        cls, accounts: tuple[Account, ...] | None, info: ValidationInfo
+    ) -> tuple[Account, ...]:
+        if accounts:
+            return accounts
+        parts = {"url": "provider_url", "slots": "slots", "poll_urls": "poll_urls"}
+        values: dict[str, Any] = {name: info.data.get(part) for name, part in parts.items()}
+        return (Account(name=DEFAULT_ACCOUNT, **values),)  # None is a problem that was told
+
+    @field_validator("account_keys", mode="plain", check_fields=False)
+    @classmethod
+    def _account_keys(cls, secret_of: SecretOf | None, info: ValidationInfo) -> dict[str, Secret]:
+        """Find each account's key; the service calls no provider, and has no way to find them."""
+        if secret_of is None:
+            return {}
+        keys: dict[str, Secret] = {}
+        problems: list[str] = []
+        for account in info.data.get("accounts", ()):
+            name = account.key_variable
+            if name == "BFL_API_KEY" and "bfl_api_key" not in info.data:
+                continue  # was told of
+            try:
+                keys[account.name] = _api_key(secret_of(name))
+            except ValueError as error:
+                what = f"the account {account.name}'s; FLUXRELAY_ACCOUNTS may name others"
+                problems.append(f"{name}: {error} (The provider's API key, {what}.)")
+        if problems:
+            raise ManyProblems(problems)
+        return keys
+
+    @field_validator("models", check_fields=False)
+    @classmethod
+    def _known_models(
+        cls, names: tuple[str, ...] | None, info: ValidationInfo
+    ) -> Mapping[str, Model]:
+        """Look the names up; workers know all, for a job that was accepted is done."""
+        return offered(names, info.data.get("added_models"))
+
+    @field_validator("submit_in_doubt_seconds", check_fields=False)
+    @classmethod
+    def _doubt_outlasts_the_request(cls, doubt: float, info: ValidationInfo) -> float:
+        if doubt <= info.data.get("provider_timeout_seconds", 0):
+            raise ValueError(
+                "must be longer than FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be "
+                "repeated"
+            )
+        return doubt
+
+    @field_validator("watch_seconds", check_fields=False)
+    @classmethod
+    def _lease_outlasts_a_callback(cls, watch: float, info: ValidationInfo) -> float:
+        if watch <= info.data.get("callback_timeout_seconds", 0):
+            raise ValueError(
+                "must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, or a slow receiver would "
+                "be called twice at a time"
+            )
+        return watch
+
+    @field_validator("trial", check_fields=False)
+    @classmethod
+    def _passes_the_trial(cls, trial: Trial, info: ValidationInfo) -> Trial:
+        values = {name: info.data.get(name) for name in cls.model_fields}
+        if problems := [*_unknown_limits(values), *trial(values)]:
+            raise ManyProblems(problems)
+        return trial
+
+
+def _api_key(text: str | None) -> Secret:
+    if text is None:
+        raise ValueError("is not set")
+    return secret(text)
 
 
 def _unknown_limits(values: Mapping[str, Any]) -> list[str]:
@@ -51,32 +143,7 @@ def _unknown_limits(values: Mapping[str, Any]) -> list[str]:
     return [
         f"{'FLUXRELAY_SLOTS' if account.name == DEFAULT_ACCOUNT else 'FLUXRELAY_ACCOUNTS'}: "
         f"limits {model}, which is no known model"
-        for account in values["accounts"]
+        for account in values["accounts"] or ()
         for model in sorted(account.slots.by_model if account.slots else ())
         if model not in known
     ]
-
-
-def _default_account(values: Mapping[str, Any]) -> Account:
-    return Account(
-        name=DEFAULT_ACCOUNT,
-        url=values["provider_url"],
-        slots=values["slots"],
-        poll_urls=values["poll_urls"],
-    )
-
-
-def _account_keys(
-    values: Mapping[str, Any], environ: Mapping[str, str], problems: list[str]
-) -> dict[str, text_values.Secret]:
-    """Return each account's key."""
-    if values["accounts"] == (_default_account(values),):
-        if values["bfl_api_key"] is None and not any("BFL_API_KEY" in line for line in problems):
-            problems.append("BFL_API_KEY: is not set (and FLUXRELAY_ACCOUNTS names no accounts)")
-        return {DEFAULT_ACCOUNT: values["bfl_api_key"]}
-    keys: dict[str, text_values.Secret] = {}
-    for account in values["accounts"]:
-        doc = f"The provider's API key of the account {account.name}."
-        declared = declaration(account.key_variable, text_values.secret, doc, secret=True)
-        keys[account.name] = read(declared, environ, WORKER, problems)
-    return keys

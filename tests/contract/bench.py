@@ -44,7 +44,7 @@ class Bench:
     @property
     def hooked(self) -> Deps:
         """Return the same, but for a public URL: the provider is asked for webhooks."""
-        settings = replace(self.deps.settings, public_url="https://relay.example")
+        settings = self.deps.settings.model_copy(update={"public_url": "https://relay.example"})
         return replace(self.deps, settings=settings)
 
     @property

@@ -127,7 +127,7 @@ def test_the_settings_bound_submits_after_a_doubt(bench: Bench) -> None:
     """A deployment that pays for nothing twice says 0."""
     bench.accept()
     bench.server.script = BROKEN
-    settings = replace(bench.deps.settings, max_resubmits=0)
+    settings = bench.deps.settings.model_copy(update={"max_resubmits": 0})
 
     submit(A, replace(bench.deps, settings=settings))
 
@@ -151,7 +151,7 @@ def test_a_worker_that_may_be_alive_is_waited_for_without_a_webhook(bench: Bench
     bench.accept()
     change = Change(set={"posting_at": bench.clock.now, "posting_by": "alive"})
     assert bench.store.change(A, {Status.SUBMITTING}, change)
-    settings = replace(bench.deps.settings, provider_timeout_seconds=1.0)
+    settings = bench.deps.settings.model_copy(update={"provider_timeout_seconds": 1.0})
     deps = replace(bench.deps, settings=settings)
 
     submit(A, deps)

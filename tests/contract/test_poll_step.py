@@ -37,7 +37,8 @@ def test_other_hosts_are_asked(bench: Bench) -> None:
     regional = replace(account, poll_urls=(f"{bench.server.url}/region",))
     _by_path(bench, region=_ready(bench))
 
-    poll(A, replace(bench.deps, settings=replace(bench.deps.settings, accounts=(regional,))))
+    settings = bench.deps.settings.model_copy(update={"accounts": (regional,)})
+    poll(A, replace(bench.deps, settings=settings))
 
     assert bench.job.status is Status.STORING
 

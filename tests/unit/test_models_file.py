@@ -246,7 +246,7 @@ def test_a_shared_limit(plain_settings: Settings) -> None:
     def lane(model: str, slots: SlotLimits) -> str:
         accounts = (Account(name="default", url="https://h", slots=slots),)
         models = {**MODELS, "twin": twin}
-        settings = dataclasses.replace(plain_settings, models=models, accounts=accounts)
+        settings = plain_settings.model_copy(update={"models": models, "accounts": accounts})
         store = JobStore(connect(settings), settings)  # connects at its first command only
         job = JobRequest(tenant="t", model=model, input={}, created_at=0.0, deadline_at=1.0)
         return store.lane(job)

@@ -6,10 +6,22 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from core import text_values
+from core.settings import field_types
 from core.text_values import Secret, SlotLimits
 
+BOOLEAN, PORT, POSITIVE_INT, SECONDS, SECONDS_OR_NONE = (
+    TypeAdapter[Any](kind).validate_python
+    for kind in (
+        field_types.Boolean,
+        field_types.Port,
+        field_types.PositiveInt,
+        field_types.Seconds,
+        field_types.SecondsOrNone,
+    )
+)
 KEY = "a-key-of-16-chars"
 MASTER = "m" * 32
 
@@ -17,7 +29,6 @@ MASTER = "m" * 32
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
     [
-        (text_values.text, " as it is ", " as it is "),
         (text_values.base_url, "https://api.bfl.ai", "https://api.bfl.ai"),
         (text_values.base_url, "http://[::1]:8080/below//", "http://[::1]:8080/below"),
         (text_values.base_urls, "", ()),
@@ -29,24 +40,24 @@ MASTER = "m" * 32
         (text_values.slot_limits, "24", SlotLimits(24, {})),
         (text_values.slot_limits, "24, a = 6 ,b=1", SlotLimits(24, {"a": 6, "b": 1})),
         (text_values.host_suffixes, ".BFL.ai, localhost", (".bfl.ai", "localhost")),
-        (text_values.boolean, "YES", True),
-        (text_values.boolean, "true", True),
-        (text_values.boolean, "1", True),
-        (text_values.boolean, "No", False),
-        (text_values.boolean, "false", False),
-        (text_values.boolean, "0", False),
+        (BOOLEAN, "YES", True),
+        (BOOLEAN, "true", True),
+        (BOOLEAN, "1", True),
+        (BOOLEAN, "No", False),
+        (BOOLEAN, "false", False),
+        (BOOLEAN, "0", False),
         (text_values.bucket, "abc", "abc"),
         (text_values.bucket, "b" * 63, "b" * 63),
         (text_values.key_template, "{job_id}", "{job_id}"),
         (text_values.key_template, "a/{tenant}/{date}/{model}-{job_id}.{ext}", None),
         (text_values.key_template, "{{not a field}}/{job_id}", None),
-        (text_values.port, "1", 1),
-        (text_values.port, "65535", 65535),
-        (text_values.positive_int, "1", 1),
-        (text_values.positive_int, "1e3", 1000),
-        (text_values.seconds, "0.001", 0.001),
-        (text_values.seconds, "86400", 86400.0),
-        (text_values.seconds, "315360000", 315360000.0),
+        (PORT, "1", 1),
+        (PORT, "65535", 65535),
+        (POSITIVE_INT, "1", 1),
+        (POSITIVE_INT, "1e3", 1000),
+        (SECONDS, "0.001", 0.001),
+        (SECONDS, "86400", 86400.0),
+        (SECONDS, "315360000", 315360000.0),
         (text_values.networks, "", ()),
         (
             text_values.networks,
@@ -83,8 +94,8 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.slot_limits, "24,a=0", "must look like 24,"),
         (text_values.slot_limits, "24,=6", "must look like 24,"),
         (text_values.slot_limits, "24,a=b", "must look like 24,"),
-        (text_values.boolean, "", "yes or no"),
-        (text_values.boolean, "maybe", "yes or no"),
+        (BOOLEAN, "", "yes or no"),
+        (BOOLEAN, "maybe", "yes or no"),
         (text_values.bucket, "ab", "3 to 63"),
         (text_values.bucket, "b" * 64, "3 to 63"),
         (text_values.bucket, "a/b", "3 to 63 letters"),
@@ -116,24 +127,24 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.api_keys, "..:api-key-of-a-test-0001", "none that an object may have"),
         (text_values.api_keys, "_Inputs:api-key-of-a-test-0001", "none that an object may have"),
         (text_values.key_template, "{job_id}\n", "a control character"),
-        (text_values.port, "0", "from 1 to 65535"),
-        (text_values.port, "65536", "from 1 to 65535"),
-        (text_values.port, "80.5", "from 1 to 65535"),
-        (text_values.port, "http", "must be a number"),
-        (text_values.port, "nan", "from 1 to 65535"),
-        (text_values.port, "inf", "from 1 to 65535"),
-        (text_values.positive_int, "0", "above 0"),
-        (text_values.positive_int, "-1", "above 0"),
-        (text_values.positive_int, "1.5", "above 0"),
-        (text_values.positive_int, "inf", "above 0"),
-        (text_values.positive_int, "nan", "above 0"),
-        (text_values.positive_int, "1,5", "must be a number"),
-        (text_values.seconds, "0", "above 0"),
-        (text_values.seconds, "-0.5", "above 0"),
-        (text_values.seconds, "inf", "above 0"),
-        (text_values.seconds, "1e20", "at most 315360000"),
-        (text_values.seconds, "315360001", "at most 315360000"),
-        (text_values.seconds_or_none, "1e11", "to 315360000"),
+        (PORT, "0", "from 1 to 65535"),
+        (PORT, "65536", "from 1 to 65535"),
+        (PORT, "80.5", "from 1 to 65535"),
+        (PORT, "http", "from 1 to 65535"),
+        (PORT, "nan", "from 1 to 65535"),
+        (PORT, "inf", "from 1 to 65535"),
+        (POSITIVE_INT, "0", "above 0"),
+        (POSITIVE_INT, "-1", "above 0"),
+        (POSITIVE_INT, "1.5", "above 0"),
+        (POSITIVE_INT, "inf", "above 0"),
+        (POSITIVE_INT, "nan", "above 0"),
+        (POSITIVE_INT, "1,5", "a whole number above 0"),
+        (SECONDS, "0", "above 0"),
+        (SECONDS, "-0.5", "above 0"),
+        (SECONDS, "inf", "above 0"),
+        (SECONDS, "1e20", "at most 315360000"),
+        (SECONDS, "315360001", "at most 315360000"),
+        (SECONDS_OR_NONE, "1e11", "to 315360000"),
         (text_values.host_suffixes, "http://127.0.0.1", "without a scheme"),
         (text_values.host_suffixes, "a.bfl.ai:443", "without a scheme"),
         (text_values.host_suffixes, ".bfl.ai, *.bfl.ai", "without a scheme"),
@@ -141,8 +152,8 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.host_suffixes, "bfl.ai.", "host names"),
         (text_values.base_url, "https://user:pass@relay.example", "user name or password"),
         (text_values.key_template, "é" * 440 + "{job_id}", "too long"),
-        (text_values.seconds, "nan", "above 0"),
-        (text_values.seconds, "5s", "must be a number"),
+        (SECONDS, "nan", "above 0"),
+        (SECONDS, "5s", "must be a number"),
         (text_values.networks, "10.0.0.1/8", "10.0.0.0/8,fd00::/8"),
         (text_values.networks, "localhost", "10.0.0.0/8,fd00::/8"),
         (text_values.secret, "with\nline", "printable ASCII"),

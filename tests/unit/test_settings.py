@@ -1,11 +1,12 @@
 """Settings come from the environment, complete, with every problem at once."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from core.errors import SettingsError
+from core.settings.field_types import is_confidential
 from core.settings.settings import SERVICE, WORKER, Settings
 from core.text_values import Secret, SlotLimits
 
@@ -114,9 +115,8 @@ def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
     from_file = Settings.from_env(_without(name) | {f"{name}_FILE": str(path)}, process)
     direct = Settings.from_env(NEEDED, process)
 
-    field = next(
-        one.name for one in dataclasses.fields(Settings) if one.metadata.get("name") == name
-    )
+    fields = Settings.model_fields.items()
+    field = next(field for field, facts in fields if facts.validation_alias == name)
     assert _revealed(getattr(from_file, field)) == _revealed(getattr(direct, field))
 
 
@@ -204,6 +204,33 @@ def test_a_lease_must_outlast_a_callback(watch: str, *, is_fine: bool) -> None:
         assert problem.startswith("FLUXRELAY_WATCH_SECONDS: must be longer")
 
 
+@pytest.mark.parametrize(
+    ("longer", "default"),
+    [
+        ("FLUXRELAY_PROVIDER_TIMEOUT_SECONDS", "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS"),
+        ("FLUXRELAY_CALLBACK_TIMEOUT_SECONDS", "FLUXRELAY_WATCH_SECONDS"),
+    ],
+)
+def test_a_default_that_another_setting_outgrows_is_a_problem(longer: str, default: str) -> None:
+    """It is named by its variable, though that was never set."""
+    (problem,) = _problems(NEEDED | {longer: "1000"})
+
+    assert problem.startswith(f"{default}: must be longer than {longer}, ")
+
+
+def test_a_missing_key_is_named_beside_a_bad_account() -> None:
+    """What is wrong with the default account's parts hides nothing."""
+    problems = _problems(_without("BFL_API_KEY") | {"FLUXRELAY_SLOTS": "none"})
+
+    assert {line.partition(":")[0] for line in problems} == {"BFL_API_KEY", "FLUXRELAY_SLOTS"}
+
+
+@pytest.mark.parametrize("name", ["fluxrelay_port", "port", "PORT"])
+def test_a_variable_has_one_spelling(name: str) -> None:
+    """Nothing but the documented name is read."""
+    assert Settings.from_env(NEEDED | {name: "99"}, SERVICE).port == 8080
+
+
 def test_a_short_doubt_is_named_beside_other_problems() -> None:
     """All at once holds for this one as well."""
     environ = _without("FLUXRELAY_S3_BUCKET") | {"FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "1"}
@@ -215,14 +242,15 @@ def test_settings_cannot_be_changed() -> None:
     """What was read at the start stands until the end."""
     settings = Settings.from_env(NEEDED, WORKER)
 
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.s3_bucket = "other"  # type: ignore[misc]  # the very thing that must not work
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.s3_bucket = "other"
 
 
 def test_every_variable_says_what_it_is_for() -> None:
     """Each has a sentence, a name of its own, and no secret has a default."""
-    variables = [field.metadata for field in dataclasses.fields(Settings) if field.metadata]
+    variables = [field for field in Settings.model_fields.values() if field.description]
 
-    assert len({variable["name"] for variable in variables}) == len(variables)
-    assert all(variable["doc"].endswith(".") for variable in variables)
-    assert all(not isinstance(one["default"], str) for one in variables if one["secret"])
+    assert len({field.validation_alias for field in variables}) == len(variables)
+    assert all(str(field.description).endswith(".") for field in variables)
+    secrets = [field for field in variables if is_confidential(field)]
+    assert all(field.is_required() or field.default is None for field in secrets)
