@@ -13,7 +13,7 @@
 
 from collections.abc import Sequence
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 
 
 class RelayError(Exception):

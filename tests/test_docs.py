@@ -19,7 +19,9 @@ import pytest
 from pydantic.fields import FieldInfo
 from starlette.routing import Route
 
-from core.jobs.job import NEXT, TERMINAL, FailureCode, Job, JobId, JobRequest, Status
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import NEXT, TERMINAL, Status
 from core.jobs.views import job_view
 from core.provider.catalogue import MODELS
 from core.redis.durability import Durability

@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from core import log
 from core.errors import SettingsError, StoreUnavailable
-from core.jobs.job import Step
+from core.jobs.status import Step
 from core.operations.account_status import AccountRegistry
 from core.redis.durability import log_durability_in_background
 from core.scheduling.task_queue import QUEUE_OF, QUEUES

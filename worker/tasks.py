@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
-from core.jobs.job import STEP_STATUSES, FailureCode, Job, JobId, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import STEP_STATUSES, Step
 from core.log import event
 from core.redis.change import Change
 from core.scheduling import circuit_breakers

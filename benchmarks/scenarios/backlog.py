@@ -11,7 +11,8 @@ from benchmarks.probes.context import SLOTS, Context
 from benchmarks.product.deployment import NO_WORKERS, Stage
 from benchmarks.report.outcome import Outcome, Plot, Row, at_least
 from benchmarks.report.statistics import median, turned
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.scripts import connect
 from core.redis.store import JobStore

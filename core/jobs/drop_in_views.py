@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.jobs.job import FailureCode, Job, JobId, Status
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status
 from core.security.signatures import sample_signature
 
 _PENDING: Final = "Pending"

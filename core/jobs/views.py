@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from core.jobs.job import CallbackState, Job, Status
+from core.jobs.job import Job
+from core.jobs.status import CallbackState, Status
 from core.timestamps import milliseconds
 
 

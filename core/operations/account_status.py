@@ -2,7 +2,8 @@
 
 from typing import Final, TypedDict
 
-from core.jobs.job import JobId, Step
+from core.jobs.job import JobId
+from core.jobs.status import Step
 from core.operations.account_pauses import read_pause
 from core.provider.accounts import Account
 from core.redis.store import JobStore

@@ -13,7 +13,9 @@ from typing import Final
 from uuid_utils import uuid7
 
 from core.errors import BacklogFull, CannotSendAgain
-from core.jobs.job import TERMINAL, FailureCode, Job, JobId, JobRequest, Status
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import TERMINAL, Status
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import Settings

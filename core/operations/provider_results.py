@@ -4,7 +4,9 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from core.jobs.job import JobId, Status, Step, error_record, predecessors
+from core.jobs.failures import error_record
+from core.jobs.job import JobId, predecessors
+from core.jobs.status import Status, Step
 from core.log import event
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change

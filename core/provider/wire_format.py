@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.provider.sample_links import bounded, link_of, result_of, shape_of
 
 #: Parameters that hold an image as base64 or URL are sent as base64 again.

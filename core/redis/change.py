@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from core.jobs.job import Job, JobId, Step
+from core.jobs.job import Job, JobId
+from core.jobs.status import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

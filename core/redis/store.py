@@ -15,18 +15,9 @@ from typing import Any, Final, TypeVar, cast
 import redis
 
 from core.errors import StoreUnavailable
-from core.jobs.job import (
-    STEP_STATUSES,
-    TERMINAL,
-    CallbackState,
-    FailureCode,
-    Job,
-    JobId,
-    JobRequest,
-    Status,
-    Step,
-    error_record,
-)
+from core.jobs.failures import FailureCode, error_record
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import STEP_STATUSES, TERMINAL, CallbackState, Status, Step
 from core.redis.change import Change, Idempotency, Stored
 from core.redis.scripts import Scripts
 from core.redis.transitions import Transition, Transitions, read_stored

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rq.defaults import RQ_KEY_PREFIX
 
-from core.jobs.job import Step
+from core.jobs.status import Step
 from core.timestamps import microseconds
 
 #: The queue that runs a step. One worker process listens to one queue only: with two, RQ pops

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 from botocore.config import Config
 
 from core.errors import Permanent, StorageUnavailable
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.storage.aws_session import aws_session
 from core.storage.bucket_capabilities import Habits
 from core.storage.direct_put import DirectPut

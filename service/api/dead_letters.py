@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import BacklogFull, CannotSendAgain
-from core.jobs.job import FailureCode, Job
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job
 from core.jobs.views import job_view, timestamp
 from core.operations.dead_letters import MAX_PAGE_SIZE, Cursor, DeadLetter, Kind, LetterFilter
 from service.http.auth import tenant_of

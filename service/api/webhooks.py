@@ -10,7 +10,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.log import event
 from core.operations.provider_results import prepare_notice
 from core.provider.wire_format import WEBHOOK_HEADER, parse_notice

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.operations.dead_letters import CURSOR_PATTERN, MAX_PAGE_SIZE, Kind
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of, reference

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from core.jobs.job import CallbackState, FailureCode, Status
+from core.jobs.failures import FailureCode
+from core.jobs.status import CallbackState, Status
 from core.operations.dead_letters import Kind
 from core.text_values import MOST_RESUBMITS
 from service.intake.limits import (

@@ -7,7 +7,8 @@ from typing import Any
 
 import redis
 
-from core.jobs.job import Job, JobId, Status, Step
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.storage.object_store import ObjectStore, StoredObject

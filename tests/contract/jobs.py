@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.jobs.job import JobId, JobRequest, Status
+from core.jobs.job import JobId, JobRequest
+from core.jobs.status import Status
 from core.redis.store import JobStore
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from core.jobs.job import Status, Step
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from tests.contract.bench import A, Bench, said
 from tests.contract.scripted import Script, Wire, answer

@@ -1,6 +1,7 @@
 """The answer to an intake is the record, which nobody reads back."""
 
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.redis.store import JobStore
 from tests.contract.jobs import make_request
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.operations.account_status import AccountRegistry
 from core.provider.accounts import accounts as parse
 from core.redis.change import Change

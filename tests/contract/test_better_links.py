@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.operations.provider_results import apply_notice
 from core.provider.wire_format import parse_notice
 from core.redis.change import Change

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from core.jobs.job import FailureCode, JobId, Status
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.redis.store import JobStore

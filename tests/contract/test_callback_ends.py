@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import CallbackState, Status, Step
 from core.operations.dead_letters import DeadLetters, Kind, LetterFilter
 from tests.contract.bench import A, Bench
 from worker.clients.callbacks import CallbackClient

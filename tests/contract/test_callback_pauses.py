@@ -5,7 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from core.jobs.job import CallbackState, FailureCode, JobId, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import CallbackState, Step
 from stack.receiver import Answer, CallbackReceiver
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import make_request

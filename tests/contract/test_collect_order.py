@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.scheduling import circuit_breakers

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from core.errors import Permanent, StorageUnavailable, Transient
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.storage.object_store import ObjectStore

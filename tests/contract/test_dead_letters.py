@@ -7,7 +7,9 @@ import pytest
 import redis
 
 from core.errors import BacklogFull, CannotSendAgain
-from core.jobs.job import DEAD_LETTER, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.failures import DEAD_LETTER, FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import TERMINAL, CallbackState, Status, Step
 from core.operations.dead_letters import Cursor, DeadLetters, Kind, LetterFilter
 from core.redis.change import Change
 from core.redis.store import JobStore

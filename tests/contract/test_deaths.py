@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import CallbackState, FailureCode, Job, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import CallbackState, Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, make_request

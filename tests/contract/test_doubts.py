@@ -7,7 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.settings.settings import WORKER, Settings

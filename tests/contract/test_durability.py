@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from core.errors import StoreUnavailable
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change, Idempotency

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from core.errors import StoreUnavailable
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.redis.store import JobStore
 from tests.contract.jobs import accept
 

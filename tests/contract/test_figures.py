@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.operations.account_status import AccountRegistry
 from core.operations.metrics import MARGIN_BOUNDS, RESUBMITS, margin_counts, take_snapshot
 from core.redis.change import Change

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from core.errors import StoreUnavailable
-from core.jobs.job import Status
+from core.jobs.status import Status
 from tests.contract.bench import A, Bench
 from tests.contract.scripted import answer
 from worker.steps import collect as module

@@ -11,7 +11,8 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from core.jobs.job import CallbackState, FailureCode, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import CallbackState, Step
 from stack.receiver import CallbackReceiver
 from tests.conftest import Eventually
 from tests.contract.bench import A, Bench

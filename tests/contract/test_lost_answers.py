@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from core.errors import StoreUnavailable
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change, Idempotency
 from core.redis.scripts import connect
 from core.redis.store import JobStore

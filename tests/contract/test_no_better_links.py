@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from core.errors import StoreUnavailable
-from core.jobs.job import FailureCode, Status
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status
 from core.jobs.views import job_view
 from core.redis.change import Change
 from tests.contract.bench import A, Bench, meanwhile

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core.jobs.job import CallbackState, FailureCode, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import CallbackState, Step
 from core.operations.dead_letters import DeadLetters
 from tests.contract.bench import A, Bench, meanwhile
 from tests.contract.scripted import answer

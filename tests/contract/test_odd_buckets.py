@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import redis
 
-from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.scheduling import circuit_breakers

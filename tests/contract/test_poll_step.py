@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from core.errors import Transient
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import Script, Wire, answer

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.provider.wire_format import Kind, Notice
 from tests.contract.bench import A, Bench, meanwhile, said
 from tests.contract.scripted import ScriptedServer, answer

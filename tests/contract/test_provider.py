@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, Wire, answer, head
 from worker.clients.provider import ProviderClient

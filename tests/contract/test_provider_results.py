@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from core.errors import Transient
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.provider.wire_format import Kind
 from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, Wire, answer, head

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.jobs.job import Status, Step
+from core.jobs.status import Status, Step
 from core.jobs.views import job_view
 from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice, parse_notice

@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from core.errors import Transient
-from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.jobs.views import job_view
 from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from core.jobs.drop_in_views import task_view
-from core.jobs.job import CallbackState, FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import CallbackState, Status, Step
 from core.jobs.views import job_view
 from core.operations.dead_letters import DeadLetters
 from core.redis.change import Change

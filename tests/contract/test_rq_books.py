@@ -13,7 +13,8 @@ from rq.job import Job as Task
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.suspension import resume, suspend
 
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.store import JobStore
 from core.scheduling import task_queue as rules
 from tests.conftest import Eventually

@@ -10,7 +10,8 @@ from rq import Queue, Retry, SimpleWorker
 from rq.job import Job as Task
 from rq.serializers import JSONSerializer, resolve_serializer
 
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.scheduling import task_queue as rules

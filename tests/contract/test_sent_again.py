@@ -12,7 +12,9 @@ import pytest
 import redis
 
 from core.errors import CannotSendAgain
-from core.jobs.job import FailureCode, Job, JobId, JobRequest, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import Status, Step
 from core.operations.dead_letters import DeadLetters, LetterFilter
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings

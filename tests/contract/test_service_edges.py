@@ -13,7 +13,8 @@ import redis
 from starlette.types import Receive, Scope, Send
 
 from core.errors import StorageUnavailable
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.async_scripts import AsyncScripts
 from core.redis.async_store import AsyncJobStore
 from core.redis.change import Change

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.redis.change import Change
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, standing, status_of

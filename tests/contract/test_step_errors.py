@@ -7,7 +7,9 @@ from hashlib import sha256
 import pytest
 
 from core.errors import StorageUnavailable, Transient
-from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import CallbackState, Status, Step
 from core.scheduling import circuit_breakers
 from tests.contract.bench import A, Bench
 from worker.deps import Deps

@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from core.errors import IdempotencyConflict
-from core.jobs.job import NEXT, TERMINAL, CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import NEXT, TERMINAL, CallbackState, Status, Step
 from core.redis.change import Change, Idempotency, Stored
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, make_request, status_of
@@ -22,11 +24,9 @@ OTHER_BODY = Idempotency(key_hash="hash", fingerprint="body-2")
 WAY = {
     Status.QUEUED: [],
     Status.SUBMITTING: [],
-    Status.GENERATING: [Status.GENERATING],
-    Status.STORING: [Status.STORING],
+    **{status: [status] for status in (Status.GENERATING, Status.STORING)},
     Status.SUCCEEDED: [Status.STORING, Status.SUCCEEDED],
-    Status.FAILED: [Status.FAILED],
-    Status.CANCELED: [Status.CANCELED],
+    **{status: [status] for status in (Status.FAILED, Status.CANCELED)},
 }
 
 

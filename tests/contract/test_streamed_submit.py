@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.errors import Permanent, StorageUnavailable, Transient
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.text_values import Secret
 from tests.contract.scripted import ScriptedServer, answer
 from worker.clients.provider import ProviderClient

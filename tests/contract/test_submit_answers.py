@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from core.jobs.job import FailureCode, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.status import Status, Step
 from core.jobs.views import job_view
 from core.redis.change import Change
 from core.scheduling import circuit_breakers

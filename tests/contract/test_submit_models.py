@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from core.jobs.job import Job, JobId, Status
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request

@@ -8,7 +8,9 @@ from hashlib import sha256
 import pytest
 import redis
 
-from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import redis
 
-from core.jobs.job import CallbackState, FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import CallbackState, Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock, accept, status_of

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from core.errors import StoreUnavailable
-from core.jobs.job import JobId, Status
+from core.jobs.job import JobId
+from core.jobs.status import Status
 from core.operations.account_status import AccountRegistry
 from core.redis.store import JobStore
 from core.settings.settings import Settings

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.redis.store import JobStore
 from stack.servers.fluxrelay import worker_process

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from core.jobs.job import JobId, Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
 from core.redis.store import JobStore

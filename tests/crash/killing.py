@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from core.jobs.job import Step
+from core.jobs.status import Step
 from tests.crash.conftest import Lethal, LethalFactory
 from tests.e2e.conftest import Customer
 

@@ -2,7 +2,7 @@
 
 import json
 
-from core.jobs.job import Step
+from core.jobs.status import Step
 from tests.crash.conftest import LethalFactory
 from tests.crash.killing import survives
 from tests.e2e.conftest import Customer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.jobs.job import Step
+from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import LethalFactory, crash_stack
 from tests.crash.killing import small, started, stopped, task_waits

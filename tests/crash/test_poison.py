@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from core.jobs.job import Step
+from core.jobs.status import Step
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings

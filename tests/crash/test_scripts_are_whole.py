@@ -12,7 +12,9 @@ from typing import Final
 import pytest
 import redis
 
-from core.jobs.job import FailureCode, JobId, Status, Step, error_record
+from core.jobs.failures import FailureCode, error_record
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change, Idempotency
 from core.redis.scripts import connect

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.provider.wire_format import Kind, Notice, parse_notice, parse_submission
 
 NOW = 1_750_000_000.0  # 2025-06-15T15:06:40Z

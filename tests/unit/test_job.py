@@ -6,24 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from core.jobs.job import (
-    DEAD_LETTER,
-    HOLDS_SLOT,
-    NEXT,
-    RETRYABLE,
-    STEP_STATUSES,
-    TERMINAL,
-    CallbackState,
-    FailureCode,
-    Job,
-    JobId,
-    JobRequest,
-    Status,
-    Step,
-    code_of,
-    error_record,
-    predecessors,
-)
+from core.jobs.failures import DEAD_LETTER, RETRYABLE, FailureCode, code_of, error_record
+from core.jobs.job import Job, JobId, JobRequest, predecessors
+from core.jobs.status import HOLDS_SLOT, NEXT, STEP_STATUSES, TERMINAL, CallbackState, Status, Step
 
 FULL = JobRequest(
     tenant="demo",

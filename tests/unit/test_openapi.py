@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 from starlette.routing import Route
 
-from core.jobs.job import Job, JobId, JobRequest, Status
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import Status
 from core.jobs.views import job_view
 from core.provider.catalogue import MODELS, Kind
 from core.settings.settings import Settings

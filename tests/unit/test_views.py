@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from core.jobs.job import CallbackState, Job, JobId, JobRequest, Status
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import CallbackState, Status
 from core.jobs.views import job_view, timestamp
 
 STORED = {"bucket": "pictures", "key": "a/1.jpg", "bytes": 5}

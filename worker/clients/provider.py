@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from core.errors import Transient
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.log import event
 from core.provider.partial_json import leading_members
 from core.provider.retry_after import retry_after_seconds

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.jobs.job import FailureCode
+from core.jobs.failures import FailureCode
 from core.provider.wire_format import Submission
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from core.errors import BacklogFull, CannotSendAgain, SettingsError, Transient
-from core.jobs.job import FailureCode, Job, JobId
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
 from core.jobs.views import job_view, timestamp
 from core.operations.dead_letters import (
     MAX_PAGE_SIZE,

@@ -3,7 +3,8 @@
 import logging
 from typing import Final
 
-from core.jobs.job import Job, Status, Step
+from core.jobs.job import Job
+from core.jobs.status import Status, Step
 from core.log import event
 from core.operations.metrics import REGENERATIONS
 from core.redis.change import Change

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
-from core.jobs.job import FailureCode, Job, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job
+from core.jobs.status import Status, Step
 from core.log import event
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change

@@ -8,7 +8,8 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from core.errors import Permanent
-from core.jobs.job import FailureCode, Job
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job
 from core.storage.object_keys import MANIFEST_ENDING
 from core.storage.object_store import StoredObject
 from core.storage.s3_errors import RequestRefused

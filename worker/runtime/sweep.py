@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import StoreUnavailable
-from core.jobs.job import STEP_STATUSES, TERMINAL, FailureCode, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import JobId
+from core.jobs.status import STEP_STATUSES, TERMINAL, Status, Step
 from core.log import event
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change

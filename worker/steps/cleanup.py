@@ -1,6 +1,7 @@
 """The cleanup step: delete the inputs of a job that ended, or that was never accepted."""
 
-from core.jobs.job import TERMINAL, JobId, Step
+from core.jobs.job import JobId
+from core.jobs.status import TERMINAL, Step
 from core.redis.change import Change
 from core.storage.object_keys import INPUT_PREFIX
 from worker.deps import Deps

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
-from core.jobs.job import FailureCode, Job, JobId, Status, Step
+from core.jobs.failures import FailureCode
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.log import event
 from core.operations.metrics import margin_counts
 from core.redis.change import Change

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from core.jobs.job import FailureCode, Job, Status, Step, error_record
+from core.jobs.failures import FailureCode, error_record
+from core.jobs.job import Job
+from core.jobs.status import Status, Step
 from core.log import event
 from core.operations.metrics import RESUBMITS
 from core.redis.change import Change

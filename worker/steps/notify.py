@@ -5,7 +5,8 @@ import logging
 from typing import Final
 
 from core.jobs.drop_in_views import task_view
-from core.jobs.job import TERMINAL, CallbackState, Job, JobId, Step
+from core.jobs.job import Job, JobId
+from core.jobs.status import TERMINAL, CallbackState, Step
 from core.jobs.views import job_view, timestamp
 from core.log import event
 from core.provider.retry_after import retry_after_seconds

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import Permanent, Transient
-from core.jobs.job import FailureCode, Job, JobId, Status, Step, error_record
+from core.jobs.failures import FailureCode, error_record
+from core.jobs.job import Job, JobId
+from core.jobs.status import Status, Step
 from core.log import event
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
