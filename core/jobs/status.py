@@ -38,7 +38,7 @@ TERMINAL: Final = frozenset(status for status, after in NEXT.items() if not afte
 HOLDS_SLOT: Final = frozenset({Status.SUBMITTING, Status.GENERATING})
 
 
-def before(to: Status) -> frozenset[Status]:
+def predecessors(to: Status) -> frozenset[Status]:
     """Return the statuses from which a job may move to `to`."""
     return frozenset(status for status, after in NEXT.items() if to in after)
 

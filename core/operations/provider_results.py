@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.jobs.failures import error_record
-from core.jobs.job import JobId, predecessors
-from core.jobs.status import Status, Step
+from core.jobs.job import JobId
+from core.jobs.status import Status, Step, predecessors
 from core.log import event
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change

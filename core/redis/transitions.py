@@ -13,8 +13,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict
 from core.jobs.failures import DEAD_LETTER, code_of
-from core.jobs.job import Job, JobId, JobRequest, predecessors, read_timeline
-from core.jobs.status import HOLDS_SLOT, STEP_STATUSES, TERMINAL, CallbackState, Status
+from core.jobs.job import Job, JobId, JobRequest, read_timeline
+from core.jobs.status import (
+    HOLDS_SLOT,
+    STEP_STATUSES,
+    TERMINAL,
+    CallbackState,
+    Status,
+    predecessors,
+)
 from core.redis.change import Change, Idempotency, Stored
 from core.scheduling.slots import lane_of
 from core.scheduling.task_queue import stamp

@@ -7,8 +7,17 @@ from itertools import pairwise
 import pytest
 
 from core.jobs.failures import DEAD_LETTER, RETRYABLE, FailureCode, code_of, error_record
-from core.jobs.job import Job, JobId, JobRequest, predecessors
-from core.jobs.status import HOLDS_SLOT, NEXT, STEP_STATUSES, TERMINAL, CallbackState, Status, Step
+from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.status import (
+    HOLDS_SLOT,
+    NEXT,
+    STEP_STATUSES,
+    TERMINAL,
+    CallbackState,
+    Status,
+    Step,
+    predecessors,
+)
 
 FULL = JobRequest(
     tenant="demo",
