@@ -29,6 +29,7 @@ from service.drop_in import endpoints, errors, samples
 from service.http import problems
 from service.http.direct_endpoint import Direct
 from service.http.drain import Drain
+from service.http.places import Places
 from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
@@ -44,6 +45,8 @@ THREADS: Final = 128
 IMAGE_THREADS: Final = 32
 #: Images that are read from S3 at a time, a piece each.
 _SAMPLES: Final = 32
+#: Images that are being sent at a time, each with a connection to S3.
+SAMPLE_PLACES: Final = 128
 
 
 def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
@@ -78,7 +81,7 @@ def _state(settings: Settings, drain: Drain) -> State:
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(
         settings.s3_bucket,
-        connections=IMAGE_THREADS + _SAMPLES,
+        connections=IMAGE_THREADS + SAMPLE_PLACES,
         timeout=settings.storage_timeout_seconds,
     )
     image_threads = Threads(IMAGE_THREADS)
@@ -101,6 +104,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         intake_threads=Threads(THREADS),
         image_threads=image_threads,
         sample_threads=Threads(_SAMPLES),
+        sample_places=Places(SAMPLE_PLACES, samples.too_many_samples),
         dead_letters=DeadLetters(store, objects, settings),
         proxy_hint=ProxyHint(),
     )

@@ -10,6 +10,7 @@ from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from service.body.request_body import BodyReader
 from service.http.drain import Drain
+from service.http.places import Places
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
 from service.intake.storage_threads import Threads
@@ -32,6 +33,8 @@ class State(TypedDict):
     #: For storing the images of those that have any, and for sending images out: both wait for S3.
     image_threads: Threads
     sample_threads: Threads
+    #: For images that are being sent, however slow their clients read.
+    sample_places: Places
     dead_letters: DeadLetters
     proxy_hint: ProxyHint
     #: The OpenAPI document, which is the same for every caller.

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from core.provider.catalogue import LARGEST_IMAGE_BYTES
 from service.body.json_scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
 from service.http.caller_values import shown
+from service.http.places import Places
 from service.http.problems import Problem, too_large
 
 #: What a large body holds besides its images is in memory, so it has a limit of its own. Bytes.
@@ -20,8 +21,6 @@ _LARGEST_SKELETON: Final = 1024 * 1024
 _BATCH: Final = 256 * 1024
 #: Seconds within which each batch must come: a caller that dribbles would hold a place for hours.
 _SLOWEST_BATCH: Final = 60.0
-#: Seconds that a large body waits for a place; meanwhile its caller is not read from.
-_LONGEST_WAIT: Final = 10.0
 _RETRY_AFTER: Final = "5"  # seconds
 #: Key of a request's scope that is set once its body came too slowly
 #: (service/server/connection.py).
@@ -60,7 +59,8 @@ class BodyReader:
 
     def __init__(self, *, limit: int, at_a_time: int, images: Collection[str]) -> None:
         self._limit = limit
-        self._places = asyncio.Semaphore(at_a_time)
+        # Meanwhile the caller of one that waits is not read from.
+        self._places = Places(at_a_time, _busy)
         self._images = frozenset(images)
 
     @asynccontextmanager
@@ -86,7 +86,8 @@ class BodyReader:
         else:
             yield ScannedBody(bytes(head), {}, ())
             return
-        async with self._place():
+        await self._places.take()
+        try:
             scanner = BodyScanner(
                 Wanted(self._images, parents),
                 largest_skeleton=_LARGEST_SKELETON,
@@ -96,19 +97,8 @@ class BodyReader:
                 yield await _scan(stream, bytes(head), scanner)
             finally:
                 await asyncio.shield(run_in_threadpool(scanner.close))
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT):
-                await self._places.acquire()
-        except TimeoutError:
-            detail = "Too many large bodies are being received; try again a little later"
-            raise _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, retry=True) from None
-        try:
-            yield
         finally:
-            self._places.release()
+            self._places.give_back()
 
 
 async def _scan(stream: AsyncIterator[bytes], batch: bytes, scanner: BodyScanner) -> ScannedBody:
@@ -174,6 +164,11 @@ def _encoded(encoding: str) -> Problem:
     headers = {"accept-encoding": "identity"}
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     return Problem(status, "content-encoding", detail, headers=headers)
+
+
+def _busy() -> Problem:
+    detail = "Too many large bodies are being received; try again a little later"
+    return _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, retry=True)
 
 
 def _hung_up(status: HTTPStatus, kind: str, detail: str, *, retry: bool = False) -> Problem:

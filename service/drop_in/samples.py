@@ -21,10 +21,10 @@ from core.storage.s3_errors import Archived
 from service.drop_in.byte_ranges import Unsatisfiable, requested_range
 from service.drop_in.errors import in_provider_shapes
 from service.http.problems import Problem
-from service.intake.storage_threads import Threads
 from service.state import State
 
 _PIECE: Final = 64 * 1024  # bytes
+_RETRY_AFTER: Final = "5"  # seconds
 _DELETED: Final = "The image was deleted from the bucket"
 
 
@@ -68,9 +68,24 @@ async def _send(
 ) -> Response:
     size = image["bytes"]
     first, last = part or (0, size - 1)
+    headers["content-length"] = str(last - first + 1)
+    status = HTTPStatus.OK
+    if part is not None:
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+        status = HTTPStatus.PARTIAL_CONTENT
+    # A slow client holds a connection to S3, which takes an open file, for as long as it reads.
+    await state["sample_places"].take()
     try:
-        threads = state["sample_threads"]
-        reader = await threads.run(state["objects"].open, image["key"], first, last)
+        reader = await _opened(state, image["key"], first, last)
+    except BaseException:
+        state["sample_places"].give_back()
+        raise
+    return _Pieces(reader, last - first + 1, status, headers, state)
+
+
+async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader:
+    try:
+        return await state["sample_threads"].run(state["objects"].open, key, first, last)
     except KeyError:
         raise _missing(_DELETED) from None
     except Archived:
@@ -79,11 +94,13 @@ async def _send(
             "whoever runs the bucket has to restore it"
         )
         raise Problem(HTTPStatus.CONFLICT, "archived-image", detail) from None
-    headers["content-length"] = str(last - first + 1)
-    if part is None:
-        return _Pieces(reader, last - first + 1, HTTPStatus.OK, headers, threads)
-    headers["content-range"] = f"bytes {first}-{last}/{size}"
-    return _Pieces(reader, last - first + 1, HTTPStatus.PARTIAL_CONTENT, headers, threads)
+
+
+def too_many_samples() -> Problem:
+    """Return the problem of a link that is followed while many others are slow to read."""
+    detail = "Too many images are being sent; try again a little later"
+    headers = {"retry-after": _RETRY_AFTER}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
 
 
 def _find(state: State, job_id: JobId, name: str) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def _range(request: Request[State], etag: str) -> str | None:
 
 
 class _Pieces(StreamingResponse):
-    """Sends what a reader of S3 gives, and closes it whatever happens."""
+    """Sends what a reader of S3 gives; whatever happens, closes it and gives its place back."""
 
     def __init__(
         self,
@@ -123,10 +140,11 @@ class _Pieces(StreamingResponse):
         length: int,
         status: HTTPStatus,
         headers: dict[str, str],
-        threads: Threads,
+        state: State,
     ) -> None:
         self._reader = reader
-        self._threads = threads
+        self._threads = state["sample_threads"]
+        self._places = state["sample_places"]
         self._left = length
         super().__init__(self._pieces(), status.value, headers)
 
@@ -134,6 +152,7 @@ class _Pieces(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self._places.give_back()
             self._reader.close()
 
     async def _pieces(self) -> AsyncIterator[bytes]:

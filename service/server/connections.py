@@ -13,9 +13,9 @@ _log = logging.getLogger(__name__)
 HEALTH_RESERVE: Final = 64
 #: Connections that are accepted at a time, before any of them can be looked at.
 ACCEPTED_AT_ONCE: Final = 100
-#: Open files that are left for everything else: the above, connections to Redis and S3, files of
-#: large bodies.
-_OTHER_FILES: Final = 448
+#: Open files that are left for everything else: the above, connections to Redis and S3 (of which
+#: images that are being sent have one each), files of large bodies.
+_OTHER_FILES: Final = 576
 _USUAL_MOST: Final = 10_000
 
 

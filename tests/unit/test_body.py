@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from service.body import request_body as module
 from service.body.json_scanner import LONG, BodyScanner
 from service.body.request_body import BodyReader
+from service.http import places
 from service.http.problems import Problem
 
 IMAGE = os.urandom(200_000)
@@ -165,7 +166,7 @@ def test_limits_of_size() -> None:
 
 def test_more_bodies_than_places_wait_and_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """They wait for a while, get a place that becomes free, and are told when to come again."""
-    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(places, "_LONGEST_WAIT", 0.05)
 
     async def test() -> None:
         bodies = reader(1)
@@ -174,7 +175,7 @@ def test_more_bodies_than_places_wait_and_are_sent_away(monkeypatch: pytest.Monk
             assert (busy.status, busy.kind, busy.headers["retry-after"]) == (503, "busy", "5")
             assert busy.headers["connection"] == "close"
             assert await read(request(comes(SMALL)), bodies) == (len(SMALL), [])
-            monkeypatch.setattr(module, "_LONGEST_WAIT", 20)
+            monkeypatch.setattr(places, "_LONGEST_WAIT", 20)
             waiting = asyncio.ensure_future(read(request(comes(LARGE)), bodies))
             await asyncio.sleep(0)
             assert not waiting.done()
