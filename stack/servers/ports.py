@@ -9,7 +9,6 @@ import contextlib
 import random
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 LOOPBACK: Final = "127.0.0.1"
@@ -60,12 +59,7 @@ class Ports:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _choose(self, end: int, offsets: tuple[int, ...]) -> int:

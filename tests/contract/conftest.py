@@ -48,6 +48,13 @@ def untried(s3: S3StandIn) -> Iterator[ObjectStore]:
     made._client.close()  # noqa: SLF001 - its sockets are closed at exit
 
 
+@pytest.fixture
+def wary(untried: ObjectStore) -> ObjectStore:
+    """Return the bucket on the small S3, with its habits tried first, as a collect worker does."""
+    untried.be_wary()
+    return untried
+
+
 @pytest.fixture(scope="session")
 def ssl_context() -> ssl.SSLContext:
     """Make a TLS context once, for making one is slow."""

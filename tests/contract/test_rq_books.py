@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -273,7 +274,9 @@ def test_a_suspended_worker_takes_nothing(
     worker = ConcurrentWorker("submit", raw_redis, 4)
     suspend(raw_redis)
     in_thread(worker)
-    eventually(lambda: Worker.all(connection=raw_redis)[0].get_state() == "suspended")
+    # None stands in the books before the worker has registered.
+    workers = partial(Worker.all, connection=raw_redis)
+    eventually(lambda: [one.get_state() for one in workers()] == ["suspended"])
     accept(store, A)
 
     assert ran == []

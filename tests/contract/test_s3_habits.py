@@ -12,51 +12,27 @@ import pytest
 from core.errors import StorageUnavailable
 from core.storage.bucket_capabilities import Condition
 from core.storage.object_store import ObjectStore
+from tests.contract.putting import BODY, put_image, requests_of
 from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
-
-BODY = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def objects(untried: ObjectStore) -> ObjectStore:
-    """Return a wary object store on it, as a collect worker has one."""
-    untried.be_wary()
-    return untried
-
-
-def _put(objects: ObjectStore, key: str, body: bytes = BODY, job: str = "1") -> bool:
-    return objects.put_once(
-        key,
-        io.BytesIO(body),
-        sha256=sha256(body).digest(),
-        content_type="image/png",
-        metadata={"job-id": job},
-    )
-
-
-def _requests(s3: S3StandIn, act: Callable[[], object]) -> list[str]:
-    before = len(s3.requests)
-    act()
-    return [method for method, _ in s3.requests[before:]]
 
 
 def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
-    objects: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: S3StandIn
 ) -> None:
     """The probes are put first; then each answer's own checksum is proof enough."""
-    assert _put(objects, "a.png")
+    assert put_image(wary, "a.png")
 
-    assert objects.find_habits().problems == ""
-    assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
+    assert wary.find_habits().problems == ""
+    assert requests_of(s3, lambda: put_image(wary, "b.png")) == ["PUT"]
     assert s3.objects["b.png"].body == BODY
-    assert not _put(objects, "b.png", b"other", job="2")
+    assert not put_image(wary, "b.png", b"other", job="2")
 
 
-def test_a_known_bucket_is_tried_with_few_requests(objects: ObjectStore, s3: S3StandIn) -> None:
+def test_a_known_bucket_is_tried_with_few_requests(wary: ObjectStore, s3: S3StandIn) -> None:
     """The first probe stays, so the next process finds its key taken at once."""
-    objects.find_habits()
+    wary.find_habits()
 
-    assert _requests(s3, objects.find_habits) == ["PUT", "PUT"]
+    assert requests_of(s3, wary.find_habits) == ["PUT", "PUT"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +45,7 @@ def test_a_known_bucket_is_tried_with_few_requests(objects: ObjectStore, s3: S3S
     ],
 )
 def test_no_server_overwrites_an_object(
-    objects: ObjectStore,
+    wary: ObjectStore,
     s3: S3StandIn,
     habits: Habits,
     condition: Condition,
@@ -78,24 +54,24 @@ def test_no_server_overwrites_an_object(
     """Where the condition is not kept, the key is looked at before, and that is said once."""
     s3.habits = habits
     with caplog.at_level(logging.WARNING):
-        assert _put(objects, "a.png", b"first", job="1")
-        assert not _put(objects, "a.png", b"second", job="2")
+        assert put_image(wary, "a.png", b"first", job="1")
+        assert not put_image(wary, "a.png", b"second", job="2")
 
     assert s3.objects["a.png"].body == b"first"
-    assert objects.find_habits().condition is condition
-    assert "If-None-Match" in objects.find_habits().problems
+    assert wary.find_habits().condition is condition
+    assert "If-None-Match" in wary.find_habits().problems
     warnings = [each for each in caplog.records if each.getMessage() == "storage.habits"]
     assert len(warnings) == 1
 
 
 def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
-    objects: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: S3StandIn
 ) -> None:
     """Somebody puts between our PUT and our second look: we are told that the key is theirs."""
     s3.habits = Habits(ignores_condition=True, states_checksum=False)
-    objects.find_habits()
+    wary.find_habits()
     looks: list[str] = []
-    real = objects.look
+    real = wary.look
 
     def look(key: str) -> object:
         looks.append(key)
@@ -103,38 +79,36 @@ def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
             s3.objects[key] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
         return real(key)
 
-    objects.look = look  # type: ignore[method-assign,assignment] # somebody else's PUT comes here
+    wary.look = look  # type: ignore[method-assign,assignment] # somebody else's PUT comes here
 
-    assert not _put(objects, "a.png", job="1")
+    assert not put_image(wary, "a.png", job="1")
     assert s3.objects["a.png"].body == b"theirs"
 
 
 @pytest.mark.parametrize("header", ["x-amz-checksum-sha256", "if-none-match"])
 def test_a_header_that_is_refused_is_left_out(
-    objects: ObjectStore, s3: S3StandIn, header: str
+    wary: ObjectStore, s3: S3StandIn, header: str
 ) -> None:
     """The image is stored all the same, in one request more once, and it is said."""
     s3.habits = Habits(refuses=frozenset({header}))
 
-    assert _put(objects, "a.png")
+    assert put_image(wary, "a.png")
 
     assert s3.objects["a.png"].body == BODY
-    assert header in objects.find_habits().problems.lower()
-    assert _requests(s3, lambda: _put(objects, "b.png")).count("PUT") == 1
+    assert header in wary.find_habits().problems.lower()
+    assert requests_of(s3, lambda: put_image(wary, "b.png")).count("PUT") == 1
 
 
-def test_inputs_are_stored_without_a_refused_header_too(
-    objects: ObjectStore, s3: S3StandIn
-) -> None:
+def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: S3StandIn) -> None:
     """The service puts no probe: it learns from the refusal itself."""
     s3.habits = Habits(refuses=frozenset({"x-amz-checksum-sha256"}))
 
     def put() -> None:
         digest = sha256(BODY).digest()
-        objects.put("_inputs/a", io.BytesIO(BODY), sha256=digest, content_type="image/png")
+        wary.put("_inputs/a", io.BytesIO(BODY), sha256=digest, content_type="image/png")
 
-    assert _requests(s3, put) == ["PUT", "PUT", "HEAD"]
-    assert _requests(s3, put) == ["PUT", "HEAD"]
+    assert requests_of(s3, put) == ["PUT", "PUT", "HEAD"]
+    assert requests_of(s3, put) == ["PUT", "HEAD"]
     assert s3.objects["_inputs/a"].body == BODY
 
 
@@ -151,7 +125,7 @@ def test_a_200_is_not_yet_the_image(untried: ObjectStore, s3: S3StandIn, habits:
     """What was not stored as a whole is no success, whatever the server answered."""
     s3.habits = habits
     with pytest.raises(StorageUnavailable, match="not those sent"):
-        _put(untried, "a.png")
+        put_image(untried, "a.png")
 
     there = untried.look("a.png")
     assert there is not None
@@ -171,34 +145,34 @@ def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
         )
 
 
-def test_a_server_known_to_be_strict_is_not_looked_at(objects: ObjectStore, s3: S3StandIn) -> None:
+def test_a_server_known_to_be_strict_is_not_looked_at(wary: ObjectStore, s3: S3StandIn) -> None:
     """It says no checksum, but it was seen to refuse bytes that are not those of theirs."""
     s3.habits = Habits(states_checksum=False)
-    _put(objects, "a.png")
+    put_image(wary, "a.png")
 
-    assert _requests(s3, lambda: _put(objects, "b.png")) == ["PUT"]
+    assert requests_of(s3, lambda: put_image(wary, "b.png")) == ["PUT"]
 
 
 def test_images_wait_while_a_server_is_tried(
-    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+    wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ignores the condition is put nothing before that is known."""
     s3.habits = Habits(ignores_condition=True)
     begun, go_on = threading.Event(), threading.Event()
-    real = objects._put.find_out  # noqa: SLF001 - where it is to stand still
+    real = wary._put.find_out  # noqa: SLF001 - where it is to stand still
 
     def find_out() -> object:
         begun.set()
         assert go_on.wait(10)
         return real()
 
-    monkeypatch.setattr(objects._put, "find_out", find_out)  # noqa: SLF001 - see above
+    monkeypatch.setattr(wary._put, "find_out", find_out)  # noqa: SLF001 - see above
     with ThreadPoolExecutor(2) as threads:
-        trying = threads.submit(objects.find_habits)
+        trying = threads.submit(wary.find_habits)
         assert begun.wait(10)
         s3.objects["a.png"] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
-        putting = threads.submit(_put, objects, "a.png")
-        assert objects._wary  # noqa: SLF001 - so whoever comes now waits
+        putting = threads.submit(put_image, wary, "a.png")
+        assert wary._wary  # noqa: SLF001 - so whoever comes now waits
         go_on.set()
         assert trying.result(10).condition is Condition.IGNORED
         assert putting.result(10) is False
@@ -207,44 +181,42 @@ def test_images_wait_while_a_server_is_tried(
 
 @pytest.mark.parametrize("key", ["folder/", "a//", "a/b/"])
 def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
-    objects: ObjectStore, s3: S3StandIn, key: str
+    wary: ObjectStore, s3: S3StandIn, key: str
 ) -> None:
     """A server that checks all bytes may make a folder of it, and keep none."""
     s3.habits = Habits(states_checksum=False, empties_folders=True)
 
     with pytest.raises(StorageUnavailable, match="0 bytes"):
-        _put(objects, key)
+        put_image(wary, key)
 
 
 def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: S3StandIn) -> None:
     """Where the answer proves nothing, one HEAD does."""
     s3.habits = Habits(states_checksum=False)
 
-    assert _requests(s3, lambda: _put(untried, "a.png")) == ["PUT", "HEAD"]
+    assert requests_of(s3, lambda: put_image(untried, "a.png")) == ["PUT", "HEAD"]
 
 
-def test_one_that_repeats_what_it_is_told_proves_nothing(
-    objects: ObjectStore, s3: S3StandIn
-) -> None:
+def test_one_that_repeats_what_it_is_told_proves_nothing(wary: ObjectStore, s3: S3StandIn) -> None:
     """A server that was seen to take a wrong checksum is looked at, though it states ours."""
     s3.habits = Habits(checks_nothing=True)
-    assert "does not check" in objects.find_habits().problems
+    assert "does not check" in wary.find_habits().problems
 
-    assert _requests(s3, lambda: _put(objects, "a.png")) == ["PUT", "HEAD"]
+    assert requests_of(s3, lambda: put_image(wary, "a.png")) == ["PUT", "HEAD"]
     s3.habits.keeps = 9
     with pytest.raises(StorageUnavailable, match="not those sent"):
-        _put(objects, "b.png")
+        put_image(wary, "b.png")
 
 
 @pytest.mark.parametrize("write", [str.lower, str.upper, str.title])
 def test_metadata_is_known_by_any_spelling(
-    objects: ObjectStore, s3: S3StandIn, write: Callable[[str], str]
+    wary: ObjectStore, s3: S3StandIn, write: Callable[[str], str]
 ) -> None:
     """A proxy may write the names of headers in capitals."""
     s3.habits = Habits(writes_names=write)
-    _put(objects, "a.png")
+    put_image(wary, "a.png")
 
-    there = objects.look("a.png")
+    there = wary.look("a.png")
 
     assert there is not None
     assert there.metadata["job-id"] == "1"
@@ -253,47 +225,47 @@ def test_metadata_is_known_by_any_spelling(
 
 @pytest.mark.parametrize("conflicts", [1, 2, 5])
 def test_a_conflict_is_not_taken_for_a_stored_object(
-    objects: ObjectStore, s3: S3StandIn, conflicts: int
+    wary: ObjectStore, s3: S3StandIn, conflicts: int
 ) -> None:
     """Nobody may have won: it is to be tried again until somebody has."""
-    objects.find_habits()
+    wary.find_habits()
     s3.habits.conflicts = conflicts
 
     for _ in range(conflicts):
         with pytest.raises(StorageUnavailable, match="ConditionalRequestConflict"):
-            _put(objects, "a.png")
+            put_image(wary, "a.png")
         assert "a.png" not in s3.objects
 
-    assert _put(objects, "a.png")
+    assert put_image(wary, "a.png")
 
 
-def test_after_a_conflict_it_is_seen_who_won(objects: ObjectStore, s3: S3StandIn) -> None:
+def test_after_a_conflict_it_is_seen_who_won(wary: ObjectStore, s3: S3StandIn) -> None:
     """An object that is there by then has the key."""
-    _put(objects, "a.png", b"theirs", job="2")
+    put_image(wary, "a.png", b"theirs", job="2")
     s3.habits.conflicts = 1
 
-    assert not _put(objects, "a.png")
+    assert not put_image(wary, "a.png")
 
 
-def test_a_lost_answer_is_found_out(objects: ObjectStore, s3: S3StandIn) -> None:
+def test_a_lost_answer_is_found_out(wary: ObjectStore, s3: S3StandIn) -> None:
     """The object is there: the next try is told that its key is taken."""
-    objects.find_habits()
+    wary.find_habits()
     s3.habits.loses_answers = 1
     with pytest.raises(StorageUnavailable):
-        _put(objects, "a.png")
+        put_image(wary, "a.png")
 
-    assert not _put(objects, "a.png")
-    there = objects.look("a.png")
+    assert not put_image(wary, "a.png")
+    there = wary.look("a.png")
     assert there is not None
     assert there.metadata["job-id"] == "1"
 
 
 def test_a_server_that_cannot_be_tried_is_trusted_with_nothing(
-    objects: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: S3StandIn
 ) -> None:
     """Where probes are refused, keys are looked at as well, and it is said why."""
     s3.habits.refusal = Refusal(403, "AccessDenied", "Access Denied")
-    assert "AccessDenied" in objects.find_habits().problems
+    assert "AccessDenied" in wary.find_habits().problems
     s3.habits.refusal = None
 
-    assert _requests(s3, lambda: _put(objects, "a.png")) == ["HEAD", "PUT", "HEAD"]
+    assert requests_of(s3, lambda: put_image(wary, "a.png")) == ["HEAD", "PUT", "HEAD"]

@@ -1,41 +1,12 @@
 """What S3 refuses: one request, S3's own words, and whose fault it is."""
 
-import io
-from collections.abc import Callable
-from hashlib import sha256
-
 import pytest
 
 from core.errors import StorageUnavailable
 from core.storage.object_store import ObjectStore
 from core.storage.s3_errors import Refused, RequestRefused
+from tests.contract.putting import put_image, requests_of
 from tests.s3_stand_in import Refusal, S3StandIn
-
-BODY = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def objects(untried: ObjectStore) -> ObjectStore:
-    """Return a wary object store, as a collect worker has one."""
-    untried.be_wary()
-    return untried
-
-
-def _put(objects: ObjectStore, key: str, body: bytes = BODY, job: str = "1") -> bool:
-    return objects.put_once(
-        key,
-        io.BytesIO(body),
-        sha256=sha256(body).digest(),
-        content_type="image/png",
-        metadata={"job-id": job},
-    )
-
-
-def _requests(s3: S3StandIn, act: Callable[[], object]) -> list[str]:
-    before = len(s3.requests)
-    act()
-    return [method for method, _ in s3.requests[before:]]
-
 
 REFUSALS = {
     "AccessDenied": (403, "Access Denied"),
@@ -55,16 +26,16 @@ def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
 ) -> None:
     """Neither the first PUT nor a later one is sent twice, and none of this is the key's fault."""
     for number in range(puts):
-        _put(untried, f"{number}.png")
+        put_image(untried, f"{number}.png")
     status, message = REFUSALS[code]
     s3.habits.refusal = Refusal(status, code, message)
 
     def put() -> None:
         with pytest.raises(StorageUnavailable, match=f"{code}: {message}") as caught:
-            _put(untried, "a.png")
+            put_image(untried, "a.png")
         assert not isinstance(caught.value, RequestRefused)
 
-    assert _requests(s3, put) == ["PUT"]
+    assert requests_of(s3, put) == ["PUT"]
 
 
 @pytest.mark.parametrize(
@@ -77,24 +48,24 @@ def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
     ],
 )
 def test_what_speaks_of_the_key_is_the_key_s(
-    objects: ObjectStore, s3: S3StandIn, refusal: Refusal
+    wary: ObjectStore, s3: S3StandIn, refusal: Refusal
 ) -> None:
     """It is told apart from what the deployment has to mend."""
-    _put(objects, "before.png")
+    put_image(wary, "before.png")
     s3.habits.refusal = refusal
 
     with pytest.raises(RequestRefused):
-        _put(objects, "a.png")
+        put_image(wary, "a.png")
 
 
-def test_no_secret_is_repeated(objects: ObjectStore, s3: S3StandIn) -> None:
+def test_no_secret_is_repeated(wary: ObjectStore, s3: S3StandIn) -> None:
     """Addresses, access keys and signatures in S3's words are left out, and long words cut."""
-    objects.find_habits()
+    wary.find_habits()
     told = f"AKIAIOSFODNN7EXAMPLE at https://a.example/?X-Amz-Signature=1 {'a' * 64} " + "b " * 400
     s3.habits.refusal = Refusal(403, "AccessDenied", told)
 
     with pytest.raises(Refused) as caught:
-        _put(objects, "a.png")
+        put_image(wary, "a.png")
 
     text = str(caught.value)
     assert "AKIA" not in text
@@ -104,22 +75,22 @@ def test_no_secret_is_repeated(objects: ObjectStore, s3: S3StandIn) -> None:
 
 
 def test_a_bucket_that_moved_is_found_by_boto3(
-    objects: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+    wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The direct way cannot know where it is, and goes on from where boto3 found it."""
-    assert _put(objects, "a.png")
+    assert put_image(wary, "a.png")
     s3.region = "eu-west-1"
     puts: list[str] = []
-    real = objects._client.put_object  # noqa: SLF001 - what is asked is what is tested
+    real = wary._client.put_object  # noqa: SLF001 - what is asked is what is tested
 
     def put_object(**arguments: object) -> object:
         puts.append(str(arguments["Key"]))
         return real(**arguments)  # type: ignore[arg-type] # as they came
 
-    monkeypatch.setattr(objects._client, "put_object", put_object)  # noqa: SLF001 - see above
+    monkeypatch.setattr(wary._client, "put_object", put_object)  # noqa: SLF001 - see above
 
-    assert _put(objects, "b.png")
-    assert _put(objects, "c.png")
+    assert put_image(wary, "b.png")
+    assert put_image(wary, "c.png")
 
     assert puts == ["b.png"]
 
@@ -139,5 +110,5 @@ def test_requests_are_signed_for_the_region_that_is_set(
             monkeypatch.setenv(each, empty)
     made = ObjectStore(s3.bucket, timeout=2)
 
-    assert _requests(s3, lambda: _put(made, "a.png")) == ["PUT"]
+    assert requests_of(s3, lambda: put_image(made, "a.png")) == ["PUT"]
     made._client.close()  # noqa: SLF001 - its sockets are closed at exit
