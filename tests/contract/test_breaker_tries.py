@@ -101,7 +101,7 @@ def test_a_submit_that_is_given_back_leaves_a_result_alone(store: JobStore) -> N
 
 
 def test_the_provider_s_words_break_no_script(store: JobStore) -> None:
-    """What Redis cannot read as JSON is kept all the same, and the job ends as a whole."""
+    """A lone surrogate is replaced, for Redis cannot read it, and the job ends as a whole."""
     words = "half a pair: \ud83d"
     accept(store, "1", callback_url="https://example.com/")
 
@@ -111,4 +111,4 @@ def test_the_provider_s_words_break_no_script(store: JobStore) -> None:
     assert job is not None
     assert (job.status, job.callback_state) == (Status.FAILED, "pending")
     assert job.error is not None
-    assert job.error["message"] == words
+    assert job.error["message"] == words.replace("\ud83d", "\ufffd")

@@ -185,7 +185,7 @@ def test_a_file_that_was_off_for_a_moment_confirms_nothing(
     found = ServerSettings(
         appendonly=True, appendfsync="always", snapshots=False, waitaof=True, eviction=None
     )
-    monkeypatch.setattr("core.redis.scripts.ask", lambda _client: found)
+    monkeypatch.setattr("core.redis.scripts.read_server", lambda _client: found)
     crowd.admin.config_set("appendonly", "no")
 
     with pytest.raises(StoreUnavailable, match="not confirmed on disk"):
