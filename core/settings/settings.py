@@ -145,7 +145,7 @@ class Settings(CrossFieldRules):
     callback_retry_base_seconds: Seconds = 5
     """First wait before a callback is sent again; doubles, with jitter, up to an hour."""
     callback_give_up_seconds: Seconds = 86400
-    """After this long a callback that nobody took is a dead letter."""
+    """After this long the last attempt at a callback is made; failing, it is a dead letter."""
     download_timeout_seconds: Seconds = 120
     """How long one download of a result may take before it is begun anew."""
     storage_timeout_seconds: Seconds = 15

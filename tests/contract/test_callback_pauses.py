@@ -1,5 +1,7 @@
 """A receiver that says when to come again (`Retry-After`) is not called before, within bounds."""
 
+import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -12,6 +14,8 @@ from stack.receiver import Answer, CallbackReceiver
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import make_request
 from tests.contract.scripted import answer
+from worker.clients.callbacks import LEFT_ALONE
+from worker.clients.receiver_breakers import HostBreakers
 from worker.steps.notify import notify
 
 DAY, HOUR = 86_400.0, 3600.0
@@ -20,10 +24,15 @@ OTHER = JobId("another")
 
 @pytest.fixture
 def ended(bench: Bench) -> Bench:
-    """Return a bench whose job has ended, and whose receiver is the scripted server."""
+    """Return a bench whose job has ended, and whose receiver is the scripted server.
+
+    Receivers rest by the clock of the test, and an attempt counts as taking up to 15 s.
+    """
     bench.accept(callback_url=f"{bench.server.url}/callback")
     assert bench.store.fail(A, FailureCode.LOST, "for the test")
-    return bench
+    rng = random.Random(1)  # noqa: S311 - no secret
+    receivers = HostBreakers(trying=15.0, clock=bench.clock, rng=rng)
+    return replace(bench, deps=replace(bench.deps, receivers=receivers))
 
 
 def _date(bench: Bench, seconds: float) -> str:
@@ -102,22 +111,20 @@ def test_the_last_wait_is_shortened(ended: Bench, left: float) -> None:
 
     notify(A, ended.deps)
 
-    assert ended.due_in(Step.NOTIFY) == pytest.approx(left)
+    assert ended.due_in(Step.NOTIFY) == pytest.approx(left, abs=1e-4)
     assert ended.job.callback_state is CallbackState.PENDING
 
 
-@pytest.mark.parametrize("left", [1.0, 60.0])
+@pytest.mark.parametrize("left", [0.1, 0.5, 0.9])
 def test_a_receiver_in_trouble_is_not_waited_for_beyond_the_end(ended: Bench, left: float) -> None:
     """A callback that has to wait for its receiver's breaker comes up when its time ends."""
-    url = ended.job.request.callback_url or ""
     ended.clock.now += DAY - left
-    for _ in range(60):
-        ended.deps.receivers.silent(url)
+    _is_silent(ended)
 
     notify(A, ended.deps)
 
     assert ended.job.callback_attempts == 0
-    assert 0 < (ended.due_in(Step.NOTIFY) or 0) <= left
+    assert ended.due_in(Step.NOTIFY) == pytest.approx(left, abs=1e-4)
 
 
 @pytest.mark.parametrize("stated", ["0", "-5", "soon", "", "1.5", "Wed, 99 Foo 2026"])
@@ -161,3 +168,67 @@ def test_other_callbacks_of_that_url_wait_as_well(ended: Bench, receiver: Callba
     assert (other.callback_state, other.callback_attempts) == (CallbackState.PENDING, 0)
     assert 0 < ended.deps.receivers.wait(url) <= 120
     assert ended.deps.receivers.wait(f"{url}/other") == 0
+
+
+@pytest.fixture
+def rejected(ended: Bench) -> Bench:
+    """Return the same with one attempt behind it, of a callback that has its day to go."""
+    ended.server.script = answer(503, b"")
+    notify(A, ended.deps)
+    return ended
+
+
+def _is_silent(bench: Bench) -> None:
+    """Have the receiver's host be silent so often that it rests for a second at least."""
+    for _ in range(5):
+        bench.deps.receivers.silent(bench.job.request.callback_url or "")
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5])
+def test_a_rest_is_no_last_attempt(rejected: Bench, late: float) -> None:
+    """Its host was called before its end only: it waits until somebody calls that again."""
+    rejected.clock.now += DAY - 0.25
+    _is_silent(rejected)
+    rejected.clock.now += 0.25 + late
+
+    notify(A, rejected.deps)
+
+    assert rejected.job.callback_state is CallbackState.PENDING
+    assert 0 < (rejected.due_in(Step.NOTIFY) or 0) <= 2
+    assert len(rejected.server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [204, 503])
+def test_a_rest_at_the_end_is_followed_by_the_last_attempt(rejected: Bench, status: int) -> None:
+    """The first that comes up after the rest is called, and what comes of it decides."""
+    rejected.clock.now += DAY - 0.25
+    _is_silent(rejected)
+    rejected.clock.now += 0.25
+    notify(A, rejected.deps)
+    rejected.server.script = answer(status, b"")
+    rejected.clock.now += rejected.due_in(Step.NOTIFY) or 0
+
+    notify(A, rejected.deps)
+
+    end = CallbackState.DELIVERED if status == 204 else CallbackState.DEAD
+    assert (rejected.job.callback_state, rejected.due_in(Step.NOTIFY)) == (end, None)
+    assert len(rejected.server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("late", "state"),
+    [(14.0, CallbackState.PENDING), (15.0, CallbackState.DEAD), (HOUR, CallbackState.DEAD)],
+)
+def test_what_another_found_out_after_the_end_counts(
+    rejected: Bench, late: float, state: CallbackState
+) -> None:
+    """An attempt for another callback, which certainly began after this one's end, is enough."""
+    rejected.clock.now += DAY + late
+    _is_silent(rejected)
+
+    notify(A, rejected.deps)
+
+    assert rejected.job.callback_state is state
+    assert len(rejected.server.requests) == 1
+    if state is CallbackState.DEAD:
+        assert rejected.job.callback_log[-1]["error"] == LEFT_ALONE

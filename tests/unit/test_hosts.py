@@ -1,5 +1,6 @@
 """A receiver that does not answer is left alone; the others are not held up."""
 
+import math
 import random
 
 import pytest
@@ -149,3 +150,22 @@ def test_receivers_in_trouble_are_bounded(world: _World, note: str) -> None:
         getattr(world.hosts, note)(f"https://h{number}.example/")
 
     assert world.hosts.wait(URL) == 0
+
+
+def test_the_time_of_the_last_failure_is_known(world: _World) -> None:
+    """Counted from when that attempt began at the earliest; silence counts for the whole host."""
+    assert world.hosts.failed_ago(URL) == math.inf
+
+    world.fail()
+    world.now += 10
+    world.trouble()
+    world.now += 5
+
+    assert (world.hosts.failed_ago(URL), world.hosts.failed_ago(SAME_HOST)) == (20, math.inf)
+    world.fail(ENOUGH)
+    world.now += 1
+    world.fail()  # begun before the breaker opened, but a failure all the same
+    assert (world.hosts.failed_ago(URL), world.hosts.failed_ago(SAME_HOST)) == (15, 15)
+    assert world.hosts.failed_ago(OTHER) == math.inf
+    world.hosts.passed(URL)
+    assert world.hosts.failed_ago(URL) == math.inf

@@ -8,6 +8,7 @@ tenants may have theirs on the same host, and be well. Kept by each process for 
 it saves time, and promises nothing.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class _Trouble:
     trying_until: float = 0.0
     #: Until when it asked to be left alone, however few its failures are.
     rests_until: float = 0.0
+    failed_at: float = -math.inf
 
 
 class _Troubles:
@@ -66,6 +68,7 @@ class _Troubles:
     def failed(self, name: str, now: float) -> None:
         """Count a failure."""
         trouble = self._added(name)
+        trouble.failed_at = now
         if now < trouble.open_until:  # begun before it opened: nothing new
             return
         trouble.failures += 1
@@ -73,6 +76,11 @@ class _Troubles:
         if over >= 0:
             pause = backoff(over, base=_BASE, longest=_LONGEST, rng=self._rng)
             trouble.open_until, trouble.trying_until = now + pause, 0.0
+
+    def failed_at(self, name: str) -> float:
+        """Return when an attempt failed last."""
+        trouble = self._known.get(_digest(name))
+        return trouble.failed_at if trouble else -math.inf
 
     def rests(self, name: str, until: float) -> None:
         """Leave it alone until then."""
@@ -125,6 +133,12 @@ class HostBreakers:
                 self._hosts.trying(host, now + self._trying)
                 self._urls.trying(url, now + self._trying)
             return left
+
+    def failed_ago(self, url: str) -> float:
+        """Return how many seconds ago, at most, the last failed attempt there began."""
+        with self._lock:
+            ended_at = max(self._hosts.failed_at(_host(url)), self._urls.failed_at(url))
+            return self._clock() - ended_at + self._trying
 
     def passed(self, url: str) -> None:
         """Note that the receiver answered."""

@@ -21,6 +21,8 @@ from worker.deps import Deps
 _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
+#: Seconds that a last attempt is put off at a time, where names are slow to look up.
+_LONGEST_DELAY: Final = 300.0
 
 
 def notify(job_id: JobId, deps: Deps) -> None:
@@ -44,12 +46,11 @@ def notify(job_id: JobId, deps: Deps) -> None:
     delivery = Delivery(error=LEFT_ALONE)
     if not wait or (at_its_end and not had_its_own):
         delivery = _attempt(job, url, now, deps)
-    # Without an attempt, which would only hold up the callbacks of others, it comes again; but not
-    # at its end: all that are owed there may come to theirs together.
-    if not delivery.made and not (at_its_end and had_its_own):
-        later = now + max(wait, _backoff(job, deps))
-        if not at_its_end:
-            later = min(later, give_up_at)
+    # All that are owed there may come to their end together: for them, another's attempt after it
+    # is enough, or they would hold up the callbacks of others.
+    is_found_out = had_its_own and now - deps.receivers.failed_ago(url) >= give_up_at
+    if not delivery.made and not is_found_out:
+        later = _later(job, now, wait, give_up_at, deps)
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
     event(
@@ -148,6 +149,13 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
         return Change(set=fields, expect=expect, due={Step.NOTIFY: min(due, give_up_at)})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
     return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
+
+
+def _later(job: Job, now: float, wait: float, give_up_at: float, deps: Deps) -> float:
+    """Return when a callback that was put off without an attempt comes again."""
+    if now < give_up_at:
+        return min(now + max(wait, _backoff(job, deps)), give_up_at)
+    return now + (wait or min(_LONGEST_DELAY, _backoff(job, deps)))  # soon: it is over its time
 
 
 def _backoff(job: Job, deps: Deps) -> float:
