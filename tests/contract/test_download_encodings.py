@@ -75,7 +75,10 @@ def test_an_encoding_is_undone(
     assert request.headers["accept-encoding"] == "identity"
 
 
-@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate", "gzip in name only"])
+@pytest.mark.parametrize(
+    "name",
+    ["gzip", "gzip in members", "gzip with padding", "deflate", "raw deflate", "gzip in name only"],
+)
 def test_encoded_bytes_may_come_one_by_one(
     downloader: Downloader, server: ScriptedServer, name: str
 ) -> None:
@@ -156,6 +159,31 @@ def test_an_encoding_that_stays_unknown_is_named(
     with pytest.raises(Transient, match=f"encoding that is not known: {coding}"):
         downloader.fetch(server.url, _ignore)
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "binary", "aws-chunked", "base64", "gzip, br"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_unknown_encoding_in_name_only_costs_no_image(
+    downloader: Downloader, server: ScriptedServer, coding: str, kind: str
+) -> None:
+    """Whoever stored the image named an encoding that its bytes do not have, for good."""
+    body = drawn(kind)
+    server.script = answer(200, body, f"content-encoding: {coding}")
+
+    result = downloader.fetch(server.url, _ignore)
+
+    with result.file:
+        assert result.file.read() == body
+
+
+def test_a_part_of_an_image_in_an_unknown_encoding_is_refused(
+    downloader: Downloader, server: ScriptedServer
+) -> None:
+    """That it begins as an image does not make it a whole one."""
+    server.script = answer(200, drawn("JPEG")[:-100], "content-encoding: utf-8")
+
+    with pytest.raises(Transient, match="cut off"):
+        downloader.fetch(server.url, _ignore)
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate"])

@@ -15,37 +15,35 @@ _PIECE: Final = 256 * 1024  # bytes that are given back at a time
 _ENOUGH: Final = 12  # bytes that tell an image
 
 
-class UnknownEncoding(Exception):
-    """The body comes in an encoding that cannot be undone; the text names it."""
-
-
 class BadEncoding(Exception):
-    """The body is not in the encoding that its header names, or is cut off, or too large."""
+    """The body is not in the encoding that its header names, or is cut off, or too large.
+
+    Or that encoding is none that can be undone.
+    """
 
 
 class Decoder:
-    """Undoes one content coding.
+    """Undoes one content coding; bytes that begin as an image have none, whatever is said of them.
 
     Args:
         coding: As `Content-Encoding` says it; empty and `identity` leave the bytes as they are.
         largest: Bytes that may come out, for a few can unpack to very many.
 
     Attributes:
-        encoded: Whether there is anything to undo.
-
-    Raises:
-        UnknownEncoding: It is none that can be undone.
+        encoded: Whether an encoding is named.
+        known: Whether it is one that can be undone.
     """
 
     def __init__(self, coding: str, largest: int) -> None:
         names = [name.strip().lower() for name in coding.split(",")]
         names = [name for name in names if name not in ("", "identity")]
-        if len(names) > 1 or not set(names) <= _WINDOWS.keys():
-            raise UnknownEncoding(coding[:40])
         self.encoded = bool(names)
-        self._window = _WINDOWS[names[0]] if names else 0
+        self.known = len(names) <= 1 and set(names) <= _WINDOWS.keys()
+        self._name = coding[:40]
+        self._window = _WINDOWS.get(names[0], 0) if names else 0
         self._left = largest
         self._head = b""
+        self._tail = b""  # of a piece: it may begin another member
         self._begun = not names
         self._unpacking: zlib._Decompress | None = None
 
@@ -77,6 +75,8 @@ class Decoder:
         data, self._head, self._begun = self._head, b"", True
         # Some hosts name an encoding that the stored bytes do not have.
         if not begins_as_image(data):
+            if not self.known:
+                raise BadEncoding(f"it comes in an encoding that is not known: {self._name}")
             raw = self._window == _WINDOWS["deflate"] and not _has_zlib_head(data)
             self._unpacking = zlib.decompressobj(_RAW_DEFLATE if raw else self._window)
         yield from self._undo(data)
@@ -85,11 +85,12 @@ class Decoder:
         if self._unpacking is None:
             yield data
             return
-        full = False
+        data, self._tail, full = self._tail + data, b"", False
         while data or full:
             if self._unpacking.eof:
-                if not data.startswith(_GZIP_START):
-                    return  # padding
+                if not data.startswith(_GZIP_START):  # padding
+                    self._tail = data if _GZIP_START.startswith(data) else b""
+                    return
                 self._unpacking = zlib.decompressobj(self._window)
             try:
                 piece = self._unpacking.decompress(data, _PIECE)

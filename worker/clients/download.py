@@ -22,7 +22,7 @@ from core.errors import Transient
 from core.media.image_formats import FORMATS, PNG, BadImage, read_picture
 from core.security.address_rules import redirect_problem, result_url_problem
 from core.text_values import Secret
-from worker.clients.decoding import BadEncoding, Decoder, UnknownEncoding
+from worker.clients.decoding import BadEncoding, Decoder
 from worker.network.guarded_http import Deadline, guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
@@ -164,12 +164,8 @@ class Downloader:
                     asked.append(_next_url(asked, response, self._hosts))
                     continue
                 _check_status(response)
-                try:
-                    decoder = Decoder(response.headers.get("content-encoding", ""), LARGEST_RESULT)
-                except UnknownEncoding as error:
-                    if headers is _PLAINLY:
-                        message = f"the result comes in an encoding that is not known: {error}"
-                        raise Transient(message) from error
+                decoder = Decoder(response.headers.get("content-encoding", ""), LARGEST_RESULT)
+                if not decoder.known and headers is _HEADERS:
                     headers = _PLAINLY
                     continue
                 file = undone.enter_context(_room(response.headers))
