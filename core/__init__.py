@@ -1,5 +1,5 @@
-"""What both processes must agree on: if only one of them needs it, it lives there.
+"""Shared by both processes; what only one of them needs lives there.
 
-`service` (HTTP in) and `worker` (everything slow) never import each other; both stand on this
-package, and this package knows neither of them.
+`service` (HTTP in) and `worker` (everything slow) never import each other. Both build on this
+package, which knows neither.
 """

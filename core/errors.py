@@ -1,14 +1,14 @@
-"""Errors, named by what whoever catches them does next.
+"""Errors, named by what the handler should do next.
 
 * RelayError
-  x Transient            try again later; `retry_after` seconds, where the other side said
-    + StoreUnavailable   Redis did not answer, or could not promise durability
+  x Transient            retry later; `retry_after` seconds if the other side stated it
+    + StoreUnavailable   Redis did not answer, or could not guarantee durability
     + StorageUnavailable S3 did not answer
-  x Permanent            trying again cannot help; `code` says how the job ends
+  x Permanent            a retry cannot help; `code` says how the job ends
   x SettingsError        the process must not start
   x IdempotencyConflict  the same key came with another body
-  x BacklogFull          as many jobs wait as may
-  x CannotSendAgain      what is to be sent again is not there, or not to be sent
+  x BacklogFull          the backlog has reached its limit
+  x CannotSendAgain      the job or callback to retry is gone, or cannot be retried
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from core.jobs.failures import FailureCode
 
 
 class RelayError(Exception):
-    """The root of all errors that this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class Transient(RelayError):
-    """It may go well later.
+    """A retry may succeed.
 
     Args:
         message: What happened, for the log; holds no secret.
-        retry_after: Seconds to wait, where the other side asked for it.
+        retry_after: Seconds to wait, if the other side stated it.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -34,19 +34,19 @@ class Transient(RelayError):
 
 
 class StoreUnavailable(Transient):
-    """Redis is away, or did not confirm that a write is on disk."""
+    """Redis is unreachable, or did not confirm that a write is on disk."""
 
 
 class StorageUnavailable(Transient):
-    """S3 is away or refuses for the moment."""
+    """S3 is unreachable, or refuses for the moment."""
 
 
 class Permanent(RelayError):
-    """Trying again cannot help.
+    """A retry cannot help.
 
     Args:
         code: How the job ends.
-        message: What happened, in words for the job's caller; holds no secret.
+        message: What happened, for the job's caller; holds no secret.
     """
 
     def __init__(self, code: FailureCode, message: str) -> None:
@@ -55,10 +55,10 @@ class Permanent(RelayError):
 
 
 class SettingsError(RelayError):
-    """The settings are incomplete or wrong.
+    """The settings are incomplete or invalid.
 
     Args:
-        problems: All of them, one line each.
+        problems: All problems, one line each.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -67,19 +67,19 @@ class SettingsError(RelayError):
 
 
 class IdempotencyConflict(RelayError):
-    """An `Idempotency-Key` came again with another body."""
+    """An `Idempotency-Key` was used again with another body."""
 
 
 class BacklogFull(RelayError):
-    """As many jobs wait as `FLUXRELAY_MAX_BACKLOG` allows; nothing was accepted."""
+    """The backlog has reached `FLUXRELAY_MAX_BACKLOG`; the job was not accepted."""
 
 
 class CannotSendAgain(RelayError):
-    """A job, or its callback, is not to be sent again.
+    """A job or its callback cannot be retried.
 
     Args:
-        message: Why, in words for the job's caller.
+        message: The reason, for the job's caller.
     """
 
-    def __init__(self, message: str = "The job is not kept any more, or did not fail") -> None:
+    def __init__(self, message: str = "The job is no longer kept, or did not fail") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Log lines as JSON on standard error: a fixed event name, identifiers as fields, no secrets."""
+"""Logs as JSON lines on standard error: fixed event names, identifiers as fields, no secrets."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from core.timestamps import milliseconds
 
-#: Parts of a field's name that mark its value as one never to be written down.
+#: A field whose name contains one of these is never logged.
 _HIDDEN = ("secret", "password", "authorization", "x-key", "api_key", "token")
-#: Characters of a traceback that are written; its end says most.
+#: Characters of a traceback that are logged; its end matters most.
 _LONGEST_TRACEBACK: Final = 16_384
 _encode: Final = json.JSONEncoder(default=str).encode
 
@@ -32,20 +32,20 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Writes the lines of one turn of an event loop together, at its end.
+    """Writes the log lines of one event loop turn together, at its end.
 
-    A busy loop handles dozens of requests in a turn, and each write is a system call during which
-    none of them gets on. Lines of threads, and warnings, are written at once.
+    A busy loop handles dozens of requests per turn, and each write is a system call that blocks all
+    of them. Lines from threads, and warnings, are written at once.
     """
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
-        #: The loop that will write them.
+        #: The loop that is scheduled to flush.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or keep it until the turn ends."""
+        """Write a line, or buffer it until the turn ends."""
         try:
             self._lines.append(self.format(record) + self.terminator)
             loop = _running_loop()
@@ -54,11 +54,11 @@ class _Handler(logging.StreamHandler[Any]):
             elif loop is not self._loop:
                 self._loop = loop
                 loop.call_soon(self.flush)
-        except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+        except Exception:  # noqa: BLE001 - a logging failure must not end the work it reports
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write what was kept."""
+        """Write the buffered lines."""
         self.acquire()
         try:
             lines, self._lines, self._loop = self._lines, [], None
@@ -77,11 +77,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def set_up(level: str = "INFO") -> None:
-    """Send every log line of this process to standard error as JSON."""
+    """Send all log lines of this process to standard error as JSON."""
     handler = _Handler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Our lines hold none of these, and finding them out costs more than writing the line.
+    # Our lines contain none of these, and collecting them costs more than writing the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("httpx", "httpcore", "botocore", "boto3", "urllib3", "rq", "s3transfer", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -108,18 +108,18 @@ def event_of_unknown(names: Mapping[str, str]) -> None:
 
 
 def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fields: Any) -> None:
-    """Write one line: what happened (`name`, static) and to what (`fields`).
+    """Log one line: a static event name and its fields.
 
-    A field whose name speaks of a secret is left out, whatever its value.
+    Fields whose names suggest a secret are dropped.
     """
     if logger.isEnabledFor(level):
         logger.handle(_record(logger, name, level, fields))
 
 
 def crash(logger: logging.Logger, name: str, error: BaseException, /, **fields: Any) -> None:
-    """Write one line of a mistake of ours, as `event` does, with its traceback.
+    """Log an unexpected error as `event` does, with its traceback.
 
-    That holds the error's text and lines of code, and no variable's value.
+    The traceback holds the error's text and lines of code, but no values of variables.
     """
     record = _record(logger, name, logging.ERROR, fields)
     record.exc_info = (type(error), error, error.__traceback__)
@@ -129,7 +129,7 @@ def crash(logger: logging.Logger, name: str, error: BaseException, /, **fields: 
 def _record(
     logger: logging.Logger, name: str, level: int, fields: dict[str, Any]
 ) -> logging.LogRecord:
-    # Made here, for the usual way looks up the line of code that is logged from.
+    # Built here, because `Logger.makeRecord` looks up the calling line of code.
     record = logging.LogRecord(logger.name, level, "", 0, name, None, None)
     record.fields = {
         key: value for key, value in fields.items() if value is not None and not _is_hidden(key)

@@ -1,11 +1,11 @@
-"""Unix time as text, ISO 8601 in UTC."""
+"""Formats Unix time as ISO 8601 in UTC."""
 
 import time
 from functools import lru_cache
 
 
 def milliseconds(at: float) -> str:
-    """Return `2026-01-31T23:59:59.123Z`; what is less than a millisecond is cut off."""
+    """Return `2026-01-31T23:59:59.123Z`, truncated to milliseconds."""
     second, rest = divmod(round(at * 1_000_000), 1_000_000)
     return f"{_second(second)}.{rest // 1000:03d}Z"
 
@@ -16,6 +16,6 @@ def microseconds(at: float) -> str:
     return f"{_second(second)}.{rest:06d}Z"
 
 
-@lru_cache(maxsize=64)  # most are of the same few seconds
+@lru_cache(maxsize=64)  # most timestamps fall into the same few seconds
 def _second(at: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))

@@ -35,7 +35,7 @@ class Refusal(Exception):
 
 
 @dataclass
-class Habits:
+class Capabilities:
     """What the server does otherwise than S3; as it is made, nothing."""
 
     #: Headers that it refuses, as B2 does.
@@ -89,7 +89,7 @@ class S3StandIn:
     def __init__(self, bucket: str = "pictures", region: str = "us-east-1") -> None:
         self.bucket = bucket
         self.region = region
-        self.habits = Habits()
+        self.capabilities = Capabilities()
         self.objects: dict[str, Stored] = {}
         self.requests: list[tuple[str, str]] = []
         self.lock = threading.Lock()
@@ -167,8 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, headers, answer = act(key, body, dict(parse_qsl(path.query)))
         except Refusal as refusal:
             status, headers, answer = refusal.status, {}, refusal.body
-        if self.command == "PUT" and status == 200 and stand_in.habits.loses_answers:
-            stand_in.habits.loses_answers -= 1
+        if self.command == "PUT" and status == 200 and stand_in.capabilities.loses_answers:
+            stand_in.capabilities.loses_answers -= 1
             self.close_connection = True
             return
         self._say(status, headers, answer)
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(400, "AuthorizationHeaderMalformed", message, Region=stand_in.region)
         if not signed.is_right:
             raise Refusal(403, "SignatureDoesNotMatch", "The signature does not match")
-        if not stand_in.habits.checks_nothing and not signed.covers(body):
+        if not stand_in.capabilities.checks_nothing and not signed.covers(body):
             raise Refusal(400, "XAmzContentSHA256Mismatch", "The body is not what was signed")
         if bucket != stand_in.bucket:
             raise Refusal(404, "NoSuchBucket", "The specified bucket does not exist")
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _put(self, key: str, body: bytes, _query: dict[str, str]) -> _Answer:
-        habits, objects = self.stand_in.habits, self.stand_in.objects
+        habits, objects = self.stand_in.capabilities, self.stand_in.objects
         source = self.headers.get("x-amz-copy-source")
         if source:
             objects[key] = self._found(unquote(source).removeprefix("/").partition("/")[2])
@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, answer, b""
 
     def _check_condition(self, key: str) -> None:
-        habits, objects = self.stand_in.habits, self.stand_in.objects
+        habits, objects = self.stand_in.capabilities, self.stand_in.objects
         if "if-none-match" not in self.headers or habits.ignores_condition:
             return
         if habits.lacks_condition:
@@ -259,8 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.stand_in.objects[key]
 
     def _get(self, key: str, _body: bytes, query: dict[str, str]) -> _Answer:
-        if key and self.stand_in.habits.get_refusal:
-            raise self.stand_in.habits.get_refusal
+        if key and self.stand_in.capabilities.get_refusal:
+            raise self.stand_in.capabilities.get_refusal
         if key:
             return 200, *self._shown(self._found(key))
         prefix = query.get("prefix", "")
@@ -277,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, headers, there.body
 
     def _shown(self, there: Stored) -> tuple[dict[str, str], bytes]:
-        habits = self.stand_in.habits
+        habits = self.stand_in.capabilities
         headers = {}
         for name, text in there.headers.items():
             if name.startswith("x-amz-meta-"):

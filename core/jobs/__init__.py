@@ -1,1 +1,1 @@
-"""The job record, its state machine, and how a job looks from outside; no I/O."""
+"""The job record, its state machine, and its public views; no I/O."""

@@ -1,4 +1,4 @@
-"""How a job looks to a client of the provider's own API (BFL OpenAPI, ResultResponse)."""
+"""Job views in the provider's own format, for drop-in clients (BFL OpenAPI, ResultResponse)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,12 +19,12 @@ _FAILED: Final[Mapping[str, str]] = {
 
 
 def submission_view(job_id: JobId, job: Job | None, origin: str) -> dict[str, Any]:
-    """Return the answer to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
+    """Return the reply to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
 
     Args:
         job_id: The task's id.
-        job: Its record; None where it is gone already, or cannot be read right now.
-        origin: Where the client finds the task (`https://host`).
+        job: The job; None if it is gone or cannot be read at the moment.
+        origin: The service's public origin (`https://host`).
     """
     costs = {"cost": job.cost if job else None, "input_mp": None, "output_mp": None}
     if job and job.request.callback_url:
@@ -34,17 +34,18 @@ def submission_view(job_id: JobId, job: Job | None, origin: str) -> dict[str, An
 
 
 def task_view(job: Job, origin: str, master: str) -> dict[str, Any]:
-    """Return the job as `get_result` shows it and as the webhook tells it.
+    """Return the job as `get_result` and the webhook show it.
 
     Args:
-        job: Whose; its id is the task's id.
-        origin: Where its image is fetched from (`https://host`).
-        master: Master secret that the image's link is signed with.
+        job: The job; its id is the task's id.
+        origin: The service's public origin for image links (`https://host`).
+        master: The master secret that signs the image's link.
     """
     view = _task(job.id, _PENDING)
     if job.status is Status.SUCCEEDED:
         view |= {"status": _READY, "result": _result(job, f"{origin}{sample_path(job, master)}")}
-        # Older models tell it with the result only; a client takes its absence for "not known".
+        # Older models report the cost with the result only; clients read a missing `cost` as
+        # unknown.
         view |= {} if job.cost is None else {"cost": job.cost}
     elif job.status in (Status.FAILED, Status.CANCELED):
         error = job.error or {"code": "", "message": "The job was canceled"}
@@ -57,17 +58,17 @@ def task_view(job: Job, origin: str, master: str) -> dict[str, Any]:
 
 
 def unknown_task_view(task_id: str) -> dict[str, Any]:
-    """Return what is said of a task that does not exist, or is somebody else's."""
+    """Return the view of a task that does not exist or belongs to another tenant."""
     return _task(task_id, _NOT_FOUND)
 
 
 def sample_path(job: Job, master: str) -> str:
-    """Return the path and query under which the service gives the job's image to anybody."""
+    """Return the signed path and query of the job's image; it needs no API key."""
     return f"/v1/samples/{sample_name(job)}?sig={sample_signature(master, job.id)}"
 
 
 def sample_name(job: Job) -> str:
-    """Return the last part of that path; clients take the format from its ending."""
+    """Return the last part of that path; clients infer the format from its extension."""
     content_type = str((job.image or {}).get("content_type", ""))
     return f"{job.id}.{content_type.rpartition('/')[2]}"
 
@@ -90,7 +91,7 @@ def _result(job: Job, sample: str) -> dict[str, Any]:
     return {
         "sample": sample,
         "prompt": job.request.input.get("prompt", ""),
-        # Clients read a number, or nothing.
+        # Clients expect a number or no `seed` at all.
         **({} if seed is None else {"seed": seed}),
         "start_time": start,
         "end_time": end,

@@ -1,4 +1,4 @@
-"""Why a job failed, and what follows from that."""
+"""Failure codes and what follows from them."""
 
 import json
 from enum import StrEnum
@@ -21,7 +21,7 @@ class FailureCode(StrEnum):
     LOST = "lost"
 
 
-#: Would the same job, sent again, have a fair chance?
+#: Codes after which the same job may succeed when retried.
 RETRYABLE: Final = frozenset(
     {
         FailureCode.PROVIDER_ERROR,
@@ -33,19 +33,16 @@ RETRYABLE: Final = frozenset(
 )
 
 
-#: A job that failed so is a dead letter: without a change by its caller it may yet succeed.
+#: Codes that make a job a dead letter: it may succeed without a change by its caller.
 DEAD_LETTER: Final = RETRYABLE | {FailureCode.PROVIDER_REJECTED}
 
 
 def code_of(error: object) -> str | None:
-    """Return the code of an `error_record`, None where it is none."""
+    """Return the code of an `error_record`; None if `error` is not one."""
     return str(json.loads(error)["code"]) if isinstance(error, str) else None
 
 
 def error_record(code: FailureCode, message: str, **details: Any) -> str:
-    """Return the `error` field of a failed job: code, message, retryable, and what is known.
-
-    The provider's words are in it, and callers read it.
-    """
+    """Return the `error` field of a failed job: code, message, retryable, and details."""
     record = {"code": code, "message": message, "retryable": code in RETRYABLE}
     return whole_json(record | {name: value for name, value in details.items() if value})

@@ -1,4 +1,4 @@
-"""The state machine of a job, the steps of its work, and how far its caller was told."""
+"""The state machine of jobs: statuses, allowed moves, and the steps of each status."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,21 +6,21 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """Where a job stands; each comment says what it waits for."""
+    """Status of a job; each comment says what the job waits for."""
 
     QUEUED = "queued"  # a free slot
-    SUBMITTING = "submitting"  # holds a slot; a worker is posting it, or died posting it
+    SUBMITTING = "submitting"  # holds a slot; a worker is posting it, or died while posting
     GENERATING = "generating"  # the provider has it; its webhook, or a poll
-    STORING = "storing"  # the result is known and its minutes run; the copy to S3
+    STORING = "storing"  # the result link is known and will expire; the copy to S3
     SUCCEEDED = "succeeded"  # nothing, the image is in the bucket
     FAILED = "failed"  # nothing, `error` says why
-    CANCELED = "canceled"  # nothing, the caller took it back
+    CANCELED = "canceled"  # nothing, the caller canceled it
 
 
-#: The whole state machine. `submitting -> storing` is real: the webhook may overtake the answer
-#: to our own submit. `submitting -> queued` gives a job back that the provider had no room for;
-#: `queued -> storing` is the late webhook of an earlier submit that was thought lost;
-#: `storing -> queued` has a result made anew that died before it was stored, if its caller wants.
+#: The state machine. `submitting -> storing`: the webhook can overtake the reply to our submit.
+#: `submitting -> queued`: the provider was full. `queued -> storing`: a late webhook of a submit
+#: believed lost. `storing -> queued`: the result link expired before the image was stored, and the
+#: caller wants it regenerated.
 NEXT: Final[Mapping[Status, frozenset[Status]]] = {
     Status.QUEUED: frozenset({Status.SUBMITTING, Status.STORING, Status.FAILED, Status.CANCELED}),
     Status.SUBMITTING: frozenset(
@@ -34,7 +34,7 @@ NEXT: Final[Mapping[Status, frozenset[Status]]] = {
 }
 TERMINAL: Final = frozenset(status for status, after in NEXT.items() if not after)
 
-#: While it stands here, the job is (or may be) active at the provider and holds a slot.
+#: In these statuses the job is (or may be) active at the provider and holds a slot.
 HOLDS_SLOT: Final = frozenset({Status.SUBMITTING, Status.GENERATING})
 
 
@@ -44,7 +44,7 @@ def predecessors(to: Status) -> frozenset[Status]:
 
 
 class Step(StrEnum):
-    """What a worker does about a job; one function, one task name and one due time each."""
+    """A unit of work on a job; each has one function, one task name and one due time."""
 
     SUBMIT = "submit"
     POLL = "poll"
@@ -55,7 +55,7 @@ class Step(StrEnum):
     ACCOUNT = "account"  # about an account, not about a job
 
 
-#: In which statuses a step still has something to do. A due time outside of them is stale.
+#: Statuses in which a step has work to do. In any other status its due time is stale.
 STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
     Step.SUBMIT: frozenset({Status.SUBMITTING}),
     Step.POLL: frozenset({Status.GENERATING}),
@@ -68,13 +68,13 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
 
 
 class CallbackState(StrEnum):
-    """How far the caller has been told.
+    """Delivery state of the caller's callback.
 
-    Apart from `Status`, for a caller who is down does not make an image unfinished.
+    It is separate from `Status`: a receiver that is down does not make an image unfinished.
     """
 
     NONE = "none"  # the job has no callback
     WAITING = "waiting"  # the job has not ended yet
-    PENDING = "pending"  # owed: being sent, or due again
+    PENDING = "pending"  # being sent, or due for a retry
     DELIVERED = "delivered"
     DEAD = "dead"  # given up

@@ -1,4 +1,4 @@
-"""How a job looks from outside: the same in the API, in callbacks and in the docs."""
+"""The public view of a job, shared by the API, callbacks and docs."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from core.timestamps import milliseconds
 
 
 def timestamp(at: float | None) -> str | None:
-    """Return Unix time as ISO 8601 in UTC with milliseconds."""
+    """Format Unix time as ISO 8601 in UTC with milliseconds."""
     return None if at is None else milliseconds(at)
 
 
 def job_view(job: Job) -> dict[str, Any]:
-    """Return the job as its caller may see it; no secret and no signed URL is in it."""
+    """Return the job as its caller may see it, without secrets and signed URLs."""
     request = job.request
     inputs = {name: {"bytes_in": "s3"} for name in request.input_keys}
     return {
@@ -49,7 +49,7 @@ def job_view(job: Job) -> dict[str, Any]:
 
 
 def _waiting(job: Job) -> dict[str, Any] | None:
-    """Return what an unfinished job waits for against the rule, None where all goes its way."""
+    """Return what delays an unfinished job, or None if nothing does."""
     if job.status is Status.STORING and job.waiting:
         return {
             "for": job.waiting["for"],
@@ -75,7 +75,7 @@ def _image(job: Job) -> dict[str, Any] | None:
 
 
 def _expired(job: Job) -> dict[str, Any] | None:
-    """Return the first task of a job whose image was made, and paid for, twice."""
+    """Return the first provider task of a job that was regenerated."""
     return {"id": job.expired_id, "cost": job.expired_cost} if job.regenerations else None
 
 

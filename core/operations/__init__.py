@@ -1,1 +1,1 @@
-"""What both processes do with jobs and accounts, on top of the store."""
+"""Operations on jobs and accounts that both processes use, on top of the store."""

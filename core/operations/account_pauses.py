@@ -1,4 +1,4 @@
-"""For how long, and why, an account is granted no slots, or fewer than it has."""
+"""Reads whether, why and for how long an account is paused or limited."""
 
 from typing import NamedTuple
 
@@ -7,23 +7,23 @@ from core.scheduling import circuit_breakers
 
 
 class Pause(NamedTuple):
-    """How an account is held back right now."""
+    """How an account is currently restricted."""
 
-    #: Why nothing is granted, or one job at a time; None where it does not rest.
+    #: Why no slots are granted, or only one at a time; None if not paused.
     reason: str | None
-    #: Seconds until jobs are granted again; 0 where it does not rest, or is tried with one job.
+    #: Seconds until slots are granted again; 0 if not paused, or during a trial with one job.
     seconds: float
-    #: Slots that are granted at most, since the provider said that it was busy; None: all of them.
+    #: Cap on slots after the provider reported being busy; None: no cap.
     ceiling: int | None
-    #: Seconds for which that holds.
+    #: Seconds until the cap ends.
     ceiling_seconds: float
 
 
 def read_pause(store: JobStore, pool: str) -> Pause:
-    """Look at one account.
+    """Read the restrictions of one account.
 
     Raises:
-        StoreUnavailable: Redis is away.
+        StoreUnavailable: Redis is unreachable.
     """
     paused, ceiling = store.read("mget", [f"pool:{pool}:paused", f"pool:{pool}:ceiling"])
     reason, seconds = paused, _left(store, f"pool:{pool}:paused") if paused else 0.0

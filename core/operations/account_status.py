@@ -1,4 +1,4 @@
-"""The provider's accounts, in Redis; keys are listed in `core/redis/lua/prelude.lua`."""
+"""The status of provider accounts in Redis; keys are listed in `core/redis/lua/prelude.lua`."""
 
 from typing import Final, TypedDict
 
@@ -11,32 +11,32 @@ from core.scheduling import circuit_breakers
 from core.scheduling.slots import pools
 from core.timestamps import milliseconds
 
-#: Jobs of one lane that are looked at in one go: it must not outlast the sweep's lease.
+#: Jobs of one lane moved in one go: this must not outlast the sweep's lease.
 _ADOPT_BATCH: Final = 200
 
 
 class AccountState(TypedDict):
-    """How an account stands; times are ISO 8601."""
+    """The status of an account; times are ISO 8601."""
 
-    #: Why the provider does not serve it; None where it does.
+    #: Why the provider refuses the account; None if it does not.
     refused: str | None
-    #: Why it rests, or is tried with one job at a time; None where it does not.
+    #: Why it is paused, or tried with one job at a time; None if neither.
     paused: str | None
-    #: When it is granted slots again; None where it does not pause, or is being tried.
+    #: When it is granted slots again; None if not paused, or being tried.
     paused_until: str | None
-    #: Slots that it is granted at most since the provider was busy (429); None: all that it has.
+    #: Cap on slots after a 429 of the provider; None: no cap.
     ceiling: int | None
     ceiling_until: str | None
-    #: As last heard; None where that is not known.
+    #: As last reported; None if unknown.
     credits: str | None
 
 
 class AccountRegistry:
-    """Keeps credits and refusals of the accounts, and the lanes they serve.
+    """Maintains credits, refusals and lanes of the accounts.
 
     Args:
-        store: Whose Redis, scripts and clock are used.
-        accounts: As the settings name them.
+        store: Provides Redis, scripts and clock.
+        accounts: The configured accounts.
     """
 
     def __init__(self, store: JobStore, accounts: tuple[Account, ...]) -> None:
@@ -46,16 +46,16 @@ class AccountRegistry:
     def record_check(
         self, name: str, *, credits_left: float | None, refused: str | None, check_at: float
     ) -> bool:
-        """Record what was heard of an account.
+        """Record the result of an account check.
 
         Args:
-            name: Which.
-            credits_left: Its credits; None where that is not known.
-            refused: Why the provider does not serve it; None where it does.
-            check_at: Unix time at which to look again.
+            name: The account.
+            credits_left: Its credits; None if unknown.
+            refused: Why the provider refuses it; None if it does not.
+            check_at: Unix time of the next check.
 
         Returns:
-            True where it was refused before and is served again; its slots are granted at once.
+            True if it was refused before and is accepted again; its slots are granted at once.
         """
         payload = self._store.payload() | {
             "pool": name,
@@ -67,16 +67,16 @@ class AccountRegistry:
         return bool(self._store.scripts.run("account", payload))
 
     def schedule_checks(self) -> None:
-        """See to it that every account is looked at regularly, from now on."""
+        """Schedule regular checks of every account, unless they are scheduled already."""
         due = {f"{Step.ACCOUNT}:{account.name}": self._store.now() for account in self._accounts}
         self._store.read("zadd", "due", due, nx=True)
 
     def unschedule_check(self, name: str) -> None:
-        """Look at an account no more."""
+        """Stop checking an account."""
         self._store.read("zrem", "due", f"{Step.ACCOUNT}:{name}")
 
     def states(self) -> dict[str, AccountState]:
-        """Return how each account stands."""
+        """Return the status of each account."""
         return {account.name: self._state(account.name) for account in self._accounts}
 
     def _state(self, name: str) -> AccountState:
@@ -95,28 +95,28 @@ class AccountRegistry:
         )
 
     def breaker_reason(self, breaker: str) -> str | None:
-        """Return why a breaker is open, or half open; None where it is closed."""
+        """Return why a breaker is open or half open; None if it is closed."""
         reason: str | None
         failures, reason = self._store.read("hmget", f"breaker:{breaker}", "failures", "reason")
         return reason if int(failures or 0) >= circuit_breakers.opens_after(breaker) else None
 
     def blocking_reason(self) -> str | None:
-        """Return in words for callers what keeps every job from being made now; None: nothing."""
+        """Return, in words for callers, what blocks all jobs at the moment; None: nothing."""
         if self.breaker_reason(circuit_breakers.STORAGE):
             return "images cannot be stored at the moment"
         if all(state["refused"] or state["paused"] for state in self.states().values()):
-            return "the provider takes no jobs at the moment"
+            return "the provider accepts no jobs at the moment"
         return None
 
     def credits(self) -> float | None:
-        """Return the credits of all accounts as workers saw them last, None where none has."""
+        """Return the total credits of all accounts, as last reported; None if unknown."""
         figures = [float(state["credits"]) for state in self.states().values() if state["credits"]]
         return sum(figures) if figures else None
 
     def adopt(self) -> int:
-        """Move jobs out of lanes that the settings do not know (any more); return how many.
+        """Move jobs out of lanes that no account serves any more; return how many.
 
-        A lane follows from the settings, and those may change while jobs wait.
+        Lanes follow from the settings, which may change while jobs wait.
         """
         served = {lane["name"] for pool in pools(self._accounts) for lane in pool["lanes"]}
         moved = 0

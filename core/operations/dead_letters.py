@@ -1,7 +1,7 @@
-"""Dead letters: jobs that failed without their caller's fault, and callbacks that were given up.
+"""Dead letters: jobs that failed through no fault of their caller, and callbacks given up.
 
-They are listed, and sent again, by their tenant over HTTP and by the operator on the command line.
-A job is sent again as a new job, for late webhooks of the old one must not reach it.
+Tenants list and retry them over HTTP, operators on the command line. A retry is a new job, so that
+late webhooks of the old one cannot reach it.
 """
 
 import re
@@ -22,20 +22,20 @@ from core.settings.settings import Settings
 from core.storage.object_keys import INPUT_PREFIX
 from core.storage.object_store import ObjectStore
 
-#: Letters on one page.
+#: Most letters on one page.
 MAX_PAGE_SIZE: Final = 100
-#: A cursor as text: a moment, and a letter as it stands in its list.
+#: A cursor as text: a time, and the letter's member of the sorted set.
 CURSOR_PATTERN: Final = r"[0-9]{1,12}(?:\.[0-9]{1,12})?_[!-~][ -~]{0,300}"
 _CURSOR: Final = re.compile(CURSOR_PATTERN)
-#: Letters that are looked at for one page; a filter may leave out most of them.
+#: Most letters read for one page; a filter may skip most of them.
 _MOST_LOOKED_AT: Final = 1000
 _BATCH: Final = 100
-#: Seconds that copied inputs wait for their job to be accepted before they are deleted.
+#: Seconds after which copied inputs are deleted if their job is not accepted.
 _INPUT_GUARD: Final = 900.0
 
 
 class Kind(StrEnum):
-    """What is dead."""
+    """Kind of a dead letter."""
 
     JOB = "job"
     CALLBACK = "callback"
@@ -43,41 +43,41 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One entry of the lists."""
+    """One entry of the list."""
 
     kind: Kind
-    at: float  # Unix time in seconds since when it stands there
+    at: float  # Unix time in seconds of the death
     job: Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
-    """Which dead letters are asked for; None: any."""
+    """Which dead letters to list; None: any."""
 
     tenant: str | None = None
     kind: Kind | None = None
-    #: How the job failed.
+    #: The job's failure code.
     code: FailureCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place behind a letter; new letters come behind it, so it stays good."""
+    """A position behind a letter; it stays valid, because new letters are added at the end."""
 
     at: float
-    #: As it stands in the sorted set.
+    #: Member of the sorted set.
     member: str
 
     def __str__(self) -> str:
-        """Return it as text, to be given back."""
+        """Return the cursor as text."""
         return f"{self.at!r}_{self.member}"
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Read back what `str` wrote.
+        """Parse the text form of a cursor.
 
         Raises:
-            ValueError: It is no such text.
+            ValueError: The text is not a cursor.
         """
         if not _CURSOR.fullmatch(text):
             raise ValueError(text)
@@ -87,19 +87,19 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some dead letters, and where to go on; no cursor: these were the last."""
+    """Some dead letters, and where to continue; no cursor means that these were the last."""
 
     letters: tuple[DeadLetter, ...]
     cursor: Cursor | None
 
 
 class DeadLetters:
-    """Lists dead letters and sends them again.
+    """Lists dead letters and retries them.
 
     Args:
-        store: Where jobs are.
-        objects: Where their inputs are.
-        settings: The deadline of new jobs.
+        store: Stores the jobs.
+        objects: Stores their inputs.
+        settings: Provide the deadline of new jobs.
     """
 
     def __init__(self, store: JobStore, objects: ObjectStore, settings: Settings) -> None:
@@ -110,13 +110,14 @@ class DeadLetters:
     def page(self, wanted: LetterFilter, limit: int, cursor: Cursor | None = None) -> Page:
         """Return the oldest dead letters behind a cursor.
 
-        A page may be shorter than `limit` before the last one: only so many letters are looked at.
+        A page before the last may be shorter than `limit`, because the number of letters read is
+        bounded.
 
         Raises:
-            StoreUnavailable: Redis is away.
+            StoreUnavailable: Redis is unreachable.
         """
         found: list[DeadLetter] = []
-        for looked_at, place in enumerate(self._places(wanted.tenant, cursor)):
+        for looked_at, place in enumerate(self._positions(wanted.tenant, cursor)):
             if len(found) == limit or looked_at == _MOST_LOOKED_AT:
                 return Page(tuple(found), cursor)
             cursor = place
@@ -125,19 +126,19 @@ class DeadLetters:
         return Page(tuple(found), None)
 
     def retry(self, job: Job) -> JobId:
-        """Send a failed job again.
+        """Retry a failed job as a new job.
 
-        1. Copy its inputs, guarded by a clean-up in case we die before 2. 2. Store the new job,
-        and in the same step note it with the old one, which leaves the list.
+        First the inputs are copied, guarded by a scheduled clean-up in case we die. Then one script
+        stores the new job, links it with the old one, and removes the dead letter.
 
         Returns:
-            The new job; the same one, however often and by how many it is asked for.
+            The new job; repeated and concurrent retries return the same one.
 
         Raises:
-            CannotSendAgain: It did not fail, or its inputs are not kept any more.
-            BacklogFull: As many jobs wait as may.
-            StoreUnavailable: Nothing is promised; ask again.
-            StorageUnavailable: Nothing is promised; ask again.
+            CannotSendAgain: The job did not fail, or its inputs are gone.
+            BacklogFull: The backlog has reached its limit.
+            StoreUnavailable: The outcome is unknown; try again.
+            StorageUnavailable: The outcome is unknown; try again.
         """
         if job.status is not Status.FAILED:
             raise CannotSendAgain(f"The job is {job.status}; only a failed job can be sent again")
@@ -149,7 +150,7 @@ class DeadLetters:
             accepted = self._store.create(job_id, request)
         except (BacklogFull, CannotSendAgain):
             self._drop_inputs(job, job_id)
-            # Sent again by somebody else meanwhile, it needs its inputs no more.
+            # A concurrent retry won, and its success deleted the inputs.
             if again := self._sent_before(self._store.load(job.id)):
                 return again
             raise
@@ -158,11 +159,11 @@ class DeadLetters:
         return accepted
 
     def resend(self, job: Job) -> None:
-        """Have the callback of an ended job sent again, whether it was delivered or given up.
+        """Send the callback of an ended job again, whether it was delivered or given up.
 
         Raises:
             CannotSendAgain: The job has no callback, or has not ended.
-            StoreUnavailable: Nothing is promised; ask again.
+            StoreUnavailable: The outcome is unknown; try again.
         """
         if not job.request.callback_url:
             raise CannotSendAgain("The job has no callback")
@@ -170,29 +171,29 @@ class DeadLetters:
             raise CannotSendAgain(f"The job is {job.status}; its callback is sent when it ends")
         payload = {"job": job.id, "ttl_owed": self._store.owed_ttl}
         if not self._store.scripts.run("resend", self._store.payload() | payload, durable=True):
-            raise CannotSendAgain("The job is not kept any more")
+            raise CannotSendAgain("The job is no longer kept")
 
     def dismiss(self, letter: DeadLetter) -> bool:
-        """Take a letter off the list; False where it did not stand there (any more).
+        """Remove a letter from the list; return False if it was not listed (any more).
 
         Raises:
-            StoreUnavailable: Redis is away.
+            StoreUnavailable: Redis is unreachable.
         """
         payload = {"job": letter.job.id, "tenant": letter.job.request.tenant, "kind": letter.kind}
         return bool(self._store.scripts.run("dismiss", self._store.payload() | payload))
 
     def _sent_before(self, job: Job | None) -> JobId | None:
-        """Return the job as which it was sent again, if that is kept; then it is on disk."""
+        """Return the existing retry of a job, if it is kept; on return the link is on disk."""
         again = job and job.retried_as and self._store.load(job.retried_as)
         if not job or not again:
             return None
-        # Written again, so that the answer can wait for it to be on disk.
+        # Rewritten so that the reply can wait for its fsync.
         change = Change(set={"retried_as": again.id})
         self._store.change(job.id, {Status.FAILED}, change, durable=True)
         return again.id
 
-    def _places(self, tenant: str | None, cursor: Cursor | None) -> Iterator[Cursor]:
-        """Yield every place in a list behind a cursor, read in batches."""
+    def _positions(self, tenant: str | None, cursor: Cursor | None) -> Iterator[Cursor]:
+        """Yield every position behind a cursor, read in batches."""
         key = f"dead:{tenant}" if tenant else "dead"
         while True:
             batch = self._batch(key, cursor)
@@ -202,7 +203,7 @@ class DeadLetters:
             cursor = batch[-1]
 
     def _batch(self, key: str, cursor: Cursor | None) -> list[Cursor]:
-        """Return the next places; those of the same moment are in the order of their members."""
+        """Return the next positions; equal times are ordered by member."""
         first = cursor.at if cursor else "-inf"
         offset = 0
         while True:
@@ -219,7 +220,7 @@ class DeadLetters:
             offset += _BATCH
 
     def _letter(self, place: Cursor, wanted: LetterFilter) -> DeadLetter | None:
-        """Return the letter at a place, None where it is not wanted or its record is gone."""
+        """Return the letter at a position; None if filtered out or its record is gone."""
         kind, _, job_id = place.member.rpartition(" ")[2].partition(":")
         if wanted.kind and kind != wanted.kind:
             return None
@@ -235,7 +236,7 @@ class DeadLetters:
         for name, source in job.request.input_keys.items():
             keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
             if not self._objects.copy(source, keys[name]):
-                raise CannotSendAgain(f"The job's input {name} is not kept any more")
+                raise CannotSendAgain(f"The job's input {name} is no longer kept")
         now = self._store.now()
         return replace(
             job.request,

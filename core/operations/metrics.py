@@ -1,7 +1,7 @@
-"""What an operator watches: counters since the beginning, and how things stand now.
+"""Metrics for operators: counters since the beginning, and current gauges.
 
-Counters are written in the same step as the change that they count (`core/redis/lua`), so each job
-counts once, whatever dies, and all processes count together.
+Counters are incremented in the same script as the change they count (`core/redis/lua`), so each
+event counts once, whatever dies, and all processes count together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,46 +15,46 @@ from core.scheduling import circuit_breakers
 from core.scheduling.slots import pools
 from core.scheduling.task_queue import KEY_PREFIX, QUEUES
 
-#: Upper bounds in seconds of the classes into which margins are counted; above the last: "inf".
+#: Upper bounds in seconds of the histogram of margins; the last bucket is "inf".
 MARGIN_BOUNDS: Final = (0, 5, 15, 30, 60, 120, 240, 360, 480, 600)
 RESUBMITS: Final = "resubmits"
 REGENERATIONS: Final = "regenerations"
 
 
 def margin_counts(margin: float) -> dict[str, float]:
-    """Return what is counted of an image that was stored `margin` seconds before its link's end."""
+    """Return the counter increments for an image stored `margin` seconds before link expiry."""
     bound = next((bound for bound in MARGIN_BOUNDS if margin <= bound), "inf")
     return {f"margin:{bound}": 1, "margin:sum": margin}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSnapshot:
-    """One look at everything."""
+    """All metrics at one moment."""
 
     counters: Mapping[str, float]
-    #: Lane -> jobs that wait in it.
+    #: Lane -> waiting jobs.
     backlog: Mapping[str, int]
-    #: Pool -> slots held, and allowed.
+    #: Pool -> slots held, slots allowed.
     slots: Mapping[str, tuple[int, int]]
     #: Pool -> seconds until it is granted slots again.
     pauses: Mapping[str, float]
-    #: Pool -> slots that it is granted at most, now.
+    #: Pool -> slots that it may hold at the moment.
     ceilings: Mapping[str, int]
-    #: Queue -> tasks that wait in it.
+    #: Queue -> waiting tasks.
     tasks: Mapping[str, int]
-    #: Due times that have passed, and the seconds since the oldest of them.
+    #: Number of overdue due times, and seconds since the oldest.
     overdue: int
     overdue_seconds: float
     dead_letters: int
-    #: Breaker -> whether it is open, or half open.
+    #: Breaker -> whether it is open or half open.
     open_breakers: Mapping[str, bool]
 
 
 def take_snapshot(store: JobStore, accounts: Sequence[Account]) -> MetricsSnapshot:
-    """Take one look.
+    """Read all metrics.
 
     Raises:
-        StoreUnavailable: Redis is away.
+        StoreUnavailable: Redis is unreachable.
     """
     read, now = store.read, store.now()
     served = pools(accounts)

@@ -1,4 +1,4 @@
-"""What the provider says of a job, acted on, whichever way it came: webhook or poll."""
+"""Applies the provider's notices about tasks, whether they came by webhook or poll."""
 
 import logging
 from collections.abc import Mapping
@@ -23,25 +23,25 @@ _KEPT = 4096  # bytes of a webhook's body
 def apply_notice(
     store: JobStore, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
 ) -> bool:
-    """Move the job on as the notice says.
+    """Move the job on according to a notice.
 
-    A duplicate, or a notice that comes after the job moved on, changes nothing; so the first word
-    on a result counts. A webhook is on disk before it is acknowledged, for the provider will not
-    send it again; what a poll heard can be asked again. An unclear one changes nothing either, but
-    has the provider asked.
+    A duplicate notice, or one that comes after the job moved on, changes nothing: the first notice
+    about a result counts. A webhook is on disk before it is acknowledged, because the provider will
+    not send it again; a poll can be repeated. An unclear webhook changes nothing, but triggers a
+    poll.
 
     Args:
-        store: Where the job is.
-        job_id: Whose notice it is.
-        notice: What was said.
+        store: Stores the job.
+        job_id: The job.
+        notice: The parsed notice.
         source: `webhook` or `poll`, for the log.
-        raw: A webhook's body; its beginning is kept for the operator where it brought no image.
+        raw: A webhook's body; its beginning is kept for the operator if it brought no image.
 
     Returns:
-        True where it ended the job's time at the provider.
+        True if it moved the job on.
 
     Raises:
-        StoreUnavailable: Nothing happened; it must be said again.
+        StoreUnavailable: Nothing was recorded; the notice must come again.
     """
     return store.execute(prepare_notice(store, job_id, notice, source, raw))
 
@@ -49,7 +49,7 @@ def apply_notice(
 def prepare_notice(
     transitions: Transitions, job_id: JobId, notice: Notice, source: str, raw: bytes = b""
 ) -> Transition[bool]:
-    """Transition to move the job on as the notice says; see `apply_notice`."""
+    """Prepare the change that a notice asks for; see `apply_notice`."""
     moved = False
     said = raw[:_KEPT].decode(errors="replace") if raw else None
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
@@ -79,7 +79,7 @@ def prepare_notice(
 
 
 def _expired(notice: Notice) -> dict[str, str]:
-    """Return what a job must not hold: this is about a task whose result died, and is made anew."""
+    """Return the precondition that the notice is not about an expired task being regenerated."""
     told = {"expired_id": notice.provider_id, "expired_url": notice.url}
     return {name: value for name, value in told.items() if value}
 
@@ -87,10 +87,10 @@ def _expired(notice: Notice) -> dict[str, str]:
 def _ask(
     transitions: Transitions, job_id: JobId, notice: Notice, facts: _Facts
 ) -> Transition[None]:
-    """Have the provider asked about a task whose webhook tells no end.
+    """Trigger a poll for a task whose webhook reports no end.
 
-    A webhook that names a task proves that a submit in doubt was accepted: it must not be repeated.
-    Where the task is known already, the provider's own answer to the submit counts, not this.
+    A webhook that names a task proves that a submit in doubt was accepted, so it must not be
+    repeated. If the task is known already, the reply to the submit takes precedence.
     """
     is_there = bool(notice.provider_id) and notice.kind is not Kind.NOT_FOUND
     settled = is_there and (
@@ -110,10 +110,10 @@ def _ask(
 def _fail(
     transitions: Transitions, job_id: JobId, notice: Notice, source: str, facts: _Facts
 ) -> Transition[bool]:
-    """End the job, unless its result is known already, or another task of it is being made.
+    """End the job as failed, unless its result is known or another task of it is running.
 
-    A submit in doubt that was repeated may turn out to have been made: its failure, coming late,
-    says nothing of the second task, nor of one that is just being posted.
+    If a submit in doubt was repeated, both tasks may run. A late failure of the first says nothing
+    about the second, nor about one that is being posted.
     """
     error = error_record(
         notice.code, notice.message, provider_status=notice.status, details=notice.details
@@ -124,8 +124,8 @@ def _fail(
         cases = [
             ({"resubmits": ""}, {}),
             ({"provider_id": task}, {}),
-            ({"provider_id": "", "posting_at": ""}, {}),  # not posted again yet
-            ({"provider_id": ""}, {"doubt_until": ""}),  # posted again, and in doubt
+            ({"provider_id": "", "posting_at": ""}, {}),  # not reposted yet
+            ({"provider_id": ""}, {"doubt_until": ""}),  # reposted, and in doubt
         ]
     for expected, unless in cases:
         change = Change(

@@ -1,7 +1,7 @@
-"""Tries settings by what will use them, before anything is started: nothing is connected to.
+"""Checks settings with the libraries that will use them, before anything starts; connects nowhere.
 
-What can be told from a text alone, `core.text_values` tells. Here is what only the libraries and
-the machine know; without it a process would start, and fail at each request.
+`core.text_values` checks what the text alone tells. These checks cover what only the libraries and
+the machine know; without them a process would start and then fail on every request.
 """
 
 import os
@@ -20,10 +20,10 @@ _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 
 
 def check_settings(values: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with settings that look well, a line each, without any secret.
+    """Return the problems of settings that passed the text checks, one line each, without secrets.
 
     Args:
-        values: Field of the settings -> value; None for what is wrong, or for another process.
+        values: Field of the settings -> value; None if invalid, or meant for another process.
     """
     found = []
     if values["redis_url"] and (problem := _redis_problem(values["redis_url"].reveal())):
@@ -35,12 +35,12 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
 
 def _redis_problem(url: str) -> str | None:
     try:
-        # Both kinds that are used; neither connects.
+        # Blocking and async client; neither connects.
         blocking: Any = redis.ConnectionPool.from_url(url)
         blocking.make_connection()
         pool: Any = redis.asyncio.ConnectionPool.from_url(url)
         connection = pool.make_connection()
-        str(pool.connection_kwargs.get("host", "")).encode("idna")  # as a look-up does
+        str(pool.connection_kwargs.get("host", "")).encode("idna")  # as a DNS lookup does
         if isinstance(connection, redis.asyncio.SSLConnection):
             connection.ssl_context.get()
     except UnicodeError:
@@ -48,7 +48,7 @@ def _redis_problem(url: str) -> str | None:
     except (OSError, ssl.SSLError):
         return "a file that one of its ssl_ options names cannot be read, or is of another kind"
     except (ValueError, TypeError, redis.RedisError) as error:
-        # The library's words may hold parts of the URL, and so the password.
+        # The library's message may contain parts of the URL, and so the password.
         option = _OPTION.search(str(error))
         name = next(filter(None, option.groups()), "") if option else ""
         if name.startswith("ssl_"):
@@ -70,12 +70,12 @@ def _listen_problem(host: str) -> str | None:
 
 
 def _authority_problems() -> list[str]:
-    """Say what is wrong with the variables that name certificates; OpenSSL would skip them."""
+    """Return the problems of the CA certificate variables; OpenSSL would ignore them silently."""
     found = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
         path = os.environ.get(name, "").strip()
-        # An AWS_ one that cannot be opened is told of with the other AWS_ ones.
+        # An unreadable AWS_ file is reported with the other AWS_ variables.
         if path and (name == "SSL_CERT_FILE" or os.path.isfile(path)):  # noqa: PTH113 - a name of a file
             try:
                 context.load_verify_locations(cafile=path)

@@ -1,7 +1,7 @@
-"""The provider's accounts that jobs may be made on: which host, how many slots, which models.
+"""The provider accounts: host, slots, models and region of each.
 
-Jobs take the first account in order that has a free slot and serves their model. A job may be
-pinned to a region; then it is made on an account of that region or on none.
+A job uses the first account, in configured order, that has a free slot and serves its model. A job
+pinned to a region only uses accounts of that region.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from core.text_values import SlotLimits, base_url, slot_limits
 
-#: The account of `BFL_API_KEY`, where no others are named.
+#: The account of `BFL_API_KEY`, if no others are configured.
 DEFAULT_ACCOUNT: Final = "default"
 _FIELDS: Final = ("name", "url", "region", "slots", "models", "poll_urls")
 _NAME_CHARACTERS: Final = frozenset(string.ascii_lowercase + string.digits + "-")
@@ -26,15 +26,15 @@ class Account:
     #: The API's base URL.
     url: str
     slots: SlotLimits
-    #: The region whose data it keeps; None where the host may choose one.
+    #: The region in which it keeps data; None if the host may choose.
     region: str | None = None
     #: The models it serves; None for all.
     models: frozenset[str] | None = None
-    #: More hosts of the same account that may know a task.
+    #: Further hosts of the same account that may know a task.
     poll_urls: tuple[str, ...] = ()
 
     def serves(self, model: str, region: str | None) -> bool:
-        """Say whether a job of this model, pinned to this region or to none, may be made here."""
+        """Return whether it may run a job of this model, pinned to this region or to none."""
         return (self.models is None or model in self.models) and region in (None, self.region)
 
     @property
@@ -46,17 +46,17 @@ class Account:
 
 
 def accounts(value: str) -> tuple[Account, ...]:
-    """Read `FLUXRELAY_ACCOUNTS`: a JSON array of objects.
+    """Parse `FLUXRELAY_ACCOUNTS`: a JSON array of objects.
 
     Raises:
-        ValueError: It is not as it must be; says where.
+        ValueError: It is invalid; the message says where.
     """
     try:
         entries = json.loads(value)
     except ValueError:
         raise ValueError("must be a JSON array of accounts") from None
     if not isinstance(entries, list) or not entries:
-        raise ValueError("must be a JSON array of one account or more")
+        raise ValueError("must be a JSON array of at least one account")
     found = tuple(_account(number, entry) for number, entry in enumerate(entries, start=1))
     variables = [account.key_variable for account in found]
     if len(set(variables)) != len(variables):
@@ -85,7 +85,7 @@ def _word(entry: Mapping[str, Any], name: str) -> str | None:
     if word is None and name != "name":
         return None
     if not isinstance(word, str) or not word or set(word) - _NAME_CHARACTERS:
-        raise ValueError(f"{name} must be of lower-case letters, digits and -")
+        raise ValueError(f"{name} must consist of lower-case letters, digits and -")
     return word
 
 

@@ -24,9 +24,9 @@ from core.text_values import ManyProblems
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 #: A parameter's name becomes a part of an S3 key.
 _PARAMETER_NAME: Final = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
-#: Set by us for each job; a caller's own would take its webhook away.
+#: Set by us for each job; a caller's value would divert the webhook.
 _OURS: Final = ("webhook_url", "webhook_secret")
-#: Says what file the provider makes of the image.
+#: The parameter that selects the image format.
 _FORMAT: Final = "output_format"
 
 _Check = Callable[[Any], bool]
@@ -78,11 +78,11 @@ _PARAMETER_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {
 
 
 def read_models(path: str) -> Mapping[str, Model]:
-    """Read the file at `path`; no path, no models.
+    """Read the models file at `path`; without a path there are no models.
 
     Raises:
-        ValueError: It cannot be read, or is no JSON.
-        ManyProblems: Everything that is wrong with what it says.
+        ValueError: The file is unreadable, or not JSON.
+        ManyProblems: All problems of its content.
     """
     if not path:
         return {}
@@ -100,7 +100,7 @@ def read_models(path: str) -> Mapping[str, Model]:
     for number, entry in enumerate(entries):
         model = _model(f"models[{number}]", entry, {**MODELS, **models}, problems)
         if model and model.name in models:
-            problems.append(f"models[{number}].name: {model.name} stands there twice")
+            problems.append(f"models[{number}].name: {model.name} is defined twice")
         if model:
             models[model.name] = model
     if problems:
@@ -109,14 +109,15 @@ def read_models(path: str) -> Mapping[str, Model]:
 
 
 def offered(names: Sequence[str] | None, added: Mapping[str, Model] | None) -> Mapping[str, Model]:
-    """Return the models of a deployment.
+    """Return the models that a deployment offers.
 
     Args:
-        names: The ones that callers may ask for; empty or None: all that are known.
-        added: From the deployment's file; None: the file is bad, so names cannot be judged.
+        names: The models that callers may use; empty or None: all known models.
+        added: Models of the deployment's file; None: the file is invalid, so names cannot be
+            checked.
 
     Raises:
-        ValueError: A name that is not known.
+        ValueError: A name is unknown.
     """
     known = {**MODELS, **(added or {})}
     unknown = [name for name in names or () if name not in known]
@@ -149,10 +150,10 @@ def _model(path: str, entry: Any, known: Mapping[str, Model], problems: list[str
 
 
 def _parameter(path: str, name: str, value: Any, problems: list[str]) -> dict[str, Parameter]:
-    """Return the parameter by its name, or nothing where it is bad."""
+    """Return the parameter by its name; nothing if it is invalid."""
     before = len(problems)
     if not _PARAMETER_NAME.fullmatch(name):
-        problems.append(f"{path}: a name has letters, digits and _, 64 at most")
+        problems.append(f"{path}: a name has at most 64 letters, digits and _")
     if name in _OURS:
         problems.append(f"{path}: is set by FluxRelay itself")
     _check_fields(path, value, _PARAMETER_FIELDS, problems)
@@ -161,7 +162,7 @@ def _parameter(path: str, name: str, value: Any, problems: list[str]) -> dict[st
     if "kind" not in value:
         problems.append(f"{path}.kind: is missing")
     if (value.get("kind") == Kind.CHOICE) != ("choices" in value):
-        problems.append(f"{path}.choices: belongs to the kind choice, and to no other")
+        problems.append(f"{path}.choices: is allowed for the kind choice only, and required there")
     if value.get("minimum", -math.inf) > value.get("maximum", math.inf):
         problems.append(f"{path}.minimum: is above the maximum")
     if name == _FORMAT:
@@ -174,7 +175,7 @@ def _parameter(path: str, name: str, value: Any, problems: list[str]) -> dict[st
 
 
 def _format_problems(path: str, value: Mapping[str, Any]) -> list[str]:
-    """Say which formats a model would make, and be paid for, that are refused as results."""
+    """Return problems of formats that would be paid for, but cannot be stored."""
     known = ", ".join(FORMATS)
     if value["kind"] != Kind.CHOICE:
         return [f"{path}.kind: must be choice, of formats that can be stored: {known}"]

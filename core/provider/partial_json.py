@@ -1,4 +1,4 @@
-"""What can be read of a JSON object that is cut off."""
+"""Parses the leading part of a truncated JSON object."""
 
 import json
 import re
@@ -10,10 +10,10 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 def leading_members(raw: bytes) -> bytes:
-    """Return the members of an object that are there as a whole, up to the first that is not.
+    """Return the complete members of a truncated object, up to the first incomplete one.
 
     Args:
-        raw: The beginning of a JSON object; of anything else there are none.
+        raw: The beginning of a JSON object; anything else has no members.
     """
     text = raw.decode(errors="replace")
     members: dict[str, Any] = {}
@@ -22,7 +22,7 @@ def leading_members(raw: bytes) -> bytes:
     while name := _MEMBER.match(text, place):
         try:
             value, place = _decode(text, name.end())
-            if place == len(text):  # a number may go on
+            if place == len(text):  # a number may continue
                 break
             members[json.loads(name[1])] = value
         except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Where in the provider's word of a result the image's link is, and how that word is shown.
+"""Finds the image link in the provider's results, and describes unusable results.
 
-The documents say `result.sample`, a text. Proxies and other versions of the API have been seen to
-say it otherwise, so whatever names exactly one link is understood.
+It is documented as the string `result.sample`. Proxies and other API versions have been seen to
+send other shapes, so any shape that contains exactly one link is accepted.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-#: Names under which a link to the image may stand, beside it nothing else.
+#: Keys that may hold the image link; others are ignored.
 _NAMES: Final = (
     *("sample", "samples", "url", "urls", "image", "images", "image_url", "image_urls"),
     *("output", "outputs", "file", "files"),
@@ -20,17 +20,18 @@ _DEEPEST: Final = 4
 _MOST_SHOWN: Final = 8  # keys or items
 _LONGEST_SHAPE: Final = 300  # characters
 _KEY: Final = re.compile(r"[A-Za-z0-9_ .-]{1,40}")
-#: Characters of JSON up to which the provider's details are kept, and of each entry beyond that.
+#: Longest JSON of the provider's details that is kept whole, and longest entry kept beyond that; in
+#: characters.
 _KEPT: Final = 4096
 _KEPT_ENTRY: Final = 500
 _TYPES: Final = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
 
 
 def link_of(body: Mapping[str, Any]) -> str | None:
-    """Return the link of a result's image, None where there is none, or more than one.
+    """Return the link of a result's image; None if there is none, or more than one.
 
     Args:
-        body: The webhook, or the answer of `get_result`.
+        body: A webhook body or a `get_result` response.
     """
     result = body.get("result") or {name: body.get(name) for name in ("sample", "samples")}
     sample = result_of(body).get("sample")
@@ -38,12 +39,12 @@ def link_of(body: Mapping[str, Any]) -> str | None:
     links = {stated} if _LINK.match(stated) else set(_links(result))
     if len(links) == 1:
         return links.pop()
-    # One that is no URL: the result is there, and the provider has to be asked for it again.
+    # Not a URL: the result exists, and the provider must be asked for it again.
     return stated or None
 
 
 def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what else is told with the image: a result, or the one in a list, as an object."""
+    """Return the result object, unwrapping a list of one; empty if there is none."""
     result = body.get("result")
     if isinstance(result, list) and len(result) == 1:
         result = result[0]
@@ -51,7 +52,7 @@ def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _links(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield all links that stand where an image's link may stand."""
+    """Yield all links under keys that may hold an image link."""
     if isinstance(value, str) and _LINK.match(value) and len(value) <= _LONGEST_LINK:
         yield value
     elif depth == _DEEPEST:
@@ -65,7 +66,7 @@ def _links(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def shape_of(body: Mapping[str, Any]) -> str:
-    """Say what came, by keys and types alone: `{"sample": ["str", "str"]}`; no value is in it."""
+    """Describe a result by keys and types alone, without values: `{"sample": ["str", "str"]}`."""
     return json.dumps(_shape(body.get("result")))[:_LONGEST_SHAPE]
 
 
@@ -83,7 +84,7 @@ def _shape(value: Any, depth: int = 0) -> Any:
 
 
 def bounded(details: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the provider's details, shortened where they are too large to be kept and told."""
+    """Return the provider's details, truncated if they are too large to keep."""
     try:
         if details is None or len(json.dumps(details)) <= _KEPT:
             return details

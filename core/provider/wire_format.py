@@ -1,8 +1,8 @@
-"""The provider's wire format: what is sent, and how its answers and webhooks are read.
+"""The provider's wire format: request headers, and parsing of responses and webhooks.
 
-Its webhook body is documented nowhere, and clients in the field report two shapes, so it is read
-generously: `id` or `task_id`, any spelling and case of a status. A webhook is a hint; what it does
-not say is asked for with `get_result`.
+The webhook body is undocumented and clients report two shapes, so parsing is lenient: `id` or
+`task_id`, any spelling and case of a status. A webhook is only a hint; whatever it lacks is fetched
+with `get_result`.
 """
 
 import json
@@ -18,12 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 from core.jobs.failures import FailureCode
 from core.provider.sample_links import bounded, link_of, result_of, shape_of
 
-#: Parameters that hold an image as base64 or URL are sent as base64 again.
+#: The header in which the provider returns the job's secret.
 WEBHOOK_HEADER: Final = "X-Webhook-Secret"
 KEY_HEADER: Final = "x-key"
-#: Seconds by which two machines' clocks may differ before an expiry is taken for nonsense.
+#: Seconds of clock skew beyond which an expiry is considered invalid.
 _CLOCK_SKEW: Final = 86_400.0
-#: Numbers from here on, and NaN, are taken for nonsense.
+#: Numbers of this size and NaN are considered invalid.
 _UNREAL: Final = 1e15
 _LARGEST_SEED: Final = 10**40
 _LONGEST_ID: Final = 500  # characters
@@ -37,13 +37,13 @@ class Kind(StrEnum):
     PENDING = "pending"
     FAILED = "failed"
     NOT_FOUND = "not_found"
-    UNCLEAR = "unclear"  # a status nobody knows
-    UNUSABLE = "unusable"  # ready, but without a URL; or an answer that says nothing of a task
+    UNCLEAR = "unclear"  # an unknown status
+    UNUSABLE = "unusable"  # ready without a usable link, or a response about no task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The provider's answer to an accepted submit; it holds an id, a polling URL, or both."""
+    """The response to an accepted submit; it has an id, a polling URL, or both."""
 
     provider_id: str | None
     polling_url: str | None = None
@@ -54,18 +54,18 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What the provider says of a task, by webhook or when asked."""
+    """The provider's information about a task, from a webhook or a poll."""
 
     kind: Kind
     status: str
     provider_id: str | None = None
     url: str | None = None
-    #: Unix time in seconds at which `url` dies.
+    #: Unix time in seconds at which `url` expires.
     expires_at: float = 0.0
     seed: int | None = None
     cost: float | None = None
     code: FailureCode = FailureCode.PROVIDER_ERROR
-    #: Why there is no image: for the caller, so no link is in it.
+    #: Why there is no image, for the caller; contains no link.
     message: str = ""
     details: Mapping[str, Any] | None = None
 
@@ -84,20 +84,20 @@ _MESSAGES: Final = {
     FailureCode.INVALID_INPUT: "The provider could not use an input",
     FailureCode.PROVIDER_ERROR: "The provider could not generate the image",
 }
-_NO_LINK: Final = "The provider says that the image is ready, but names no single link to it"
+_NO_LINK: Final = "The provider reports the image as ready, but gives no single link to it"
 
 
 def parse_submission(body: Any) -> Submission | None:
-    """Read the answer to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
+    """Parse the response to a submit (BFL OpenAPI, AsyncResponse and AsyncWebhookResponse).
 
     Returns:
-        None where nothing in it names the task.
+        None if nothing in it identifies the task.
     """
     if not isinstance(body, dict):
         return None
     stated = body.get("polling_url")
     url = stated if isinstance(stated, str) and _is_text(stated, _LONGEST_URL) else None
-    provider_id = _task_of(body) or (_asked_for(url) if url else None)
+    provider_id = _task_of(body) or (_task_id_in(url) if url else None)
     if not provider_id and not url:
         return None
     return Submission(
@@ -110,7 +110,7 @@ def parse_submission(body: Any) -> Submission | None:
 
 
 def parse_credits(raw: bytes) -> float | None:
-    """Read an answer of `GET /v1/credits` (BFL OpenAPI, CreditsResponse); None if it is none."""
+    """Parse the response of `GET /v1/credits` (BFL OpenAPI, CreditsResponse); None if invalid."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -119,22 +119,22 @@ def parse_credits(raw: bytes) -> float | None:
 
 
 def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
-    """Read a webhook's body or an answer of `get_result` (BFL OpenAPI, ResultResponse).
+    """Parse a webhook body or a `get_result` response (BFL OpenAPI, ResultResponse).
 
     Args:
-        raw: The body as it came.
-        now: Unix time in seconds.
-        lifetime: Seconds that a result URL lives where it does not say so itself.
+        raw: The raw body.
+        now: Current Unix time in seconds.
+        lifetime: Seconds until a result URL expires, if it does not state its expiry.
 
     Raises:
-        ValueError: It is not a JSON object.
+        ValueError: The body is not a JSON object.
     """
     try:
         body = json.loads(raw, parse_constant=_nothing, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one kind of error
+        raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one exception type
     status = str(body.get("status") or "")[:100]
     result, url = result_of(body), link_of(body)
     details = body["details"] if isinstance(body.get("details"), dict) else None
@@ -155,7 +155,7 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
 
 
 def _task_of(body: Mapping[str, Any]) -> str | None:
-    """Return the task's id as text, though the provider writes it as a number; None without one."""
+    """Return the task id as text, even if it came as a number; None if there is none."""
     for name in ("id", "task_id"):
         value = body.get(name)
         if isinstance(value, float) and value.is_integer():
@@ -167,8 +167,8 @@ def _task_of(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _asked_for(url: str) -> str | None:
-    """Return the id of the task that a polling URL asks for, None where it names none."""
+def _task_id_in(url: str) -> str | None:
+    """Return the task id in a polling URL; None if there is none."""
     try:
         stated = parse_qs(urlsplit(url).query).get("id", [""])[0]
     except ValueError:
@@ -177,12 +177,12 @@ def _asked_for(url: str) -> str | None:
 
 
 def _is_text(value: str, longest: int) -> bool:
-    """Say whether it holds something, and nothing that cannot be stored or shown."""
+    """Return whether a text is non-empty, printable and short enough to store."""
     return 0 < len(value) <= longest and value.isprintable()
 
 
 def _seed(seed: Any) -> int | None:
-    """Return a seed that S3's metadata and a second submit can hold."""
+    """Return a seed that fits S3 metadata and a second submit; None otherwise."""
     fits = isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < _LARGEST_SEED
     return seed if fits else None
 
@@ -212,7 +212,7 @@ def _message(
     kind: Kind, code: FailureCode, body: Mapping[str, Any], details: Mapping[str, Any] | None
 ) -> str:
     if kind is Kind.UNUSABLE:
-        return f"{_NO_LINK}; what came as its result was {shape_of(body)}"
+        return f"{_NO_LINK}; its result was {shape_of(body)}"
     if kind is not Kind.FAILED:
         return ""
     said = (details or {}).get("error") or body.get("error") or body.get("message")
@@ -223,11 +223,11 @@ def _message(
 
 
 def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) -> float:
-    """Return when the URL dies: what it says itself (`se=`), else counted from its making."""
+    """Return when the URL expires: as stated (`se=`), else counted from the end of generation."""
     try:
         stated = parse_qs(urlsplit(url).query).get("se", [""])[0]
         moment = datetime.fromisoformat(stated)
-        # Without a zone it is UTC all the same (Azure Storage, "Create a service SAS").
+        # Without a time zone it is UTC (Azure Storage, "Create a service SAS").
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         made = _number(result.get("end_time")) or now
@@ -236,7 +236,7 @@ def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) ->
 
 
 def _nothing(_constant: str) -> None:
-    """Read NaN and Infinity, which are no JSON and could not be shown again, as null."""
+    """Parse NaN and Infinity as null: they are not JSON and could not be returned to callers."""
 
 
 def _finite(text: str) -> float | None:

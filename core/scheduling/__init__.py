@@ -1,1 +1,1 @@
-"""Which job goes next: slots, circuit breakers, and the tasks in RQ's queues."""
+"""Which job runs next: slots, circuit breakers, and tasks in RQ's queues."""

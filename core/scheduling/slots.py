@@ -1,10 +1,10 @@
-"""Slots: how many tasks may be active at the provider at a time, and who gets the next one.
+"""Slots: how many tasks may be active at the provider, and who gets the next one.
 
-The provider allows an account so many active tasks, and fewer of some models, which count in both
-(BFL API guide: 24, and 6 for flux-kontext-max). Each account is a pool. A slot is held from the
-grant until the provider is done, which is longer than any task of ours runs; each holder has a
-lease, so that a lost one does not keep its slot. Jobs wait in lanes, and a pool serves those lanes
-whose jobs it may make. Freeing and granting is one step, in `core/redis/lua/prelude.lua`.
+The provider limits the active tasks of an account, with a lower limit for some models; those count
+towards both (BFL API guide: 24, and 6 for flux-kontext-max). Each account is a pool. A slot is held
+from its grant until the provider is done, which is longer than any of our tasks runs, so each slot
+has a lease: a lost holder cannot keep it. Jobs wait in lanes; a pool serves the lanes whose jobs it
+can run. Freeing and granting are one step, in `core/redis/lua/prelude.lua`.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _COMMON: Final = "any"
 def lane_of(model: str, region: str | None, accounts: Sequence[Account]) -> str:
     """Return the lane in which a job waits.
 
-    All models share one, but for those that some account limits or does not serve; and jobs that
-    are pinned to a region do not wait with others.
+    All models share one lane, except models that some account limits or does not serve. Jobs pinned
+    to a region have lanes of their own.
     """
     return _lane(model if model in _special_models(accounts) else _COMMON, region)
 
 
 def pools(accounts: Sequence[Account]) -> list[dict[str, Any]]:
-    """Return the pools as the scripts read them: name, limit, and lanes with their own limits."""
+    """Return the pools as the scripts read them: name, limit, and lanes with their limits."""
     return [
         {"name": account.name, "limit": account.slots.total, "lanes": _lanes(account, accounts)}
         for account in accounts
@@ -36,7 +36,7 @@ def _lanes(account: Account, accounts: Sequence[Account]) -> list[dict[str, Any]
     lanes: list[dict[str, Any]] = []
     for model in (_COMMON, *_special_models(accounts)):
         for region in dict.fromkeys((None, account.region)):
-            # Models that some account names are not in the common lane.
+            # Models named by any account are not in the common lane.
             serves = account.models is None if model == _COMMON else account.serves(model, region)
             if serves:
                 lane: dict[str, Any] = {"name": _lane(model, region)}
@@ -47,7 +47,7 @@ def _lanes(account: Account, accounts: Sequence[Account]) -> list[dict[str, Any]
 
 
 def _special_models(accounts: Sequence[Account]) -> list[str]:
-    """Return the models that are not the same to every account."""
+    """Return the models that accounts treat differently."""
     limited = {model for account in accounts for model in account.slots.by_model}
     named = {model for account in accounts for model in account.models or ()}
     return sorted(limited | named)

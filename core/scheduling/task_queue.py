@@ -1,8 +1,8 @@
-"""What of RQ both processes must know: queues, task names, and the record of a task.
+"""The parts of RQ that service and worker share: queues, task names, task records.
 
-A task is enqueued inside the same Redis script that changes the job (`core/redis/lua`), so there is
-no moment between the two in which a process can die. The script writes what `rq.Queue.enqueue`
-would write; a test compares the two, and RQ's version is pinned.
+A task is enqueued by the same Redis script that changes the job (`core/redis/lua`), so no process
+can die between the two. The script writes what `rq.Queue.enqueue` would write; a test compares
+both, and RQ's version is pinned.
 """
 
 import json
@@ -14,8 +14,8 @@ from rq.defaults import RQ_KEY_PREFIX
 from core.jobs.status import Step
 from core.timestamps import microseconds
 
-#: The queue that runs a step. One worker process listens to one queue only: with two, RQ pops
-#: without a safety copy and a killed worker loses the task.
+#: The queue that runs each step. A worker process listens to one queue only: with two, RQ pops
+#: tasks without a safety copy, and a killed worker loses them.
 QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.SUBMIT: "submit",
     Step.POLL: "submit",
@@ -26,19 +26,20 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
 }
 QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
 
-#: RQ's serializer, on both sides; pickle would let whoever writes to Redis run code in a worker.
+#: RQ's serializer, on both sides; with pickle, anyone who can write to Redis could run code in a
+#: worker.
 SERIALIZER: Final = "json"
 
-#: Seconds after which RQ takes a task for abandoned. Steps bound themselves by their clients'
-#: time limits and hold a lease of our own; this only keeps RQ's books.
+#: Seconds after which RQ considers a task abandoned. Steps are bounded by the timeouts of their
+#: clients and hold a lease of our own; this only keeps RQ's registries tidy.
 TASK_TIMEOUT: Final = 240
-#: Tries RQ itself makes when a task raises or its worker dies. Never 0: RQ drops such a task.
+#: Retries that RQ makes when a task raises or its worker dies. Never 0: RQ would drop the task.
 TASK_RETRIES: Final = 3
-#: Seconds that RQ keeps a finished, and a failed, task's own record.
+#: Seconds that RQ keeps the record of a finished, and of a failed, task.
 RESULT_TTL: Final = 60
 FAILURE_TTL: Final = 86_400
-#: Seconds that RQ's record of a task lives if nobody runs it. A task that waits longer is skipped
-#: by RQ, and its step is started again by `sweep`, as it is not in the queue any more.
+#: Seconds that RQ keeps the record of a task that nobody runs. RQ skips a task without record; the
+#: sweep then starts its step again, since it is no longer queued.
 TASK_TTL: Final = 86_400
 
 
@@ -48,7 +49,7 @@ def task_function(step: Step) -> str:
 
 
 def task_constants() -> dict[str, Any]:
-    """Return RQ's record of a task, as far as it is known beforehand, for the scripts."""
+    """Return the constant parts of RQ's task records, for the scripts."""
     fields = {
         "status": "queued",
         "timeout": TASK_TIMEOUT,
@@ -62,7 +63,7 @@ def task_constants() -> dict[str, Any]:
         "TASK_TTL": TASK_TTL,
         "QUEUES": {step.value: queue for step, queue in QUEUE_OF.items()},
         "TASK_FIELDS": [str(part) for field in fields.items() for part in field],
-        # RQ's JSON form of a call: function, instance, arguments, keyword arguments.
+        # RQ's JSON encoding of a call: function, instance, arguments, keyword arguments.
         "CALLS": {
             step.value: json.dumps([task_function(step), None, ["{job}"], {}]) for step in QUEUE_OF
         },
@@ -70,7 +71,7 @@ def task_constants() -> dict[str, Any]:
 
 
 def stamp(at: float) -> str:
-    """Return Unix time in seconds as RQ writes it."""
+    """Format Unix time in seconds as RQ does."""
     return microseconds(at)
 
 

@@ -1,1 +1,1 @@
-"""Signatures, and the addresses that may be called; no I/O."""
+"""Signatures, and rules for addresses that may be called; no I/O."""

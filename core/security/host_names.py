@@ -1,8 +1,8 @@
-"""Which host names a client can look up: the one rule, wherever a URL comes in.
+"""Which host names a client can look up; one rule for all incoming URLs.
 
-httpx encodes a name with the `idna` library (IDNA 2008) and hands it to the resolver, which takes
-labels of 1 to 63 characters and 253 in all (RFC 1035 section 2.3.4). What either of them cannot
-read is refused before anything is promised.
+httpx encodes names with the `idna` library (IDNA 2008) and passes them to the resolver, which
+accepts labels of 1 to 63 characters and names of up to 253 (RFC 1035 section 2.3.4). Names that
+either would reject are rejected at intake.
 """
 
 import re
@@ -11,16 +11,16 @@ from typing import Final
 import idna
 
 _LONGEST: Final = 253  # characters of a whole name
-#: Letters, digits and hyphens (RFC 1123 section 2.1), and the underscore, which resolvers take.
+#: Letters, digits and hyphens (RFC 1123 section 2.1), and the underscore, which resolvers accept.
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _ENCODED: Final = "xn--"
 
 
 def ascii_name(host: str) -> str | None:
-    """Return a host name as it is looked up: ASCII, lower case; None where it is no host name.
+    """Return a host name in its lookup form (ASCII, lower case); None if it is invalid.
 
     Args:
-        host: As it stands in a URL; one dot at its end is allowed.
+        host: The host of a URL; one trailing dot is allowed.
     """
     name = host.lower()
     try:

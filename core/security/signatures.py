@@ -1,8 +1,8 @@
-"""Secrets derived from the master secrets, and what is signed and checked with them.
+"""Secrets derived from the master secrets, and the signatures made with them.
 
-Three kinds are derived, kept apart by a prefix: one secret per job for the provider's webhook, one
-per job for the link to its image, one per tenant for our callbacks. So one leaked secret opens one
-job or one tenant, and nothing has to be stored.
+Three kinds are derived, separated by a prefix: a secret per job for the provider's webhook, one per
+job for the link to its image, and one per tenant for callbacks. A leaked secret therefore exposes
+one job or one tenant only, and nothing has to be stored.
 """
 
 import base64
@@ -12,31 +12,30 @@ from hashlib import sha256
 
 
 def webhook_secret(master: str, job_id: str) -> str:
-    """Return the secret that the provider is asked to send back with this job's webhook."""
+    """Return the secret that the provider must return with this job's webhook."""
     return hmac.new(master.encode(), f"webhook:{job_id}".encode(), sha256).hexdigest()
 
 
 def is_webhook_secret(masters: Sequence[str], job_id: str, presented: bytes) -> bool:
-    """Say whether `presented` is the job's secret under any of the masters.
+    """Return whether `presented` is the job's secret under any of the masters.
 
-    Compares bytes in constant time and looks at every master, so that neither the time nor the
-    outcome tells a forger which one came close.
+    Compares bytes in constant time and checks every master, so that timing reveals nothing.
     """
     return _is_any([webhook_secret(master, job_id) for master in masters], presented)
 
 
 def sample_signature(master: str, job_id: str) -> str:
-    """Return what a link to the job's image must hold; whoever has the link may read the image."""
+    """Return the signature of an image link; anyone with the link may read the image."""
     return hmac.new(master.encode(), f"sample:{job_id}".encode(), sha256).hexdigest()
 
 
 def is_sample_signature(masters: Sequence[str], job_id: str, presented: bytes) -> bool:
-    """Say whether `presented` is the signature under any of the masters, in constant time."""
+    """Return whether `presented` is the signature under any of the masters, in constant time."""
     return _is_any([sample_signature(master, job_id) for master in masters], presented)
 
 
 def callback_secret(master: str, tenant: str) -> str:
-    """Return the tenant's callback secret in the form of the Standard Webhooks specification."""
+    """Return the tenant's callback secret in Standard Webhooks format."""
     key = hmac.new(master.encode(), f"callback:{tenant}".encode(), sha256).digest()
     return "whsec_" + base64.b64encode(key).decode()
 
@@ -45,8 +44,8 @@ def sign_callback(secrets: Sequence[str], message_id: str, timestamp: int, body:
     """Return the `webhook-signature` header (Standard Webhooks, "Signature scheme").
 
     Args:
-        secrets: `whsec_…`, newest first; each adds a signature, so that a receiver may still hold
-            the old one while the master is rotated.
+        secrets: `whsec_…`, newest first; each adds a signature, so that receivers can still use the
+            old secret while the master is rotated.
         message_id: The `webhook-id` header.
         timestamp: The `webhook-timestamp` header, Unix time in seconds.
         body: The exact bytes sent.

@@ -1,1 +1,1 @@
-"""The S3 bucket: the one client, keys, errors, and what a server can do."""
+"""The S3 bucket: client, keys, errors, and server capabilities."""

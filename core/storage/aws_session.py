@@ -1,4 +1,4 @@
-"""The one place where an AWS session is made of the environment, and where it is tried."""
+"""Creates and checks the AWS session; the only module that does."""
 
 import os
 from typing import Final
@@ -13,20 +13,20 @@ _FILES: Final = (
     "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CA_BUNDLE",
 )  # fmt: skip
-_UNREADABLE: Final = "one of them, or the profile, has a value that the AWS SDK cannot read"
+_UNREADABLE: Final = "one of them, or the profile, has a value that the AWS SDK cannot parse"
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def aws_session() -> boto3.Session:
-    """Return a session of this process's environment.
+    """Return a session from this process's environment.
 
-    `AWS_REGION`, which other SDKs read and boto3 does not, goes before `AWS_DEFAULT_REGION` and
-    before the profile's region. An `AWS_` variable that is empty counts as not set: it is taken
-    away, for botocore reads these variables in many places, and in some an empty one is a value.
-    Blanks around a value, such as the newline at the end of a file, are no part of it.
+    `AWS_REGION`, which other SDKs read and boto3 does not, takes precedence over
+    `AWS_DEFAULT_REGION` and the profile's region. Empty `AWS_` variables are removed: botocore
+    reads them in many places and treats some empty ones as values. Whitespace around a value, such
+    as the newline at the end of a file, is stripped.
 
     Raises:
-        botocore.exceptions.BotoCoreError: The environment names what there is not, such as an
+        botocore.exceptions.BotoCoreError: The environment refers to something missing, such as an
             unknown profile.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -37,19 +37,19 @@ def aws_session() -> boto3.Session:
 
 
 def credentials_problem() -> str | None:
-    """Say whether the AWS SDK finds no credentials, wherever it looks; None where it does."""
+    """Return a problem if the AWS SDK finds no credentials; None if it does."""
     try:
         if aws_session().get_credentials():
             return None
-    except BotoCoreError:  # `aws_problems` says what is wrong
+    except BotoCoreError:  # reported by `aws_problems`
         return None
-    except ValueError:  # botocore reads numbers as it comes to them
+    except ValueError:  # botocore parses numbers lazily
         return f"AWS_*: {_UNREADABLE}"
     return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: not set, and the AWS SDK finds none elsewhere"
 
 
 def aws_problems() -> list[str]:
-    """Return what keeps the SDK from making an S3 client of the environment, a line each."""
+    """Return what prevents the SDK from creating an S3 client, one line each."""
     given = {name: os.environ.get(name, "").strip() for name in (*_ENDPOINTS, *_FILES, *_REGIONS)}
     found = [
         f"{name}: must be an http:// or https:// URL with a host, and no user, query or #"
@@ -66,7 +66,7 @@ def aws_problems() -> list[str]:
             if given[name]:
                 validate_region_name(given[name])
         except InvalidRegionError:
-            found.append(f"{name}: is not a region's name, such as eu-central-1")
+            found.append(f"{name}: is not a region name such as eu-central-1")
     try:
         session = aws_session()
         if not found:
@@ -75,9 +75,9 @@ def aws_problems() -> list[str]:
         files = "neither AWS_CONFIG_FILE nor AWS_SHARED_CREDENTIALS_FILE, nor the usual files,"
         found.append(f"AWS_PROFILE: {files} have a profile of that name")
     except (BotoCoreError, ValueError) as error:
-        # Values stay out of it: an endpoint of a profile may hold a password.
+        # No values in the message: a profile's endpoint may contain a password.
         words = str(error) if isinstance(error, BotoCoreError) else _UNREADABLE
-        found.append(f"AWS_*: the AWS SDK makes no client of them: {words}")
+        found.append(f"AWS_*: the AWS SDK cannot create a client: {words}")
     return found
 
 

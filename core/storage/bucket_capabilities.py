@@ -1,4 +1,4 @@
-"""What a server does with a PUT that S3 would refuse: some servers store it all the same."""
+"""Probes how an S3-like server handles a PUT that S3 would reject: some store it anyway."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ from core.storage.s3_errors import (
     Refused,
 )
 
-#: The key in Redis of what the collect workers found last, in words; empty where all is well.
-HABITS: Final = "storage:habits"
+#: Redis key of the problems that a collect worker found last, in words; empty if there are none.
+CAPABILITIES_KEY: Final = "storage:habits"
 _PROBE: Final = b"Put by FluxRelay to see what this bucket checks; see docs/operations.md, S3.\n"
 _PUTS: Final = 2
 _MOST_CONFLICTS: Final = 4
 _BAD_REQUEST: Final = 400
 
-#: Puts one probe: its key, its bytes, the checksum to state, and what to ask of the server.
+#: Puts one probe: key, bytes, stated checksum, and requested features.
 Send = Callable[[str, bytes, bytes, frozenset[Feature]], object]
 
 
 class Condition(StrEnum):
-    """What a server makes of `If-None-Match: *`."""
+    """How a server handles `If-None-Match: *`."""
 
     KEPT = "kept"
     IGNORED = "ignored"
@@ -37,51 +37,51 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """What a server does; without having asked, it is taken for one that does as S3 does."""
+class Capabilities:
+    """What a server supports; before a probe, it is assumed to behave like S3."""
 
     condition: Condition = Condition.KEPT
-    #: Whether it refuses bytes that are not those of their checksum; None where nobody knows.
+    #: Whether it rejects bytes that do not match their checksum; None if unknown.
     strict: bool | None = None
-    #: Whether it refuses the header with the checksum.
+    #: Whether it rejects the checksum header.
     checksum_refused: bool = False
-    #: Why nothing is known.
+    #: Why the capabilities are unknown.
     reason: str = field(default="", compare=False)
 
     @property
     def problems(self) -> str:
-        """What S3 promises and this server does not keep, in words; empty where it keeps all."""
-        looks = "each key is looked at before and after its PUT"
+        """The S3 guarantees that this server lacks, in words; empty if none."""
+        looks = "each key is checked before and after its PUT"
         words = {
             Condition.KEPT: [],
-            Condition.IGNORED: [f"it overwrites in spite of If-None-Match: {looks}"],
-            Condition.REFUSED: [f"it refuses If-None-Match: {looks}"],
-            Condition.UNKNOWN: [f"what it does could not be tried ({self.reason}): {looks}"],
+            Condition.IGNORED: [f"it overwrites despite If-None-Match: {looks}"],
+            Condition.REFUSED: [f"it rejects If-None-Match: {looks}"],
+            Condition.UNKNOWN: [f"it could not be probed ({self.reason}): {looks}"],
         }[self.condition]
         if self.checksum_refused:
-            words = [*words, "it refuses x-amz-checksum-sha256: Content-MD5 is sent instead"]
+            words = [*words, "it rejects x-amz-checksum-sha256: Content-MD5 is sent instead"]
         elif self.strict is False:
             words = [*words, "it does not check x-amz-checksum-sha256: sizes are compared"]
         return "; ".join(words)
 
 
-def find_habits(send: Send) -> Habits:
-    """Try what the server does, with two small objects that stay.
+def probe_capabilities(send: Send) -> Capabilities:
+    """Probe the server with two small objects, which stay in the bucket.
 
-    The first is put until its key is taken, at most twice: then the condition is kept. The second
-    comes with a checksum that is not its own.
+    The first is put until its key is reported as taken, at most twice: then the condition works.
+    The second states a wrong checksum.
     """
     try:
         features, condition = _try_condition(send)
     except StorageUnavailable as error:
-        return Habits(Condition.UNKNOWN, reason=str(error))
+        return Capabilities(Condition.UNKNOWN, reason=str(error))
     refused = Feature.CHECKSUM not in features
     strict = None if refused else _is_strict(send)
-    return Habits(condition, strict=strict, checksum_refused=refused)
+    return Capabilities(condition, strict=strict, checksum_refused=refused)
 
 
 def _try_condition(send: Send) -> tuple[frozenset[Feature], Condition]:
-    """Return what the server does not refuse, and what it makes of the condition."""
+    """Return the features that the server accepts, and how it handles the condition."""
     features, puts, conflicts = frozenset(Feature), 0, 0
     while puts < _PUTS:
         try:
@@ -89,7 +89,7 @@ def _try_condition(send: Send) -> tuple[frozenset[Feature], Condition]:
             puts += 1
         except ConditionFailed:
             return features, Condition.KEPT
-        except ConditionConflict:  # another process tries the same
+        except ConditionConflict:  # another process runs the same probe
             conflicts += 1
             if conflicts == _MOST_CONFLICTS:
                 raise
@@ -101,7 +101,7 @@ def _try_condition(send: Send) -> tuple[frozenset[Feature], Condition]:
 
 
 def _is_strict(send: Send) -> bool | None:
-    """Say whether bytes are refused that are not those of their checksum; None: who knows."""
+    """Return whether bytes with a wrong checksum are rejected; None if unknown."""
     try:
         send(PROBE_PREFIX + "checksum", _PROBE, bytes(32), frozenset({Feature.CHECKSUM}))
     except Refused as error:

@@ -1,9 +1,8 @@
-"""PUTs objects as boto3 was seen to, without the time that boto3 takes for each.
+"""Sends PUTs like boto3, at a fraction of its CPU time.
 
-Where a bucket is, which region signs for it and how a key stands in a URL is boto3's to know: the
-first PUT goes through it and is watched. Later ones are signed by botocore's signer, which is told
-the checksum that is known already, and sent over boto3's own connections. Where the bucket turns
-out to be elsewhere, boto3 is asked again.
+boto3 knows the bucket's location, the signing region and the URL encoding of keys, so the first PUT
+goes through boto3 and is observed. Later ones are signed by botocore's signer, which is given the
+known checksum, and sent over boto3's connections. If the bucket moves, boto3 is used again.
 """
 
 import io
@@ -20,24 +19,24 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 _SCOPE: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 
 
-class _Place(NamedTuple):
-    """Where a bucket's keys begin, and the region that signs for it."""
+class _Location(NamedTuple):
+    """URL prefix of a bucket's keys, and the region that signs for it."""
 
     base: str
     region: str
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """An HTTP response."""
 
     status: int
-    #: Names in lower case.
+    #: Names are lower-case.
     headers: Mapping[str, str]
     body: bytes
 
 
 class _Signer(S3SigV4Auth):
-    """Signs a request whose body's checksum is known, so that nobody computes it again."""
+    """Signs a request whose checksum is known, so that it is not computed again."""
 
     def __init__(self, credentials: Any, region: str, checksum: str) -> None:
         super().__init__(credentials, "s3", region)
@@ -52,50 +51,50 @@ class DirectPut:
     """Sends PUTs to one bucket.
 
     Args:
-        session: Whose credentials are used; they may change any time.
-        client: Made by it; its connections are used.
+        session: Provides the credentials, which may change at any time.
+        client: Created from the session; its connections are used.
     """
 
     def __init__(self, session: boto3.Session, client: Any) -> None:
         self._session = session
-        # Private to botocore, which has no other way to send a request of one's own; a test
-        # would see this break.
+        # Private to botocore, which offers no public way to send a prepared request; a test would
+        # see this break.
         self._http = client._endpoint.http_session  # noqa: SLF001 - see above
         self._seen = threading.local()
-        self._place: _Place | None = None
-        client.meta.events.register("before-send.s3.PutObject", self._watch)
+        self._location: _Location | None = None
+        client.meta.events.register("before-send.s3.PutObject", self._observe)
 
     def put(
         self, key: str, body: IO[bytes], headers: Mapping[str, str], *, sha256: bytes
     ) -> Answer | None:
-        """Send an object; return the answer.
+        """Send an object; return the response.
 
         Args:
-            key: Its key.
-            body: Its bytes.
-            headers: What is said of it; names in lower case, values in ASCII.
+            key: The object key.
+            body: The bytes.
+            headers: Request headers; lower-case names, ASCII values.
             sha256: The checksum of `body`.
 
         Returns:
-            None where boto3 has to send it: nothing was sent.
+            None if boto3 has to send it: nothing was sent.
 
         Raises:
-            botocore.exceptions.BotoCoreError: There is no answer.
+            botocore.exceptions.BotoCoreError: There is no response.
         """
-        place, credentials = self._place, self._session.get_credentials()
-        if place is None or credentials is None or not "".join(headers.values()).isascii():
+        location, credentials = self._location, self._session.get_credentials()
+        if location is None or credentials is None or not "".join(headers.values()).isascii():
             return None
         keys = credentials.get_frozen_credentials()
         if not keys.access_key or not keys.secret_key:
             return None
-        url = place.base + _quoted(key)
+        url = location.base + _quoted(key)
         request = AWSRequest("PUT", url, headers=dict(headers))
-        _Signer(keys, place.region, sha256.hex()).add_auth(request)
+        _Signer(keys, location.region, sha256.hex()).add_auth(request)
         signed: Any = dict(request.headers.items())
         signed["User-Agent"] = "FluxRelay"
         signed["Content-Length"] = str(body.seek(0, io.SEEK_END))
         body.seek(0)
-        # Bytes at hand are sent at once, not block by block.
+        # In-memory bytes are sent in one piece.
         content = body.getvalue() if isinstance(body, io.BytesIO) else body
         prepared = AWSPreparedRequest("PUT", url, signed, content, stream_output=False)
         answer = self._http.send(prepared)
@@ -103,13 +102,13 @@ class DirectPut:
         return Answer(answer.status_code, said, answer.content)
 
     def learn(self, key: str) -> None:
-        """Note how boto3 sent the object that it has just stored, on this thread."""
+        """Learn from how boto3 sent the object that this thread has just stored."""
         url, authorization = getattr(self._seen, "request", ("", ""))
         scope = _SCOPE.match(authorization)
         if scope and url.endswith("/" + _quoted(key)):
-            self._place = _Place(url.removesuffix(_quoted(key)), scope[1])
+            self._location = _Location(url.removesuffix(_quoted(key)), scope[1])
 
-    def _watch(self, request: AWSPreparedRequest, **_more: object) -> None:
+    def _observe(self, request: AWSPreparedRequest, **_more: object) -> None:
         authorization: Any = request.headers.get("Authorization", "")
         text = authorization.decode() if isinstance(authorization, bytes) else authorization
         self._seen.request = (request.url, text)

@@ -1,8 +1,8 @@
-"""One PUT of one object: with all that S3 checks for us, and without what a server cannot do.
+"""Puts one object with all the checks that S3 offers and the server supports.
 
-AWS S3 checks that the key is free and that the bytes are those we mean. Other servers refuse the
-one or the other header, or take no notice of it. What is refused is left out from then on, and
-what is left out is looked after by a HEAD (`core/storage/object_store.py`).
+S3 can check that the key is free and that the bytes match their checksum. Other servers reject or
+ignore one of these headers. A rejected header is no longer sent, and a HEAD replaces its check
+(`core/storage/object_store.py`).
 """
 
 import base64
@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from core.errors import StorageUnavailable
 from core.log import event
-from core.storage.bucket_capabilities import Condition, Habits, find_habits
+from core.storage.bucket_capabilities import Capabilities, Condition, probe_capabilities
 from core.storage.direct_put import DirectPut
 from core.storage.object_keys import MANIFEST_ENDING, key_problem
 from core.storage.s3_errors import ConditionFailed, Feature, HeaderRefused, Refusal, translated
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _OK: Final = 200
-#: Answers after which boto3 may know better: the bucket is elsewhere.
+#: Redirects: the bucket is elsewhere, and boto3 can find it.
 _ELSEWHERE: Final = {301, 302, 307, 308}
 _WRONG_PLACE: Final = {
     *("AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "Redirect"),
@@ -33,7 +33,7 @@ _WRONG_PLACE: Final = {
 }
 
 
-#: Headers with which S3 checks something -> what boto3 calls them.
+#: Headers of S3's checks -> boto3's parameter names.
 _PARAMETERS: Final = {
     "if-none-match": "IfNoneMatch",
     "x-amz-checksum-sha256": "ChecksumSHA256",
@@ -43,7 +43,7 @@ _PARAMETERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """What is to be stored."""
+    """An object to be stored."""
 
     key: str
     body: IO[bytes]
@@ -52,7 +52,7 @@ class Upload:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def md5(self) -> bytes:
-        """Return the MD5 of the bytes; other than the SHA-256 it is known only when needed."""
+        """Return the MD5 of the bytes; computed on demand, unlike the SHA-256."""
         digest = md5(usedforsecurity=False)
         self.body.seek(0)
         while piece := self.body.read(1024 * 1024):
@@ -65,68 +65,68 @@ class Upload:
 
 
 class ObjectPut:
-    """Puts objects into one bucket, and knows what its server does.
+    """Puts objects into one bucket, according to its server's capabilities.
 
     Args:
-        bucket: Its name.
-        client: boto3's.
-        direct: The short way, once boto3 has shown it.
+        bucket: The bucket's name.
+        client: boto3's client.
+        direct: The fast path, once it has learned from boto3.
     """
 
     def __init__(self, bucket: str, client: "S3Client", direct: DirectPut) -> None:
         self._bucket = bucket
         self._client = client
         self._direct = direct
-        self.habits = Habits()
+        self.capabilities = Capabilities()
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the server is known, or taken, to keep the condition."""
-        return self.habits.condition is Condition.KEPT
+        """Whether the server is known, or assumed, to honour the condition."""
+        return self.capabilities.condition is Condition.KEPT
 
     def send(self, action: str, upload: Upload, is_free: Callable[[str], bool] | None) -> bool:
-        """Put it with all that the server knows, leaving out what it refuses.
+        """Put an object with every check the server supports; drop those it rejects.
 
         Args:
-            action: What it is done for, in words.
-            upload: What is stored.
-            is_free: Says whether a key is free, for a server that cannot; None to overwrite.
+            action: The purpose, for error messages.
+            upload: The object.
+            is_free: Checks whether a key is free, for servers that cannot; None to overwrite.
 
         Returns:
-            Whether the answer proves that the bytes were stored.
+            Whether the response proves that the bytes were stored.
 
         Raises:
             ConditionFailed: The key is taken.
-            ConditionConflict: Others write to it.
-            StorageUnavailable: It was not stored, or nobody knows.
+            ConditionConflict: There are concurrent writes to the key.
+            StorageUnavailable: It was not stored, or the outcome is unknown.
         """
         features, known = self._features(once=is_free is not None), frozenset(Feature)
         if not self.is_trusted:
-            _look(upload.key, is_free)
+            _require_free(upload.key, is_free)
         while True:
             try:
                 proven = self._send(action, upload, features)
             except HeaderRefused as error:
                 refused = error.one_of(features)
                 if refused is Feature.CONDITION and self.is_trusted:
-                    _look(upload.key, is_free)
+                    _require_free(upload.key, is_free)
                 features, known = features - {refused}, known - {refused}
             else:
                 if unknown := frozenset(Feature) - known:
-                    self._leave_out(unknown)
+                    self._disable(unknown)
                 return proven
 
     def _features(self, *, once: bool) -> frozenset[Feature]:
-        """Return what may be asked of the server."""
+        """Return the features to request from the server."""
         wanted = {Feature.CONDITION} if once else set()
-        if self.habits.condition is Condition.REFUSED:
+        if self.capabilities.condition is Condition.REFUSED:
             wanted.clear()
-        if not self.habits.checksum_refused:
+        if not self.capabilities.checksum_refused:
             wanted.add(Feature.CHECKSUM)
         return frozenset(wanted)
 
     def _send(self, action: str, upload: Upload, features: frozenset[Feature]) -> bool:
-        """Send it in one request, or two where the bucket is not where it was."""
+        """Send it in one request, or in two if the bucket has moved."""
         headers = {"content-type": upload.content_type}
         headers |= {f"x-amz-meta-{name}": text for name, text in upload.metadata.items()}
         checks = _checks(upload, features)
@@ -136,18 +136,18 @@ class ObjectPut:
         stated, ours = said.get(Feature.CHECKSUM.value), checks.get(Feature.CHECKSUM.value)
         if stated and ours and stated != ours:
             raise StorageUnavailable(f"S3 could not {action}: it stored other bytes")
-        # Where a server checks nothing, it may repeat what it was told.
-        strict = self.habits.strict
+        # A server that checks nothing may just echo the checksum.
+        strict = self.capabilities.strict
         if not ours or strict is False:
             return False
-        # What it makes of an odd key may be something else than the object.
+        # An unusual key may have been stored as something else.
         is_usual = key_problem(upload.key.removesuffix(MANIFEST_ENDING)) is None
         return bool(stated or (strict and is_usual))
 
     def _directly(
         self, action: str, upload: Upload, headers: Mapping[str, str]
     ) -> Mapping[str, str] | None:
-        """Return the answer's headers, None where boto3 has to be asked."""
+        """Return the response's headers; None if boto3 must be used."""
         with translated(action):
             answer = self._direct.put(upload.key, upload.body, headers, sha256=upload.sha256)
         if answer is None:
@@ -175,31 +175,31 @@ class ObjectPut:
                     **more,
                 )
         except ConditionFailed:
-            self._direct.learn(upload.key)  # this was the place, after all
+            self._direct.learn(upload.key)  # the location was right, after all
             raise
         self._direct.learn(upload.key)
         said: Any = answer["ResponseMetadata"]["HTTPHeaders"]
         return {str(name).lower(): str(value) for name, value in said.items()}
 
-    def _leave_out(self, refused: frozenset[Feature]) -> None:
-        """Ask no more for what the server refuses; it took a PUT without it."""
-        habits = self.habits
+    def _disable(self, refused: frozenset[Feature]) -> None:
+        """Stop requesting features that the server rejects; it accepted a PUT without them."""
+        capabilities = self.capabilities
         if Feature.CONDITION in refused:
-            habits = replace(habits, condition=Condition.REFUSED)
+            capabilities = replace(capabilities, condition=Condition.REFUSED)
         if Feature.CHECKSUM in refused:
-            habits = replace(habits, checksum_refused=True, strict=None)
-        self.learn(habits)
+            capabilities = replace(capabilities, checksum_refused=True, strict=None)
+        self.learn(capabilities)
 
-    def learn(self, habits: Habits) -> None:
-        """Act on what a server does from now on, and say once what it does not do."""
-        before, self.habits = self.habits, habits
-        if habits.problems and habits != before:
-            event(_log, "storage.habits", logging.WARNING, reason=habits.problems)
+    def learn(self, capabilities: Capabilities) -> None:
+        """Apply capabilities from now on, and log once what the server lacks."""
+        before, self.capabilities = self.capabilities, capabilities
+        if capabilities.problems and capabilities != before:
+            event(_log, "storage.habits", logging.WARNING, reason=capabilities.problems)
 
-    def find_out(self) -> Habits:
-        """Try what the server does, by probes, and act on it from now on."""
-        self.learn(find_habits(self._send_probe))
-        return self.habits
+    def probe(self) -> Capabilities:
+        """Probe the server's capabilities and apply them from now on."""
+        self.learn(probe_capabilities(self._send_probe))
+        return self.capabilities
 
     def _send_probe(
         self, key: str, body: bytes, digest: bytes, features: frozenset[Feature]
@@ -208,13 +208,13 @@ class ObjectPut:
         return self._send("take a probe", upload, features)
 
 
-def _look(key: str, is_free: Callable[[str], bool] | None) -> None:
+def _require_free(key: str, is_free: Callable[[str], bool] | None) -> None:
     if is_free is not None and not is_free(key):
         raise ConditionFailed(f"The key {key} is taken", 0)
 
 
 def _checks(upload: Upload, features: frozenset[Feature]) -> dict[str, str]:
-    """Return the headers with which S3 checks something."""
+    """Return the headers of the requested checks."""
     condition = {"if-none-match": "*"} if Feature.CONDITION in features else {}
     if Feature.CHECKSUM in features:
         checksum = base64.b64encode(upload.sha256).decode()

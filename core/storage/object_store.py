@@ -1,4 +1,4 @@
-"""S3: the one client, for inputs at intake and images in workers; only this knows boto3."""
+"""The S3 client, for inputs at intake and images in workers; only this package knows boto3."""
 
 import base64
 import contextlib
@@ -12,13 +12,13 @@ from botocore.config import Config
 from core.errors import Permanent, StorageUnavailable
 from core.jobs.failures import FailureCode
 from core.storage.aws_session import aws_session
-from core.storage.bucket_capabilities import Habits
+from core.storage.bucket_capabilities import Capabilities
 from core.storage.direct_put import DirectPut
 from core.storage.object_put import ObjectPut, Upload
 from core.storage.s3_errors import (
     ConditionConflict,
     ConditionFailed,
-    NotThere,
+    ObjectNotFound,
     translated,
 )
 
@@ -32,29 +32,29 @@ _CHUNK: Final = 192 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object as it lies in the bucket."""
+    """Metadata of an object in the bucket."""
 
     size: int  # bytes
-    sha256: str  # hex; as S3 or, on servers that keep none, our own metadata states it
-    #: Names in lower case, whatever a server or a proxy makes of them.
+    sha256: str  # hex; from S3 or, on servers without checksums, from our own metadata
+    #: Names are lower-case, whatever servers or proxies do to them.
     metadata: Mapping[str, str]
     #: As the server tells it; some forget what they were told.
     content_type: str = ""
 
     @property
     def whole(self) -> bool:
-        """Whether size and checksum are those of what was sent, as far as both are known."""
+        """Whether size and checksum match what was sent, as far as both are known."""
         sent = self.metadata.get("bytes", str(self.size)), self.metadata.get("sha256", self.sha256)
         return sent == (str(self.size), self.sha256)
 
 
 class ObjectStore:
-    """One bucket.
+    """Access to one bucket.
 
     Args:
-        bucket: Its name; it must exist.
-        timeout: Seconds of silence after which S3 counts as away.
-        connections: How many requests may run at a time.
+        bucket: The bucket's name; it must exist.
+        timeout: Seconds without a response after which S3 counts as unreachable.
+        connections: Most concurrent requests.
     """
 
     def __init__(self, bucket: str, *, timeout: float = 15.0, connections: int = 16) -> None:
@@ -62,7 +62,7 @@ class ObjectStore:
         config = Config(
             connect_timeout=min(_CONNECT_TIMEOUT, timeout),
             read_timeout=timeout,
-            # Our steps retry with a clock and jitter of their own.
+            # Our steps retry with their own delays and jitter.
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=connections,
             request_checksum_calculation="when_required",
@@ -72,19 +72,19 @@ class ObjectStore:
         self._client: S3Client = session.client("s3", config=config)
         self._direct = DirectPut(session, self._client)
         self._put = ObjectPut(bucket, self._client, self._direct)
-        self._wary = False
+        self._needs_probe = False
         self._asking = threading.Lock()
 
-    def be_wary(self) -> None:
-        """Trust the server with no image before it was seen what it does with probes."""
-        self._wary = True
+    def require_probe(self) -> None:
+        """Store no image before the server's capabilities have been probed."""
+        self._needs_probe = True
 
-    def find_habits(self) -> Habits:
-        """Try what the server does with a PUT, by probes, and act on it from now on."""
+    def probe_capabilities(self) -> Capabilities:
+        """Probe the server's capabilities and apply them from now on."""
         with self._asking:
-            habits = self._put.find_out()
-            self._wary = False  # not before: images wait for what is found
-            return habits
+            capabilities = self._put.probe()
+            self._needs_probe = False  # only now: images wait for the outcome
+            return capabilities
 
     def put_once(
         self,
@@ -95,26 +95,26 @@ class ObjectStore:
         content_type: str,
         metadata: Mapping[str, str],
     ) -> bool:
-        """Store an object unless its key is taken, and see that it is there as a whole.
+        """Store an object unless its key is taken, and verify that it is stored intact.
 
-        A server that does not keep the condition leaves a gap: who puts between our two looks may
-        write over the object, or have it written over.
+        On a server that ignores the condition a race remains: between our two checks, a concurrent
+        writer may overwrite the object or be overwritten.
 
         Returns:
-            False where the key is taken.
+            False if the key is taken.
 
         Raises:
-            RequestRefused: S3 will never take the key.
+            RequestRefused: S3 will never accept the key.
             StorageUnavailable: It may go well later.
         """
         upload = _upload(key, body, sha256, content_type, metadata)
-        self._settle()
+        self._ensure_probed()
         try:
             self._store("store the image", upload, once=True)
         except ConditionFailed:
             return False
-        except ConditionConflict:  # somebody may have won, or nobody
-            if self.look(key) is None:
+        except ConditionConflict:  # a concurrent write may have won, or none
+            if self.head(key) is None:
                 raise
             return False
         return True
@@ -128,7 +128,7 @@ class ObjectStore:
         content_type: str,
         metadata: Mapping[str, str],
     ) -> None:
-        """Store an object over what is there, and see that it is there as a whole.
+        """Store an object over an existing one, and verify that it is stored intact.
 
         Raises:
             StorageUnavailable: It may go well later.
@@ -137,7 +137,7 @@ class ObjectStore:
         self._store("store the image again", upload, once=False)
 
     def put(self, key: str, body: IO[bytes], *, sha256: bytes, content_type: str) -> None:
-        """Store an object, over whatever is there; S3 verifies the checksum.
+        """Store an object, overwriting any; S3 verifies the checksum.
 
         Raises:
             StorageUnavailable: It may go well later.
@@ -145,45 +145,45 @@ class ObjectStore:
         upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
         self._store("store an input", upload, once=False)
 
-    def _settle(self) -> None:
-        """Have the server tried, if nobody has yet; others wait for that."""
-        if self._wary:
+    def _ensure_probed(self) -> None:
+        """Probe the server unless that is done; concurrent callers wait."""
+        if self._needs_probe:
             with self._asking:
-                if self._wary:
-                    self._put.find_out()
-                    self._wary = False
+                if self._needs_probe:
+                    self._put.probe()
+                    self._needs_probe = False
 
     def _store(self, action: str, upload: Upload, *, once: bool) -> None:
-        """Put it, and look whether it is there where the answer does not prove it.
+        """Put an object, and verify it with a HEAD if the response does not prove it.
 
         Raises:
-            ConditionFailed: The key is taken by somebody else.
+            ConditionFailed: The key is taken by another writer.
         """
-        is_free = (lambda key: self.look(key) is None) if once else None
+        is_free = (lambda key: self.head(key) is None) if once else None
         proven = self._put.send(action, upload, is_free)
         if proven and (self._put.is_trusted or not once):
             return
-        there = self.look(upload.key)
+        there = self.head(upload.key)
         if there is None:
-            raise StorageUnavailable(f"S3 said it stored {upload.key}, but there is no such object")
+            raise StorageUnavailable(f"S3 reported {upload.key} as stored, but it does not exist")
         writer = upload.metadata.get("job-id")
         if there.metadata.get("job-id", writer) != writer:
-            raise ConditionFailed(f"S3 let others write over {upload.key}", 0)
+            raise ConditionFailed(f"S3 let another writer overwrite {upload.key}", 0)
         digest = upload.sha256.hex()
         if (there.size, there.sha256 or digest) != (upload.size(), digest) or not there.whole:
             message = f"S3 stored {there.size} bytes at {upload.key}, which are not those sent"
             raise StorageUnavailable(message)
 
     def copy(self, source: str, target: str) -> bool:
-        """Copy an object within the bucket; its bytes do not come here.
+        """Copy an object within the bucket, server-side.
 
         Returns:
-            False where there is nothing to copy.
+            False if the source does not exist.
 
         Raises:
             StorageUnavailable: It may go well later.
         """
-        if self.look(source) is None:  # servers name a missing source in ways of their own
+        if self.head(source) is None:  # servers report a missing source differently
             return False
         try:
             with translated("copy an input"):
@@ -192,16 +192,16 @@ class ObjectStore:
                     Key=target,
                     CopySource={"Bucket": self.bucket, "Key": source},
                 )
-        except NotThere:  # it went since
+        except ObjectNotFound:  # deleted since
             return False
         return True
 
-    def look(self, key: str) -> StoredObject | None:
-        """Return what is known of an object without its bytes, None where there is none."""
+    def head(self, key: str) -> StoredObject | None:
+        """Return an object's metadata; None if it does not exist."""
         try:
             with translated("look at an object"):
                 head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-        except NotThere:
+        except ObjectNotFound:
             return None
         stated = head.get("ChecksumSHA256")
         checksum = base64.b64decode(stated).hex() if stated and "-" not in stated else ""
@@ -214,10 +214,10 @@ class ObjectStore:
         )
 
     def chunks(self, key: str, size: int = _CHUNK) -> Iterator[bytes]:
-        """Yield an object's bytes, `size` at a time; nothing is asked for before the first.
+        """Yield an object's bytes, `size` at a time; sends no request before the first.
 
         Raises:
-            Permanent: There is no such object.
+            Permanent: The object does not exist.
             StorageUnavailable: It may go well later.
         """
         try:
@@ -226,14 +226,14 @@ class ObjectStore:
                 with contextlib.closing(body):
                     while chunk := body.read(size):
                         yield chunk
-        except NotThere:
+        except ObjectNotFound:
             raise gone(key) from None
 
     def open(self, key: str, first: int, last: int) -> "ObjectReader":
-        """Begin to read the bytes `first` to `last` of an object; close what is returned.
+        """Open the bytes `first` to `last` of an object; close the returned reader.
 
         Raises:
-            KeyError: There is no such object.
+            KeyError: The object does not exist.
             Archived: It is in an archive storage class.
             StorageUnavailable: It may go well later.
         """
@@ -242,12 +242,12 @@ class ObjectStore:
                 answer = self._client.get_object(
                     Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
                 )
-        except NotThere:
+        except ObjectNotFound:
             raise KeyError(key) from None
         return ObjectReader(answer["Body"])
 
     def delete_below(self, prefix: str) -> int:
-        """Delete every object whose key begins with `prefix`; return how many there were."""
+        """Delete every object with this key prefix; return how many there were."""
         count = 0
         with translated("delete inputs"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -261,34 +261,34 @@ class ObjectStore:
 
 
 class ObjectReader:
-    """The bytes of an object as they come from S3; they are never held as a whole."""
+    """Streams an object's bytes from S3, without holding them all in memory."""
 
     def __init__(self, body: "StreamingBody") -> None:
         self._body = body
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, none at the end.
+        """Return up to `size` bytes; empty at the end.
 
         Raises:
-            StorageUnavailable: S3 broke off.
+            StorageUnavailable: The connection to S3 broke.
         """
         with translated("read on"):
             return self._body.read(size)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Release the connection."""
         self._body.close()
 
 
 def gone(key: str) -> Permanent:
-    """Return the error of an input that is not there any more."""
+    """Return the error for an input that no longer exists."""
     return Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone")
 
 
 def _upload(
     key: str, body: IO[bytes], sha256: bytes, content_type: str, metadata: Mapping[str, str]
 ) -> Upload:
-    """Return what is to be stored; what it is stands in its metadata, to be compared later."""
+    """Return an upload with checksum and size in its metadata, for later comparison."""
     upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
     stated = {"sha256": sha256.hex(), "bytes": str(upload.size())}
     return replace(upload, metadata=dict(metadata) | stated)

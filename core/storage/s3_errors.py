@@ -1,4 +1,4 @@
-"""What S3 refuses, by what follows from it, in S3's own words; bounded, and without secrets."""
+"""Classifies S3 errors by their consequence; messages are bounded and contain no secrets."""
 
 import contextlib
 import html
@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.errors import StorageUnavailable
 
-#: They speak of the key alone (S3 error responses, and what MinIO answers to keys that its file
-#: system cannot hold).
+#: Codes about the key alone (S3 error responses, and MinIO's for keys that its file system cannot
+#: hold).
 _OF_THE_KEY: Final = {
     *("KeyTooLongError", "InvalidURI"),
     *("XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory"),
 }
-#: They may speak of anything in the request; what they name decides.
+#: Codes about any part of the request; the named argument decides.
 _OF_ANYTHING: Final = {"InvalidArgument", "InvalidRequest", "NotImplemented", "501"}
 _NAMES_THE_KEY: Final = re.compile(
     r"\b(object|file)[ -]?(key|name|path)|\bkey (name|length|is too long|too long)", re.IGNORECASE
@@ -26,7 +26,7 @@ _NAMES_THE_KEY: Final = re.compile(
 _CONFLICT, _PRECONDITION_FAILED, _NOT_IMPLEMENTED = 409, 412, 501
 _LONGEST_MESSAGE: Final = 200  # characters
 _LONGEST_CODE: Final = 60  # characters
-#: What may give access, or lead to what does: addresses, access keys, and signatures.
+#: Patterns that may grant access: URLs, access keys and signatures.
 _HIDDEN: Final = re.compile(
     r"\w+://\S+|\b[A-Z]{4}[0-9A-Z]{16}\b|\b[0-9a-fA-F]{64}\b|\b(x-amz-\w+|signature|credential)=\S+",
     re.IGNORECASE,
@@ -34,17 +34,17 @@ _HIDDEN: Final = re.compile(
 
 
 class Feature(StrEnum):
-    """What we ask of S3 with a PUT, and some S3-like servers refuse or ignore."""
+    """Features of a PUT that some S3-like servers reject or ignore."""
 
     CONDITION = "If-None-Match"
     CHECKSUM = "x-amz-checksum-sha256"
 
 
 class Refused(StorageUnavailable):
-    """S3 answered, and said no.
+    """S3 rejected a request.
 
     Args:
-        message: What it said.
+        message: S3's message.
         status: The HTTP status.
     """
 
@@ -54,7 +54,7 @@ class Refused(StorageUnavailable):
 
 
 class RequestRefused(Refused):
-    """S3 refuses the key, whenever it comes: nobody else's request would fare so."""
+    """S3 rejects the key, always; other keys are not affected."""
 
 
 class ConditionFailed(Refused):
@@ -62,24 +62,24 @@ class ConditionFailed(Refused):
 
 
 class ConditionConflict(Refused):
-    """Others write to the key at this moment; nothing was stored by us, perhaps by nobody."""
+    """There are concurrent writes to the key; our object was not stored."""
 
 
-class NotThere(Refused):
+class ObjectNotFound(Refused):
     """There is no such object."""
 
 
 class Archived(Refused):
-    """The object is in an archive storage class, such as Glacier: it cannot be read from there."""
+    """The object is in an archive storage class such as Glacier and cannot be read."""
 
 
 class HeaderRefused(Refused):
-    """The server does not know what we ask of it.
+    """The server does not support a requested feature.
 
     Args:
-        message: What it said.
+        message: S3's message.
         status: The HTTP status.
-        features: What it may mean, the likeliest first.
+        features: The features it may mean, the likeliest first.
     """
 
     def __init__(self, message: str, status: int, features: tuple[Feature, ...]) -> None:
@@ -87,27 +87,28 @@ class HeaderRefused(Refused):
         self.features = features
 
     def one_of(self, asked: frozenset[Feature]) -> Feature:
-        """Return what to leave out of what was asked; raise itself where that is nothing."""
+        """Return which requested feature to drop; raise itself if none matches."""
         for feature in self.features:
             if feature in asked:
                 return feature
         raise self
 
 
-#: Codes that have one meaning (S3 error responses). A HEAD has no body, so no code but its status.
+#: Unambiguous codes (S3 error responses). A response to HEAD has no body, so its status is the
+#: code.
 _NAMED: Final[Mapping[str, type[Refused]]] = {
     "PreconditionFailed": ConditionFailed,
     "412": ConditionFailed,
-    "NoSuchKey": NotThere,
-    "NotFound": NotThere,
-    "404": NotThere,
+    "NoSuchKey": ObjectNotFound,
+    "NotFound": ObjectNotFound,
+    "404": ObjectNotFound,
     "InvalidObjectState": Archived,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that says no."""
+    """A rejecting response."""
 
     status: int
     code: str
@@ -116,14 +117,14 @@ class Refusal:
 
     @classmethod
     def read(cls, status: int, body: bytes) -> Self:
-        """Read it from an answer's body; one without a code is named by its status."""
+        """Parse a response body; without a code, the status is the code."""
         code = _element(body, b"Code") or str(status)
         argument = _element(body, b"ArgumentName") or _element(body, b"Header")
         return cls(status, code, _element(body, b"Message"), argument)
 
     @classmethod
     def of(cls, error: ClientError) -> Self:
-        """Read it from the SDK's error."""
+        """Parse the SDK's error."""
         details: Any = error.response.get("Error", {})
         answer: Any = error.response.get("ResponseMetadata", {})
         argument = details.get("ArgumentName") or details.get("Header") or ""
@@ -132,8 +133,8 @@ class Refusal:
         return cls(status, code, str(details.get("Message") or ""), str(argument))
 
     def error(self, action: str) -> Refused:
-        """Return what to raise where S3 would not do `action`."""
-        message = f"S3 would not {action}: {self._words()}"
+        """Return the exception for a rejected `action`."""
+        message = f"S3 refused to {action}: {self._words()}"
         if self.status == _PRECONDITION_FAILED:
             return ConditionFailed(message, self.status)
         if named := _NAMED.get(self.code):
@@ -147,7 +148,7 @@ class Refusal:
         return Refused(message, self.status)
 
     def _words(self) -> str:
-        """Return code and message, fit for a log and for the job's caller."""
+        """Return code and message, fit for logs and callers."""
         code = self.code[:_LONGEST_CODE]
         text = " ".join(_HIDDEN.sub("…", self.message).split())
         if len(text) > _LONGEST_MESSAGE:
@@ -165,13 +166,13 @@ class Refusal:
             return (Feature.CHECKSUM,)
         if "if-none-match" in text or "condition" in text:
             return (Feature.CONDITION,)
-        # It says that something is not implemented, but not what.
+        # Something is not implemented, but the response does not say what.
         return tuple(Feature) if self.status == _NOT_IMPLEMENTED else ()
 
 
 @contextlib.contextmanager
 def translated(action: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours."""
+    """Translate the SDK's errors into ours."""
     try:
         yield
     except ClientError as error:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from core.errors import StoreUnavailable
 from core.log import event
 from core.scheduling.circuit_breakers import STORAGE
-from core.storage.bucket_capabilities import HABITS
+from core.storage.bucket_capabilities import CAPABILITIES_KEY
 from service.http.problems import Problem
 from service.state import State
 
@@ -41,7 +41,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
         await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.breaker_reason, STORAGE)
-        bucket = await run_in_threadpool(store.read, "get", HABITS)
+        bucket = await run_in_threadpool(store.read, "get", CAPABILITIES_KEY)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}

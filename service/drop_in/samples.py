@@ -108,7 +108,7 @@ def _find(state: State, job_id: JobId, name: str) -> dict[str, Any]:
     job = state["store"].load(job_id)
     if job is None or not job.image or name != sample_name(job):
         raise _missing("There is no such image, or its job's record has expired")
-    found = state["objects"].look(job.image["key"])
+    found = state["objects"].head(job.image["key"])
     if found is None:
         raise _missing(_DELETED)
     if found.size != job.image["bytes"]:

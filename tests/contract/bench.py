@@ -108,11 +108,11 @@ class Eventful(ObjectStore):
         vars(self).update(vars(real))  # the same connections
         self._then: list[Callable[[], object]] = [then]
 
-    def look(self, key: str) -> StoredObject | None:
+    def head(self, key: str) -> StoredObject | None:
         """Have it happen, and look."""
         while self._then:
             self._then.pop()()
-        return super().look(key)
+        return super().head(key)
 
 
 def said(status: int, body: object = None) -> Script:

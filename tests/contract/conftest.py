@@ -51,7 +51,7 @@ def untried(s3: S3StandIn) -> Iterator[ObjectStore]:
 @pytest.fixture
 def wary(untried: ObjectStore) -> ObjectStore:
     """Return the bucket on the small S3, with its habits tried first, as a collect worker does."""
-    untried.be_wary()
+    untried.require_probe()
     return untried
 
 

@@ -228,7 +228,7 @@ def test_trouble_that_nobody_asks_about_is_forgotten(
     [
         ({}, "waited for a free slot"),
         ({"storage": "SlowDown"}, "images cannot be stored"),
-        ({"provider:default": "refused"}, "the provider takes no jobs"),
+        ({"provider:default": "refused"}, "the provider accepts no jobs"),
     ],
 )
 def test_who_waited_in_vain_is_told_why(

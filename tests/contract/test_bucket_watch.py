@@ -11,12 +11,12 @@ import redis
 
 from core.redis.store import JobStore
 from core.settings.settings import SERVICE, Settings
-from core.storage.bucket_capabilities import HABITS
+from core.storage.bucket_capabilities import CAPABILITIES_KEY
 from core.storage.object_store import ObjectStore
 from service.app import create_app
 from stack.stack import Stack
 from tests.conftest import Eventually
-from tests.s3_stand_in import Habits, Refusal, S3StandIn
+from tests.s3_stand_in import Capabilities, Refusal, S3StandIn
 from worker.runtime.bucket_watch import note_habits, watch_in_background
 
 
@@ -40,12 +40,15 @@ def _readyz(environment: Mapping[str, str]) -> Any:
 @pytest.mark.parametrize(
     ("habits", "words"),
     [
-        (Habits(), "ok"),
-        (Habits(ignores_condition=True), "overwrites in spite of If-None-Match"),
-        (Habits(lacks_condition=True), "refuses If-None-Match"),
-        (Habits(refuses=frozenset({"x-amz-checksum-sha256"})), "refuses x-amz-checksum-sha256"),
-        (Habits(checks_nothing=True), "does not check x-amz-checksum-sha256"),
-        (Habits(refusal=Refusal(403, "AccessDenied", "Access Denied")), "AccessDenied"),
+        (Capabilities(), "ok"),
+        (Capabilities(ignores_condition=True), "overwrites despite If-None-Match"),
+        (Capabilities(lacks_condition=True), "rejects If-None-Match"),
+        (
+            Capabilities(refuses=frozenset({"x-amz-checksum-sha256"})),
+            "rejects x-amz-checksum-sha256",
+        ),
+        (Capabilities(checks_nothing=True), "does not check x-amz-checksum-sha256"),
+        (Capabilities(refusal=Refusal(403, "AccessDenied", "Access Denied")), "AccessDenied"),
     ],
 )
 def test_what_a_server_does_not_keep_is_shown(
@@ -54,11 +57,11 @@ def test_what_a_server_does_not_keep_is_shown(
     untried: ObjectStore,
     store: JobStore,
     environment: Mapping[str, str],
-    habits: Habits,
+    habits: Capabilities,
     words: str,
 ) -> None:
     """`/readyz` has it in words, as the collect worker found it."""
-    s3.habits = habits
+    s3.capabilities = habits
 
     note_habits(untried, store)
 
@@ -69,7 +72,7 @@ def test_before_a_worker_has_tried_nothing_is_said(
     redis_client: "redis.Redis", environment: Mapping[str, str]
 ) -> None:
     """That all is well is not known."""
-    assert redis_client.get(HABITS) is None
+    assert redis_client.get(CAPABILITIES_KEY) is None
     assert _readyz(environment)["bucket"] == "not tried yet"
 
 
@@ -79,7 +82,7 @@ def test_a_server_is_tried_before_it_gets_an_image(
     """The worker's thread does it at once; whoever comes sooner does it itself."""
     stop = threading.Event()
     thread = watch_in_background(untried, store, stop)
-    eventually(lambda: store.read("get", HABITS) is not None)
+    eventually(lambda: store.read("get", CAPABILITIES_KEY) is not None)
 
     assert {key.partition("/")[0] for key in s3.puts} == {"_probe"}
     stop.set()

@@ -87,7 +87,7 @@ def test_an_image_tells_which_task_made_it(bench: Bench, picture: Draw, task: st
     image = bench.job.image
     assert image is not None
     assert image["provider_id"] == task
-    there = bench.deps.objects.look(str(image["key"]))
+    there = bench.deps.objects.head(str(image["key"]))
     assert there is not None
     told = {} if len(task) > 400 else {"provider-id": quote(task, safe="")}
     assert there.metadata.items() >= told.items()
@@ -135,7 +135,7 @@ def test_an_object_that_came_and_went_is_no_success(bench: Bench, picture: Draw)
     collect(A, bench.when_looked_at(lambda: bench.deps.objects.delete_below(key)))
 
     assert bench.job.status is Status.SUCCEEDED
-    there = bench.deps.objects.look(key)
+    there = bench.deps.objects.head(key)
     assert there is not None
     assert there.metadata["job-id"] == A
 
@@ -220,7 +220,7 @@ def test_an_image_that_is_stored_does_not_fail_for_its_manifest(
     bench.clock.now = bench.job.request.deadline_at
     collect(A, full)
     assert bench.job.timeline[-1][0] is Status.SUCCEEDED
-    assert bench.deps.objects.look(f"{key}.json") is None
+    assert bench.deps.objects.head(f"{key}.json") is None
 
 
 def test_a_long_download_keeps_its_lease(

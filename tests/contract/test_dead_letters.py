@@ -245,9 +245,9 @@ def test_what_makes_no_sense_is_refused(store: JobStore, letters: DeadLetters) -
     fail(store, A, "2")
     gone, untold = _load(store), _load(store, "2")
     store.read("delete", f"job:{A}", "job:2")
-    with pytest.raises(CannotSendAgain, match="not kept"):
+    with pytest.raises(CannotSendAgain, match="no longer kept"):
         letters.retry(gone)
-    with pytest.raises(CannotSendAgain, match="not kept"):
+    with pytest.raises(CannotSendAgain, match="no longer kept"):
         letters.resend(untold)
 
 

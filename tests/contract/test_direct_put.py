@@ -64,7 +64,7 @@ def test_one_put_is_boto3_s_and_the_rest_are_ours(
     assert not _put(objects, "direct/ä ~later+&=.png")
 
     assert keys == ["direct/ä first.png"]
-    first, later = objects.look("direct/ä first.png"), objects.look("direct/ä ~later+&=.png")
+    first, later = objects.head("direct/ä first.png"), objects.head("direct/ä ~later+&=.png")
     assert first == later
     assert b"".join(objects.chunks("direct/ä ~later+&=.png")) == BODY
 

@@ -71,7 +71,7 @@ def test_an_object_is_stored_as_it_was_sent(objects: ObjectStore, prefix: str) -
     assert _put(objects, prefix + "ä b.png")
 
     assert _read(objects, prefix + "ä b.png") == BODY
-    there = objects.look(prefix + "ä b.png")
+    there = objects.head(prefix + "ä b.png")
     assert there is not None
     assert (there.size, there.sha256) == (len(BODY), sha256(BODY).hexdigest())
     assert there.metadata["job-id"] == "1"
@@ -105,13 +105,13 @@ def test_of_sixteen_writers_one_wins(make: Callable[..., ObjectStore], prefix: s
 
 def test_wrong_bytes_are_refused(objects: ObjectStore, prefix: str) -> None:
     """Bytes that are not those of the checksum are not stored."""
-    with pytest.raises(StorageUnavailable, match="S3 would not store the image"):
+    with pytest.raises(StorageUnavailable, match="S3 refused to store the image"):
         _put(objects, prefix + "a", digest=sha256(b"other").digest())
 
-    with pytest.raises(StorageUnavailable, match="S3 would not store an input"):
+    with pytest.raises(StorageUnavailable, match="S3 refused to store an input"):
         _put_input(objects, prefix + "a", BODY, digest=sha256(b"other").digest())
 
-    assert objects.look(prefix + "a") is None
+    assert objects.head(prefix + "a") is None
 
 
 def test_an_input_is_read_in_pieces(objects: ObjectStore, prefix: str) -> None:
@@ -144,7 +144,7 @@ def test_put_overwrites(objects: ObjectStore, prefix: str) -> None:
 
 def test_what_is_not_there(objects: ObjectStore, prefix: str) -> None:
     """Looking finds nothing; an input that has to be there ends the job when it is not."""
-    assert objects.look(prefix + "a") is None
+    assert objects.head(prefix + "a") is None
     with pytest.raises(Permanent, match="is gone"):
         _read(objects, prefix + "a")
 
@@ -152,9 +152,9 @@ def test_what_is_not_there(objects: ObjectStore, prefix: str) -> None:
 class _Late(ObjectStore):
     """Has an object deleted by somebody else right after it was looked at."""
 
-    def look(self, key: str) -> StoredObject | None:
+    def head(self, key: str) -> StoredObject | None:
         """Look at it, and delete it."""
-        found = super().look(key)
+        found = super().head(key)
         self.delete_below(key)
         return found
 
@@ -177,7 +177,7 @@ def test_deleting_below_a_prefix(objects: ObjectStore, prefix: str) -> None:
 
     assert objects.delete_below(prefix + "in/") == 3
 
-    left = [name for name in ("in/1", "inside", "other") if objects.look(prefix + name)]
+    left = [name for name in ("in/1", "inside", "other") if objects.head(prefix + name)]
     assert left == ["inside", "other"]
     assert objects.delete_below(prefix + "in/") == 0
 
@@ -186,7 +186,7 @@ Act = Callable[[ObjectStore], object]
 ACTS: list[Act] = [
     lambda objects: _put(objects, "k"),
     lambda objects: _put_input(objects, "k", b"x"),
-    lambda objects: objects.look("k"),
+    lambda objects: objects.head("k"),
     lambda objects: _read(objects, "k"),
     lambda objects: objects.delete_below("k"),
 ]
@@ -200,7 +200,7 @@ def test_wrong_credentials_are_unavailable(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-key")
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps what it found in the environment
 
-    with pytest.raises(StorageUnavailable, match="S3 would not") as caught:
+    with pytest.raises(StorageUnavailable, match="S3 refused to") as caught:
         act(make())
     assert "wrong-secret-key" not in str(caught.value)
 
@@ -221,7 +221,7 @@ def test_a_bucket_that_is_missing_is_unavailable(
     make: Callable[..., ObjectStore], number: int
 ) -> None:
     """Nothing is stored, and the bucket is not made; the operator can still make it."""
-    with pytest.raises(StorageUnavailable, match="S3 would not"):
+    with pytest.raises(StorageUnavailable, match="S3 refused to"):
         ACTS[number](make("no-such-bucket"))
 
 

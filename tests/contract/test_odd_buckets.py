@@ -17,7 +17,7 @@ from core.scheduling import circuit_breakers
 from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted import ScriptedServer, answer
-from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
+from tests.s3_stand_in import Capabilities, Refusal, S3StandIn, Stored
 from worker.deps import Deps
 from worker.runtime import wiring
 from worker.steps.collect import collect
@@ -38,7 +38,7 @@ def deps(
     redis_client.ping()
     assert s3.url
     built = wiring.build(Settings.from_env(environment, WORKER))
-    built.objects.be_wary()
+    built.objects.require_probe()
     yield built
     built.objects._client.close()  # noqa: SLF001 - its sockets are closed at exit
 
@@ -79,8 +79,8 @@ def test_no_image_and_no_manifest_is_missing_after_a_conflict(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, conflicts: int
 ) -> None:
     """A 409 says that others write, not that something lies there: both are put again."""
-    deps.objects.find_habits()
-    s3.habits.conflicts = conflicts
+    deps.objects.probe_capabilities()
+    s3.capabilities.conflicts = conflicts
     assert _collect(deps, image).status is Status.STORING
 
     for _ in range(conflicts):
@@ -92,7 +92,7 @@ def test_no_image_and_no_manifest_is_missing_after_a_conflict(
 
 def test_a_conflict_at_the_manifest_alone(deps: Deps, image: ScriptedServer, s3: S3StandIn) -> None:
     """The image is there already; the job is not done before its manifest is."""
-    s3.habits = Habits(conflicts=1, conflicts_at=".json")
+    s3.capabilities = Capabilities(conflicts=1, conflicts_at=".json")
 
     assert _collect(deps, image).status is Status.STORING
     run(Step.COLLECT, collect, A, deps)
@@ -104,17 +104,17 @@ def test_a_conflict_at_the_manifest_alone(deps: Deps, image: ScriptedServer, s3:
 @pytest.mark.parametrize(
     "habits",
     [
-        Habits(ignores_condition=True),
-        Habits(lacks_condition=True),
-        Habits(refuses=frozenset({"if-none-match"})),
-        Habits(ignores_condition=True, checks_nothing=True, states_checksum=False),
+        Capabilities(ignores_condition=True),
+        Capabilities(lacks_condition=True),
+        Capabilities(refuses=frozenset({"if-none-match"})),
+        Capabilities(ignores_condition=True, checks_nothing=True, states_checksum=False),
     ],
 )
 def test_of_two_jobs_with_one_key_one_succeeds(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, habits: Habits
+    deps: Deps, image: ScriptedServer, s3: S3StandIn, habits: Capabilities
 ) -> None:
     """Whatever the server makes of the condition, an image is not written over."""
-    s3.habits = habits
+    s3.capabilities = habits
 
     assert _collect(deps, image, job_id=A).status is Status.SUCCEEDED
     stored = s3.objects[KEY]
@@ -131,7 +131,7 @@ def test_a_refused_header_costs_no_image(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, header: str, key: str | None
 ) -> None:
     """It is left out, and the job succeeds at its first try."""
-    s3.habits = Habits(refuses=frozenset({header}))
+    s3.capabilities = Capabilities(refuses=frozenset({header}))
 
     assert _collect(deps, image, key).status is Status.SUCCEEDED
     assert len(s3.stored_keys()) == 2
@@ -142,7 +142,7 @@ def test_a_key_without_room_ends_its_job_soon(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, taken: str
 ) -> None:
     """S3 calls it taken and nothing lies there: the caller is told so, and which key it is."""
-    s3.habits = Habits(has_folders=True)
+    s3.capabilities = Capabilities(has_folders=True)
     s3.objects[taken] = Stored(b"x")
 
     job = _collect(deps, image)
@@ -164,7 +164,7 @@ def test_a_manifest_that_has_no_room_is_missed_aloud(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The image is what was promised, so the job succeeds, and the log says what is missing."""
-    s3.habits = Habits(has_folders=True)
+    s3.capabilities = Capabilities(has_folders=True)
     s3.objects[taken] = Stored(b"somebody else's")
 
     with caplog.at_level(logging.WARNING):
@@ -186,7 +186,7 @@ def test_the_deployment_s_fault_is_not_the_caller_s(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, code: str, message: str
 ) -> None:
     """A job with a key of its own waits as all others do, and counts for the breaker."""
-    s3.habits.refusal = Refusal(400, code, message)
+    s3.capabilities.refusal = Refusal(400, code, message)
 
     job = _collect(deps, image)
 
@@ -201,8 +201,8 @@ def test_an_image_is_known_again_by_any_spelling(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, write: Callable[[str], str]
 ) -> None:
     """The answer to the PUT is lost, and a proxy writes names in capitals: it is our image."""
-    deps.objects.find_habits()
-    s3.habits = Habits(writes_names=write, loses_answers=1)
+    deps.objects.probe_capabilities()
+    s3.capabilities = Capabilities(writes_names=write, loses_answers=1)
 
     assert _collect(deps, image).status is Status.STORING
     run(Step.COLLECT, collect, A, deps)
@@ -216,9 +216,9 @@ def test_what_was_kept_in_part_is_put_again(
     deps: Deps, image: ScriptedServer, s3: S3StandIn, kept: int
 ) -> None:
     """It is ours, and not the image: no success before the bucket holds all of it."""
-    s3.habits = Habits(keeps=kept, checks_nothing=True)
+    s3.capabilities = Capabilities(keeps=kept, checks_nothing=True)
     assert _collect(deps, image).status is Status.STORING
-    s3.habits.keeps = None
+    s3.capabilities.keeps = None
 
     run(Step.COLLECT, collect, A, deps)
 
@@ -232,7 +232,7 @@ def test_what_is_kept_in_part_to_the_end_is_no_success(
     deps: Deps, image: ScriptedServer, s3: S3StandIn
 ) -> None:
     """The link dies, and the bucket holds a part: the job fails, and says of what."""
-    s3.habits = Habits(empties_folders=True, states_checksum=False, checks_nothing=True)
+    s3.capabilities = Capabilities(empties_folders=True, states_checksum=False, checks_nothing=True)
     assert _collect(deps, image, key="folder/").status is Status.STORING
     dead = Change(set={"result_expires_at": time.time() - 1})
     assert deps.store.change(A, {Status.STORING}, dead)

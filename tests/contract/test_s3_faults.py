@@ -98,7 +98,7 @@ def test_a_put_whose_answer_was_lost_is_found(objects: ObjectStore, proxy: S3Pro
 
     assert not _put(objects)
 
-    there = objects.look("k.png")
+    there = objects.head("k.png")
     assert there is not None
     assert (there.metadata["job-id"], there.sha256) == ("1", sha256(BODY).hexdigest())
 

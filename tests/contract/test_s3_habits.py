@@ -13,7 +13,7 @@ from core.errors import StorageUnavailable
 from core.storage.bucket_capabilities import Condition
 from core.storage.object_store import ObjectStore
 from tests.contract.putting import BODY, put_image, requests_of
-from tests.s3_stand_in import Habits, Refusal, S3StandIn, Stored
+from tests.s3_stand_in import Capabilities, Refusal, S3StandIn, Stored
 
 
 def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
@@ -22,7 +22,7 @@ def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
     """The probes are put first; then each answer's own checksum is proof enough."""
     assert put_image(wary, "a.png")
 
-    assert wary.find_habits().problems == ""
+    assert wary.probe_capabilities().problems == ""
     assert requests_of(s3, lambda: put_image(wary, "b.png")) == ["PUT"]
     assert s3.objects["b.png"].body == BODY
     assert not put_image(wary, "b.png", b"other", job="2")
@@ -30,36 +30,36 @@ def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
 
 def test_a_known_bucket_is_tried_with_few_requests(wary: ObjectStore, s3: S3StandIn) -> None:
     """The first probe stays, so the next process finds its key taken at once."""
-    wary.find_habits()
+    wary.probe_capabilities()
 
-    assert requests_of(s3, wary.find_habits) == ["PUT", "PUT"]
+    assert requests_of(s3, wary.probe_capabilities) == ["PUT", "PUT"]
 
 
 @pytest.mark.parametrize(
     ("habits", "condition"),
     [
-        (Habits(ignores_condition=True), Condition.IGNORED),
-        (Habits(lacks_condition=True), Condition.REFUSED),
-        (Habits(refuses=frozenset({"if-none-match"})), Condition.REFUSED),
-        (Habits(ignores_condition=True, checks_nothing=True), Condition.IGNORED),
+        (Capabilities(ignores_condition=True), Condition.IGNORED),
+        (Capabilities(lacks_condition=True), Condition.REFUSED),
+        (Capabilities(refuses=frozenset({"if-none-match"})), Condition.REFUSED),
+        (Capabilities(ignores_condition=True, checks_nothing=True), Condition.IGNORED),
     ],
 )
 def test_no_server_overwrites_an_object(
     wary: ObjectStore,
     s3: S3StandIn,
-    habits: Habits,
+    habits: Capabilities,
     condition: Condition,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Where the condition is not kept, the key is looked at before, and that is said once."""
-    s3.habits = habits
+    s3.capabilities = habits
     with caplog.at_level(logging.WARNING):
         assert put_image(wary, "a.png", b"first", job="1")
         assert not put_image(wary, "a.png", b"second", job="2")
 
     assert s3.objects["a.png"].body == b"first"
-    assert wary.find_habits().condition is condition
-    assert "If-None-Match" in wary.find_habits().problems
+    assert wary.probe_capabilities().condition is condition
+    assert "If-None-Match" in wary.probe_capabilities().problems
     warnings = [each for each in caplog.records if each.getMessage() == "storage.habits"]
     assert len(warnings) == 1
 
@@ -68,10 +68,10 @@ def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
     wary: ObjectStore, s3: S3StandIn
 ) -> None:
     """Somebody puts between our PUT and our second look: we are told that the key is theirs."""
-    s3.habits = Habits(ignores_condition=True, states_checksum=False)
-    wary.find_habits()
+    s3.capabilities = Capabilities(ignores_condition=True, states_checksum=False)
+    wary.probe_capabilities()
     looks: list[str] = []
-    real = wary.look
+    real = wary.head
 
     def look(key: str) -> object:
         looks.append(key)
@@ -79,7 +79,7 @@ def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
             s3.objects[key] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
         return real(key)
 
-    wary.look = look  # type: ignore[method-assign,assignment] # somebody else's PUT comes here
+    wary.head = look  # type: ignore[method-assign,assignment] # somebody else's PUT comes here
 
     assert not put_image(wary, "a.png", job="1")
     assert s3.objects["a.png"].body == b"theirs"
@@ -90,18 +90,18 @@ def test_a_header_that_is_refused_is_left_out(
     wary: ObjectStore, s3: S3StandIn, header: str
 ) -> None:
     """The image is stored all the same, in one request more once, and it is said."""
-    s3.habits = Habits(refuses=frozenset({header}))
+    s3.capabilities = Capabilities(refuses=frozenset({header}))
 
     assert put_image(wary, "a.png")
 
     assert s3.objects["a.png"].body == BODY
-    assert header in wary.find_habits().problems.lower()
+    assert header in wary.probe_capabilities().problems.lower()
     assert requests_of(s3, lambda: put_image(wary, "b.png")).count("PUT") == 1
 
 
 def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: S3StandIn) -> None:
     """The service puts no probe: it learns from the refusal itself."""
-    s3.habits = Habits(refuses=frozenset({"x-amz-checksum-sha256"}))
+    s3.capabilities = Capabilities(refuses=frozenset({"x-amz-checksum-sha256"}))
 
     def put() -> None:
         digest = sha256(BODY).digest()
@@ -115,26 +115,28 @@ def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: S
 @pytest.mark.parametrize(
     "habits",
     [
-        Habits(keeps=0, states_checksum=False),
-        Habits(keeps=100, states_checksum=False),
-        Habits(keeps=100, refuses=frozenset({"x-amz-checksum-sha256"})),
-        Habits(keeps=100, refuses=frozenset({"x-amz-checksum-sha256", "if-none-match"})),
+        Capabilities(keeps=0, states_checksum=False),
+        Capabilities(keeps=100, states_checksum=False),
+        Capabilities(keeps=100, refuses=frozenset({"x-amz-checksum-sha256"})),
+        Capabilities(keeps=100, refuses=frozenset({"x-amz-checksum-sha256", "if-none-match"})),
     ],
 )
-def test_a_200_is_not_yet_the_image(untried: ObjectStore, s3: S3StandIn, habits: Habits) -> None:
+def test_a_200_is_not_yet_the_image(
+    untried: ObjectStore, s3: S3StandIn, habits: Capabilities
+) -> None:
     """What was not stored as a whole is no success, whatever the server answered."""
-    s3.habits = habits
+    s3.capabilities = habits
     with pytest.raises(StorageUnavailable, match="not those sent"):
         put_image(untried, "a.png")
 
-    there = untried.look("a.png")
+    there = untried.head("a.png")
     assert there is not None
     assert not there.whole
 
 
 def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
     """A job is not accepted with an input that the server said it stored, and did not keep."""
-    s3.habits = Habits(checks_nothing=True, states_checksum=False, keeps=10)
+    s3.capabilities = Capabilities(checks_nothing=True, states_checksum=False, keeps=10)
 
     with pytest.raises(StorageUnavailable, match="not those sent"):
         untried.put(
@@ -147,7 +149,7 @@ def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
 
 def test_a_server_known_to_be_strict_is_not_looked_at(wary: ObjectStore, s3: S3StandIn) -> None:
     """It says no checksum, but it was seen to refuse bytes that are not those of theirs."""
-    s3.habits = Habits(states_checksum=False)
+    s3.capabilities = Capabilities(states_checksum=False)
     put_image(wary, "a.png")
 
     assert requests_of(s3, lambda: put_image(wary, "b.png")) == ["PUT"]
@@ -157,22 +159,22 @@ def test_images_wait_while_a_server_is_tried(
     wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ignores the condition is put nothing before that is known."""
-    s3.habits = Habits(ignores_condition=True)
+    s3.capabilities = Capabilities(ignores_condition=True)
     begun, go_on = threading.Event(), threading.Event()
-    real = wary._put.find_out  # noqa: SLF001 - where it is to stand still
+    real = wary._put.probe  # noqa: SLF001 - where it is to stand still
 
     def find_out() -> object:
         begun.set()
         assert go_on.wait(10)
         return real()
 
-    monkeypatch.setattr(wary._put, "find_out", find_out)  # noqa: SLF001 - see above
+    monkeypatch.setattr(wary._put, "probe", find_out)  # noqa: SLF001 - see above
     with ThreadPoolExecutor(2) as threads:
-        trying = threads.submit(wary.find_habits)
+        trying = threads.submit(wary.probe_capabilities)
         assert begun.wait(10)
         s3.objects["a.png"] = Stored(b"theirs", {"x-amz-meta-job-id": "2"})
         putting = threads.submit(put_image, wary, "a.png")
-        assert wary._wary  # noqa: SLF001 - so whoever comes now waits
+        assert wary._needs_probe  # noqa: SLF001 - so whoever comes now waits
         go_on.set()
         assert trying.result(10).condition is Condition.IGNORED
         assert putting.result(10) is False
@@ -184,7 +186,7 @@ def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
     wary: ObjectStore, s3: S3StandIn, key: str
 ) -> None:
     """A server that checks all bytes may make a folder of it, and keep none."""
-    s3.habits = Habits(states_checksum=False, empties_folders=True)
+    s3.capabilities = Capabilities(states_checksum=False, empties_folders=True)
 
     with pytest.raises(StorageUnavailable, match="0 bytes"):
         put_image(wary, key)
@@ -192,18 +194,18 @@ def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
 
 def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: S3StandIn) -> None:
     """Where the answer proves nothing, one HEAD does."""
-    s3.habits = Habits(states_checksum=False)
+    s3.capabilities = Capabilities(states_checksum=False)
 
     assert requests_of(s3, lambda: put_image(untried, "a.png")) == ["PUT", "HEAD"]
 
 
 def test_one_that_repeats_what_it_is_told_proves_nothing(wary: ObjectStore, s3: S3StandIn) -> None:
     """A server that was seen to take a wrong checksum is looked at, though it states ours."""
-    s3.habits = Habits(checks_nothing=True)
-    assert "does not check" in wary.find_habits().problems
+    s3.capabilities = Capabilities(checks_nothing=True)
+    assert "does not check" in wary.probe_capabilities().problems
 
     assert requests_of(s3, lambda: put_image(wary, "a.png")) == ["PUT", "HEAD"]
-    s3.habits.keeps = 9
+    s3.capabilities.keeps = 9
     with pytest.raises(StorageUnavailable, match="not those sent"):
         put_image(wary, "b.png")
 
@@ -213,10 +215,10 @@ def test_metadata_is_known_by_any_spelling(
     wary: ObjectStore, s3: S3StandIn, write: Callable[[str], str]
 ) -> None:
     """A proxy may write the names of headers in capitals."""
-    s3.habits = Habits(writes_names=write)
+    s3.capabilities = Capabilities(writes_names=write)
     put_image(wary, "a.png")
 
-    there = wary.look("a.png")
+    there = wary.head("a.png")
 
     assert there is not None
     assert there.metadata["job-id"] == "1"
@@ -228,8 +230,8 @@ def test_a_conflict_is_not_taken_for_a_stored_object(
     wary: ObjectStore, s3: S3StandIn, conflicts: int
 ) -> None:
     """Nobody may have won: it is to be tried again until somebody has."""
-    wary.find_habits()
-    s3.habits.conflicts = conflicts
+    wary.probe_capabilities()
+    s3.capabilities.conflicts = conflicts
 
     for _ in range(conflicts):
         with pytest.raises(StorageUnavailable, match="ConditionalRequestConflict"):
@@ -242,20 +244,20 @@ def test_a_conflict_is_not_taken_for_a_stored_object(
 def test_after_a_conflict_it_is_seen_who_won(wary: ObjectStore, s3: S3StandIn) -> None:
     """An object that is there by then has the key."""
     put_image(wary, "a.png", b"theirs", job="2")
-    s3.habits.conflicts = 1
+    s3.capabilities.conflicts = 1
 
     assert not put_image(wary, "a.png")
 
 
 def test_a_lost_answer_is_found_out(wary: ObjectStore, s3: S3StandIn) -> None:
     """The object is there: the next try is told that its key is taken."""
-    wary.find_habits()
-    s3.habits.loses_answers = 1
+    wary.probe_capabilities()
+    s3.capabilities.loses_answers = 1
     with pytest.raises(StorageUnavailable):
         put_image(wary, "a.png")
 
     assert not put_image(wary, "a.png")
-    there = wary.look("a.png")
+    there = wary.head("a.png")
     assert there is not None
     assert there.metadata["job-id"] == "1"
 
@@ -264,8 +266,8 @@ def test_a_server_that_cannot_be_tried_is_trusted_with_nothing(
     wary: ObjectStore, s3: S3StandIn
 ) -> None:
     """Where probes are refused, keys are looked at as well, and it is said why."""
-    s3.habits.refusal = Refusal(403, "AccessDenied", "Access Denied")
-    assert "AccessDenied" in wary.find_habits().problems
-    s3.habits.refusal = None
+    s3.capabilities.refusal = Refusal(403, "AccessDenied", "Access Denied")
+    assert "AccessDenied" in wary.probe_capabilities().problems
+    s3.capabilities.refusal = None
 
     assert requests_of(s3, lambda: put_image(wary, "a.png")) == ["HEAD", "PUT", "HEAD"]

@@ -28,7 +28,7 @@ def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
     for number in range(puts):
         put_image(untried, f"{number}.png")
     status, message = REFUSALS[code]
-    s3.habits.refusal = Refusal(status, code, message)
+    s3.capabilities.refusal = Refusal(status, code, message)
 
     def put() -> None:
         with pytest.raises(StorageUnavailable, match=f"{code}: {message}") as caught:
@@ -52,7 +52,7 @@ def test_what_speaks_of_the_key_is_the_key_s(
 ) -> None:
     """It is told apart from what the deployment has to mend."""
     put_image(wary, "before.png")
-    s3.habits.refusal = refusal
+    s3.capabilities.refusal = refusal
 
     with pytest.raises(RequestRefused):
         put_image(wary, "a.png")
@@ -60,9 +60,9 @@ def test_what_speaks_of_the_key_is_the_key_s(
 
 def test_no_secret_is_repeated(wary: ObjectStore, s3: S3StandIn) -> None:
     """Addresses, access keys and signatures in S3's words are left out, and long words cut."""
-    wary.find_habits()
+    wary.probe_capabilities()
     told = f"AKIAIOSFODNN7EXAMPLE at https://a.example/?X-Amz-Signature=1 {'a' * 64} " + "b " * 400
-    s3.habits.refusal = Refusal(403, "AccessDenied", told)
+    s3.capabilities.refusal = Refusal(403, "AccessDenied", told)
 
     with pytest.raises(Refused) as caught:
         put_image(wary, "a.png")

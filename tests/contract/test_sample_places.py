@@ -147,7 +147,7 @@ async def _fail_often(settings: Settings) -> Reader:
 
 def test_an_image_that_cannot_be_opened_keeps_no_place(service: Settings, s3: S3StandIn) -> None:
     """However often S3 says no, the next one finds a place."""
-    s3.habits.get_refusal = Refusal(403, "InvalidObjectState")
+    s3.capabilities.get_refusal = Refusal(403, "InvalidObjectState")
 
     last = asyncio.run(_fail_often(service))
 

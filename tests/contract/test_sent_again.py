@@ -219,7 +219,7 @@ def test_inputs_of_a_dismissed_letter_are_deleted(deps: Deps, letters: DeadLette
     clean_up(deps)
     assert inputs(deps) == {}
 
-    with pytest.raises(CannotSendAgain, match="input_image is not kept"):
+    with pytest.raises(CannotSendAgain, match="input_image is no longer kept"):
         letters.retry(old)
 
 
@@ -229,7 +229,7 @@ def test_without_its_inputs_a_job_is_not_sent_again(deps: Deps, letters: DeadLet
     clean_up(deps)
     assert inputs(deps) == {}
 
-    with pytest.raises(CannotSendAgain, match="input_image is not kept"):
+    with pytest.raises(CannotSendAgain, match="input_image is no longer kept"):
         letters.retry(old)
 
     assert load(deps.store) == old

@@ -148,7 +148,7 @@ def test_a_late_clean_up_leaves_the_inputs_of_a_living_job(bench: Bench) -> None
 
     cleanup(A, bench.deps)
 
-    assert bench.deps.objects.look(KEY) is not None
+    assert bench.deps.objects.head(KEY) is not None
 
 
 def test_a_clean_up_deletes_and_ends_its_watch(bench: Bench) -> None:
@@ -160,7 +160,7 @@ def test_a_clean_up_deletes_and_ends_its_watch(bench: Bench) -> None:
 
     cleanup(A, bench.deps)
 
-    assert bench.deps.objects.look(KEY) is None
+    assert bench.deps.objects.head(KEY) is None
     assert bench.due_in(Step.CLEANUP) is None
 
 

@@ -161,7 +161,7 @@ def test_an_image_that_cannot_be_read(
         second_service(**server.environment) as url,
     ):
         server.objects[image["key"]] = Stored(b"x" * image["bytes"])
-        server.habits.get_refusal = refusal
+        server.capabilities.get_refusal = refusal
         answer = get(url + path)
     assert (answer.status_code, list(answer.json())) == (status, ["detail"])
     assert words in answer.text

@@ -93,7 +93,7 @@ def test_a_number_that_is_none_is_a_problem(
     """What botocore reads only as it comes to it is told at the start, without a traceback."""
     monkeypatch.setenv(name, value)
 
-    assert "cannot read" in str(credentials_problem())
+    assert "cannot parse" in str(credentials_problem())
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_links_with_credentials_are_refused(url: str) -> None:
     """They are neither used nor told, whichever host they are for."""
     problem = result_url_problem(url, HOSTS)
 
-    assert problem == "The result's link holds a user name or password, which is never used"
+    assert problem == "The result's link contains a user name or password, which is not allowed"
 
 
 @pytest.mark.parametrize(

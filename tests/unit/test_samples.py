@@ -94,7 +94,7 @@ def test_what_names_no_single_link_is_shown_by_its_shape(result: Any, shape: str
     notice = _ready(result)
 
     assert notice.kind is Kind.UNUSABLE
-    assert notice.message.endswith(f"what came as its result was {shape}")
+    assert notice.message.endswith(f"its result was {shape}")
     assert "secret" not in notice.message
 
 

@@ -137,7 +137,7 @@ class Downloader:
         try:
             return self._follow(url, alive, undone)
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise LinkRefused("The result's link names no valid host") from error
+            raise LinkRefused("The result's link has no valid host") from error
         except BadEncoding as error:
             raise Transient(f"the result cannot be unpacked: {error}") from error
         except httpx.HTTPError as error:

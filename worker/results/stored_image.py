@@ -63,7 +63,7 @@ def _put(job: Job, key: str, result: Result, deps: Deps) -> StoredObject | None:
     for _ in range(_LOOKS):
         if deps.objects.put_once(key, result.file, **_particulars(job, result)):
             return None
-        if there := deps.objects.look(key):
+        if there := deps.objects.head(key):
             return there
         # It came and went, or the server has no room for a key beside one that begins with it.
     message = (
@@ -97,7 +97,7 @@ def find_image(job: Job, deps: Deps) -> StoredImage | None:
     """Return what is known of an image that an earlier run put into the bucket before it died."""
     for extension, content_type in CONTENT_TYPES.items():
         key = object_key(job, extension, deps)
-        there = deps.objects.look(key)
+        there = deps.objects.head(key)
         if there and there.whole and _is_ours(job, there):
             return _stored(key, content_type, there)
     return None
@@ -138,7 +138,7 @@ def put_manifest(job: Job, image: dict[str, Any], deps: Deps) -> None:
     )
     if fresh:
         return
-    there = deps.objects.look(key)
+    there = deps.objects.head(key)
     if there is None or not _is_ours(job, there):
         raise RequestRefused(f"The key {key} holds no manifest of this job", 0)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from core.errors import StoreUnavailable
 from core.redis.store import JobStore
-from core.storage.bucket_capabilities import HABITS
+from core.storage.bucket_capabilities import CAPABILITIES_KEY
 from core.storage.object_store import ObjectStore
 
 #: Seconds between two tries: servers and the proxies before them are exchanged, but seldom.
@@ -28,19 +28,19 @@ def watch(objects: ObjectStore, store: JobStore, stop: threading.Event) -> None:
 
 def note_habits(objects: ObjectStore, store: JobStore) -> bool:
     """Try the server once and note what it does not keep; say whether all is known and noted."""
-    habits = objects.find_habits()
+    capabilities = objects.probe_capabilities()
     try:
-        store.read("set", HABITS, habits.problems, ex=_COUNTS)
+        store.read("set", CAPABILITIES_KEY, capabilities.problems, ex=_COUNTS)
     except StoreUnavailable:
         return False
-    return not habits.reason
+    return not capabilities.reason
 
 
 def watch_in_background(
     objects: ObjectStore, store: JobStore, stop: threading.Event
 ) -> threading.Thread:
     """Start a thread that does `watch`, before any image is put; it keeps no process alive."""
-    objects.be_wary()
+    objects.require_probe()
     thread = threading.Thread(target=watch, args=(objects, store, stop), name="bucket", daemon=True)
     thread.start()
     return thread

@@ -101,7 +101,7 @@ def _unclaim(job: Job, claim: str, deps: Deps) -> None:
 
 
 def _source(key: str, deps: Deps) -> Source:
-    there = deps.objects.look(key)
+    there = deps.objects.head(key)
     if there is None:
         raise gone(key)
     return Source(there.size, lambda: deps.objects.chunks(key))

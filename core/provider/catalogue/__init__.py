@@ -1,8 +1,8 @@
-"""The models that can be asked for, as data: validation, API pages and docs are made from it.
+"""The supported models as data, used for validation, API pages and docs.
 
-Each entry says which document its facts are from; where the provider's documents disagree the
-wider range stands here, for the provider has the last word anyway. Defaults are never filled in:
-only what the caller sent is sent on. `core.provider.models_file` reads a deployment's own models.
+Each entry names the document its facts come from. If the provider's documents disagree, the wider
+range is used, because the provider validates anyway. Defaults are never filled in: only what the
+caller sent is forwarded. `core.provider.models_file` reads a deployment's own models.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
-"""Parameters that many models share."""
+"""Parameters shared by many models."""
 
 from typing import Final
 
 from core.provider.catalogue.entry import Kind, Parameter
 
-#: The document that wins where others say less.
+#: The authoritative document.
 OPENAPI: Final = "BFL OpenAPI of 2026-09-19"
 
 PROMPT: Final = Parameter(kind=Kind.TEXT)
@@ -14,10 +14,10 @@ SWITCH: Final = Parameter(kind=Kind.BOOLEAN)
 FORMAT: Final = Parameter(kind=Kind.CHOICE, choices=("jpeg", "png", "webp"))
 USER: Final = Parameter(kind=Kind.TEXT, minimum=1, longest=256)
 RATIO: Final = Parameter(kind=Kind.ASPECT_RATIO)
-#: An image that the provider may fetch itself.
+#: An image given as base64 or URL.
 PICTURE: Final = Parameter(kind=Kind.IMAGE)
 PICTURE_REQUIRED: Final = Parameter(kind=Kind.IMAGE, required=True)
-#: An image whose description speaks of base64 alone.
+#: An image documented as base64 only.
 BASE64: Final = Parameter(kind=Kind.IMAGE, urls=False)
 
 

@@ -1,4 +1,4 @@
-"""What an entry of the catalogue holds."""
+"""The types of a catalogue entry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a parameter's value may be."""
+    """Type of a parameter's value."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -15,7 +15,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     CHOICE = "choice"
     ASPECT_RATIO = "aspect_ratio"
-    IMAGE = "image"  # base64, or a URL where `urls` says so
+    IMAGE = "image"  # base64, or a URL if `urls` is set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,35 +24,35 @@ class Parameter:
 
     kind: Kind
     required: bool = False
-    #: Of a number its least value, of a text its fewest characters.
+    #: Smallest number, or fewest characters of a text.
     minimum: float | None = None
     maximum: float | None = None
     multiple_of: int | None = None
     choices: tuple[str, ...] = ()
-    #: An image may also be given as an http(s) URL, which the provider fetches.
+    #: Whether an image may also be an http(s) URL, which the provider fetches.
     urls: bool = True
-    #: Longest text in characters; None: the provider states no limit.
+    #: Longest text in characters; None: no documented limit.
     longest: int | None = None
-    #: Where the provider's documents say different things: what they say. The widest stands here,
-    #: unless a narrower one was seen to be enforced.
+    #: How the provider's documents contradict each other, if they do. The widest bounds are used,
+    #: unless narrower ones were seen to be enforced.
     disagreement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One endpoint of the provider that makes an image."""
+    """One image endpoint of the provider."""
 
     name: str
-    #: Which document states these facts.
+    #: The document these facts come from.
     source: str
     parameters: Mapping[str, Parameter]
-    #: Takes `webhook_url` and `webhook_secret`; where it does not, its result is polled.
+    #: Whether it accepts `webhook_url` and `webhook_secret`; otherwise its result is polled.
     webhook: bool = True
-    #: The answer to a submit tells the cost; else it is told with the result, or not at all.
+    #: Whether the submit response states the cost; otherwise the result does, or nothing.
     cost_on_submit: bool = False
-    #: Most pixels of the image that is asked for by `width` and `height`; None: no limit is known.
+    #: Most pixels of `width` times `height`; None: no known limit.
     most_pixels: int | None = None
-    #: The model whose limit of active tasks it shares; empty: its own, where it has one.
+    #: The model whose limit of active tasks it shares; empty: its own limit, if any.
     lane: str = ""
 
     @property
