@@ -1,1 +1,1 @@
-"""The public process: HTTP in. It calls no provider and no callback; all slow work is queued."""
+"""The public HTTP process. It calls neither the provider nor callbacks; slow work is queued."""

@@ -1,4 +1,4 @@
-"""`python -m service`: the public process. Exits 2 where the settings are wrong."""
+"""`python -m service`: the public process. Exits with 2 if the settings are invalid."""
 
 import gc
 import logging
@@ -20,8 +20,8 @@ from service.app import create_app
 from service.http.drain import Drain
 from service.server.server import Server
 
-#: New objects after which the collector looks for cycles among them; a request makes hundreds that
-#: live for as long as it waits.
+#: Allocations between garbage collections; one request allocates hundreds of objects that live as
+#: long as it waits.
 _ALLOCATIONS: Final = 10_000
 
 
@@ -38,13 +38,13 @@ def main() -> int:
     log.set_up()
     log.event_of_injected(injected(os.environ))
     log.event_of_unknown(unknown(os.environ, Settings.names()))
-    # uvicorn raises the signal again once it has shut down; a stop on request is no failure.
+    # uvicorn re-raises the signal after its shutdown; a requested stop must exit with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     drain = Drain()
     server = Server(create_app(settings, drain), settings, drain)
-    # What is there by now stays. A full collection would look through all of it, libraries and
-    # their tables too, while every request waits: 50 ms, again and again.
+    # Everything loaded so far is permanent. Without freezing, each full collection would scan it
+    # all, libraries included, and block every request for 50 ms.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)

@@ -16,17 +16,16 @@ _QUIET = ("/livez", "/readyz", "/metrics")
 
 
 class AccessLog:
-    """Writes method, path, status and duration of each request; no header and no query.
+    """Logs method, path, status and duration of each request; no headers, no query.
 
-    What no handler foresaw is answered here as a mistake of ours, and who is cut off as the process
-    leaves is told to come again.
+    It also answers unexpected errors with 500, and requests cut off by a shutdown with 503.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note how it went."""
+        """Handle the request and log its outcome."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -41,13 +40,13 @@ class AccessLog:
         try:
             await self._app(scope, receive, note_status)
         except Exception as error:
-            # Caught here, an error that nobody foresaw does not cost the connection as well.
+            # Handled here, an unexpected error does not close the connection.
             answer: Response = crashed(scope["path"], error).response()
             if status:
                 raise
             await answer(scope, receive, note_status)
         except asyncio.CancelledError:
-            # The process leaves and its grace is over; an answer that has begun just ends.
+            # The grace period of a shutdown is over; a response that has started just ends.
             if not status:
                 answer = in_shape_of(scope["path"], stopped())
                 await answer(scope, receive, note_status)

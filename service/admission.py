@@ -1,4 +1,4 @@
-"""Takes a job in, with its work where it holds up nobody: on the event loop, or in a thread."""
+"""Accepts a job, checking its body on the event loop or in a thread, by its size."""
 
 from typing import Final
 
@@ -7,12 +7,12 @@ from service.intake.intake import Accepted, Parse
 from service.intake.job_request import parse_job
 from service.state import State
 
-#: Bytes of a body that is checked on the event loop. A usual one has some hundred and takes a tenth
-#: of a millisecond, less than a thread costs; the worst of this size take about one.
+#: Largest body, in bytes, that is checked on the event loop. A typical one has some hundred bytes
+#: and takes 0.1 ms, less than a thread costs; the worst case of this size takes about 1 ms.
 _QUICK: Final = 8192
 
 
-async def take_in(
+async def accept_job(
     state: State, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
 ) -> Accepted:
     """Accept one job, as `Intake.accept` does."""

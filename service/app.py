@@ -1,4 +1,4 @@
-"""Puts the application together: routes, error handlers, and what requests work with."""
+"""Builds the application: routes, error handlers and shared state."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -34,16 +34,15 @@ from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
 from service.intake.job_request import image_names
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 from service.openapi.document import document
 from service.state import State
 
-#: Requests other than intakes and webhooks that may wait for Redis at a time, each in a thread, and
-#: bodies that are too large to be checked on the event loop.
+#: Threads for blocking Redis calls (other than intake and webhooks) and for checks of large bodies.
 THREADS: Final = 128
-#: Jobs whose images are stored at a time. They wait for S3, and must not hold up jobs without any.
+#: Threads that store input images. They wait for S3 and must not hold up jobs without images.
 IMAGE_THREADS: Final = 32
-#: Images that are read from S3 at a time, a piece each.
+#: Threads that read images from S3.
 _SAMPLES: Final = 32
 #: Images that are being sent at a time, each with a connection to S3.
 SAMPLE_PLACES: Final = 128
@@ -53,8 +52,8 @@ def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
     """Return the application; it connects to nothing before it is started.
 
     Args:
-        settings: All of them.
-        drain: Tells when the process is about to leave; without one it stays.
+        settings: The service's settings.
+        drain: Set when the process starts to shut down.
     """
     app = Starlette(
         routes=[
@@ -71,21 +70,21 @@ def create_app(settings: Settings, drain: Drain | None = None) -> Starlette:
         },
         lifespan=_lifespan(_state(settings, drain or Drain())),
     )
-    # A path with a slash too many gets a problem document, not a redirect that drops the body.
+    # A trailing slash yields a problem document, not a redirect that drops the body.
     app.router.redirect_slashes = False
     return app
 
 
 def _state(settings: Settings, drain: Drain) -> State:
-    """Return what requests are given to work with."""
+    """Build the state shared by all requests."""
     store = JobStore(connect(settings), settings)
     objects = ObjectStore(
         settings.s3_bucket,
         connections=IMAGE_THREADS + SAMPLE_PLACES,
         timeout=settings.storage_timeout_seconds,
     )
-    image_threads = Threads(IMAGE_THREADS)
-    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
+    image_threads = ThreadPool(IMAGE_THREADS)
+    async_store = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
@@ -95,15 +94,15 @@ def _state(settings: Settings, drain: Drain) -> State:
         settings=settings,
         drain=drain,
         store=store,
-        awaited=awaited,
+        async_store=async_store,
         accounts=AccountRegistry(store, settings.accounts),
         objects=objects,
         openapi=document(settings),
         bodies=bodies,
-        intake=Intake(settings, store, awaited, objects, image_threads),
-        intake_threads=Threads(THREADS),
+        intake=Intake(settings, store, async_store, objects, image_threads),
+        intake_threads=ThreadPool(THREADS),
         image_threads=image_threads,
-        sample_threads=Threads(_SAMPLES),
+        sample_threads=ThreadPool(_SAMPLES),
         sample_places=Places(SAMPLE_PLACES, samples.too_many_samples),
         dead_letters=DeadLetters(store, objects, settings),
         proxy_hint=ProxyHint(),
@@ -111,7 +110,7 @@ def _state(settings: Settings, drain: Drain) -> State:
 
 
 def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
-    """Return what surrounds the serving of requests."""
+    """Return the lifespan of the application."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -122,7 +121,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
             yield state
         finally:
             stop.set()
-            await state["awaited"].scripts.close()
+            await state["async_store"].scripts.close()
 
     return lifespan
 
@@ -151,7 +150,7 @@ def _native_routes() -> list[Route]:
 
 
 def _drop_in_routes(settings: Settings) -> list[Route]:
-    """Return the provider's own paths; they come last, so that no model's name hides our own."""
+    """Return the provider's own paths; they come last, so that no model name hides our own."""
     submits = (
         Route(model.path, endpoints.submit_to(model), methods=["POST"], name=model.name)
         for model in settings.models.values()

@@ -1,4 +1,4 @@
-"""Which job a request is about: a job of the caller's own; others do not exist to it."""
+"""Loads the job of a request; jobs of other tenants do not exist to it."""
 
 from http import HTTPStatus
 
@@ -12,10 +12,10 @@ from service.state import State
 
 
 async def owned_job(request: Request[State]) -> Job:
-    """Return the job that the path names.
+    """Return the job named by the path.
 
     Raises:
-        Problem: 401 for a missing or wrong key, 404 where the caller has no such job.
+        Problem: 401 for a missing or wrong key, 404 if the caller has no such job.
     """
     tenant = tenant_of(request, request.state["settings"].api_keys)
     job_id = JobId(request.path_params["job_id"])

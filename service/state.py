@@ -1,4 +1,4 @@
-"""What requests are given to work with."""
+"""The state shared by all requests."""
 
 from typing import Any, TypedDict
 
@@ -13,7 +13,7 @@ from service.http.drain import Drain
 from service.http.places import Places
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 
 
 class State(TypedDict):
@@ -22,20 +22,20 @@ class State(TypedDict):
     settings: Settings
     drain: Drain
     store: JobStore
-    #: The same, for what need not hold a thread while it waits.
-    awaited: AsyncJobStore
+    #: The same store, for code that awaits Redis instead of blocking a thread.
+    async_store: AsyncJobStore
     accounts: AccountRegistry
     objects: ObjectStore
     bodies: BodyReader
     intake: Intake
-    #: For taking jobs in, which waits for the disk.
-    intake_threads: Threads
-    #: For storing the images of those that have any, and for sending images out: both wait for S3.
-    image_threads: Threads
-    sample_threads: Threads
-    #: For images that are being sent, however slow their clients read.
+    #: Checks large bodies and runs retries, which wait for Redis.
+    intake_threads: ThreadPool
+    #: Store input images and read images to be sent; both wait for S3.
+    image_threads: ThreadPool
+    sample_threads: ThreadPool
+    #: Bounds the images being sent, because clients may read slowly.
     sample_places: Places
     dead_letters: DeadLetters
     proxy_hint: ProxyHint
-    #: The OpenAPI document, which is the same for every caller.
+    #: The OpenAPI document, the same for every caller.
     openapi: dict[str, Any]

@@ -1,4 +1,4 @@
-"""`GET /v1/dead-letters`, and how a failed job or a callback is sent again."""
+"""`GET /v1/dead-letters`, and retries of failed jobs and callbacks."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
 from service.http.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 from service.ownership import owned_job
 from service.state import State
 
@@ -29,9 +29,9 @@ _Value = TypeVar("_Value")
 
 
 async def list_dead_letters(request: Request[State]) -> Response:
-    """Show one page of the caller's dead letters, the oldest first."""
+    """Return one page of the caller's dead letters, the oldest first."""
     tenant = tenant_of(request, request.state["settings"].api_keys)
-    wanted, limit, cursor = _asked(tenant, request.query_params)
+    wanted, limit, cursor = _query_filter(tenant, request.query_params)
     page = await run_in_threadpool(request.state["dead_letters"].page, wanted, limit, cursor)
     view = {
         "dead_letters": [letter_view(letter) for letter in page.letters],
@@ -41,10 +41,10 @@ async def list_dead_letters(request: Request[State]) -> Response:
 
 
 async def retry_job(request: Request[State]) -> Response:
-    """Send a failed job again as a new job; 202 only once that is on disk."""
+    """Retry a failed job as a new job; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    # Its inputs are copied in S3, which may be silent.
+    # Its inputs are copied in S3, which may be slow.
     threads = state["image_threads" if job.request.input_keys else "intake_threads"]
     job_id = await _sent_again(threads, state["dead_letters"].retry, job)
     again = await run_in_threadpool(state["intake"].record, job_id)
@@ -53,7 +53,7 @@ async def retry_job(request: Request[State]) -> Response:
 
 
 async def resend_callback(request: Request[State]) -> Response:
-    """Have the callback of an ended job sent again; 202 only once that is on disk."""
+    """Send the callback of an ended job again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
     await _sent_again(state["intake_threads"], state["dead_letters"].resend, job)
@@ -63,7 +63,7 @@ async def resend_callback(request: Request[State]) -> Response:
 
 
 async def dismiss_dead_letter(request: Request[State]) -> Response:
-    """Take a dead letter off the list; it is no mistake if it does not stand there."""
+    """Remove a dead letter from the list; succeeds also if it is not listed."""
     job = await owned_job(request)
     kind = request.path_params["kind"]
     if kind not in list(Kind):
@@ -79,7 +79,7 @@ def letter_view(letter: DeadLetter) -> dict[str, Any]:
     return {"kind": letter.kind, "at": timestamp(letter.at), "job": job_view(letter.job)}
 
 
-async def _sent_again(threads: Threads, action: Callable[[Job], _Value], job: Job) -> _Value:
+async def _sent_again(threads: ThreadPool, action: Callable[[Job], _Value], job: Job) -> _Value:
     try:
         return await threads.run(action, job)
     except CannotSendAgain as error:
@@ -88,8 +88,8 @@ async def _sent_again(threads: Threads, action: Callable[[Job], _Value], job: Jo
         raise backlog_full() from None
 
 
-def _asked(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:
-    """Return what a query asks for; raises a `Problem` with everything that is wrong."""
+def _query_filter(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:
+    """Parse the query; raises a `Problem` with everything that is wrong."""
     complaints = [
         Complaint(
             f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"

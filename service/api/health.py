@@ -1,4 +1,4 @@
-"""`/livez`: is the process alive? `/readyz`: can it keep the promise of a 202?"""
+"""`/livez`: is the process alive? `/readyz`: can it accept jobs durably?"""
 
 import logging
 from http import HTTPStatus
@@ -17,27 +17,27 @@ from service.state import State
 
 _log = logging.getLogger(__name__)
 
-#: Milliseconds after which what was written to see whether it can be is forgotten.
+#: Expiry in milliseconds of the key written as a probe.
 _PROBE_LIFE: Final = 1000
 
 
 async def livez(_request: Request[State]) -> JSONResponse:
-    """Answer, which is all it takes."""
+    """Return 200 while the process runs."""
     return JSONResponse({"status": "alive"})
 
 
 async def readyz(request: Request[State]) -> JSONResponse:
-    """Ask Redis, and whether it writes to disk; tell of each account whether it may be used.
+    """Check Redis and its durability; report the status of accounts and bucket.
 
-    A process that is about to leave says so first, so that it gets no more requests.
+    During a shutdown it returns 503 first, so that the balancer stops sending requests.
     """
-    if request.state["drain"].begun:
+    if request.state["drain"].started:
         detail = "This process is shutting down; send new requests to another one"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "draining", detail)
     store, accounts = request.state["store"], request.state["accounts"]
     try:
         durability = await run_in_threadpool(store.scripts.check)
-        # One that is full, or a replica, answers all the same.
+        # A full Redis, or a replica, still answers reads.
         await run_in_threadpool(store.read, "set", "ready", "", px=_PROBE_LIFE)
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.breaker_reason, STORAGE)
@@ -47,10 +47,10 @@ async def readyz(request: Request[State]) -> JSONResponse:
         headers = {"retry-after": "1"}
         status = HTTPStatus.SERVICE_UNAVAILABLE
         raise Problem(status, "not-ready", str(error), headers=headers) from None
-    # Jobs are taken in and wait meanwhile, so none of this is a reason to send no more.
+    # Jobs are accepted and wait meanwhile, so none of this makes the service unready.
     working = any(not state["refused"] for state in states.values()) and not storage
     found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
-    # What its server does not keep is made up for; collect workers find it out.
+    # Missing S3 guarantees are compensated; collect workers detect them.
     found["bucket"] = "not tried yet" if bucket is None else bucket or "ok"
     found["proxy"] = request.state["proxy_hint"].text or "ok"
     word = "ready" if working else "degraded"

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from core.jobs.views import job_view
 from core.security.signatures import callback_secret
-from service.admission import take_in
+from service.admission import accept_job
 from service.http.auth import tenant_of
 from service.http.origin import job_path
 from service.http.problems import JsonAnswer
@@ -16,12 +16,12 @@ from service.state import State
 
 
 async def create_job(request: Request[State]) -> Response:
-    """Take a job in; 202 only once it is on disk."""
+    """Accept a job; 202 only once it is on disk."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
     key = request.headers.get("idempotency-key")
     async with state["bodies"].read(request) as body:
-        accepted = await take_in(state, tenant, body, key)
+        accepted = await accept_job(state, tenant, body, key)
     headers = {"location": job_path(request, accepted.job_id)}
     if not accepted.fresh:
         headers["idempotency-replayed"] = "true"
@@ -30,15 +30,15 @@ async def create_job(request: Request[State]) -> Response:
 
 
 async def show_job(request: Request[State]) -> Response:
-    """Show a job to the tenant whose it is; to others it does not exist."""
+    """Return a job to its tenant; to others it does not exist."""
     job = await owned_job(request)
     return JsonAnswer(job_view(job), headers={"cache-control": "no-store"})
 
 
 async def show_callback_secret(request: Request[State]) -> Response:
-    """Show the secret that this tenant's callbacks are signed with (Standard Webhooks).
+    """Return the secret that signs this tenant's callbacks (Standard Webhooks).
 
-    While the operator rotates the master secret, callbacks carry a signature by each of them.
+    While the operator rotates the master secret, callbacks carry one signature per master.
     """
     settings = request.state["settings"]
     tenant = tenant_of(request, settings.api_keys)

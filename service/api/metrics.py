@@ -1,4 +1,4 @@
-"""`GET /metrics`: the figures in Prometheus' text format."""
+"""`GET /metrics`: metrics in Prometheus text format."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -29,28 +29,28 @@ _ENDED: Final = "ended:"
 
 
 async def show_metrics(request: Request[State]) -> Response:
-    """Show how things stand; the figures are the same on every process."""
+    """Return all metrics of the deployment; every process returns the same."""
     state = request.state
-    figures = await run_in_threadpool(take_snapshot, state["store"], state["settings"].accounts)
+    snapshot = await run_in_threadpool(take_snapshot, state["store"], state["settings"].accounts)
     registry = CollectorRegistry()
-    registry.register(_Collector(figures))
+    registry.register(_Collector(snapshot))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class _Collector(Collector):
-    """Turns one look into metrics."""
+    """Converts a snapshot into Prometheus metrics."""
 
-    def __init__(self, figures: MetricsSnapshot) -> None:
-        self._figures = figures
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric, also those that are 0."""
+        """Yield every metric, zeros included."""
         yield from self._counters()
         yield self._margin()
         yield from self._gauges()
 
     def _counters(self) -> Iterator[Metric]:
-        counters = self._figures.counters
+        counters = self._snapshot.counters
         for name, counter, text in (
             ("fluxrelay_jobs_accepted", "accepted", "Jobs answered with 202."),
             (
@@ -71,7 +71,7 @@ class _Collector(Collector):
         yield ended
 
     def _margin(self) -> Metric:
-        counters = self._figures.counters
+        counters = self._snapshot.counters
         buckets: list[tuple[str, float]] = []
         total = 0.0
         for bound in (*MARGIN_BOUNDS, "inf"):
@@ -85,26 +85,26 @@ class _Collector(Collector):
         )
 
     def _gauges(self) -> Iterator[Metric]:
-        figures = self._figures
-        held = {pool: slots[0] for pool, slots in figures.slots.items()}
-        allowed = {pool: slots[1] for pool, slots in figures.slots.items()}
+        snapshot = self._snapshot
+        held = {pool: slots[0] for pool, slots in snapshot.slots.items()}
+        allowed = {pool: slots[1] for pool, slots in snapshot.slots.items()}
         for name, text, label, values in (
-            ("backlog_jobs", "Jobs that wait for a slot.", "lane", figures.backlog),
+            ("backlog_jobs", "Jobs that wait for a slot.", "lane", snapshot.backlog),
             ("slots_held", "Slots held.", "pool", held),
             ("slots_allowed", "Slots there are.", "pool", allowed),
-            ("slots_ceiling", "Slots granted at most, now.", "pool", figures.ceilings),
+            ("slots_ceiling", "Slots granted at most, now.", "pool", snapshot.ceilings),
             (
                 "account_pause_seconds",
                 "Time until the account is granted slots again.",
                 "pool",
-                figures.pauses,
+                snapshot.pauses,
             ),
-            ("tasks_waiting", "Tasks that no worker has taken yet.", "queue", figures.tasks),
+            ("tasks_waiting", "Tasks that no worker has taken yet.", "queue", snapshot.tasks),
             (
                 "breaker_open",
                 "1 while it is left alone or tried.",
                 "breaker",
-                figures.open_breakers,
+                snapshot.open_breakers,
             ),
         ):
             gauge = GaugeMetricFamily(f"fluxrelay_{name}", text, labels=[label])
@@ -112,12 +112,12 @@ class _Collector(Collector):
                 gauge.add_metric([value_of], value)
             yield gauge
         for name, text, number in (
-            ("due_overdue", "Due times that passed.", figures.overdue),
-            ("dead_letters", "What failed and may be sent again.", figures.dead_letters),
+            ("due_overdue", "Due times that passed.", snapshot.overdue),
+            ("dead_letters", "What failed and may be sent again.", snapshot.dead_letters),
         ):
             yield GaugeMetricFamily(f"fluxrelay_{name}", text, value=number)
         yield GaugeMetricFamily(
             "fluxrelay_due_overdue_seconds",
             "Age of the oldest due time that passed; grows when no sweep runs.",
-            value=figures.overdue_seconds,
+            value=snapshot.overdue_seconds,
         )

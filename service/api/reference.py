@@ -1,4 +1,4 @@
-"""What a caller can learn: `GET /v1/models`, `/openapi.json` and `/docs`."""
+"""Reference for callers: `GET /v1/models`, `/openapi.json` and `/docs`."""
 
 import base64
 import re
@@ -19,7 +19,7 @@ _PAGE: Final = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
 
 
 def _inline_sources(tag: str) -> str:
-    """Return the page's own scripts or styles as a policy names them (CSP level 3, hash-source)."""
+    """Return CSP hashes of the page's inline scripts or styles (CSP level 3, hash-source)."""
     contents = re.findall(rf"<{tag}>(.*?)</{tag}>", _PAGE, re.DOTALL)
     digests = (base64.b64encode(sha256(text.encode()).digest()).decode() for text in contents)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
@@ -35,19 +35,19 @@ _HEADERS: Final = {
 
 
 async def list_models(request: Request[State]) -> Response:
-    """Show the models that this deployment offers, with their parameters' bounds."""
+    """Return the models that this deployment offers, with the bounds of their parameters."""
     settings = request.state["settings"]
     tenant_of(request, settings.api_keys)
     return JsonAnswer({"models": [model_view(model) for model in settings.models.values()]})
 
 
 async def show_openapi(request: Request[State]) -> Response:
-    """Show the OpenAPI document; it holds nothing that needs a key."""
+    """Return the OpenAPI document; it needs no key."""
     return JsonAnswer(request.state["openapi"])
 
 
 async def show_docs(_request: Request[State]) -> Response:
-    """Show the page that renders the OpenAPI document; it loads nothing from elsewhere."""
+    """Return the page that renders the OpenAPI document; it loads nothing from elsewhere."""
     return HTMLResponse(_PAGE, headers=_HEADERS)
 
 
@@ -65,7 +65,7 @@ def model_view(model: Model) -> dict[str, Any]:
 
 
 def _parameter_view(parameter: Parameter) -> dict[str, Any]:
-    """Return kind, required, and the bounds that the parameter has."""
+    """Return a parameter's kind, whether it is required, and its bounds."""
     view = {"kind": parameter.kind, "required": parameter.required}
     if parameter.kind == "image":
         view["urls"] = parameter.urls

@@ -1,4 +1,4 @@
-"""`POST /webhooks/bfl/{job_id}`: what the provider says, once it has shown the job's secret."""
+"""`POST /webhooks/bfl/{job_id}`: receives the provider's webhooks."""
 
 import hmac
 import logging
@@ -30,10 +30,10 @@ _SIGNATURE: Final = b"x-bfl-signature"
 
 
 async def receive_webhook(request: Request[State]) -> JSONResponse:
-    """Check the secret before anything else, then act on what the webhook says.
+    """Verify the job's secret first, then apply the notice.
 
-    A forger costs no look-up: the secret follows from the job's id and the master secret alone.
-    A duplicate, a late one and an unknown status are acknowledged, for sending them again would
+    A forged request costs no lookup: the secret derives from the job id and the master secret.
+    Duplicates, late notices and unknown statuses are acknowledged, because sending them again would
     change nothing.
     """
     state = request.state
@@ -52,11 +52,11 @@ async def receive_webhook(request: Request[State]) -> JSONResponse:
 
 
 async def _act(state: State, job_id: JobId, raw: bytes) -> bool:
-    store = state["awaited"]
+    store = state["async_store"]
     try:
         notice = parse_notice(raw, time.time(), state["settings"].result_lifetime_seconds)
     except ValueError:
-        # It cannot be read, but something happened: ask.
+        # Unreadable, but something happened: poll.
         poll = Change(wake=[Step.POLL])
         await store.execute(store.transitions.prepare_change(job_id, {Status.GENERATING}, poll))
         detail = "The body is not a JSON object"
@@ -67,7 +67,7 @@ async def _act(state: State, job_id: JobId, raw: bytes) -> bool:
 def _check_signature(
     masters: tuple[Secret, ...], job_id: JobId, raw: bytes, presented: bytes | None
 ) -> None:
-    """Check `X-BFL-Signature: sha256=…` where it comes; only one source says that it does."""
+    """Verify `X-BFL-Signature: sha256=…` if present; only one source documents it."""
     if presented is None:
         return
     good = False

@@ -1,29 +1,29 @@
-"""An image that comes as base64, decoded into a file as its text comes, in little memory."""
+"""Decodes a base64 image into a file while it arrives, using little memory."""
 
 import binascii
 from hashlib import sha256
 from typing import IO, Final
 
 _SCHEME: Final = "data:"
-#: Line breaks and the like, which encoders put in and decoders leave out (RFC 2045 section 6.8).
+#: Whitespace that encoders insert and decoders ignore (RFC 2045 section 6.8).
 _WHITESPACE: Final = b" \t\n\r\x0b\x0c"
 _GROUP: Final = 4  # characters of base64 that make three bytes
 
 
 class InlineImage:
-    """Base64 (RFC 4648 section 4), with or without a `data:` prefix (RFC 2397) or line breaks.
+    """A base64 image (RFC 4648 section 4), with or without a `data:` prefix (RFC 2397).
 
-    Feed it the text in pieces, then `end` it. What is wrong with the text is noted, not raised:
-    it becomes a complaint that names the field, beside all others.
+    Line breaks are ignored. Feed it the text in pieces, then call `end`. Errors are recorded, not
+    raised, so that they become complaints about the field, reported with all others.
 
     Args:
-        file: Where the bytes go; whoever opened it closes it.
-        largest: Bytes; what comes after is counted, but not written.
+        file: Receives the bytes; closed by whoever opened it.
+        largest: Most bytes to write; further ones are only counted.
 
     Attributes:
-        file: The bytes, once ended to be read from the start.
-        size: How many bytes there are.
-        is_base64: Whether the text is base64.
+        file: The bytes; after `end`, positioned at the start.
+        size: The number of bytes.
+        is_base64: Whether the text is valid base64 so far.
     """
 
     def __init__(self, file: IO[bytes], largest: int) -> None:
@@ -43,7 +43,7 @@ class InlineImage:
         return self._digest.digest()
 
     def feed(self, text: str) -> None:
-        """Take the next piece of the text.
+        """Decode the next piece of the text.
 
         Raises:
             OSError: The file cannot be written.
@@ -61,10 +61,10 @@ class InlineImage:
             self._decode(text)
 
     def end(self) -> None:
-        """Take note that the text ends here."""
+        """Finish: the text is complete."""
         if self._head:
             self._decode(self._head)
-        # What is left is no whole group: its padding is missing.
+        # An incomplete group is left: the padding is missing.
         self.is_base64 = self.is_base64 and not self._rest
         self.file.seek(0)
 
@@ -75,7 +75,7 @@ class InlineImage:
                 raise binascii.Error("more comes after the padding")
             whole = len(encoded) - len(encoded) % _GROUP
             data = binascii.a2b_base64(encoded[:whole], strict_mode=True)
-        except ValueError:  # of which binascii's error is one
+        except ValueError:  # includes binascii.Error
             self.is_base64 = False
             return
         self._rest = encoded[whole:]

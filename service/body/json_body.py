@@ -1,4 +1,4 @@
-"""Reads a body that is JSON, as strictly as whoever reads it next may."""
+"""Parses a JSON body strictly, so that every later reader accepts it."""
 
 import json
 import math
@@ -15,17 +15,17 @@ _DEEPEST: Final = 100  # levels of objects and arrays
 
 
 def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
-    """Read a JSON text (RFC 8259); NaN and Infinity are none.
+    """Parse JSON (RFC 8259); NaN and Infinity are rejected.
 
     Args:
-        raw: The text, or the skeleton of one.
+        raw: The text, or its skeleton.
         gaps: Where the skeleton is shorter than the text.
 
     Raises:
-        Problem: 400, with the place where it breaks, or the name that an object holds twice.
+        Problem: 400, with the position of the error, or the duplicate name.
     """
     try:
-        # As `json.loads` does it, which makes a decoder for each text.
+        # As `json.loads` does, but without creating a decoder per text.
         body = _decode(_text(raw))
         _check_depth(body)
     except json.JSONDecodeError as error:
@@ -40,7 +40,7 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
         detail = f"The body is not valid JSON: {error}"
     except RecursionError:
         detail = f"The body is not valid JSON for us: it is nested deeper than {_DEEPEST} levels"
-    except ValueError:  # Python reads no integer of more digits (`sys.set_int_max_str_digits`)
+    except ValueError:  # Python parses no longer integers (`sys.set_int_max_str_digits`)
         detail = "The body is not valid JSON for us: it holds a number of thousands of digits"
     else:
         return body
@@ -48,11 +48,11 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
 
 
 class _UnreadableError(Exception):
-    """The text is not JSON, for a reason that is its message."""
+    """The text is not JSON; the message says why."""
 
 
 def _text(raw: bytes) -> str:
-    """Return the text. It has to be UTF-8 (RFC 8259 section 8.1); the other UTFs are read, too."""
+    """Decode the text. It should be UTF-8 (RFC 8259 section 8.1); other UTFs are accepted, too."""
     encoding = json.detect_encoding(raw)
     try:
         return raw.decode(encoding, "surrogatepass")
@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> int:
-    """Return how many characters of the line before the mistake a skeleton lacks."""
+    """Return how many characters before the error the skeleton lacks in its line."""
     encoding = json.detect_encoding(raw)
     places = ((len(raw[: gap.at].decode(encoding, "replace")), gap.characters) for gap in gaps)
     line_from = error.doc.rfind("\n", 0, error.pos) + 1
@@ -74,7 +74,7 @@ def _missing(raw: bytes, gaps: Sequence[Gap], error: json.JSONDecodeError) -> in
 
 
 def _check_depth(body: Any) -> None:
-    """Refuse what could be read but, deeper in our own calls, not be written again."""
+    """Reject JSON that could be parsed, but is nested too deeply to be serialized again."""
     level: list[Any] = [[body]]
     depth = 0
     while level:
@@ -97,7 +97,7 @@ def _finite(text: str) -> float:
 
 
 class _NamedTwice(Exception):
-    """An object holds one name twice: readers disagree on which of the two values counts."""
+    """An object has a duplicate name: readers disagree on which value counts."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

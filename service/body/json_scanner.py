@@ -1,13 +1,12 @@
-"""Reads a JSON text as it comes, and keeps long images out of memory.
+"""Scans JSON while it arrives and moves long images into files.
 
-What is left when the texts of long images are taken out is the skeleton: small, and JSON like the
-whole, with a reference in the place of each. The reader `json.loads` then says whether it is
-JSON, and where not. So this module need not be a judge of JSON: it is exact as long as the text
-is valid, and after the first mistake nothing depends on what it makes of the rest.
+Without the long images, a small skeleton remains: JSON like the whole, with a reference in place of
+each image. `json.loads` then decides whether the skeleton is valid JSON. So this module need not
+validate: it is exact for valid JSON, and after the first error its output no longer matters.
 
-* The skeleton holds the caller's bytes, one for one, but for the texts that were taken out.
-* A text is taken out only once each piece of it was read as JSON, so an invalid one never is.
-* A reference holds a random number of 128 bits, so no caller can write one.
+* The skeleton holds the caller's bytes unchanged, except for the removed texts.
+* A text is removed only if each piece of it parsed as JSON, so an invalid one never is.
+* A reference contains a random number of 128 bits, so no caller can forge one.
 """
 
 import codecs
@@ -21,29 +20,29 @@ from typing import IO, Final
 
 from service.body.inline_images import InlineImage
 
-#: Texts longer than this go into a file; shorter ones stay where they are. Bytes.
+#: Longer texts are moved into a file; in bytes.
 LONG: Final = 64 * 1024
-#: So many files one body may open; more long texts are left in the skeleton.
+#: Most files per body; further long texts stay in the skeleton.
 _MOST_IMAGES: Final = 16
-_LONGEST_NAME: Final = 1024  # bytes of a field's name, as it is written
+_LONGEST_NAME: Final = 1024  # bytes of a field's name, as encoded
 _QUOTE: Final = ord('"')
-#: The rest of a string, up to its quote or to an escape that the next piece completes.
+#: The rest of a string, up to its quote or to an incomplete escape.
 _STRING: Final = re.compile(rb'[^"\\]*+(?:\\(?:u.{4}|[^u])[^"\\]*+)*+', re.DOTALL)
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"{}[]"))
-_CONTROL: Final = bytes(range(32))  # which must be escaped in a string
+_CONTROL: Final = bytes(range(32))  # must be escaped in a string
 _JSON_SPACE: Final = b" \t\n\r"
 
 
 class SkeletonTooLarge(Exception):
-    """There is too much besides the images."""
+    """The body is too large apart from its images."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Where images stand: in one object of the body, below these names."""
+class ImageFields:
+    """The location of images: one object of the body, and the names in it."""
 
     names: Collection[str]
-    #: The fields that lead to the object; none where the body itself is the one.
+    #: Path to the object; empty for the body itself.
     parents: tuple[str, ...] = ("input",)
 
     def __contains__(self, path: Sequence[str | None]) -> bool:
@@ -52,17 +51,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A place where the skeleton is shorter than the body."""
+    """A position where the skeleton is shorter than the body."""
 
-    #: Bytes of the skeleton before it.
+    #: Offset in the skeleton in bytes.
     at: int
-    #: Characters that are missing here.
+    #: Number of missing characters.
     characters: int
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedBody:
-    """A body that was read: what is left of it, and its images by their references."""
+    """A complete body: its skeleton, and its images by their references."""
 
     skeleton: bytes
     images: Mapping[str, InlineImage]
@@ -70,18 +69,18 @@ class ScannedBody:
 
 
 class BodyScanner:
-    """Takes a body piece by piece; blocking, for it writes files. Close it, also after an error.
+    """Scans a body piece by piece; blocking, because it writes files. Always close it.
 
     Args:
-        wanted: Which texts are images.
-        largest_skeleton: Bytes of what is no image.
-        largest_image: Bytes of one image that are kept.
-        open_file: Opens a file that is gone once it is closed, or its process is.
+        wanted: Location of the images.
+        largest_skeleton: Most bytes besides images.
+        largest_image: Most bytes kept of one image.
+        open_file: Opens a file that is deleted when it is closed or the process dies.
     """
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: ImageFields,
         *,
         largest_skeleton: int,
         largest_image: int,
@@ -99,18 +98,18 @@ class BodyScanner:
         self._carry = b""
         self._between_from = 0
         self._string_from = 0
-        #: How many objects and arrays are open, and the names that lead into them.
+        #: Number of open objects and arrays, and the names that lead into them.
         self._depth = 0
         self._path: list[str | None] = []
-        #: An image's text while it is short, and the image once it is long.
+        #: The text of an image while it is short, and the image once it is long.
         self._held = bytearray()
         self._spooled: _Spooled | None = None
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece.
+        """Scan the next piece.
 
         Raises:
-            SkeletonTooLarge: There is too much besides the images.
+            SkeletonTooLarge: The body is too large apart from its images.
             OSError: A file cannot be opened or written.
         """
         data, at = self._carry + piece, 0
@@ -119,17 +118,17 @@ class BodyScanner:
             at = self._state(data, at)
 
     def end(self) -> ScannedBody:
-        """Return the body; where it ends in the middle of a string, it is no JSON."""
+        """Return the body; if it ends inside a string, it is not valid JSON."""
         self._skeleton += self._held + self._carry
         return ScannedBody(bytes(self._skeleton), self._images, self._gaps)
 
     def close(self) -> None:
-        """Remove the files."""
+        """Delete the files."""
         for image in self._images.values():
             image.file.close()
 
     def _between(self, data: bytes, at: int) -> int:
-        """Read what stands between two strings."""
+        """Scan the text between two strings."""
         quote = data.find(b'"', at)
         if quote < 0:
             self._keep(data[at:])
@@ -140,7 +139,7 @@ class BodyScanner:
         return quote + 1
 
     def _is_value_of_wanted(self) -> bool:
-        """Follow the brackets before a string, and say whether it is an image."""
+        """Track the brackets before a string; return whether the string is an image."""
         run = bytes(self._skeleton[self._between_from : -1])
         if run.lstrip(_JSON_SPACE).startswith(b":"):
             self._note_name(self._depth)
@@ -153,7 +152,7 @@ class BodyScanner:
         return named and self._path in self._wanted
 
     def _note_name(self, depth: int) -> None:
-        """Remember the string that has just been read as the name at this depth."""
+        """Record the last string as the name at this depth."""
         if not 0 < depth <= len(self._wanted.parents) + 1:
             return
         raw = bytes(self._skeleton[self._string_from : self._between_from - 1])
@@ -165,13 +164,13 @@ class BodyScanner:
         self._path[depth - 1] = name
 
     def _string(self, data: bytes, at: int) -> int:
-        """Read a string that stays where it is."""
+        """Scan a string that stays in the skeleton."""
         end, closed = self._end_of_string(data, at)
         self._keep(data[at:end])
         return self._close_string(end) if closed else len(data)
 
     def _image(self, data: bytes, at: int) -> int:
-        """Read a string that is an image; while it is short it may stay where it is."""
+        """Scan an image's string, which stays in the skeleton if it is short."""
         end, closed = self._end_of_string(data, at)
         piece = data[at:end]
         if self._spooled is None:
@@ -192,14 +191,14 @@ class BodyScanner:
         return len(data)
 
     def _end_of_string(self, data: bytes, at: int) -> tuple[int, bool]:
-        """Return up to where the string is here, and whether its quote follows."""
+        """Return where the string ends in this piece, and whether its quote follows."""
         quote = data.find(b'"', at)
         end = quote if quote >= 0 else len(data)
-        if data.find(b"\\", at, end) >= 0:  # rare, and the expression is slow
+        if data.find(b"\\", at, end) >= 0:  # rare, and the regex is slow
             match = _STRING.match(data, at)
-            end = match.end() if match else at  # it always matches, if only nothing
+            end = match.end() if match else at  # always matches, possibly empty
         if end < len(data) and data[end] != _QUOTE:
-            self._carry = data[end:]  # the beginning of an escape
+            self._carry = data[end:]  # an incomplete escape
             return end, False
         return end, end < len(data)
 
@@ -216,14 +215,14 @@ class BodyScanner:
         self._held.clear()
 
     def _spool(self, spooled: "_Spooled", piece: bytes, *, closed: bool) -> None:
-        """Decode the next piece of an image; leave a piece that is no JSON for `json.loads`."""
+        """Decode the next piece of an image; an invalid piece stays for `json.loads` to reject."""
         text = ""
         try:
             text = spooled.utf8.decode(piece, closed)
             plain = text if _is_plain(piece) else json.loads(f'"{text}"')
         except ValueError as error:
             self._gaps.append(Gap(len(self._skeleton), spooled.characters))
-            # The piece alone could be UTF-8 although the whole is not: what follows never is.
+            # The piece alone could be valid UTF-8 although the whole is not; this byte never is.
             self._skeleton += b"\xff" if isinstance(error, UnicodeDecodeError) else text.encode()
             self._state = self._ignore
         else:
@@ -231,7 +230,7 @@ class BodyScanner:
             spooled.image.feed(plain)
 
     def _refer(self, spooled: "_Spooled") -> None:
-        """Put a reference in the place of an image that has ended."""
+        """Insert the reference of a complete image."""
         spooled.image.end()
         reference = next(reversed(self._images)).encode()
         self._keep(reference)
@@ -239,7 +238,7 @@ class BodyScanner:
         self._spooled = None
 
     def _ignore(self, data: bytes, _at: int) -> int:
-        """Read past what comes after a mistake."""
+        """Skip everything after an error."""
         return len(data)
 
     def _keep(self, piece: bytes) -> None:
@@ -249,7 +248,7 @@ class BodyScanner:
 
 
 def _is_plain(piece: bytes) -> bool:
-    """Say whether a part of a string reads as it is written, which is much the usual case."""
+    """Return whether a part of a string needs no unescaping, the usual case."""
     return b"\\" not in piece and len(piece.translate(None, _CONTROL)) == len(piece)
 
 
@@ -257,9 +256,9 @@ class _Spooled:
     """An image that goes into a file.
 
     Attributes:
-        image: What is made of it.
-        utf8: Holds back a character that the next piece completes.
-        characters: How many of the body it has taken so far.
+        image: The decoded image.
+        utf8: Decoder that buffers an incomplete character.
+        characters: Characters of the body consumed so far.
     """
 
     def __init__(self, image: InlineImage) -> None:

@@ -10,29 +10,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from core.provider.catalogue import LARGEST_IMAGE_BYTES
-from service.body.json_scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
+from service.body.json_scanner import LONG, BodyScanner, ImageFields, ScannedBody, SkeletonTooLarge
 from service.http.caller_values import shown
 from service.http.places import Places
 from service.http.problems import Problem, too_large
 
-#: What a large body holds besides its images is in memory, so it has a limit of its own. Bytes.
+#: Bytes of a large body besides its images; they are in memory.
 _LARGEST_SKELETON: Final = 1024 * 1024
-#: So many bytes go to a thread at a time: much more than its start costs, little memory.
+#: Bytes handed to a thread at a time: large enough to outweigh its overhead, small in memory.
 _BATCH: Final = 256 * 1024
-#: Seconds within which each batch must come: a caller that dribbles would hold a place for hours.
+#: Seconds in which each batch must arrive; slow callers would otherwise block a slot for hours.
 _SLOWEST_BATCH: Final = 60.0
 _RETRY_AFTER: Final = "5"  # seconds
-#: Key of a request's scope that is set once its body came too slowly
-#: (service/server/connection.py).
+#: Scope key that is set if the body arrived too slowly (service/server/connection.py).
 TOO_SLOW: Final = "fluxrelay.too_slow"
 
 
 async def read_body(request: Request[Any], limit: int) -> bytes:
-    """Return the body.
+    """Return the whole body.
 
     Args:
-        request: Whose.
-        limit: Bytes; a larger one is refused by its stated length, or where it passes the limit.
+        request: The request.
+        limit: Most bytes, checked against Content-Length and while reading.
 
     Raises:
         Problem: It is too large (413), compressed (415) or came too slowly (408).
@@ -44,17 +43,17 @@ async def read_body(request: Request[Any], limit: int) -> bytes:
 
 
 class BodyReader:
-    """Reads bodies that may hold images.
+    """Reads bodies that may contain images.
 
-    A small body has room for no long image, so it is read into memory and that is all. Where one
-    gets larger, its images go into files as they come. Files and their clean-up can block, and
-    decoding takes about a millisecond per batch, so all of it happens in threads.
+    A small body has no room for a long image and is simply read into memory. The images of a larger
+    one are moved into files while it arrives. File operations can block, and decoding takes about 1
+    ms per batch, so both run in threads.
 
     Args:
-        limit: Bytes of the largest body.
-        at_a_time: How many large bodies are taken in at a time. Each holds a thread and, for its
-            images, files on disk; more of them wait, and are then sent away.
-        images: The names of all fields that may be images.
+        limit: Most bytes of a body.
+        at_a_time: Most large bodies read concurrently. Each uses a thread and files on disk;
+            further ones wait, and are then rejected.
+        images: Names of all fields that may be images.
     """
 
     def __init__(self, *, limit: int, at_a_time: int, images: Collection[str]) -> None:
@@ -67,15 +66,15 @@ class BodyReader:
     async def read(
         self, request: Request[Any], parents: tuple[str, ...] = ("input",)
     ) -> AsyncIterator[ScannedBody]:
-        """Read a body; leaving the context removes its files and gives its place to the next.
+        """Read a body; leaving the context deletes its files and frees its slot.
 
         Args:
-            request: Whose.
-            parents: The fields that lead to the object which images stand in.
+            request: The request.
+            parents: Path to the object that contains the images.
 
         Raises:
-            Problem: It is too large (413), compressed (415), came too slowly (408), or there is no
-                place (503).
+            Problem: It is too large (413), compressed (415), came too slowly (408), or no
+                slot is free (503).
         """
         stream = _stream(request, self._limit)
         head = bytearray()
@@ -89,7 +88,7 @@ class BodyReader:
         await self._places.take()
         try:
             scanner = BodyScanner(
-                Wanted(self._images, parents),
+                ImageFields(self._images, parents),
                 largest_skeleton=_LARGEST_SKELETON,
                 largest_image=LARGEST_IMAGE_BYTES,
             )
@@ -118,7 +117,7 @@ async def _scan(stream: AsyncIterator[bytes], batch: bytes, scanner: BodyScanner
 
 
 async def _next_batch(stream: AsyncIterator[bytes]) -> bytes:
-    """Return about so many bytes, fewer at the end, none behind it."""
+    """Return the next batch: shorter at the end, empty after it."""
     chunks, size = [], 0
     async with asyncio.timeout(_SLOWEST_BATCH):
         async for chunk in stream:
@@ -130,7 +129,7 @@ async def _next_batch(stream: AsyncIterator[bytes]) -> bytes:
 
 
 async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
-    """Yield what comes, up to the limit."""
+    """Yield the body's chunks, up to the limit."""
     encoding = request.headers.get("content-encoding")
     if encoding and encoding.strip().lower() != "identity":
         raise _encoded(encoding)
@@ -139,7 +138,7 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
         raise too_large(limit)
     size = 0
     more = True
-    while more:  # as `request.stream` does, without a generator in a generator
+    while more:  # as `request.stream` does, without a nested generator
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -172,6 +171,6 @@ def _busy() -> Problem:
 
 
 def _hung_up(status: HTTPStatus, kind: str, detail: str, *, retry: bool = False) -> Problem:
-    """Return a problem that leaves the rest of the body unread."""
+    """Return a problem that leaves the rest of the body unread and closes the connection."""
     headers = {"connection": "close"} | ({"retry-after": _RETRY_AFTER} if retry else {})
     return Problem(status, kind, detail, headers=headers)

@@ -1,1 +1,1 @@
-"""The provider's own API, as offered to its clients."""
+"""The provider's own API, offered to its clients."""

@@ -1,4 +1,4 @@
-"""The `Range` header (RFC 9110 section 14), as far as a download that goes on needs it."""
+"""Parses the `Range` header (RFC 9110 section 14), as far as resumed downloads need it."""
 
 import re
 from typing import Final
@@ -7,18 +7,18 @@ _ONE: Final = re.compile(r"bytes=\s*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\s*", r
 
 
 class Unsatisfiable(Exception):
-    """The range lies beyond the end."""
+    """The range starts beyond the end."""
 
 
 def requested_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the first and the last byte that are asked for, None for all of them.
+    """Return the first and last requested byte; None for all.
 
-    What is not one well-formed range of bytes is ignored, as the RFC has it; several ranges at a
-    time are ignored as well, which it allows.
+    Anything but one well-formed byte range is ignored, as the RFC requires; multiple ranges are
+    ignored as well, which it allows.
 
     Args:
-        header: As it came.
-        size: Of the whole, in bytes.
+        header: The header's value.
+        size: Size of the whole object in bytes.
 
     Raises:
         Unsatisfiable: 416.

@@ -1,6 +1,6 @@
 """The provider's own API, for clients that change nothing but their base URL.
 
-A task here is a job like any other: its id is the job's, and `GET /v1/jobs/{id}` shows it.
+A task is a job: its id is the job's id, and `GET /v1/jobs/{id}` shows it.
 """
 
 from functools import partial
@@ -13,8 +13,8 @@ from starlette.responses import Response
 from core.jobs.drop_in_views import submission_view, task_view, unknown_task_view
 from core.jobs.job import JobId
 from core.provider.catalogue import Model
-from service.admission import take_in
-from service.drop_in.errors import Endpoint, in_provider_shapes
+from service.admission import accept_job
+from service.drop_in.errors import Endpoint, with_provider_errors
 from service.drop_in.request_body import parse_flat
 from service.http.auth import tenant_of
 from service.http.origin import origin_of
@@ -25,9 +25,9 @@ _FRESH = {"cache-control": "no-store"}
 
 
 def submit_to(model: Model) -> Endpoint:
-    """Return the endpoint of a model's own path."""
+    """Return the submit endpoint of a model."""
 
-    @in_provider_shapes
+    @with_provider_errors
     async def submit(request: Request[State]) -> Response:
         return await _submit(request, model)
 
@@ -35,7 +35,7 @@ def submit_to(model: Model) -> Endpoint:
 
 
 async def _submit(request: Request[State], model: Model) -> Response:
-    """Take a job in from a flat body; answers once it is on disk."""
+    """Accept a job from a flat body; answers once it is on disk."""
     state = request.state
     settings = state["settings"]
     tenant = tenant_of(request, settings.api_keys)
@@ -43,25 +43,25 @@ async def _submit(request: Request[State], model: Model) -> Response:
     origin = _origin(request)
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:
-        accepted = await take_in(state, tenant, body, key, parse)
+        accepted = await accept_job(state, tenant, body, key, parse)
     headers = {} if accepted.fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(accepted.job_id, accepted.job, origin), headers=headers)
 
 
 def _origin(request: Request[State]) -> str:
-    """Return what the links of the answer begin with."""
+    """Return the origin for links in the response."""
     settings = request.state["settings"]
     origin = origin_of(request, settings.trusted_proxies, settings.public_url)
     request.state["proxy_hint"].look(request, origin)
     return origin
 
 
-@in_provider_shapes
+@with_provider_errors
 async def get_result(request: Request[State]) -> Response:
-    """Show a task to the tenant whose it is; to others it does not exist.
+    """Return a task to its tenant; to others it does not exist.
 
-    The provider asks for no key here. We do: its clients send theirs anyway, and an id stands in
-    logs and webhooks, where a key does not.
+    The provider requires no key here. We do: its clients send theirs anyway, and ids appear in logs
+    and webhooks, unlike keys.
     """
     state = request.state
     settings = state["settings"]
@@ -77,9 +77,9 @@ async def get_result(request: Request[State]) -> Response:
     return JsonAnswer(task_view(job, origin, master), headers=_FRESH)
 
 
-@in_provider_shapes
+@with_provider_errors
 async def show_credits(request: Request[State]) -> Response:
-    """Show the credits that the provider stated last; this process never asks it."""
+    """Return the credits that the provider last reported; this process never asks it."""
     state = request.state
     tenant_of(request, state["settings"].api_keys)
     credit = await run_in_threadpool(state["accounts"].credits)

@@ -1,6 +1,6 @@
-"""Our problems as the provider's error bodies: `{"detail": …}` (BFL OpenAPI, HTTPValidationError).
+"""Renders problems in the provider's format: `{"detail": …}` (BFL OpenAPI, HTTPValidationError).
 
-What is wrong is found once, by the same checks for both faces; only its shape differs here.
+Both APIs share the same checks; only the format of errors differs.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,13 +19,12 @@ from service.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
 
-#: The provider's words for a missing and for a wrong key, which clients look for.
+#: The provider's messages for a missing and for a wrong key, which clients check.
 _KEY_PROBLEMS: Final = {
     "missing-key": "Not authenticated",
     "wrong-key": "Not authenticated - Invalid Authentication",
 }
-#: Where the native face lives; a client of the provider's API that goes astray is told so in the
-#: provider's words.
+#: Paths of the native API; all other paths get errors in the provider's format.
 _OUR_ROOTS: Final = ("/v1/jobs/", "/v1/dead-letters/", "/webhooks/")
 _OUR_PATHS: Final = frozenset(
     {
@@ -33,12 +32,12 @@ _OUR_PATHS: Final = frozenset(
         *("/openapi.json", "/docs", "/livez", "/readyz", "/metrics"),
     }
 )
-#: Where our names for a place differ from theirs.
+#: Our field names -> the provider's, where they differ.
 _PLACES: Final = {"callback": "webhook_url", "callback.url": "webhook_url"}
 
 
-def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint with its problems told in the provider's bodies."""
+def with_provider_errors(endpoint: Endpoint) -> Endpoint:
+    """Wrap an endpoint so that its problems have the provider's format."""
 
     @wraps(endpoint)
     async def answer(request: Request[State]) -> Response:
@@ -50,14 +49,14 @@ def in_provider_shapes(endpoint: Endpoint) -> Endpoint:
             return provider_error(unavailable(request, error))
         except (ClientDisconnect, HTTPException):
             raise
-        except Exception as error:  # noqa: BLE001 - the shape of a crash's answer is the face's too
+        except Exception as error:  # noqa: BLE001 - crashes have the provider's format, too
             return provider_error(crashed(request.url.path, error))
 
     return answer
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the framework found wrong; what lies below no path of ours is the provider's."""
+    """Answer errors of the framework; outside our own paths in the provider's format."""
     if isinstance(error, HTTPException) and not _is_ours(request.scope["path"]):
         phrase = HTTPStatus(error.status_code).phrase
         headers = dict(error.headers or {})
@@ -66,17 +65,17 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def in_shape_of(path: str, problem: Problem) -> Response:
-    """Return the answer to a problem that no endpoint told of, in the shape of the path's face."""
+    """Return the response to a problem in the format of the path's API."""
     return problem.response() if _is_ours(path) else provider_error(problem)
 
 
 def _is_ours(path: str) -> bool:
-    """Say whether a path belongs to the native face, be there anything at it or not."""
+    """Return whether a path belongs to the native API, whether or not it exists."""
     return path.startswith(_OUR_ROOTS) or path in _OUR_PATHS
 
 
 def provider_error(problem: Problem) -> JsonAnswer:
-    """Return the answer to a request that cannot be served."""
+    """Return a problem as a response in the provider's format."""
     if problem.kind in _KEY_PROBLEMS:
         return JsonAnswer({"detail": _KEY_PROBLEMS[problem.kind]}, HTTPStatus.FORBIDDEN)
     status, detail = problem.status, _detail(problem)
@@ -94,7 +93,7 @@ def _detail(problem: Problem) -> Any:
 
 
 def _error(complaint: Complaint) -> dict[str, Any]:
-    """Return one entry of the list (BFL OpenAPI, ValidationError)."""
+    """Return one validation error (BFL OpenAPI, ValidationError)."""
     if complaint.detail == "is missing":
         return {"loc": _location(complaint.field), "msg": "Field required", "type": "missing"}
     message = f"Value error, it {complaint.detail}; allowed: {complaint.allowed}"

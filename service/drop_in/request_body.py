@@ -1,4 +1,4 @@
-"""From the provider's flat body to what is asked for, by the native face's own checks."""
+"""Parses the provider's flat body into a job, with the native API's checks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from service.http.problems import Complaint, Problem, invalid
 from service.intake.job_request import NewJob, parse_job
 from service.intake.lenient_values import converted
 
-#: The provider's fields that are no parameters of a model (BFL OpenAPI).
+#: The provider's fields that are not model parameters (BFL OpenAPI).
 _WEBHOOK_URL: Final = "webhook_url"
 _WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the field's name
 _LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
@@ -26,17 +26,17 @@ def parse_flat(
     model: Model,
     origin: str,
 ) -> NewJob:
-    """Check a body and return what it asks for.
+    """Validate a body and return the requested job.
 
-    Fields that the model does not know are left out, as the provider leaves them out; numbers and
-    booleans are read as leniently as it reads them.
+    Fields unknown to the model are dropped, as the provider does; numbers and booleans are parsed
+    as leniently as it parses them.
 
     Args:
         body: Parameters and webhook fields side by side.
-        settings: Which callbacks are allowed.
-        inline: Images that were taken out of the body, by the references in their place.
-        model: From the path.
-        origin: Where the client sent it.
+        settings: The service's settings.
+        inline: Images taken out of the body, by the references that replace them.
+        model: The model in the path.
+        origin: The origin of the request.
 
     Raises:
         Problem: 422, with everything that is wrong.
@@ -46,7 +46,7 @@ def parse_flat(
         raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
     read = converted(model.parameters, body)
     known = {name: value for name, value in read.items() if name in model.parameters}
-    if not model.webhook:  # these endpoints take no webhook and refuse what they do not know
+    if not model.webhook:  # these endpoints accept no webhook and reject unknown fields
         known = read
     native: dict[str, Any] = {"model": model.name, "input": known}
     if model.webhook and body.get(_WEBHOOK_URL) is not None:

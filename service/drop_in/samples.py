@@ -1,7 +1,7 @@
-"""`GET /v1/samples/{name}`: a job's image out of our bucket, for whoever holds its signed link.
+"""`GET /v1/samples/{name}`: streams a job's image from our bucket to anyone with its signed link.
 
-The link needs no header and lives as long as the job's record. The bytes go from S3 to the client
-in small pieces, read in threads, so an image is never held as a whole.
+The link needs no header and is valid as long as the job's record. The bytes go from S3 to the
+client in small chunks, read in threads, so no image is held in memory as a whole.
 """
 
 from collections.abc import AsyncIterator
@@ -19,18 +19,18 @@ from core.security.signatures import is_sample_signature
 from core.storage.object_store import ObjectReader
 from core.storage.s3_errors import Archived
 from service.drop_in.byte_ranges import Unsatisfiable, requested_range
-from service.drop_in.errors import in_provider_shapes
+from service.drop_in.errors import with_provider_errors
 from service.http.problems import Problem
 from service.state import State
 
-_PIECE: Final = 64 * 1024  # bytes
+_CHUNK: Final = 64 * 1024  # bytes
 _RETRY_AFTER: Final = "5"  # seconds
 _DELETED: Final = "The image was deleted from the bucket"
 
 
-@in_provider_shapes
+@with_provider_errors
 async def send_sample(request: Request[State]) -> Response:
-    """Check the link before anything is looked up, then send the image or the part asked for."""
+    """Verify the link before any lookup, then send the image or the requested range."""
     name = request.path_params["name"]
     job_id = JobId(name.partition(".")[0])
     masters = [master.reveal() for master in request.state["settings"].webhook_secrets]
@@ -80,7 +80,7 @@ async def _send(
     except BaseException:
         state["sample_places"].give_back()
         raise
-    return _Pieces(reader, last - first + 1, status, headers, state)
+    return _ObjectStream(reader, last - first + 1, status, headers, state)
 
 
 async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader:
@@ -104,7 +104,7 @@ def too_many_samples() -> Problem:
 
 
 def _find(state: State, job_id: JobId, name: str) -> dict[str, Any]:
-    """Return the job's image; raises a `Problem` unless its object is the one that was stored."""
+    """Return the job's image; raises a `Problem` unless the bucket holds the stored object."""
     job = state["store"].load(job_id)
     if job is None or not job.image or name != sample_name(job):
         raise _missing("There is no such image, or its job's record has expired")
@@ -126,13 +126,13 @@ def _is_known(request: Request[State], etag: str) -> bool:
 
 
 def _range(request: Request[State], etag: str) -> str | None:
-    """Return the Range header, unless it was meant for another version (RFC 9110 13.1.5)."""
+    """Return the Range header, unless it applies to another version (RFC 9110 13.1.5)."""
     condition = request.headers.get("if-range")
     return request.headers.get("range") if condition in (None, etag) else None
 
 
-class _Pieces(StreamingResponse):
-    """Sends what a reader of S3 gives; whatever happens, closes it and gives its place back."""
+class _ObjectStream(StreamingResponse):
+    """Streams an S3 object; always closes it and frees its place."""
 
     def __init__(
         self,
@@ -157,9 +157,9 @@ class _Pieces(StreamingResponse):
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         while self._left:
-            piece = await self._threads.run(self._reader.read, min(_PIECE, self._left))
+            piece = await self._threads.run(self._reader.read, min(_CHUNK, self._left))
             if not piece:
-                # The client sees by the stated length that something is missing, and can go on.
-                raise StorageUnavailable("S3 broke an image off")
+                # The client notices the missing bytes by the Content-Length, and can resume.
+                raise StorageUnavailable("S3 closed the connection in the middle of an image")
             self._left -= len(piece)
             yield piece

@@ -1,1 +1,1 @@
-"""What endpoints share: authentication, problem documents, origins."""
+"""Shared by all endpoints: authentication, problem documents, origins."""

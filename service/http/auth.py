@@ -1,4 +1,4 @@
-"""Who is calling: an API key, compared by hash in constant time, names a tenant."""
+"""Authentication: an API key, compared by hash in constant time, identifies a tenant."""
 
 import hmac
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
     """Return the tenant whose key came as `Authorization: Bearer …` or `x-key`.
 
     Args:
-        request: Whose headers are looked at.
-        keys: SHA-256 of a key (hex) to tenant.
+        request: The request.
+        keys: SHA-256 of a key (hex) -> tenant.
 
     Raises:
         Problem: 401, for a missing and for a wrong key.
@@ -27,7 +27,7 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
         raise _unauthorized("missing-key", detail)
     digest = sha256(key).hexdigest().encode()
     tenant = None
-    for known, name in keys.items():  # each is compared, so the time tells nothing
+    for known, name in keys.items():  # all are compared, so that timing reveals nothing
         if hmac.compare_digest(known.encode(), digest):
             tenant = name
     if tenant is None:
@@ -37,7 +37,7 @@ def tenant_of(request: HTTPConnection[Any], keys: Mapping[str, str]) -> str:
 
 
 def _presented(request: HTTPConnection[Any]) -> bytes:
-    """Return the key as bytes: a header may hold any."""
+    """Return the key as bytes, because a header may contain any."""
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer" and key.strip():

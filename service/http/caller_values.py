@@ -1,13 +1,13 @@
-"""How a caller's value is named and repeated in a complaint."""
+"""Formats a caller's values for complaints."""
 
 from typing import Any, Final
 
-#: Characters of a value that a complaint repeats.
+#: Most characters of a value that a complaint repeats.
 MOST_SHOWN: Final = 60
 
 
 def kind_of(value: Any) -> str:
-    """Name a JSON value's type."""
+    """Return the name of a JSON value's type."""
     names: dict[type, str] = {
         bool: "a boolean",
         int: "a number",
@@ -21,9 +21,9 @@ def kind_of(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a caller's value, shortened, for a message."""
+    """Return a caller's value, truncated, for a message."""
     try:
         text = repr(value) if isinstance(value, str) else str(value)
-    except ValueError:  # Python writes no number of more digits than it reads
+    except ValueError:  # Python formats no longer numbers than it parses
         text = "a number of thousands of digits"
     return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"

@@ -1,4 +1,4 @@
-"""Endpoints without the framework's own wrapping, for the routes that have most of the requests."""
+"""Endpoints without Starlette's wrapper, for the busiest routes."""
 
 from collections.abc import Awaitable, Callable
 from functools import update_wrapper
@@ -12,20 +12,20 @@ Endpoint = Callable[[Request[Any]], Awaitable[Response]]
 
 
 class Direct:
-    """An ASGI application that answers with what an endpoint returns.
+    """An ASGI application that sends the response of an endpoint.
 
-    Around a plain function the framework puts a second handling of errors, inside of the one around
-    the whole application, and each message passes through it.
+    Starlette wraps plain functions in a second exception handler, inside that of the application,
+    and passes each message through it; this skips it.
 
     Args:
-        endpoint: What it raises is handled around the application.
+        endpoint: Its exceptions are handled by the application.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        update_wrapper(self, endpoint)  # who looks at the routes finds its name
+        update_wrapper(self, endpoint)  # the route then shows its name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         response = await self._endpoint(Request(scope, receive, send))
         await response(scope, receive, send)

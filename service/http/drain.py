@@ -1,8 +1,8 @@
-"""Whether this process is about to leave."""
+"""Whether this process is shutting down."""
 
 
 class Drain:
-    """Begins with the first SIGTERM; from then on the process says that it is not ready."""
+    """Set by the first SIGTERM; from then on the process reports that it is not ready."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.started = False

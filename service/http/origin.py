@@ -1,7 +1,7 @@
-"""The origin that a request was sent to, for links that its client can follow.
+"""Determines the public origin of a request, for links that its client can follow.
 
-A proxy in front changes what we see, and says so in headers that anybody can send. They are
-believed only where `FLUXRELAY_TRUSTED_PROXIES` names whoever opened the connection.
+A proxy reports it in headers that anyone can send. They are trusted only if
+`FLUXRELAY_TRUSTED_PROXIES` contains the peer of the connection.
 """
 
 import re
@@ -15,14 +15,14 @@ from starlette.requests import Request
 
 from core.security.address_rules import Network
 
-#: A path below which everything is: no empty segment, no query, nothing that could leave a link.
+#: A path prefix: no empty or dot segments, no query, nothing that could break out of a link.
 _PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+;=:@-]+)+/?")
 _LONGEST_PREFIX: Final = 256  # characters
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-#: Characters of `Forwarded` that are read; a longer one says nothing.
+#: Longest `Forwarded` that is parsed; a longer one is ignored.
 _LONGEST_FORWARDED: Final = 4096
-#: RFC 7239 section 4: token "=" ( token / quoted-string ), or what is none, up to its separator.
-#: Nothing is tried twice, for its text is a stranger's.
+#: RFC 7239 section 4: token "=" ( token / quoted-string ), or anything else up to its separator.
+#: Possessive quantifiers: strangers send this text, so it must not backtrack.
 _PAIR: Final = re.compile(
     r'\s*+(?:([\w!#$%&\'*+.^`|~-]++)=("(?:[^"\\]|\\.)*+"|[^\s;,"]*+)\s*+(?=[;,]|\Z)|[^;,"]*+)'
     r"([;,]|\Z)"
@@ -31,24 +31,24 @@ _PAIR: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """What one proxy says of whoever called it."""
+    """What one proxy reports about its client."""
 
     client: str = ""
     host: str = ""
     scheme: str = ""
-    #: The path below which the proxy offers us.
+    #: The path prefix under which the proxy exposes us.
     prefix: str = ""
 
 
 def origin_of(
     request: Request[Any], proxies: Sequence[Network], public_url: str | None = None
 ) -> str:
-    """Return `scheme://host[:port]` and the path that we are below, without a slash at the end.
+    """Return `scheme://host[:port]` plus our path prefix, without trailing slash.
 
     Args:
-        request: Whose.
-        proxies: Whose forwarded headers are believed.
-        public_url: Where we are reached; its path counts where no proxy tells of one.
+        request: The request.
+        proxies: Networks whose forwarded headers are trusted.
+        public_url: Our public URL; its path is used if no proxy reports a prefix.
     """
     told = _told(request, proxies)
     scheme = told.scheme or request.url.scheme
@@ -63,12 +63,12 @@ def origin_of(
 def prefix_of(
     request: Request[Any], proxies: Sequence[Network], public_url: str | None = None
 ) -> str:
-    """Return the path that we are below, such as `/relay`; empty where there is none.
+    """Return our path prefix, such as `/relay`; empty if there is none.
 
     Args:
-        request: Whose.
-        proxies: Whose `X-Forwarded-Prefix` is believed.
-        public_url: Where we are reached; its path counts where no proxy tells of one.
+        request: The request.
+        proxies: Networks whose `X-Forwarded-Prefix` is trusted.
+        public_url: Our public URL; its path is used if no proxy reports a prefix.
     """
     return (_told(request, proxies).prefix if proxies else "") or _path_of(public_url)
 
@@ -81,12 +81,12 @@ def job_path(request: Request[Any], job_id: str) -> str:
 
 
 def _told(request: Request[Any], proxies: Sequence[Network]) -> _Hop:
-    """Return what trusted proxies say of the request."""
+    """Return what trusted proxies report about the request."""
     scheme = host = prefix = ""
     peer = request.client.host if request.client else ""
-    hops = _hops(request)  # which reads nothing before it is asked
+    hops = _hops(request)  # lazy
     while _is_trusted(peer, proxies) and (hop := next(hops, None)):
-        # The outermost trusted proxy is the one that the client called, so it has the last word.
+        # The outermost trusted proxy is the one that the client called, so its values win.
         scheme, host, peer = hop.scheme or scheme, hop.host or host, hop.client
         prefix = hop.prefix or prefix
     return _Hop(peer, host, scheme, prefix)
@@ -97,15 +97,15 @@ def _path_of(public_url: str | None) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return a path without the slash at its end; empty where it may not stand in a link."""
+    """Return a path without trailing slash; empty if it is unsafe in a link."""
     usable = len(text) <= _LONGEST_PREFIX and _PREFIX.fullmatch(text)
     return text.rstrip("/") if usable else ""
 
 
 def _hops(request: Request[Any]) -> Iterator[_Hop]:
-    """Yield what proxies say, nearest first: RFC 7239 where it comes, else the X- headers."""
+    """Yield what proxies report, nearest first: RFC 7239 if present, else the X- headers."""
     forwarded = ",".join(request.headers.getlist("forwarded"))
-    prefixes = _values(request, "x-forwarded-prefix")  # RFC 7239 has no word for it
+    prefixes = _values(request, "x-forwarded-prefix")  # RFC 7239 has no equivalent
     if forwarded:
         hops = _read(forwarded) if len(forwarded) <= _LONGEST_FORWARDED else []
         for number, hop in enumerate(reversed(hops)):
@@ -132,7 +132,7 @@ def _from_right(values: Sequence[str], number: int) -> str:
 
 
 def _read(forwarded: str) -> list[_Hop]:
-    """Read a header; empty where a quote is left open, for nobody knows what it swallowed."""
+    """Parse a header; empty if a quote is left open, because its extent is unknown."""
     hops: list[_Hop] = []
     pairs: dict[str, str] = {}
     start = at = 0
@@ -162,7 +162,7 @@ def _scheme(text: str) -> str:
 
 
 def _address(node: str) -> str:
-    """Return a node's address without its port and brackets (RFC 7239 section 6)."""
+    """Return a node's address without port and brackets (RFC 7239 section 6)."""
     if node.startswith("["):
         return node[1:].partition("]")[0]
     return node.partition(":")[0] if node.count(":") == 1 else node
@@ -171,7 +171,7 @@ def _address(node: str) -> str:
 def _is_trusted(address: str, proxies: Sequence[Network]) -> bool:
     try:
         ip = ip_address(address)
-    except ValueError:  # a name, "unknown", or a node in disguise
+    except ValueError:  # a name, "unknown", or an obfuscated node
         return False
     ip = getattr(ip, "ipv4_mapped", None) or ip
     return any(ip in network for network in proxies)

@@ -1,6 +1,6 @@
-"""Errors as RFC 9457 problem documents; the only module that knows an error's HTTP status.
+"""Errors as RFC 9457 problem documents; the only module that maps errors to HTTP statuses.
 
-Each names what is wrong, what is allowed and how to fix it. None holds a secret, or the words of
+Each states what is wrong, what is allowed and how to fix it. None contains a secret or text from
 another system.
 """
 
@@ -20,35 +20,35 @@ from core.log import crash, event
 
 _log = logging.getLogger(__name__)
 
-#: Seconds after which a caller may try again when Redis or S3 was away.
+#: Retry-After in seconds when Redis or S3 is unreachable.
 _RETRY_AFTER: Final = "2"
-#: The same, when the backlog was full: about the time in which an image is made.
+#: Retry-After when the backlog is full: about the time that one image takes.
 _RETRY_WHEN_FULL: Final = "5"
 _MOST_COMPLAINTS: Final = 100
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-#: Status of a request whose caller left before its body was whole; nobody reads it.
+#: Status logged for a request whose caller disconnected; nobody receives it.
 _CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong with a request."""
+    """One problem with one field of a request."""
 
-    #: Where, as a path: `input.width`.
+    #: Path of the field: `input.width`.
     field: str
     #: What is wrong with it.
     detail: str
-    #: What may stand there.
+    #: What is allowed.
     allowed: str
-    #: How to mend it.
+    #: How to fix it.
     fix: str
 
 
 class JsonAnswer(JSONResponse):
-    """JSON in ASCII.
+    """A JSON response in ASCII.
 
-    A caller's text may hold half of a surrogate pair, escaped (RFC 8259 section 8.2). It can be
-    given back escaped as well, but never as UTF-8.
+    A caller's text may contain an escaped lone surrogate (RFC 8259 section 8.2). It can be returned
+    escaped, but not as UTF-8.
     """
 
     def render(self, content: Any) -> bytes:
@@ -83,7 +83,7 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def response(self) -> JSONResponse:
-        """Return the document (RFC 9457 section 3)."""
+        """Return the document as a response (RFC 9457 section 3)."""
         document: dict[str, Any] = {
             "type": f"urn:fluxrelay:problem:{self.kind}",
             "title": self.status.phrase,
@@ -91,7 +91,7 @@ class Problem(Exception):
             "detail": self.detail,
         }
         if self.complaints:
-            # A body can hold more mistakes than anybody reads, or than an answer should hold.
+            # Bound the size of the response.
             shown = self.complaints[:_MOST_COMPLAINTS]
             document["errors"] = [asdict(complaint) for complaint in shown]
         return JsonAnswer(
@@ -103,18 +103,18 @@ class Problem(Exception):
 
 
 def invalid(complaints: Sequence[Complaint]) -> Problem:
-    """Return the problem of a body with bad fields."""
+    """Return the problem of invalid fields."""
     count = len(complaints)
     detail = f"{count} {'field is' if count == 1 else 'fields are'} invalid; see errors"
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, complaints)
 
 
 def too_large(limit: int, part: str = "") -> Problem:
-    """Return the problem of a body, or of a part of it, over the limit in bytes."""
+    """Return the problem of a body, or part of it, that exceeds the limit in bytes."""
     what = f"The body {part}".strip()
     detail = f"{what} is larger than {limit} bytes; send a smaller one, or large images as URLs"
     kind = "body-too-large"
-    # The rest of the body is not read, so the connection cannot be used again.
+    # The rest of the body stays unread, so the connection cannot be reused.
     headers = {"connection": "close"}
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, kind, detail, headers=headers)
 
@@ -127,7 +127,7 @@ async def on_problem(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_http_exception(_request: Request, error: Exception) -> JSONResponse:
-    """Answer what the framework found wrong: an unknown path or method."""
+    """Answer errors of the framework, such as an unknown path or method."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
@@ -140,22 +140,22 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
 
 
 def backlog_full() -> Problem:
-    """Return the problem of a job that comes while as many wait as may."""
+    """Return the problem of a full backlog."""
     detail = "Too many jobs are waiting already; nothing was accepted, try again after Retry-After"
     headers = {"retry-after": _RETRY_WHEN_FULL}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "backlog-full", detail, headers=headers)
 
 
 async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
-    """Answer while Redis or S3 is away: nothing is promised.
+    """Answer while Redis or S3 is unreachable.
 
-    A job may have been stored all the same, where only the answer was lost.
+    The job may have been stored nevertheless, if only the reply was lost.
     """
     return unavailable(request, error).response()
 
 
 def unavailable(request: Request[Any], error: Exception) -> Problem:
-    """Return the problem of a store that is away, and log which."""
+    """Return the problem of an unreachable store, and log which one."""
     event(_log, "request.unavailable", logging.ERROR, path=request.url.path, reason=str(error))
     names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
     name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
@@ -172,7 +172,7 @@ def unavailable(request: Request[Any], error: Exception) -> Problem:
 
 
 async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:
-    """Answer nobody: the caller left while it was sending its body."""
+    """Log that the caller disconnected while sending its body."""
     event(_log, "request.cut_off", path=request.url.path)
     return Problem(
         _CALLER_LEFT, "cut-off", "The connection ended before the whole body arrived"
@@ -180,14 +180,14 @@ async def on_disconnect(request: Request, _error: Exception) -> JSONResponse:
 
 
 def crashed(path: str, error: Exception) -> Problem:
-    """Return the problem of an error that nobody foresaw, and log it with its trace."""
+    """Return the problem of an unexpected error, and log its traceback."""
     crash(_log, "request.crashed", error, path=path[:200], kind=type(error).__name__)
     detail = "An internal error occurred and was logged; try again later"
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
 
 
 def stopped() -> Problem:
-    """Return the problem of a request that the process, which leaves, had no time for."""
+    """Return the problem of a request cut off by a shutdown."""
     detail = (
         "This process was stopped before the request was answered, so nothing is promised; repeat "
         "it with the same Idempotency-Key, for without one it could become two jobs"

@@ -1,7 +1,7 @@
-"""Notices a proxy that ends TLS in front of the service and that the settings do not trust.
+"""Detects a TLS-terminating proxy that the settings do not trust.
 
-Without that trust the links of the drop-in face begin with `http://`, and its clients cannot follow
-them. Nothing fails here, so nobody would know.
+Without that trust, links of the drop-in API start with `http://`, and clients may fail to follow
+them. Nothing fails here, so the operator would not notice.
 """
 
 import logging
@@ -18,13 +18,13 @@ _READ: Final = 1024  # characters of a header
 
 
 class ProxyHint:
-    """Says once what it noticed; `text` is None until then."""
+    """Warns once; `text` is None until then."""
 
     def __init__(self) -> None:
         self.text: str | None = None
 
     def look(self, request: Request[Any], origin: str) -> None:
-        """Look at a request whose links will begin with `origin`."""
+        """Check a request whose links will start with `origin`."""
         if self.text or not origin.startswith("http://") or not _came_over_tls(request):
             return
         peer = request.client.host if request.client else "unknown"

@@ -1,4 +1,4 @@
-"""Checks images that come as base64, before anything is stored or queued."""
+"""Validates base64 images before anything is stored or queued."""
 
 import io
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ALLOWED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """An image's bytes, in a file, and their SHA-256 and media type."""
+    """An image in a file, with its SHA-256 and media type."""
 
     file: IO[bytes]
     sha256: bytes
@@ -25,10 +25,10 @@ class InputImage:
 
 
 def decode_image(path: str, text: str) -> InputImage | Complaint:
-    """Decode one image in memory and check it.
+    """Decode an image in memory and validate it.
 
     Args:
-        path: The field, for a complaint.
+        path: The field, for complaints.
         text: What `service.body.inline_images.InlineImage` takes.
     """
     image = InlineImage(io.BytesIO(), LARGEST_IMAGE_BYTES)
@@ -38,11 +38,11 @@ def decode_image(path: str, text: str) -> InputImage | Complaint:
 
 
 def check_image(path: str, image: InlineImage) -> InputImage | Complaint:
-    """Check that an image is whole and not too large; its pixels are not decoded.
+    """Validate that an image is complete and small enough; its pixels are not decoded.
 
     Args:
-        path: The field, for a complaint.
-        image: It was fed and ended.
+        path: The field, for complaints.
+        image: The complete image.
     """
     if not image.is_base64:
         fix = "encode the image's bytes as standard base64, with its padding"

@@ -1,4 +1,4 @@
-"""Takes a job in: from a body that was read to a job that is on disk."""
+"""Accepts jobs: from a parsed body to a job on disk."""
 
 import json
 import re
@@ -26,36 +26,36 @@ from service.http.problems import Complaint, Problem, backlog_full
 from service.intake.image_checks import InputImage
 from service.intake.job_request import NewJob, parse_job
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 
-#: Seconds that stored inputs wait for their job to be accepted before they are deleted.
+#: Seconds after which stored inputs are deleted if their job is not accepted.
 _INPUT_GUARD: Final = 900.0
 _KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Parse(Protocol):
-    """Reads a body that is JSON."""
+    """Parses a JSON body."""
 
     def __call__(
         self, body: Any, settings: Settings, inline: Mapping[str, InlineImage], /
     ) -> NewJob:
-        """Return what the body asks for; raises a `Problem` with everything that is wrong."""
+        """Return the requested job; raises a `Problem` with everything that is wrong."""
 
 
 class Accepted(NamedTuple):
     """A job that is on disk."""
 
     job_id: JobId
-    #: Whether it is new, or was brought by the same idempotency key before.
+    #: Whether it is new, or was created earlier with the same idempotency key.
     fresh: bool
-    #: As it stood then; None where it is gone already.
+    #: Its state at that moment; None if it is gone already.
     job: Job | None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is right about a body, and is not stored yet."""
+    """A valid body that is not stored yet."""
 
     tenant: str
     job: NewJob
@@ -67,56 +67,58 @@ class Intake:
     """Accepts jobs."""
 
     settings: Settings
-    #: For what waits in a thread anyway.
+    #: For code that runs in a thread anyway.
     store: JobStore
-    awaited: AsyncJobStore
+    async_store: AsyncJobStore
     objects: ObjectStore
-    #: For what waits for S3.
-    image_threads: Threads
+    #: Runs calls to S3.
+    image_threads: ThreadPool
 
     def check(
         self, tenant: str, scanned: ScannedBody, key: str | None, parse: Parse = parse_job
     ) -> Checked:
-        """Check a whole body; it computes, and waits for nothing.
+        """Validate a whole body; CPU only, no I/O.
 
         Args:
-            tenant: Whose job it is.
+            tenant: The job's tenant.
             scanned: The request's body.
             key: The `Idempotency-Key` header.
-            parse: Reads the body; faces differ in it.
+            parse: Parses the body of this API.
 
         Raises:
-            Problem: The body, or the key, is not as it must be.
+            Problem: The body or the key is invalid.
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
         job = parse(body, self.settings, scanned.images)
         return Checked(tenant, job, _idempotency(key, body, job, scanned.images))
 
     async def accept(self, checked: Checked) -> Accepted:
-        """Accept a job whose body was checked.
+        """Accept a validated job.
 
-        1. Where it has images, look whether the idempotency key brought it before; else store them,
-        guarded by a clean-up in case we die before 2. 2. Store the job, unless the key brought it
-        before.
+        If it has images, first the idempotency key is looked up; a new job's images are then
+        stored, guarded by a scheduled clean-up in case we die. Then the job is stored, unless the
+        key created one before.
 
         Raises:
-            Problem: The backlog is full, or the key came with another body before.
-            StoreUnavailable: Nothing is promised.
-            StorageUnavailable: Nothing is promised.
+            Problem: The backlog is full, or the key was used with another body.
+            StoreUnavailable: The outcome is unknown.
+            StorageUnavailable: The job was not accepted.
         """
         job_id = JobId(str(uuid7()))
         try:
             input_keys: dict[str, str] = {}
-            if checked.job.images:  # else the step that stores the job looks the key up as well
+            if checked.job.images:  # otherwise the script that stores the job looks the key up
                 key = checked.idempotency
                 known = (
-                    await self.awaited.find_by_idempotency_key(checked.tenant, key) if key else None
+                    await self.async_store.find_by_idempotency_key(checked.tenant, key)
+                    if key
+                    else None
                 )
                 if known:
                     return Accepted(known.id, fresh=False, job=known.job)
                 input_keys = await self.image_threads.run(self.store_inputs, job_id, checked.job)
             request = self._request(checked.tenant, checked.job, input_keys)
-            stored = await self.awaited.accept(job_id, request, checked.idempotency)
+            stored = await self.async_store.accept(job_id, request, checked.idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
         except BacklogFull:
@@ -126,7 +128,7 @@ class Intake:
         return Accepted(stored.id, fresh=stored.id == job_id, job=stored.job)
 
     def store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
-        """Put a job's images into the bucket, guarded by a clean-up; return their keys by name."""
+        """Store a job's images, guarded by a scheduled clean-up; return their keys by name."""
         self.store.guard_inputs(job_id, time.time() + _INPUT_GUARD)
         keys: dict[str, str] = {}
         for name, image in job.images.items():
@@ -137,9 +139,9 @@ class Intake:
         return keys
 
     def record(self, job_id: JobId) -> Job | None:
-        """Return an accepted job's record; None where it is gone, or cannot be read right now.
+        """Return an accepted job; None if it is gone or cannot be read at the moment.
 
-        The promise has been given by then, so its answer must not be that nothing is promised.
+        The job is on disk by now, so a failed read must not turn the response into an error.
         """
         try:
             return self.store.load(job_id)
@@ -170,10 +172,10 @@ class Intake:
 def _idempotency(
     key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
 ) -> Idempotency | None:
-    """Return the key's hash and the body's fingerprint: equal for equal JSON, however written.
+    """Return the key's hash and the body's fingerprint, which is equal for equal JSON.
 
-    An image counts by the SHA-256 of its bytes, so that line breaks or a `data:` prefix make no
-    difference. It stands there as an object, which no caller can send in an image's place.
+    An image counts by the SHA-256 of its bytes, so that line breaks and a `data:` prefix make no
+    difference. The digest is an object, which no caller can send in place of an image.
     """
     if key is None:
         return None
@@ -185,7 +187,7 @@ def _idempotency(
     fields = body if job.origin else body["input"]
     if inline or job.images:
         fields = _with_digests(fields, job, inline)
-    # A client of the provider's API names the model in the path.
+    # In the drop-in API the path names the model.
     counted = [job.model, fields] if job.origin else [body | {"input": fields}]
     canonical = _canonical(counted).encode()
     return Idempotency(
@@ -196,10 +198,10 @@ def _idempotency(
 def _with_digests(
     fields: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
 ) -> dict[str, Any]:
-    """Return fields with each image's digest in its place.
+    """Return the fields with each image replaced by its digest.
 
-    A long image that the model ignores is none of the job's. In its place stands a reference,
-    which is another one each time the body comes.
+    A long image in a field that the model ignores does not belong to the job, but its reference,
+    random for each request, must not change the fingerprint.
     """
     images: dict[str, InputImage | InlineImage] = {
         name: inline[value]

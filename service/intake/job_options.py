@@ -1,4 +1,4 @@
-"""What a job may be given besides its model and input; complaints are added to a list."""
+"""Parses the options of a job besides model and input; complaints are added to a list."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 
 def priority(given: Any, complaints: list[Complaint]) -> int:
-    """Return the priority; 0 where none was sent."""
+    """Return the priority; 0 if absent."""
     if given is None:
         return 0
     given = whole(given)
@@ -25,7 +25,7 @@ def priority(given: Any, complaints: list[Complaint]) -> int:
 
 
 def regenerate(given: Any, complaints: list[Complaint]) -> bool:
-    """Say whether a result that died before it was stored is to be made, and paid for, again."""
+    """Return whether to regenerate, and pay for, a result that expired before it was stored."""
     if given is not None and not isinstance(given, bool):
         fix = "send true to pay for a second image rather than lose the first, or leave it out"
         complaints.append(Complaint("regenerate", f"is {shown(given)}", "true or false", fix))
@@ -33,7 +33,7 @@ def regenerate(given: Any, complaints: list[Complaint]) -> bool:
 
 
 def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
-    """Return how often it may be submitted again in doubt; None where the caller has no wish."""
+    """Return the most resubmits after doubtful submits; None if absent."""
     if given is None:
         return None
     given = whole(given)
@@ -47,7 +47,7 @@ def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
 
 
 def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
-    """Return the caller's own notes; empty where none were sent."""
+    """Return the caller's metadata; empty if absent."""
     if given is None:
         return {}
     text, fix = json.dumps(given), "shorten it"

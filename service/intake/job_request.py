@@ -1,4 +1,4 @@
-"""From the body of `POST /v1/jobs` to what is asked for, with every complaint at once."""
+"""Parses the body of `POST /v1/jobs` and collects all complaints."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,20 +23,20 @@ _FIELDS: Final = (
     *("model", "input", "callback", "output"),
     *("region", "priority", "regenerate", "max_resubmits", "metadata"),
 )
-#: Callers name the same few receivers again and again.
+#: Callers use the same few callback URLs again and again.
 _known_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
 _JOB_ID_LENGTH: Final = 36  # characters of a UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A body that is as it must be."""
+    """A valid request for a job."""
 
     model: str
     input: Mapping[str, Any]
     images: Mapping[str, InputImage] = field(default_factory=dict)
     callback_url: str | None = None
-    #: See `JobRequest`: both are of clients of the provider's own API.
+    #: See `JobRequest`: both are set by the drop-in API.
     origin: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     output_key: str | None = None
@@ -50,12 +50,12 @@ class NewJob:
 def parse_job(
     body: Any, settings: Settings, inline: Mapping[str, InlineImage] | None = None
 ) -> NewJob:
-    """Check a body and return what it asks for.
+    """Validate a body and return the requested job.
 
     Args:
-        body: As it was read.
-        settings: The service's.
-        inline: Images that were taken out of the body, by the references in their place.
+        body: The parsed JSON.
+        settings: The service's settings.
+        inline: Images taken out of the body, by the references that replace them.
 
     Raises:
         Problem: 422, with everything that is wrong.
@@ -91,7 +91,7 @@ def parse_job(
 
 
 def image_names(models: Iterable[Model]) -> frozenset[str]:
-    """Return the names that an image has with any of these models."""
+    """Return the names of all image parameters of these models."""
     return frozenset(
         name
         for model in models
@@ -110,7 +110,7 @@ def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) 
 
 
 def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]:
-    """Return the parameters that were sent, without nulls and without images' bytes."""
+    """Return the parameters that were sent, without nulls and images."""
     pairs = given.items() if isinstance(given, dict) else ()
     return {name: value for name, value in pairs if value is not None and name not in images}
 
@@ -118,7 +118,7 @@ def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]
 def _images(
     model: Model, given: Any, inline: Mapping[str, InlineImage], complaints: list[Complaint]
 ) -> dict[str, InputImage]:
-    """Check what came as base64; what is no text was complained about before."""
+    """Validate base64 images; values that are not text were complained about before."""
     images: dict[str, InputImage] = {}
     for name, value in given.items() if isinstance(given, dict) else ():
         parameter = model.parameters.get(name)
@@ -131,7 +131,7 @@ def _images(
                 complaints.append(found)
             else:
                 images[name] = found
-        elif image:  # an image's name, but with this model it is none
+        elif image:  # an image parameter of other models only
             fix = f"shorten {path}"
             complaints.append(Complaint(path, "is far too long", f"{LONG} bytes", fix))
     return images
@@ -194,7 +194,7 @@ def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str 
 
 
 def _filled(key: str, settings: Settings) -> str:
-    """Return the longest key that a template may become."""
+    """Return the longest key that a template can produce."""
     return key.format(
         job_id="-" * _JOB_ID_LENGTH,
         date="2026-01-01",

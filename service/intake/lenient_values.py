@@ -1,8 +1,8 @@
-"""Values as the provider reads them where JSON has another type than its document says.
+"""Converts values as leniently as the provider does.
 
-Its API reads numbers and booleans leniently (pydantic's conversion table, "lax" mode): `"1024"`,
-`1024.0` and `"yes"` count. Clients of the drop-in face rely on it. What cannot be converted is
-left as it is, for the usual checks to complain about.
+Its API parses numbers and booleans in pydantic's "lax" mode: `"1024"`, `1024.0` and `"yes"` are
+accepted. Drop-in clients rely on it. Values that cannot be converted are left alone for the regular
+checks.
 """
 
 import math
@@ -22,10 +22,10 @@ _BOOLEANS: Final[Mapping[Any, bool]] = {
 
 
 def converted(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a flat body with the model's numbers and booleans as what they stand for.
+    """Return a flat body with numbers and booleans converted.
 
     Args:
-        parameters: The model's; other fields are left alone.
+        parameters: The model's parameters; other fields are left alone.
         given: The body.
     """
     values = dict(given)
@@ -38,15 +38,15 @@ def converted(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> 
 
 
 def whole(value: Any) -> Any:
-    """Return a whole number that is written with a fraction (`1024.0`) as what it is.
+    """Convert a whole number written with a fraction (`1024.0`) to an integer.
 
-    To JSON Schema, and so to this API's own document, it is an integer.
+    JSON Schema, and so this API's own document, treats it as one.
     """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def with_whole_numbers(parameters: Mapping[str, Parameter], given: Any) -> Any:
-    """Return a model's parameters with whole numbers as integers; what is no object as it is."""
+    """Return a model's parameters with whole numbers as integers; other types unchanged."""
     if not isinstance(given, dict) or not any(isinstance(one, float) for one in given.values()):
         return given
     integers = {name for name, one in parameters.items() if one.kind is Kind.INTEGER}

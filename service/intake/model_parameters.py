@@ -1,4 +1,4 @@
-"""Checks a model's parameters against the catalogue, with every complaint at once."""
+"""Validates model parameters against the catalogue and collects all complaints."""
 
 import math
 import re
@@ -16,10 +16,10 @@ _RATIO: Final = re.compile(RATIO_PATTERN)
 
 
 def check_input(model: Model, given: Any) -> list[Complaint]:
-    """Return everything that is wrong with a model's parameters; images' bytes are not looked at.
+    """Return all complaints about a model's parameters; image bytes are not checked here.
 
     Args:
-        model: The catalogue's entry.
+        model: The model.
         given: What the caller sent as `input`.
     """
     if not isinstance(given, dict):
@@ -44,7 +44,7 @@ def check_input(model: Model, given: Any) -> list[Complaint]:
 
 
 def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[Complaint]:
-    """Return what is wrong with width and height together; each one's bounds hold by then."""
+    """Return the complaint about width times height; each is within its bounds by now."""
     width = given.get("width")
     sides = [side for side in (width, given.get("height")) if isinstance(side, int | float)]
     if not model.most_pixels or len(sides) < 2 or math.prod(sides) <= model.most_pixels:  # noqa: PLR2004 - both
@@ -55,7 +55,7 @@ def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[Complaint]:
 
 
 def unknown_field(path: str, known: Mapping[str, Any]) -> Complaint:
-    """Return the complaint about a field that does not exist, with the ones that do."""
+    """Return the complaint about an unknown field, which lists the known ones."""
     allowed = "one of " + ", ".join(sorted(known))
     return Complaint(
         path[:MOST_SHOWN], "is not a known field", allowed, "remove it or correct its name"
@@ -82,7 +82,7 @@ def _text(parameter: Parameter, value: Any) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Say whether a text from JSON can be written as UTF-8 (RFC 8259 section 8.2)."""
+    """Return whether a text from JSON is valid UTF-8 (RFC 8259 section 8.2)."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -135,7 +135,7 @@ def _image(parameter: Parameter, value: Any) -> str | None:
 
 
 def is_url(value: str) -> bool:
-    """Say whether an image was given as a URL; all else is taken for base64."""
+    """Return whether an image was given as a URL; anything else is treated as base64."""
     return value[:8].lower().startswith(("http://", "https://"))
 
 
@@ -151,7 +151,7 @@ _CHECKS: Final[Mapping[Kind, Callable[[Parameter, Any], str | None]]] = {
 
 
 def allowed_value(parameter: Parameter) -> str:
-    """Say in words what a parameter may be."""
+    """Describe the allowed values of a parameter."""
     match parameter.kind:
         case Kind.TEXT:
             low, high = int(parameter.minimum or 0), parameter.longest

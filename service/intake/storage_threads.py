@@ -1,7 +1,7 @@
-"""Threads of their own for what waits for S3, so that nothing else waits behind it.
+"""Separate thread pools for S3, so that nothing else waits behind it.
 
-While S3 is silent, each request that asks it holds a thread until the time limit. If webhooks,
-reads and health checks shared those threads, an outage of S3 would be one of everything.
+While S3 does not respond, each request to it blocks a thread until its timeout. If webhooks, reads
+and health checks shared those threads, an S3 outage would affect everything.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from anyio import CapacityLimiter, to_thread
 _Result = TypeVar("_Result")
 
 
-class Threads:
-    """Runs blocking functions, so many at a time; the next one waits for its turn.
+class ThreadPool:
+    """Runs blocking functions, a limited number at a time; further calls wait.
 
     Args:
-        most: How many.
+        most: Most threads at a time.
     """
 
     def __init__(self, most: int) -> None:
         self._limiter = CapacityLimiter(most)
 
     async def run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Return what the function returns, or raise what it raises."""
+        """Run a function in a thread and return its result."""
         return await to_thread.run_sync(function, *arguments, limiter=self._limiter)

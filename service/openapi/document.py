@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of `/v1`, made from the catalogue and the bounds that checks use."""
+"""Builds the OpenAPI 3.1 document of `/v1` from the catalogue and the limits of the checks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,7 +17,7 @@ def document(settings: Settings) -> dict[str, Any]:
     """Return the document.
 
     Args:
-        settings: The models that this deployment offers, and its limits.
+        settings: The offered models and limits.
     """
     schemas: dict[str, Any] = parts.schemas(settings.s3_bucket)
     for model in settings.models.values():
@@ -61,7 +61,7 @@ def _regions(model: Model, accounts: Sequence[Account]) -> list[str]:
 
 
 def input_schema(model: Model) -> dict[str, Any]:
-    """Return the schema of a model's parameters; what it does not name is refused."""
+    """Return the schema of a model's parameters; unknown ones are rejected."""
     return {
         "title": f"Parameters of {model.name}",
         "description": _about(model),
@@ -73,14 +73,14 @@ def input_schema(model: Model) -> dict[str, Any]:
 
 
 def _about(model: Model) -> str:
-    """Return what no keyword of JSON Schema can say of a model's parameters."""
+    """Describe what JSON Schema cannot express about a model's parameters."""
     if model.most_pixels is None:
         return f"Source: {model.source}."
     return f"Source: {model.source}. Width times height is at most {model.most_pixels}."
 
 
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
-    """Return the schema of one parameter; null stands for not sent, so a required one has none."""
+    """Return the schema of one parameter; null means not sent, so a required one forbids it."""
     schema: dict[str, Any] = {"type": _TYPES[parameter.kind], **_bounds(parameter)}
     if not parameter.required:
         schema["type"] = [schema["type"], "null"]
@@ -116,7 +116,7 @@ def _bounds(parameter: Parameter) -> dict[str, Any]:
         case Kind.CHOICE:
             return {"enum": list(parameter.choices)}
         case Kind.ASPECT_RATIO:
-            # No keyword says what a ratio's range is, or what an image is; the description does.
+            # JSON Schema cannot express a ratio's range or an image; the description does.
             return {"format": "aspect-ratio"}
         case Kind.IMAGE:
             return {"minLength": 1, "format": "image-or-url" if parameter.urls else "image"}

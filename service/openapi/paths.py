@@ -16,7 +16,7 @@ def paths(largest_body: int) -> Json:
     """Return the endpoints.
 
     Args:
-        largest_body: Bytes that a body may have.
+        largest_body: Most bytes of a body.
     """
     secret = object_of({"secret": TEXT, "previous": {"type": "array", "items": TEXT}})
     status = object_of({"status": TEXT})
@@ -55,7 +55,7 @@ def _metrics() -> Json:
 
 
 def _dead_letters() -> Json:
-    """Return the endpoints that list dead letters and send them again."""
+    """Return the endpoints of dead letters."""
     page = object_of(
         {
             "dead_letters": {"type": "array", "items": reference("DeadLetter")},

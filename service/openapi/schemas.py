@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document that no model has a say in."""
+"""The schemas of the OpenAPI document that do not depend on models."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -59,12 +59,12 @@ _CALLBACK: Final[Json] = {
 
 
 def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
-    """Return the schema of a `POST /v1/jobs` for one model.
+    """Return the schema of `POST /v1/jobs` for one model.
 
     Args:
-        model: Its name.
+        model: The model's name.
         parameters: The schema of `input`.
-        regions: Where a job of it may be made.
+        regions: The regions that a job may be pinned to.
     """
     return {
         "title": model,

@@ -1,1 +1,1 @@
-"""The HTTP server: connections, their limits, and the order of shutdown."""
+"""The HTTP server: connections, their limits, and graceful shutdown."""

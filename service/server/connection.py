@@ -1,8 +1,8 @@
-"""One client's connection: HTTP as uvicorn reads it, with limits on what comes before the key.
+"""One client connection: uvicorn's HTTP protocol with limits on unauthenticated input.
 
-Nobody has shown a key while the head of a request comes, so what that may cost is bounded here: in
-bytes, lines, seconds and connections. Where nothing is amiss this costs a few assignments per
-request: no timer of its own, and no look at the clock where a request comes in one piece.
+While the head of a request arrives, the client is not authenticated yet, so its cost is bounded in
+bytes, lines, seconds and connections. In the good case this costs a few assignments per request: no
+timer per request, and no clock read if a request arrives in one piece.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ from core.log import event
 from service.body.request_body import TOO_SLOW
 from service.http.problems import Problem
 from service.server.connections import HEALTH_RESERVE, Connections
-from service.server.framing import flaw, is_usual, without_offer
+from service.server.framing import framing_problem, has_plain_framing, without_upgrade
 from service.server.lingering_close import LingeringTransport
-from service.server.reserved_connections import HealthAlone
+from service.server.reserved_connections import HealthOnly
 
 _log = logging.getLogger(__name__)
 
-#: Bytes of a head; also of what stands between two pieces of a body, or behind its last.
+#: Most bytes of a head; also of framing between chunks of a body or after its last.
 LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 200
-#: What comes with each header besides its name and value: a colon, a space, a line's end.
+#: Overhead per header line: colon, space, line end.
 _AROUND: Final = 4  # bytes
-#: Bytes of a body that must come within the time for a body. What is larger has a rule of its own
-#: (service/body/request_body.py), which is stricter.
+#: Bytes of a body that must arrive per body timeout. Larger bodies have a stricter rule of their
+#: own (service/body/request_body.py).
 _PROGRESS: Final = 64 * 1024
 
 
@@ -44,14 +44,14 @@ class Connection(HttpToolsProtocol):
     """A connection that costs little until it has sent a whole head.
 
     Args:
-        connections: All of them; each tells of itself there.
-        config: uvicorn's, as is all that follows.
-        server_state: As above.
-        app_state: As above.
-        _loop: As above.
+        connections: The registry of all connections.
+        config: From uvicorn, like all that follows.
+        server_state: See uvicorn.
+        app_state: See uvicorn.
+        _loop: See uvicorn.
 
     Attributes:
-        deadline: The loop's time at which what is waited for must have come.
+        deadline: Loop time by which the awaited input must have arrived.
     """
 
     def __init__(
@@ -65,51 +65,51 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._all = connections
         self.deadline = inf
-        #: What the deadline is for: silence "", a "head" or a "body".
+        #: What the deadline bounds: idle time (""), a "head" or a "body".
         self._awaited = ""
-        #: Whether there ever was a request, and so a cycle.
+        #: Whether a request has started, and so a cycle exists.
         self._begun = False
         self._in_body = False
         self._refused = False
-        #: Whether the client has ended its side.
+        #: Whether the client has closed its sending side.
         self._ended = False
-        #: The request before the newest, where it was still under way when that came.
+        #: The previous request, if it was still being answered when the newest arrived.
         self._before: RequestResponseCycle | None = None
-        #: Bytes that came and are neither a whole head nor body.
+        #: Bytes received that are neither a complete head nor body.
         self._unused = 0
-        #: Bytes of the body since the deadline was set.
+        #: Bytes of the body received since the deadline was set.
         self._progress = 0
-        #: Whether the connection is kept once the request was read to its end.
+        #: Whether to keep the connection alive once the request was read completely.
         self._keep_alive = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn: only such come
-        """Take a new connection in, unless there are too many."""
+        """Admit a new connection, unless there are too many."""
         self._lingering = LingeringTransport(transport, self._may_be_unread, self._on_linger)
         super().connection_made(self._lingering)
-        # One that was opened ahead of need may be silent for as long as one between two requests.
+        # A connection opened in advance may be idle as long as one between two requests.
         self.deadline = self.loop.time() + self.timeout_keep_alive
         excess = self._all.opened(self)
         if excess > HEALTH_RESERVE:
             self.end()
         elif excess > 0:
-            self.app = HealthAlone(self.app)
+            self.app = HealthOnly(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note of the end."""
+        """Unregister the connection."""
         self._all.lost(self)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio heeds what is returned
-        """Go on while a whole request is being answered, though the client has ended its side.
+        """Continue answering a complete request although the client has closed its sending side.
 
         Returns:
-            Whether the connection is kept; its last answer ends it.
+            Whether to keep the transport open; the last response closes it.
         """
         self._ended = True
         return not self._lingering.is_closing() and self._answers_last()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within bounds."""
+        """Parse input, within the limits."""
         if self._lingering.lingers or self._refused:
             self._lingering.discard(len(data))
             return
@@ -125,45 +125,46 @@ class Connection(HttpToolsProtocol):
             self._bound_the_rest()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         if not self._refused:
             super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Start what answers the request, unless its head is too large."""
+        """Start the application for the request, unless its head is invalid."""
         if self._refused or self.parser.should_upgrade():
             return
         if len(self.headers) > MOST_HEADERS or (
-            # What came is more than the head, so it is added up only where it could be too large.
+            # Received bytes may include more than the head, so the head is measured only if it
+            # could be too large.
             self._unused > LARGEST_HEAD and self._size_of_head() > LARGEST_HEAD
         ):
             self._refuse_head()
             return
-        if not is_usual(self.headers) or self.expect_100_continue:
+        if not has_plain_framing(self.headers) or self.expect_100_continue:
             version = self.parser.get_http_version()
-            if problem := flaw(self.headers, version):
+            if problem := framing_problem(self.headers, version):
                 self._refuse(problem.status, problem.kind, problem.detail)
                 return
-            self.expect_100_continue &= version != "1.0"  # which knows no 100
+            self.expect_100_continue &= version != "1.0"  # HTTP/1.0 has no 100
         self._all.works(self)
         self._unused, self._in_body = 0, True
         self._awaited, self.deadline = "", inf
         self._before = self.cycle if self._answers() else None
         super().on_headers_complete()
         self._begun = True
-        # An answer that does not wait for the rest of the body ends the connection (and says so),
-        # for how much is still to come, and whether any, is the client's secret.
+        # A response that does not wait for the rest of the body closes the connection (and says
+        # so), because how much is still to come is unknown.
         self._keep_alive, self.cycle.keep_alive = self.cycle.keep_alive, False
 
     def on_body(self, body: bytes) -> None:
-        """Hand a piece of the body on."""
+        """Pass on a part of the body."""
         if not self._refused:
             self._unused = 0
             self._progress += len(body)
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Take note that the request was read to its end."""
+        """Note that the request was read completely."""
         if self._refused or self.parser.should_upgrade():
             return
         self._unused, self._in_body = 0, False
@@ -173,60 +174,60 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = self._keep_alive
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or end."""
+        """Become idle until the next request, or close."""
         super().on_response_complete()
         if not self.transport.is_closing() and not self._answers():
             self._all.waits(self)
 
     def shutdown(self) -> None:
-        """End, once the request under way is answered."""
+        """Close once the current request is answered."""
         self._keep_alive = False
         super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, unless the same request was refused before."""
+        """Reject invalid HTTP, unless the same request was rejected before."""
         if not self._refused:
             self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", msg)
 
     def expire(self, now: float) -> None:
-        """Act on the deadline, which has passed."""
+        """Act on a deadline that has passed."""
         self.deadline = now + self._all.limits.body_seconds
         if self._lingering.is_closing():
-            return  # which ends by itself
+            return  # closes by itself
         if not self._awaited:
             self.transport.close()
         elif self._awaited == "head":
-            if not self._answers():  # a head that comes too early may wait
+            if not self._answers():  # a pipelined head may wait
                 detail = (
                     f"The headers took longer than {self._all.limits.head_seconds:g} s to arrive"
                 )
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
         elif self._progress >= _PROGRESS or self.cycle.body or self.flow.read_paused:
-            self._progress = 0  # it goes on, or is not what is waited for
+            self._progress = 0  # it progresses, or the application is not reading
         else:
             self.cycle.scope[TOO_SLOW] = True  # type: ignore[typeddict-unknown-key] # ours
             self.cycle.message_event.set()
 
     def end(self) -> None:
-        """End at once."""
+        """Close at once."""
         self.transport.abort()
 
     def _pass_over(self, rest: bytes) -> None:
-        """Read a request anew, as if it had offered no other protocol than HTTP/1.1.
+        """Parse a request again without its Upgrade header.
 
-        The parser takes the offer for agreed, and what follows the head for no HTTP.
+        The parser treats the offer as accepted, and what follows the head as not HTTP.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
             self.send_400_response("There are no tunnels here")
             return
-        plain = without_offer(method, self.url, version, self.headers)
+        plain = without_upgrade(method, self.url, version, self.headers)
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self.data_received(plain + rest)
 
     def _bound_the_rest(self) -> None:
-        """Bound what is still to come of a head or a body."""
+        """Bound the rest of a head or a body."""
         if self._refused or self._lingering.is_closing():
             return
         if self._unused > LARGEST_HEAD:
@@ -248,9 +249,9 @@ class Connection(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, kind, detail)
 
     def _refuse(self, status: HTTPStatus, kind: str, detail: str) -> None:
-        """Answer without asking the application, and end the connection.
+        """Answer without calling the application, and close the connection.
 
-        Behind a whole request that is still to be answered, that answer is given, and no other.
+        If a previous request is still being answered, only that response is sent.
         """
         self._refused = True
         event(_log, "connection.refused", status=status.value, reason=detail)
@@ -264,15 +265,16 @@ class Connection(HttpToolsProtocol):
             lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
             self.transport.write(STATUS_LINE[status.value] + lines + b"connection: close\r\n\r\n")
             self.transport.write(bytes(answer.body))
-        if answers:  # what it says, or waits for, would come to nothing
+        if answers:  # its output and input no longer matter
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
 
     def _answers_last(self) -> bool:
-        """Let the answer to the last whole request be the last; say whether it is still to come."""
+        """Make the response in progress the last one; return whether it is still to come."""
         if self._in_body and self.pipeline and self._before:
-            # Its rest will not come. It waits for the one before it, so nobody has seen it.
+            # Its rest will not arrive. It is queued behind another request, so the application has
+            # not seen it.
             self.pipeline.popleft()
             self.cycle, self._in_body = self._before, False
         if self._in_body or not self._answers():
@@ -282,7 +284,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def _answers(self) -> bool:
-        """Say whether a request is under way."""
+        """Return whether a request is being answered."""
         return self._begun and not self.cycle.response_complete
 
     def _may_be_unread(self) -> bool:

@@ -1,4 +1,4 @@
-"""All open connections: how many there may be, and which have to go."""
+"""Tracks all open connections, and closes some when there are too many."""
 
 import logging
 import resource
@@ -9,32 +9,32 @@ from core.log import event
 
 _log = logging.getLogger(__name__)
 
-#: Connections that are admitted beyond the limit, for health checks alone.
+#: Connections admitted beyond the limit, for health checks only.
 HEALTH_RESERVE: Final = 64
-#: Connections that are accepted at a time, before any of them can be looked at.
+#: Connections accepted at a time, before any is checked.
 ACCEPTED_AT_ONCE: Final = 100
-#: Open files that are left for everything else: the above, connections to Redis and S3 (of which
-#: images that are being sent have one each), files of large bodies.
+#: File descriptors reserved for everything else: the above, connections to Redis and S3 (one per
+#: image being sent), files of large bodies.
 _OTHER_FILES: Final = 576
 _USUAL_MOST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may come before a caller is known."""
+    """Limits on unauthenticated clients."""
 
-    #: Seconds for a head, and for the first 64 KiB of a body and each further.
+    #: Seconds for a head, and for each 64 KiB of a body.
     head_seconds: float
     body_seconds: float
-    #: Connections at a time.
+    #: Most concurrent connections.
     most: int
 
 
 def most_connections(setting: int | None) -> int:
-    """Return how many connections there may be; unset, what the limit of open files leaves.
+    """Return the connection limit; by default what the limit of open files leaves.
 
     Args:
-        setting: The operator's number.
+        setting: The configured limit.
     """
     if setting is not None:
         return setting
@@ -44,38 +44,38 @@ def most_connections(setting: int | None) -> int:
     return min(_USUAL_MOST, max(files - _OTHER_FILES, files // 4, 1))
 
 
-class Watched(Protocol):
-    """What is known of one connection here."""
+class ManagedConnection(Protocol):
+    """The interface of a connection to this registry."""
 
-    #: The loop's time at which what is waited for must have come.
+    #: Loop time by which the awaited input must have arrived.
     deadline: float
 
     def expire(self, now: float) -> None:
         """Act on a deadline that has passed."""
 
     def end(self) -> None:
-        """End at once."""
+        """Close at once."""
 
 
 class Connections:
-    """Knows which connections wait for their client, the one that has waited longest first.
+    """Tracks connections, and which of them are idle, the longest idle first.
 
     Args:
-        limits: How many there may be, and how long what may take.
+        limits: Limits on their number and on timeouts.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._open: set[Watched] = set()
-        #: A dictionary for its order.
-        self._waiting: dict[Watched, None] = {}
+        self._open: set[ManagedConnection] = set()
+        #: A dict, for its insertion order.
+        self._waiting: dict[ManagedConnection, None] = {}
         self._ended = 0
 
-    def opened(self, connection: Watched) -> int:
-        """Take note of a new connection; where there are too many, end one that only waits.
+    def opened(self, connection: ManagedConnection) -> int:
+        """Register a new connection; if there are too many, close the longest idle one.
 
         Returns:
-            How many there are beyond the limit, because none of the others only waits.
+            How many exceed the limit because no other is idle.
         """
         self._open.add(connection)
         if len(self._open) > self.limits.most and self._waiting:
@@ -86,25 +86,25 @@ class Connections:
         self._waiting[connection] = None
         return len(self._open) - self.limits.most
 
-    def lost(self, connection: Watched) -> None:
-        """Take note that a connection has ended."""
+    def lost(self, connection: ManagedConnection) -> None:
+        """Unregister a closed connection."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
-    def waits(self, connection: Watched) -> None:
-        """Take note that a connection has nothing to do but to wait for its client."""
+    def waits(self, connection: ManagedConnection) -> None:
+        """Mark a connection as idle."""
         if connection in self._open:
             self._waiting[connection] = None
 
-    def works(self, connection: Watched) -> None:
-        """Take note that a connection has a request, so that it is not ended for others."""
+    def works(self, connection: ManagedConnection) -> None:
+        """Mark a connection as busy, so that it is not closed for others."""
         self._waiting.pop(connection, None)
 
     def look(self, now: float) -> None:
-        """Act on all deadlines that have passed; tell of connections that had to go.
+        """Act on expired deadlines; log connections closed for lack of room.
 
         Args:
-            now: The loop's time.
+            now: The current loop time.
         """
         for connection in [one for one in self._open if one.deadline <= now]:
             connection.expire(now)

@@ -1,6 +1,6 @@
-"""Whether it is beyond doubt for which host a request is, and where it ends.
+"""Rejects requests whose host or length is ambiguous.
 
-A proxy in front that reads either differently would let one client speak for another.
+A proxy that interprets either differently would allow request smuggling.
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from service.http.problems import Problem
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def is_usual(headers: Headers) -> bool:
-    """Say whether there is nothing to look at: one host, and a length or no body.
+def has_plain_framing(headers: Headers) -> bool:
+    """Return whether framing is unambiguous: one host, and no transfer coding.
 
     Args:
-        headers: Of the request, with their names in small letters.
+        headers: The request's headers; names are lower-case.
     """
     names = [name for name, _ in headers]
     return names.count(b"host") == 1 and b"transfer-encoding" not in names
 
 
-def flaw(headers: Headers, version: str) -> Problem | None:
-    """Return what is wrong with a request's head, if anything.
+def framing_problem(headers: Headers, version: str) -> Problem | None:
+    """Return what is ambiguous about a request's head, if anything.
 
     Args:
         headers: As above.
-        version: Of HTTP: `1.1`.
+        version: The HTTP version: `1.1`.
     """
     hosts = sum(name == b"host" for name, _ in headers)
     if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112 section 3.2
@@ -41,13 +41,13 @@ def flaw(headers: Headers, version: str) -> Problem | None:
     return None
 
 
-def without_offer(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """Return a request's head as it would be without the offer to speak another protocol.
+def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """Return a request's head without its Upgrade header.
 
     Args:
-        method: Of the request.
-        url: As it came.
-        version: Of HTTP: `1.1`.
+        method: The request's method.
+        url: The request's target.
+        version: The HTTP version: `1.1`.
         headers: As above.
     """
     lines = [b"%b: %b" % pair for pair in headers if pair[0] != b"upgrade"]

@@ -1,11 +1,12 @@
-"""A transport whose close leaves the client time to read what it was sent, but not for ever.
+"""A transport whose close lets the client read its response first, for a bounded time.
 
-The kernel answers bytes that come for a closed socket, or lie unread in one, with a reset, and a
-reset takes away what the client has not read yet. So whoever is answered before the request was
-read to its end would often see no answer. Therefore only our own side is ended at first; what the
-client still sends is read and thrown away, for a bounded while (as nginx' `lingering_close`).
+If a socket is closed with unread input, the kernel sends a reset, which discards data that the
+client has not read yet. A client that is answered before its request was read completely would
+often miss the response. So at first only our sending side is closed; further input is read and
+discarded, within bounds (like nginx' `lingering_close`).
 
-What a client does not take lies in our memory, also behind a close. So it has to keep a pace.
+Output that a client does not read stays in our memory, even after a close. So the client must keep
+a minimum pace.
 """
 
 import asyncio
@@ -17,34 +18,34 @@ from core.log import event
 
 _log = logging.getLogger(__name__)
 
-#: Bytes that are read on at most, and for how many seconds.
+#: Most bytes to discard, and most seconds to wait.
 LINGER_BYTES: Final = 64 * 1024 * 1024
 LINGER_SECONDS: Final = 10.0
-#: Bytes that a client takes at least of what waits for it, and within how many seconds.
+#: Minimum bytes that a client must read of pending output, per this many seconds.
 TAKE_BYTES: Final = 64 * 1024
 TAKE_SECONDS: Final = 60.0
 
 
 class Pace:
-    """How fast a client takes what is written."""
+    """Measures how fast a client reads."""
 
     def __init__(self) -> None:
         self._written = 0
-        #: How much of it was taken at the last look.
+        #: Bytes read at the last check.
         self._taken = 0
-        #: Whether everything was taken at some time since then.
+        #: Whether the client had read everything at some time since then.
         self._caught_up = False
 
     def wrote(self, size: int, *, left_before: int) -> None:
-        """Take note that so many bytes are written, while so many others wait to be taken."""
+        """Record a write of `size` bytes while `left_before` bytes were pending."""
         self._caught_up |= not left_before
         self._written += size
 
     def is_kept(self, left: int) -> bool:
-        """Say whether the client has taken enough since the last look.
+        """Return whether the client has read enough since the last check.
 
         Args:
-            left: Bytes that wait to be taken.
+            left: Pending bytes.
         """
         before, self._taken = self._taken, self._written - left
         caught_up, self._caught_up = self._caught_up, False
@@ -52,12 +53,12 @@ class Pace:
 
 
 class LingeringTransport(asyncio.Transport):
-    """Stands before the real transport.
+    """Wraps the real transport.
 
     Args:
-        transport: The real one.
-        unread: Says, at the close, whether there may be bytes that nobody read.
-        on_linger: Called when it starts to read on.
+        transport: The real transport.
+        unread: Returns, at close, whether there may be unread input.
+        on_linger: Called when lingering starts.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LingeringTransport(asyncio.Transport):
         self._watched = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; from where the client lags behind, see to it that it goes on."""
+        """Send data; if output is pending, watch the client's pace."""
         self._pace.wrote(len(data), left_before=self._transport.get_write_buffer_size())
         self._transport.write(data)
         if not self._watched and self._transport.get_write_buffer_size():
@@ -93,23 +94,23 @@ class LingeringTransport(asyncio.Transport):
             asyncio.get_running_loop().call_later(TAKE_SECONDS, self._look)
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return what is known of the connection."""
+        """Return information about the connection."""
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
-        """Read nothing for now."""
+        """Pause reading."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self._transport.resume_reading()
 
     def is_closing(self) -> bool:
-        """Say whether nothing more can be sent."""
+        """Return whether nothing more can be sent."""
         return self.lingers or self._transport.is_closing()
 
     def close(self) -> None:
-        """Send what was written, then end; read on for a while where something may be unread."""
+        """Flush and close; linger if there may be unread input."""
         if self.is_closing() or not self._unread():
             if not self.lingers:
                 self._transport.close()
@@ -121,11 +122,11 @@ class LingeringTransport(asyncio.Transport):
         self._on_linger()
 
     def discard(self, size: int) -> None:
-        """Take note that so many bytes came after the end; too many end it for good."""
+        """Count discarded bytes; too many close the connection."""
         self._left -= size
         if self._left < 0:
             self._transport.close()
 
     def abort(self) -> None:
-        """End at once."""
+        """Close at once."""
         self._transport.abort()

@@ -1,4 +1,4 @@
-"""What is served on connections beyond the limit, which are there for health checks alone."""
+"""Serves health checks on connections beyond the limit."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,11 +10,11 @@ from service.http.problems import Problem
 _HEALTH: Final = ("/livez", "/readyz", "/metrics")
 
 
-class HealthAlone:
-    """Answers health checks, and tells everybody else that there are too many.
+class HealthOnly:
+    """Answers health checks, and everything else with 503.
 
     Args:
-        app: Answers them.
+        app: Answers health checks.
     """
 
     def __init__(self, app: Any) -> None:

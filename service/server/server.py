@@ -1,7 +1,7 @@
-"""uvicorn's server, told to leave in the order that a balancer needs.
+"""uvicorn's server with a graceful shutdown that suits load balancers.
 
-On SIGTERM the process first says that it is not ready, then serves on for a pause in which the
-balancer finds that out, and only then takes no more connections and lets requests under way end.
+On SIGTERM the process first reports not ready, keeps serving while the balancer notices, and only
+then stops accepting connections and lets requests in progress finish.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from service.server.connections import ACCEPTED_AT_ONCE, Connections, Limits, mo
 _log = logging.getLogger(__name__)
 
 _CLOSE: Final = (b"connection", b"close")
-#: Connections that may wait to be accepted.
+#: Length of the accept queue.
 _QUEUE: Final = 2048
-#: uvicorn's ticks (of 0.1 s) between two looks at the deadlines of connections.
+#: Ticks (0.1 s each) between two checks of connection deadlines.
 _LOOK_EVERY: Final = 3
-#: Seconds for those who are cut off to read that they are, before the process is gone. What they
-#: sent and nobody read would take the answer away with it.
+#: Seconds for clients to read that they were cut off; their unread input would otherwise reset the
+#: connection and discard the response.
 _LAST_ANSWERS: Final = 2
 
 
@@ -38,8 +38,8 @@ class Server(uvicorn.Server):
 
     Args:
         app: The application.
-        settings: Where to listen, and every limit.
-        drain: Begins with the first signal.
+        settings: Address and limits.
+        drain: Set by the first signal.
     """
 
     def __init__(self, app: Any, settings: Settings, drain: Drain) -> None:
@@ -52,13 +52,13 @@ class Server(uvicorn.Server):
         self._drain = drain
         self._pause = settings.drain_seconds
         self._grace = settings.service_grace_seconds
-        #: When the pause ends; until it begins, never. Seconds of the monotonic clock.
+        #: When the drain period ends, on the monotonic clock; infinite before it starts.
         self._pause_ends = float("inf")
         super().__init__(self._configuration(app, settings))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the pause; a second signal, or one from the keyboard, ends it at once."""
-        began, self._drain.begun = self._drain.begun, True
+        """Start the drain period; a second signal, or one from the keyboard, ends it."""
+        began, self._drain.started = self._drain.started, True
         if sig == signal.SIGTERM and self._pause and self.started and not began:
             self._pause_ends = time.monotonic() + self._pause
         else:
@@ -69,15 +69,15 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
-                # The event loop accepts as many at a time as its queue is long, before it looks at
-                # one of them. Few at a time leave files for everything else.
+                # The event loop accepts as many connections at once as its backlog, before it
+                # handles any. Accept few at a time, to leave file descriptors for everything else.
                 with listening.dup() as same:
                     same.listen(_QUEUE)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at what has become due; say whether it is time to leave."""
-        if self._drain.begun and _CLOSE not in self.config.encoded_headers:
-            # Clients that keep connections go elsewhere with their next request.
+        """Do periodic work; return whether to shut down."""
+        if self._drain.started and _CLOSE not in self.config.encoded_headers:
+            # Keep-alive clients go elsewhere with their next request.
             self.config.encoded_headers.append(_CLOSE)
             self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
             event(_log, "service.draining", seconds=self._pause)
@@ -86,15 +86,15 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or time.monotonic() >= self._pause_ends
 
     async def _wait_tasks_to_complete(self) -> None:
-        """Let requests under way end; cut off those that outlast the grace, and let them know."""
+        """Let requests finish; cut off those that outlast the grace period, and tell them."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace):
                 await super()._wait_tasks_to_complete()
-        # Ctrl-C ends the grace, not the order in which the process leaves.
+        # Ctrl-C ends the grace period, not the orderly shutdown.
         self.force_exit = False
         cut_off = list(self.server_state.tasks)
         if not cut_off:
-            return  # connections may be open, but their answers are given
+            return  # connections may be open, but all are answered
         event(_log, "service.cut_off", logging.WARNING, requests=len(cut_off))
         for task in cut_off:
             task.cancel()
@@ -112,7 +112,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            # Whom to believe about the origin of a request is a setting (service/http/origin.py).
+            # Trusted proxies are a setting (service/http/origin.py).
             proxy_headers=False,
             backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=settings.keepalive_seconds,

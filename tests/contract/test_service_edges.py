@@ -26,13 +26,13 @@ from service.app import create_app
 from service.body.json_scanner import ScannedBody
 from service.http.problems import Problem
 from service.intake.intake import Intake
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 from tests.contract.jobs import accept
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
 
 
-class Watched(ObjectStore):
+class ManagedConnection(ObjectStore):
     """A bucket that is looked over as an input comes, and then says that it is away.
 
     Args:
@@ -60,12 +60,12 @@ def _body(picture: Callable[[str], bytes]) -> ScannedBody:
 
 def _accept(settings: Settings, store: JobStore, objects: ObjectStore, body: ScannedBody) -> None:
     async def run() -> None:
-        awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
-        intake = Intake(settings, store, awaited, objects, Threads(1))
+        async_store = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
+        intake = Intake(settings, store, async_store, objects, ThreadPool(1))
         try:
             await intake.accept(intake.check("demo", body, None))
         finally:
-            await awaited.scripts.close()
+            await async_store.scripts.close()
 
     asyncio.run(run())
 
@@ -82,7 +82,7 @@ def test_inputs_are_guarded_before_they_are_stored(
 ) -> None:
     """Whoever dies while storing them has seen to their deletion."""
     guarded: list[int] = []
-    objects = Watched(lambda: guarded.append(_guards(redis_client)), fails=True)
+    objects = ManagedConnection(lambda: guarded.append(_guards(redis_client)), fails=True)
 
     with pytest.raises(StorageUnavailable):
         _accept(service_settings, store, objects, _body(picture))
@@ -99,7 +99,7 @@ def test_inputs_of_a_job_that_found_no_room_go_at_once(
     """They do not wait for their guard: their clean-up is due now."""
     store = store_with(slots="1", max_backlog="1")
     accept(store, "1", "2")
-    objects = Watched(lambda: None, fails=False)
+    objects = ManagedConnection(lambda: None, fails=False)
 
     with pytest.raises(Problem, match="Too many jobs"):
         _accept(service_settings, store, objects, _body(picture))

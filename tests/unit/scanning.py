@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.body.json_body import parse_json
-from service.body.json_scanner import BodyScanner, ScannedBody, Wanted
+from service.body.json_scanner import BodyScanner, ImageFields, ScannedBody
 
 NAMES = frozenset({"image", "mask"})
 LARGEST = 1024 * 1024
@@ -29,7 +29,7 @@ class OpenFiles(list[io.BytesIO]):
 def scan(pieces: Iterable[bytes], parents: tuple[str, ...] = ("input",)) -> ScannedBody:
     """Scan a body that comes in these pieces."""
     scanner = BodyScanner(
-        Wanted(NAMES, parents),
+        ImageFields(NAMES, parents),
         largest_skeleton=LARGEST,
         largest_image=LARGEST_IMAGE,
         open_file=OpenFiles(),

@@ -18,7 +18,7 @@ from core.storage.object_store import ObjectStore
 from service.app import create_app
 from service.drop_in.request_body import parse_flat
 from service.intake.intake import Accepted, Intake
-from service.intake.storage_threads import Threads
+from service.intake.storage_threads import ThreadPool
 from tests.unit.scanning import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
@@ -62,8 +62,8 @@ def test_the_store_goes_away_after_the_promise(
 def test_a_record_that_cannot_be_read_is_no_error(settings: Settings) -> None:
     """A job that was sent again is on disk: where its record cannot be shown, its id is."""
     store = JobStore(connect(settings), settings)  # there is no Redis
-    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
-    intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
+    async_store = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
+    intake = Intake(settings, store, async_store, ObjectStore("pictures"), ThreadPool(1))
 
     assert intake.record(JOB_ID) is None
 
@@ -71,8 +71,8 @@ def test_a_record_that_cannot_be_read_is_no_error(settings: Settings) -> None:
 def test_long_images_that_a_model_ignores(settings: Settings) -> None:
     """The same body is the same job, whatever stands in its fields that count for nothing."""
     store = JobStore(connect(settings), settings)  # connects at its first command only
-    awaited = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
-    intake = Intake(settings, store, awaited, ObjectStore("pictures"), Threads(1))
+    async_store = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
+    intake = Intake(settings, store, async_store, ObjectStore("pictures"), ThreadPool(1))
     fingerprints: list[str] = []
     model = settings.models["flux-pro-1.1"]
     parse = partial(parse_flat, model=model, origin="http://relay")

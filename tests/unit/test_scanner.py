@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.body.json_body import parse_json
-from service.body.json_scanner import LONG, BodyScanner, ScannedBody, SkeletonTooLarge, Wanted
+from service.body.json_scanner import LONG, BodyScanner, ImageFields, ScannedBody, SkeletonTooLarge
 from service.http.problems import Problem
 from tests.unit.scanning import (
     DATA,
@@ -216,7 +216,7 @@ def test_the_files_are_few() -> None:
     """Of twenty long texts in images' places sixteen get a file; all are closed together."""
     files = OpenFiles()
     scanner = BodyScanner(
-        Wanted(NAMES), largest_skeleton=LARGEST, largest_image=LARGEST, open_file=files
+        ImageFields(NAMES), largest_skeleton=LARGEST, largest_image=LARGEST, open_file=files
     )
     fields = ", ".join(f'"image": "{TEXT}"' for _ in range(20))
     scanner.feed(f'{{"input": {{{fields}}}}}'.encode())
