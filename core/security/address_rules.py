@@ -9,8 +9,12 @@ from core.security.host_names import ascii_name
 
 Network = IPv4Network | IPv6Network
 
-#: Names of the local network, and of this machine, wherever they are resolved.
-_NETWORK_NAMES = ("local", "internal", "home.arpa", "localdomain")
+#: Names of private networks (RFC 6762 appendix G, Kubernetes' `svc`), and of this machine, wherever
+#: they are resolved. A name without a dot is one of a private network, too.
+_NETWORK_NAMES = (
+    *("local", "internal", "home.arpa", "localdomain", "svc"),
+    *("intranet", "private", "corp", "home", "lan"),
+)
 _MACHINE_NAMES = ("localhost",)
 _LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 #: Domains whose subdomains all belong to the provider.
@@ -19,8 +23,12 @@ PROVIDER_DOMAINS = (".bfl.ai",)
 _IPV6_UNICAST = IPv6Network("2000::/3")
 #: The NAT64 prefix of the IPv4 Internet (RFC 6052 section 2.1).
 _NAT64 = IPv6Network("64:ff9b::/96")
-#: Reserved by IANA, but global according to some versions of `ipaddress`.
-_RESERVED = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+#: Reserved by IANA, but global according to some versions of `ipaddress`; and the address at which
+#: Azure's platform serves each virtual machine.
+_RESERVED = (
+    *(IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20")),
+    IPv4Network("168.63.129.16/32"),
+)
 _LONGEST_URL = 2083  # characters; the provider's own limit for URLs (BFL OpenAPI, webhook_url)
 _LONGEST_LINK = 16_384  # characters; a signed link with a session token has some thousands
 _LONGEST_SHOWN = 100  # characters of a host that a message repeats
@@ -84,12 +92,12 @@ def _host_problem(host: str, is_literal: bool, allowed: Sequence[Network]) -> st
         if name is None:
             return f"has a host that is not a valid name ({host[:_LONGEST_SHOWN]})"
         name = name.rstrip(".")
-        if _is_local(name, allowed):
-            return f"names the local host or network ({host})"
         last = name.rpartition(".")[2]
         # Resolvers read such a host as an IPv4 address (WHATWG URL, "ends in a number").
         if last.isdigit() or last.startswith("0x"):
             return f"has a host that is neither a name nor a standard address ({host})"
+        if _is_local(name, allowed):
+            return f"names the local host or network ({host})"
         return None
     return None if fine else f"leads to a private or reserved address ({host})"
 
@@ -105,7 +113,7 @@ def _is_local(name: str, allowed: Sequence[Network]) -> bool:
             for network in allowed
             for loopback in _LOOPBACK
         )
-    return not allowed and _is_below(name, _NETWORK_NAMES)
+    return not allowed and ("." not in name or _is_below(name, _NETWORK_NAMES))
 
 
 def _is_below(name: str, tops: Sequence[str]) -> bool:

@@ -103,6 +103,10 @@ def test_results_come_from_allowed_hosts_only_through_a_proxy_too(build: Build) 
         "http://0x7f.1/x",
         "https://localhost/x",
         "https://db.internal/x",
+        "http://redis:6379/x",
+        "https://kubernetes.default.svc/x",
+        "http://wiki.corp/x",
+        "http://168.63.129.16/machine",
     ],
 )
 def test_a_callback_to_a_private_address_does_not_reach_its_proxy(build: Build, url: str) -> None:
@@ -114,7 +118,7 @@ def test_a_callback_to_a_private_address_does_not_reach_its_proxy(build: Build, 
     assert beyond.at_proxy.lines == []
 
 
-@pytest.mark.parametrize("host", ["localhost", "db.internal", "pod.svc.cluster.local"])
+@pytest.mark.parametrize("host", ["localhost", "db.internal", "pod.svc.cluster.local", "redis"])
 def test_an_allowed_network_admits_no_local_name_through_a_proxy(build: Build, host: str) -> None:
     """Nobody checks where it leads; an address of that network passes."""
     with office(b"") as beyond:
