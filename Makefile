@@ -40,6 +40,21 @@ quick: $(STAMP) ## Lint, types, architecture and unit tests: the verdict in unde
 	wait $$imports || { cat .quick-imports; tests=1; }; \
 	rm -f .quick-types .quick-imports; exit $$tests
 
+# Side by side, and all three to their end: one run shows everything that there is to mend.
+quick: $(STAMP) ## Lint, types and unit tests, in under a minute (the first time two: mypy reads everything)
+	@$(MAKE) --no-print-directory -k -j 3 quick-lint quick-types quick-unit
+
+quick-lint:
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+quick-types:
+	@$(BIN)/mypy
+
+quick-unit:
+	@$(BIN)/python -m pytest -q -n logical tests/unit $(ARGS)
+
 test: $(STAMP) ## Run all tests against a real Valkey and a real S3 server
 	@$(PYTEST) $(ARGS)
 
