@@ -52,8 +52,10 @@ class _UnreadableError(Exception):
 
 
 def _text(raw: bytes) -> str:
-    """Decode the text. It should be UTF-8 (RFC 8259 section 8.1); other UTFs are accepted, too."""
+    """Decode the text, which must be UTF-8 (RFC 8259 section 8.1); a BOM is skipped."""
     encoding = json.detect_encoding(raw)
+    if not encoding.startswith("utf-8"):
+        raise _UnreadableError(f"it is in {encoding.upper()}; send it in UTF-8")
     try:
         return raw.decode(encoding, "surrogatepass")
     except UnicodeDecodeError as error:

@@ -49,6 +49,9 @@ def test_broken_json(api: Caller, nothing_taken_in: NothingTakenIn, content: byt
     ("content", "cause"),
     [
         (GOOD.replace(b"a good body", b"\xc3"), "not in UTF-8 (byte"),
+        (GOOD.decode().encode("utf-16"), "it is in UTF-16; send it in UTF-8"),
+        (GOOD.decode().encode("utf-16-be"), "it is in UTF-16-BE; send it in UTF-8"),
+        (GOOD.decode().encode("utf-32-le"), "it is in UTF-32-LE; send it in UTF-8"),
         (GOOD.replace(b'"a good body"', b"NaN"), "NaN is no value of JSON"),
         (GOOD.replace(b'"a good body"', b"-Infinity"), "-Infinity is no value of JSON"),
         (GOOD.replace(b'"a good body"', b"1e400"), "the number '1e400' is too large"),

@@ -34,7 +34,7 @@ def _fields(body: Any, settings: Settings) -> list[str]:
         (b"[]", []),
         (b"null", None),
         (b'"\\ud83d\\ude00"', "😀"),
-        ('{"a": "ä"}'.encode("utf-16"), {"a": "ä"}),
+        (b'\xef\xbb\xbf{"a": "\xc3\xa4"}', {"a": "ä"}),
         (b"[" * 99 + b"]" * 99, json.loads("[" * 99 + "]" * 99)),
     ],
 )
@@ -58,6 +58,9 @@ def test_good_json(raw: bytes, value: Any) -> None:
         b'{"a": -1e999}',
         b'{"a": ' + b"9" * 5000 + b"}",
         b'"\xff"',
+        '{"a": "ä"}'.encode("utf-16"),
+        '{"a": "ä"}'.encode("utf-16-le"),
+        '{"a": "ä"}'.encode("utf-32"),
         b'{"a": "\x01"}',
         b"[" * 100 + b"]" * 100,
         b'{"a":' * 950 + b"1" + b"}" * 950,
