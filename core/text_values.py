@@ -135,18 +135,25 @@ def proxy(value: str) -> Secret:
     return Secret(value)
 
 
+def whole_number(value: str) -> int:
+    """Digits alone: not 1e6, 1_000 or 2.0, which one program reads and the next one does not."""
+    if not (value.isascii() and value.isdigit()):
+        raise ValueError("must be a whole number, in digits alone")
+    return int(value)
+
+
 def slot_limits(value: str) -> SlotLimits:
     """`24,flux-kontext-max=6`: the total first, then models."""
     total, *others = _items(value) or [""]
     pairs = (item.partition("=") for item in others)
     try:
-        limits = {model.strip(): int(count) for model, _, count in pairs}
+        limits = {model.strip(): whole_number(count.strip()) for model, _, count in pairs}
         limits_ok = all(count > 0 and model for model, count in limits.items())
-        if not limits_ok or int(total) < 1:
+        if not limits_ok or whole_number(total) < 1:
             raise ValueError  # noqa: TRY301 - one message for every way to get it wrong
     except ValueError:
         raise ValueError("must look like 24,flux-kontext-max=6 with numbers above 0") from None
-    return SlotLimits(int(total), limits)
+    return SlotLimits(whole_number(total), limits)
 
 
 def host_suffixes(value: str) -> tuple[str, ...]:

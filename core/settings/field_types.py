@@ -75,11 +75,24 @@ def _must_be(allowed: str) -> WrapValidator:
 
 
 Boolean = Annotated[bool, _must_be("yes or no")]
+
+
+def _whole(value: str | int) -> int:
+    # A default is a number already.
+    return text_values.whole_number(str(value))
+
+
 Port = Annotated[
-    int, Field(ge=1, le=65535), BeforeValidator(float), _must_be("a port from 1 to 65535")
+    int,
+    Field(ge=1, le=65535),
+    BeforeValidator(_whole),
+    _must_be("a port from 1 to 65535, in digits alone"),
 ]
 PositiveInt = Annotated[
-    int, Field(ge=1), BeforeValidator(float), _must_be("a whole number above 0")
+    int,
+    Field(ge=1),
+    BeforeValidator(_whole),
+    _must_be("a whole number above 0, in digits alone"),
 ]
 Resubmits = Annotated[int, PlainValidator(text_values.resubmits)]
 Seconds = Annotated[
