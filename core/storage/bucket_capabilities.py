@@ -18,6 +18,8 @@ from core.storage.s3_errors import (
 
 #: Redis key of the problems that a collect worker found last, in words; empty if there are none.
 CAPABILITIES_KEY: Final = "storage:habits"
+#: Seconds after which they are forgotten, if no worker tries again.
+CAPABILITIES_LIFE: Final = 3600
 _PROBE: Final = b"Put by FluxRelay to see what this bucket checks; see docs/operations.md, S3.\n"
 _PUTS: Final = 2
 _MOST_CONFLICTS: Final = 4

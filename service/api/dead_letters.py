@@ -18,6 +18,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
 from service.http.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
+from service.http.query_parameters import repeated
 from service.intake.storage_threads import ThreadPool
 from service.ownership import owned_job
 from service.state import State
@@ -97,11 +98,7 @@ def _query_filter(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, C
         for name in query
         if name not in _PARAMETERS
     ]
-    complaints += [
-        Complaint(f"query.{name}", "is given more than once", "one value", "send it once")
-        for name in query
-        if len(query.getlist(name)) > 1
-    ]
+    complaints += repeated(query, _PARAMETERS)
     kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
     kind = _value(query, "kind", Kind, kinds, complaints)
     code = _value(query, "code", FailureCode, codes, complaints)

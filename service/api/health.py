@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from core.errors import StoreUnavailable
 from core.log import event
 from core.scheduling.circuit_breakers import STORAGE
-from core.storage.bucket_capabilities import CAPABILITIES_KEY
+from core.storage.bucket_capabilities import CAPABILITIES_KEY, CAPABILITIES_LIFE
 from service.http.problems import Problem
 from service.state import State
 
@@ -42,6 +42,7 @@ async def readyz(request: Request[State]) -> JSONResponse:
         states = await run_in_threadpool(accounts.states)
         storage = await run_in_threadpool(accounts.breaker_reason, STORAGE)
         bucket = await run_in_threadpool(store.read, "get", CAPABILITIES_KEY)
+        left = await run_in_threadpool(store.read, "ttl", CAPABILITIES_KEY)
     except StoreUnavailable as error:
         event(_log, "service.not_ready", logging.ERROR, reason=str(error))
         headers = {"retry-after": "1"}
@@ -49,9 +50,11 @@ async def readyz(request: Request[State]) -> JSONResponse:
         raise Problem(status, "not-ready", str(error), headers=headers) from None
     # Jobs are accepted and wait meanwhile, so none of this makes the service unready.
     working = any(not state["refused"] for state in states.values()) and not storage
-    found = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
+    found: dict[str, Any] = {"redis": "ok", "durability": durability, "storage": storage or "ok"}
     # Missing S3 guarantees are compensated; collect workers detect them.
     found["bucket"] = "not tried yet" if bucket is None else bucket or "ok"
+    # Negative: it is not there.
+    found["bucket_age_seconds"] = CAPABILITIES_LIFE - left if left >= 0 else None
     found["proxy"] = request.state["proxy_hint"].text or "ok"
     word = "ready" if working else "degraded"
     return JSONResponse({"status": word, **found, "accounts": states})

@@ -19,6 +19,7 @@ from service.drop_in.request_body import parse_flat
 from service.http.auth import tenant_of
 from service.http.origin import origin_of
 from service.http.problems import Complaint, JsonAnswer, Problem, invalid
+from service.http.query_parameters import only_value
 from service.state import State
 
 _FRESH = {"cache-control": "no-store"}
@@ -66,7 +67,7 @@ async def get_result(request: Request[State]) -> Response:
     state = request.state
     settings = state["settings"]
     tenant = tenant_of(request, settings.api_keys)
-    task_id = request.query_params.get("id")
+    task_id = only_value(request.query_params, "id")
     if task_id is None:
         raise invalid([Complaint("query.id", "is missing", "a task's id", "add ?id=…")])
     job = await run_in_threadpool(state["store"].load, JobId(task_id))

@@ -21,6 +21,7 @@ from core.storage.s3_errors import Archived
 from service.drop_in.byte_ranges import Unsatisfiable, requested_range
 from service.drop_in.errors import with_provider_errors
 from service.http.problems import Problem
+from service.http.query_parameters import only_value
 from service.state import State
 
 _CHUNK: Final = 64 * 1024  # bytes
@@ -34,7 +35,7 @@ async def send_sample(request: Request[State]) -> Response:
     name = request.path_params["name"]
     job_id = JobId(name.partition(".")[0])
     masters = [master.reveal() for master in request.state["settings"].webhook_secrets]
-    presented = request.query_params.get("sig", "").encode(errors="replace")
+    presented = (only_value(request.query_params, "sig") or "").encode(errors="replace")
     if not is_sample_signature(masters, job_id, presented):
         raise Problem(
             HTTPStatus.FORBIDDEN,

@@ -73,7 +73,30 @@ def test_before_a_worker_has_tried_nothing_is_said(
 ) -> None:
     """That all is well is not known."""
     assert redis_client.get(CAPABILITIES_KEY) is None
-    assert _readyz(environment)["bucket"] == "not tried yet"
+    answer = _readyz(environment)
+    assert (answer["bucket"], answer["bucket_age_seconds"]) == ("not tried yet", None)
+
+
+@pytest.mark.parametrize("age", [0, 600, 3000])
+def test_it_is_shown_how_old_the_word_is(
+    *,
+    s3: S3StandIn,
+    untried: ObjectStore,
+    store: JobStore,
+    redis_client: "redis.Redis",
+    environment: Mapping[str, str],
+    age: int,
+) -> None:
+    """`/readyz` says when the server was tried last, so that a worker that died is noticed."""
+    assert s3.url
+    note_habits(untried, store)
+    # As if so much of the hour for which it counts had passed.
+    redis_client.expire(CAPABILITIES_KEY, redis_client.ttl(CAPABILITIES_KEY) - age)
+
+    answer = _readyz(environment)
+
+    assert answer["bucket"] == "ok"
+    assert age <= answer["bucket_age_seconds"] <= 3600
 
 
 def test_a_server_is_tried_before_it_gets_an_image(

@@ -34,6 +34,16 @@ def test_whole(sample: Sample, client: Client) -> None:
     assert answer.headers["accept-ranges"] == "bytes"
 
 
+def test_a_link_with_two_signatures(sample: Sample) -> None:
+    """A link is signed once; of two signatures, neither counts."""
+    url, _ = sample
+    signature = url.rpartition("sig=")[2]
+    for link in (f"{url}&sig=x", f"{url}&sig={signature}"):
+        answer = get(link)
+        assert answer.status_code == 422
+        assert [error["loc"] for error in answer.json()["detail"]] == [["query", "sig"]]
+
+
 def test_head(sample: Sample) -> None:
     """HEAD has the headers of the whole image and no body, also where a range is asked for."""
     url, data = sample

@@ -123,6 +123,17 @@ def test_a_question_without_an_id(client: Client) -> None:
     assert answer.json()["detail"] == expected
 
 
+@pytest.mark.parametrize("query", ["id={0}&id=x", "id={0}&id={0}", "id=&id={0}"])
+def test_a_question_with_two_ids(client: Client, query: str) -> None:
+    """Which of two ids is meant is not guessed: the answer is a validation error that names it."""
+    task_id = client.submitted("asked for twice")["id"]
+    answer = client.get(f"/v1/get_result?{query.format(task_id)}")
+    assert answer.status_code == 422
+    (error,) = answer.json()["detail"]
+    assert error["loc"] == ["query", "id"]
+    assert "given more than once" in error["msg"]
+
+
 def test_another_tenants_task(
     client: Client, clients: MakeClient, second_service: RunService
 ) -> None:

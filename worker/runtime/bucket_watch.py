@@ -5,15 +5,13 @@ from typing import Final
 
 from core.errors import StoreUnavailable
 from core.redis.store import JobStore
-from core.storage.bucket_capabilities import CAPABILITIES_KEY
+from core.storage.bucket_capabilities import CAPABILITIES_KEY, CAPABILITIES_LIFE
 from core.storage.object_store import ObjectStore
 
 #: Seconds between two tries: servers and the proxies before them are exchanged, but seldom.
 _EVERY: Final = 600.0
 #: Seconds after which a server is tried again that could not be.
 _SOON: Final = 30.0
-#: Seconds for which what was found counts, if nobody tries again.
-_COUNTS: Final = 3600
 
 
 def watch(objects: ObjectStore, store: JobStore, stop: threading.Event) -> None:
@@ -30,7 +28,7 @@ def note_habits(objects: ObjectStore, store: JobStore) -> bool:
     """Try the server once and note what it does not keep; say whether all is known and noted."""
     capabilities = objects.probe_capabilities()
     try:
-        store.read("set", CAPABILITIES_KEY, capabilities.problems, ex=_COUNTS)
+        store.read("set", CAPABILITIES_KEY, capabilities.problems, ex=CAPABILITIES_LIFE)
     except StoreUnavailable:
         return False
     return not capabilities.reason

@@ -1,0 +1,27 @@
+"""Query parameters, each of which may be given once: of two values, neither is guessed at."""
+
+from collections.abc import Iterable
+
+from starlette.datastructures import QueryParams
+
+from service.http.problems import Complaint, invalid
+
+
+def repeated(query: QueryParams, names: Iterable[str]) -> list[Complaint]:
+    """Return a complaint about each of these parameters that is given more than once."""
+    return [
+        Complaint(f"query.{name}", "is given more than once", "one value", "send it once")
+        for name in names
+        if len(query.getlist(name)) > 1
+    ]
+
+
+def only_value(query: QueryParams, name: str) -> str | None:
+    """Return the value of a parameter, or None where it is not given.
+
+    Raises:
+        Problem: 422; it is given more than once.
+    """
+    if complaints := repeated(query, [name]):
+        raise invalid(complaints)
+    return query.get(name)
