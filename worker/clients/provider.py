@@ -6,7 +6,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -38,7 +38,7 @@ from worker.clients.submit_outcomes import (
     Rejected,
     Unnamed,
 )
-from worker.network.guarded_http import open_client, read_body
+from worker.network.guarded_http import Deadline, open_client, read_body
 
 _log = logging.getLogger(__name__)
 
@@ -99,10 +99,12 @@ class ProviderClient:
         self._own_urls = (base_url, *poll_urls)
         self._longest_pause = longest_pause
         self._warned: set[str] = set()
+        self._deadline = Deadline()
         self._client = open_client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
             connections=connections,
             ssl_context=ssl_context,
+            deadline=self._deadline,
             proxy=proxy,
         )
 
@@ -225,9 +227,10 @@ class ProviderClient:
             headers["content-length"] = str(payload.length)
         seconds = self._timeout if within is None else min(within, self._timeout)
         timeout = httpx.Timeout(seconds, connect=min(_CONNECT_TIMEOUT, seconds))
-        with self._client.stream(
-            method, url, content=payload, headers=headers, timeout=timeout
-        ) as response:
+        content = self._sent(payload, seconds) if payload else None
+        over_at = began_at + seconds + (self._send_timeout if payload else 0.0)
+        ask = self._client.stream(method, url, content=content, headers=headers, timeout=timeout)
+        with self._deadline.ends(over_at), ask as response:
             # How long the request took to send is no fault of the answer's.
             asked_at = (payload.handed_over_at if payload else None) or began_at
             give_up_at = asked_at + seconds
@@ -240,6 +243,13 @@ class ProviderClient:
             # What is large comes last: a preview, or the details of an error.
             whole = raw if len(raw) <= _LARGEST_ANSWER else leading_members(raw)
             return response.status_code, response.headers, whole
+
+    def _sent(self, payload: Payload, seconds: float) -> Iterator[bytes]:
+        """Yield a request's body; the answer to it has so many seconds from its last part on."""
+        for part in payload:
+            if payload.handed_over_at is not None:
+                self._deadline.at = payload.handed_over_at + seconds
+            yield part
 
 
 def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:

@@ -6,11 +6,12 @@ gains nothing. No redirects are followed and no proxy is used but the operator's
 tenants and hosts, so they keep nothing of one exchange for the next but the open connection.
 """
 
+import contextlib
 import math
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, Final
@@ -41,6 +42,15 @@ class Deadline(threading.local):
     """
 
     at: float = math.inf
+
+    @contextlib.contextmanager
+    def ends(self, at: float) -> Iterator[None]:
+        """Have what this thread sends and reads within this block be over by then."""
+        self.at = at
+        try:
+            yield
+        finally:
+            self.at = math.inf
 
 
 class _GuardedStream(httpcore.NetworkStream):
@@ -193,6 +203,7 @@ def open_client(
     timeout: httpx.Timeout,
     connections: int,
     ssl_context: ssl.SSLContext,
+    deadline: Deadline | None = None,
     lookups: Lookups | None = None,
     proxy: Secret | None = None,
 ) -> httpx.Client:
@@ -202,10 +213,11 @@ def open_client(
         timeout: Of each single wait; whoever reads a body bounds the whole.
         connections: How many may be open at a time.
         ssl_context: Made once per process, for making one is slow.
+        deadline: Set by whoever sends a request, on the thread that does.
         lookups: Finds the addresses of names.
         proxy: See `worker.network.proxies.way_out`.
     """
-    backend = _GuardedBackend(lambda *_host: True, Deadline(), lookups or Lookups())
+    backend = _GuardedBackend(lambda *_host: True, deadline or Deadline(), lookups or Lookups())
 
     def make(through: httpx.Proxy | None) -> httpx.BaseTransport:
         return _transport(connections, ssl_context, backend, through)
