@@ -4,6 +4,7 @@ The link needs no header and is valid as long as the job's record. The bytes go 
 client in small chunks, read in threads, so no image is held in memory as a whole.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from core.errors import StorageUnavailable
 from core.jobs.drop_in_views import sample_name
 from core.jobs.job import JobId
+from core.log import event
 from core.security.signatures import is_sample_signature
 from core.storage.object_store import ObjectReader
 from core.storage.s3_errors import Archived
@@ -23,6 +25,8 @@ from service.drop_in.errors import with_provider_errors
 from service.http.problems import Problem
 from service.http.query_parameters import only_value
 from service.state import State
+
+_log = logging.getLogger(__name__)
 
 _CHUNK: Final = 64 * 1024  # bytes
 _RETRY_AFTER: Final = "5"  # seconds
@@ -152,6 +156,10 @@ class _ObjectStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except StorageUnavailable as error:
+            # The client sees by the stated length that something is missing, and can go on.
+            reason, path = str(error), scope["path"]
+            event(_log, "request.broken_off", logging.WARNING, path=path, reason=reason)
         finally:
             self._places.give_back()
             self._reader.close()

@@ -16,6 +16,7 @@ from core.jobs.job import JobId
 from core.redis.store import JobStore
 from core.security.signatures import sample_signature
 from core.settings.settings import SERVICE, Settings
+from core.storage.object_store import ObjectStore, StoredObject
 from service.app import SAMPLE_PLACES, create_app
 from service.http import places
 from tests.contract.jobs import accept
@@ -152,3 +153,46 @@ def test_an_image_that_cannot_be_opened_keeps_no_place(service: Settings, s3: S3
     last = asyncio.run(_fail_often(service))
 
     assert last.status == 409
+
+
+class Breaking(ObjectStore):
+    """A bucket that breaks an image off behind its first piece."""
+
+    def __init__(self) -> None:
+        self.pieces = [b"x" * 1000]
+
+    def head(self, key: str) -> StoredObject | None:
+        """Say that the image is there."""
+        return StoredObject(size=len(DATA), sha256="", metadata={}) if key == KEY else None
+
+    def open(self, key: str, first: int, last: int) -> "Breaking":  # type: ignore[override]  # less is asked of it
+        """Return the image, in part."""
+        assert (key, first, last) == (KEY, 0, len(DATA) - 1)
+        return self
+
+    def read(self, _size: int) -> bytes:
+        """Return the next piece."""
+        return self.pieces.pop() if self.pieces else b""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+async def _break_off(settings: Settings) -> Reader:
+    reader = Reader()
+    reader.goes_on.set()
+    async with opened(settings) as desk:
+        desk.scope["state"]["objects"] = Breaking()
+        await desk.follow(reader)
+    return reader
+
+
+def test_an_image_that_s3_breaks_off_is_no_mistake_of_ours(
+    service: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log tells of S3, without a traceback; the client sees that something is missing."""
+    reader = asyncio.run(_break_off(service))
+
+    assert (reader.status, len(reader.body)) == (200, 1000)
+    assert "request.broken_off" in caplog.messages
+    assert "request.crashed" not in caplog.messages
