@@ -255,3 +255,41 @@ def test_word_of_the_task_outweighs_that_others_do_not_know_it(bench: Bench) -> 
     poll(A, bench.deps)
 
     assert bench.job.status is Status.GENERATING
+
+
+@pytest.mark.parametrize("status", ["Error", "Content Moderated"])
+@pytest.mark.parametrize("named", [{}, {"id": "t1"}])
+def test_a_late_answer_about_another_task_ends_nothing(
+    bench: Bench, status: str, named: dict[str, str]
+) -> None:
+    """While it was asked for, its result died and the job was posted again: t2 is being made."""
+    bench.accept()
+    bench.generating()
+    again = Change(set={"provider_id": "t2", "expired_id": "t1"})
+
+    def posted_again() -> None:
+        assert bench.store.change(A, {Status.GENERATING}, again)
+
+    bench.server.script = meanwhile(posted_again, said(200, {"status": status, **named}))
+
+    poll(A, bench.deps)
+
+    assert (bench.job.status, bench.job.provider_id) == (Status.GENERATING, "t2")
+
+
+@pytest.mark.parametrize("late", [0.0, 4000.0])
+def test_what_is_not_known_of_another_task_ends_nothing(bench: Bench, late: float) -> None:
+    """The same for one that nobody knows any more, also when the job's time is over."""
+    bench.accept()
+    bench.generating()
+    bench.clock.now += 2000 + late
+    again = Change(set={"provider_id": "t2", "expired_id": "t1"})
+
+    def posted_again() -> None:
+        bench.store.change(A, {Status.GENERATING}, again)
+
+    bench.server.script = meanwhile(posted_again, NOT_FOUND)
+
+    poll(A, bench.deps)
+
+    assert (bench.job.status, bench.job.provider_id) == (Status.GENERATING, "t2")

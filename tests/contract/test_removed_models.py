@@ -31,7 +31,8 @@ MODEL = make_request().model
 def _without(bench: Bench, **more: Any) -> Deps:
     """Return what the steps work with once the job's model is no longer in the models file."""
     known = {name: one for name, one in bench.deps.settings.models.items() if name != MODEL}
-    return replace(bench.deps, settings=replace(bench.deps.settings, models=known, **more))
+    settings = bench.deps.settings.model_copy(update={"models": known, **more})
+    return replace(bench.deps, settings=settings)
 
 
 def _posted(bench: Bench) -> None:

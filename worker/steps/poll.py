@@ -1,9 +1,10 @@
 """The poll step: ask the provider for a result whose webhook is overdue, or was never asked for."""
 
+from dataclasses import replace
 from typing import Final
 
 from core.errors import Transient
-from core.jobs.failures import FailureCode
+from core.jobs.failures import FailureCode, error_record
 from core.jobs.job import Job, JobId
 from core.jobs.status import Status, Step
 from core.operations.provider_results import apply_notice
@@ -41,6 +42,8 @@ def poll(job_id: JobId, deps: Deps) -> None:
             raise
         notice = Notice(kind=Kind.PENDING, status="")
     if notice.kind in (Kind.READY, Kind.FAILED):
+        # An answer that names no task is about the one that was asked for.
+        notice = replace(notice, provider_id=notice.provider_id or job.provider_id)
         if apply_notice(deps.store, job.id, notice, "poll"):
             return
         # It moved on meanwhile; or this is about a task that was given up, and the time runs.
@@ -48,16 +51,26 @@ def poll(job_id: JobId, deps: Deps) -> None:
     now = deps.clock()
     if now >= job.request.deadline_at:
         message = "The provider did not finish before the job's deadline"
-        deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.GENERATING])
+        _end(job, FailureCode.TIMED_OUT, message, deps)
     elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
         message = "The provider no longer knows the task, on any of its hosts"
-        deps.store.fail(job.id, FailureCode.LOST, message, was=[Status.GENERATING])
+        _end(job, FailureCode.LOST, message, deps)
     elif notice.kind is Kind.UNUSABLE and _is_final(job, deps):
         # It will be no other tomorrow, and the job holds a slot.
-        code, was = FailureCode.PROVIDER_ERROR, [Status.GENERATING]
-        deps.store.fail(job.id, code, notice.message, was=was, provider_status=notice.status)
+        _end(job, FailureCode.PROVIDER_ERROR, notice.message, deps, provider_status=notice.status)
     else:
         _put_off(job, notice, deps)
+
+
+def _end(job: Job, code: FailureCode, message: str, deps: Deps, **details: str) -> None:
+    """End the job for what was said of its task, unless another task has taken its place."""
+    change = Change(set={"error": error_record(code, message, **details)}, expect=_same_task(job))
+    deps.store.move(job.id, Status.FAILED, change, was=[Status.GENERATING])
+
+
+def _same_task(job: Job) -> dict[str, str]:
+    """Return what a job holds as long as its task is the one that was asked for."""
+    return {"provider_id": job.provider_id or ""}
 
 
 def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
@@ -67,6 +80,7 @@ def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
     )
     now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
     change = Change(
+        expect=_same_task(job),
         set={"provider_id": job.provider_id or notice.provider_id}
         | ({"unusable_since": job.unusable_since or now} if unusable else {}),
         clear=() if unusable else ("unusable_since", f"tries:{_UNUSABLE}"),
