@@ -8,6 +8,8 @@ from tests.crash.conftest import Lethal, LethalFactory
 from tests.e2e.conftest import Customer
 
 _MOST_LINES: Final = 1000
+#: Jobs sent at a time: while one is killed, the others need not be waited for.
+_BATCH: Final = 8
 
 
 def small(number: int) -> dict[str, Any]:
@@ -21,6 +23,8 @@ def kill_at_every_line(
 ) -> tuple[list[str], list[str]]:
     """Send one job per line of a step and kill the worker there.
 
+    Each child meets a waiting task first, and dies in it: it takes one at a time.
+
     Args:
         customer: Sends the jobs.
         worker: The one to kill.
@@ -31,14 +35,18 @@ def kill_at_every_line(
     """
     jobs: list[str] = []
     places: list[str] = []
+    waiting: list[str] = []
     for k in range(1, _MOST_LINES):
-        [job_id] = customer.send(1, small)
-        jobs.append(job_id)
-        customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now
+        if not waiting:
+            waiting = customer.send(_BATCH, small)
+            jobs += waiting
+            for job_id in waiting:
+                customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now
         place = worker.kill_at(k)
         if place is None:
             break
         places.append(place)
+        waiting = [job_id for job_id in waiting if ready(job_id)]
     return jobs, places
 
 
