@@ -62,6 +62,8 @@ class Capabilities:
     conflicts_at: str = ""
     #: So many PUTs are carried out and not answered.
     loses_answers: int = 0
+    #: So many PUTs are answered 200 by something in between, which stores nothing.
+    swallows: int = 0
     #: What every PUT is refused with.
     refusal: Refusal | None = None
     #: What every GET of an object is refused with.
@@ -205,6 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
         if source:
             objects[key] = self._found(unquote(source).removeprefix("/").partition("/")[2])
             return 200, {}, b"<CopyObjectResult></CopyObjectResult>"
+        if habits.swallows:
+            habits.swallows -= 1
+            return 200, {"content-type": "text/html"}, b"<html>We are back soon</html>"
         if habits.refusal:
             raise habits.refusal
         for name in habits.refuses:

@@ -18,6 +18,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 
 _SCOPE: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 
+_PIECE: Final = 256 * 1024  # bytes
+
 
 class _Location(NamedTuple):
     """URL prefix of a bucket's keys, and the region that signs for it."""
@@ -94,8 +96,7 @@ class DirectPut:
         signed["User-Agent"] = "FluxRelay"
         signed["Content-Length"] = str(body.seek(0, io.SEEK_END))
         body.seek(0)
-        # In-memory bytes are sent in one piece.
-        content = body.getvalue() if isinstance(body, io.BytesIO) else body
+        content: Any = _pieces(body.getvalue()) if isinstance(body, io.BytesIO) else body
         prepared = AWSPreparedRequest("PUT", url, signed, content, stream_output=False)
         answer = self._http.send(prepared)
         said = {str(name).lower(): str(text) for name, text in answer.headers.items()}
@@ -112,6 +113,12 @@ class DirectPut:
         authorization: Any = request.headers.get("Authorization", "")
         text = authorization.decode() if isinstance(authorization, bytes) else authorization
         self._seen.request = (request.url, text)
+
+
+def _pieces(data: bytes) -> list[memoryview]:
+    """Cut in-memory bytes into few pieces: the socket's time limit is one for each piece."""
+    view = memoryview(data)
+    return [view[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
 
 
 def _quoted(key: str) -> str:

@@ -201,17 +201,17 @@ class ObjectStore:
         try:
             with translated("look at an object"):
                 head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+                stated = head.get("ChecksumSHA256")
+                known = base64.b64decode(stated).hex() if stated and "-" not in stated else ""
+                metadata = {name.lower(): text for name, text in head["Metadata"].items()}
+                return StoredObject(
+                    size=head["ContentLength"],
+                    sha256=known or metadata.get("sha256", ""),
+                    metadata=metadata,
+                    content_type=head.get("ContentType", ""),
+                )
         except ObjectNotFound:
             return None
-        stated = head.get("ChecksumSHA256")
-        checksum = base64.b64decode(stated).hex() if stated and "-" not in stated else ""
-        metadata = {name.lower(): text for name, text in head["Metadata"].items()}
-        return StoredObject(
-            size=head["ContentLength"],
-            sha256=checksum or metadata.get("sha256", ""),
-            metadata=metadata,
-            content_type=head.get("ContentType", ""),
-        )
 
     def chunks(self, key: str, size: int = _CHUNK) -> Iterator[bytes]:
         """Yield an object's bytes, `size` at a time; sends no request before the first.

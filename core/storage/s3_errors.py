@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from core.errors import StorageUnavailable
 
@@ -177,7 +178,8 @@ def translated(action: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise Refusal.of(error).error(action) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, HTTPError, OSError, ValueError, LookupError) as error:
+        # The last two: a response lacks what S3 sends, or has a number or date nobody can read.
         raise StorageUnavailable(f"S3 could not {action}: {type(error).__name__}") from error
 
 

@@ -228,6 +228,22 @@ def test_what_was_kept_in_part_is_put_again(
     assert len(s3.objects[KEY].body) == job.image["bytes"]
 
 
+@pytest.mark.parametrize("states_checksum", [True, False])
+def test_a_page_of_something_in_between_is_no_success(
+    deps: Deps, image: ScriptedServer, s3: S3StandIn, *, states_checksum: bool
+) -> None:
+    """A 200 without any word of S3 is not taken for one, however strict the server is."""
+    s3.capabilities = Capabilities(states_checksum=states_checksum)
+    deps.objects.probe_capabilities()
+    s3.capabilities.swallows = 1
+    assert _collect(deps, image).status is Status.STORING
+
+    run(Step.COLLECT, collect, A, deps)
+
+    assert _job(deps).status is Status.SUCCEEDED
+    assert s3.stored_keys() == [KEY, f"{KEY}.json"]
+
+
 def test_what_is_kept_in_part_to_the_end_is_no_success(
     deps: Deps, image: ScriptedServer, s3: S3StandIn
 ) -> None:
