@@ -1,1 +1,1 @@
-"""Kills everything while jobs run, and has others' books say whether a promise was broken."""
+"""Chaos test: kills every process while jobs run, then judges by independent records."""

@@ -19,7 +19,7 @@ from stack.commands.interruption import exit_on_signals
 from stack.display.terminal import print_anywhere
 from stack.servers.process import ProcessFailedError
 
-_LIMIT: Final = 780.0  # seconds; start, judging and stop are to fit into 15 minutes with it
+_LIMIT: Final = 780.0  # seconds; start, evaluation and stop must fit into 15 minutes with it
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         console.print(f"Written: {name}.json and {name}.png", highlight=False)
         keep = chosen.keep or not verdict.holds
     except (ProcessFailedError, httpx.HTTPError) as error:
-        console.print(f"The run could not be carried through: {error}", markup=False)
+        console.print(f"The run could not be completed: {error}", markup=False)
         return 2
     finally:
         if keep:
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m chaos",
         description="Sends jobs through the whole stack while everything is killed at random, "
-        "and has the provider's ledger, the bucket and the callbacks' receiver judge.",
+        "and has the provider's ledger, the bucket and the callback receiver check the results.",
     )
     parser.add_argument("--jobs", type=int, default=2000, metavar="N", help="(%(default)s)")
     parser.add_argument(
@@ -73,14 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("chaos-output"),
         metavar="FOLDER",
-        help="where the JSON and the picture go (%(default)s)",
+        help="folder for the JSON and the plot (%(default)s)",
     )
     parser.add_argument(
         "--limit",
         type=float,
         default=_LIMIT,
         metavar="SECONDS",
-        help="then it is judged, finished or not (%(default)s)",
+        help="time limit; then the run is judged, finished or not (%(default)s)",
     )
     parser.add_argument("--keep", action="store_true", help="keep data and logs in any case")
     return parser

@@ -1,4 +1,4 @@
-"""Asks the judges: the provider's ledger, the bucket, the receiver, and Redis for what is left."""
+"""Collects evidence from the provider's ledger, the bucket, the receiver, and Redis."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from chaos.judge.evidence import Leftovers, Thing, Told
+from chaos.judge.evidence import BucketObject, Leftovers, ReceivedCallback
 from stack.receiver import Callback
 from stack.stack import Stack
 
@@ -21,7 +21,7 @@ _BETWEEN: Final = 1.0  # seconds
 
 
 def ledger(stack: Stack) -> dict[str, Any]:
-    """Return the provider's books."""
+    """Return the provider's ledger."""
     answer = httpx.get(f"{stack.sandbox_url}/sandbox/ledger", timeout=60, trust_env=False)
     answer.raise_for_status()
     books: dict[str, Any] = answer.json()
@@ -29,10 +29,10 @@ def ledger(stack: Stack) -> dict[str, Any]:
 
 
 def views(stack: Stack, job_ids: Iterable[str]) -> dict[str, dict[str, Any] | None]:
-    """Return what the service shows of each job; None where it knows none of this id.
+    """Return the service's view of each job; None if it does not know the id.
 
     Raises:
-        httpx.HTTPError: It does not answer.
+        httpx.HTTPError: The service does not answer.
     """
     headers = {"authorization": f"Bearer {stack.api_key}"}
     with httpx.Client(
@@ -40,7 +40,7 @@ def views(stack: Stack, job_ids: Iterable[str]) -> dict[str, dict[str, Any] | No
     ) as http:
 
         def show(job_id: str) -> dict[str, Any] | None:
-            answer = _insist(lambda: http.get(f"/v1/jobs/{job_id}"))
+            answer = _get(lambda: http.get(f"/v1/jobs/{job_id}"))
             if answer.status_code == httpx.codes.NOT_FOUND:
                 return None
             shown: dict[str, Any] = answer.raise_for_status().json()
@@ -51,17 +51,17 @@ def views(stack: Stack, job_ids: Iterable[str]) -> dict[str, dict[str, Any] | No
             return dict(zip(wanted, pool.map(show, wanted), strict=True))
 
 
-def bucket(stack: Stack) -> dict[str, Thing]:
-    """Return every object of the bucket, each read as a whole."""
+def bucket(stack: Stack) -> dict[str, BucketObject]:
+    """Return every object of the bucket, each read completely."""
     s3 = stack.s3()
 
-    def read(key: str) -> Thing:
+    def read(key: str) -> BucketObject:
         body = s3.get_object(Bucket=stack.bucket, Key=key)["Body"].read()
         try:
             document = json.loads(body) if key.endswith(".json") else None
         except ValueError:
-            document = None  # a manifest that is none, which is the judge's business
-        return Thing(len(body), sha256(body).hexdigest(), document)
+            document = None  # an invalid manifest, which the judge reports
+        return BucketObject(len(body), sha256(body).hexdigest(), document)
 
     keys = list(_keys(stack))
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -69,7 +69,7 @@ def bucket(stack: Stack) -> dict[str, Thing]:
 
 
 def inputs(stack: Stack) -> list[str]:
-    """Return the keys of input images that lie in the bucket."""
+    """Return the keys of input images in the bucket."""
     return list(_keys(stack, INPUTS))
 
 
@@ -79,22 +79,22 @@ def _keys(stack: Stack, prefix: str = "") -> Iterable[str]:
         yield from (entry["Key"] for entry in page.get("Contents", ()))
 
 
-def told(callbacks: Iterable[Callback]) -> list[Told]:
-    """Return what the receiver got."""
+def received_callbacks(callbacks: Iterable[Callback]) -> list[ReceivedCallback]:
+    """Return the callbacks that the receiver got."""
     return [_told(callback) for callback in callbacks]
 
 
-def _told(callback: Callback) -> Told:
+def _told(callback: Callback) -> ReceivedCallback:
     match callback.payload:
         case {"data": {"id": str(job_id), "status": str(status)}}:
             message_id = callback.headers.get("webhook-id")
-            return Told(callback.path, True, message_id, job_id, status)
+            return ReceivedCallback(callback.path, True, message_id, job_id, status)
         case _:
-            return Told(callback.path, verified=False)
+            return ReceivedCallback(callback.path, verified=False)
 
 
 def leftovers(stack: Stack) -> Leftovers:
-    """Return what still stands in Redis."""
+    """Return what is left in Redis."""
     with stack.redis() as client:
         redis: Any = client
         queues = sorted(redis.scan_iter("rq:queue:*"))
@@ -116,11 +116,11 @@ def leftovers(stack: Stack) -> Leftovers:
         return Leftovers(
             slots=_members(redis, redis.scan_iter("slots:*"), "zset"),
             backlog=_members(redis, redis.scan_iter("backlog:*"), "zset"),
-            homeless=_homeless(redis, {task for tasks in in_lists.values() for task in tasks}),
+            orphaned=_orphaned(redis, {task for tasks in in_lists.values() for task in tasks}),
             due=tuple(
                 member
                 for member in due
-                # Accounts are looked at for ever, and letters forgotten when their record is.
+                # Account checks never end, and dead letters expire with their record.
                 if not member.startswith(("account:", "forget:")) and member not in expected
             ),
             guards=frozenset(guards),
@@ -130,7 +130,7 @@ def leftovers(stack: Stack) -> Leftovers:
 
 
 def _guards(redis: Any, due: list[str]) -> set[str]:
-    """Return the ids of jobs that were never accepted and whose inputs wait to be deleted."""
+    """Return the ids of jobs that were never accepted and whose inputs will be deleted."""
     ids = [member.partition(":")[2] for member in due if member.startswith("cleanup:")]
     return {job_id for job_id in ids if not redis.exists(f"job:{job_id}")}
 
@@ -142,7 +142,7 @@ def _members(redis: Any, names: Iterable[str], kind: str) -> tuple[str, ...]:
     )
 
 
-def _homeless(redis: Any, at_home: set[str]) -> tuple[str, ...]:
+def _orphaned(redis: Any, at_home: set[str]) -> tuple[str, ...]:
     known = {task.partition(":")[0] for task in at_home}
     names = [name for name in redis.scan_iter("rq:job:*", count=1000) if name.count(":") == 2]  # noqa: PLR2004 - rq:job:{task}
     lives = [redis.ttl(name) for name in names]
@@ -150,8 +150,8 @@ def _homeless(redis: Any, at_home: set[str]) -> tuple[str, ...]:
     return tuple(task for task in tasks if task not in known)
 
 
-def _insist(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Ask again where no answer, or one of a server in trouble, comes."""
+def _get(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Retry while there is no answer, or a server error."""
     for _ in range(_TRIES - 1):
         try:
             answer = ask()

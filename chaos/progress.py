@@ -1,4 +1,4 @@
-"""How far a run is: one live line on a terminal, a line every few seconds anywhere else."""
+"""Shows a run's progress: one live line on a terminal, a line every few seconds elsewhere."""
 
 import time
 from typing import Final, Self
@@ -6,14 +6,14 @@ from typing import Final, Self
 from rich.console import Console
 from rich.status import Status
 
-_EVERY: Final = 10.0  # seconds between two lines where there is no terminal
+_EVERY: Final = 10.0  # seconds between lines without a terminal
 
 
 class Progress:
-    """Shows how far a run is; a context manager.
+    """Shows a run's progress; a context manager.
 
     Args:
-        console: Where.
+        console: Where to print.
     """
 
     def __init__(self, console: Console) -> None:
@@ -23,7 +23,7 @@ class Progress:
         self._said_at = -_EVERY
 
     def say(self, text: str, *, always: bool = False) -> None:
-        """Show where the run stands; `always`: also where lines are rare."""
+        """Show the current state; `always`: even where lines are rare."""
         seconds = time.monotonic() - self._began
         if self._live is not None:
             self._live.update(f"{seconds:4.0f} s  {text}")

@@ -10,53 +10,53 @@ import httpx
 
 from chaos import collect_evidence
 from chaos.actors.callers import Callers
-from chaos.actors.decoy import Bait
-from chaos.actors.killer import Storm
+from chaos.actors.decoy import Decoy
+from chaos.actors.killer import Killer
 from chaos.judge.evidence import TERMINAL, Evidence
-from chaos.judge.judge import Trial
+from chaos.judge.judge import EvidenceByJob
 from chaos.judge.verdict import Verdict
 from chaos.plan import time_scale
-from chaos.plan.plan import Plan, faults
+from chaos.plan.plan import Plan, sandbox_faults
 from stack.options import StackOptions
 from stack.receiver import CallbackReceiver
 from stack.stack import Stack
 
-#: Told where the run stands.
+#: Called with the state of the run.
 Say = Callable[[str], None]
 
 _LOOK_EVERY: Final = 0.5  # seconds
-#: Without a new callback for so long, the service is asked for the jobs nobody was told of.
+#: Seconds without a new callback after which the service is asked for the remaining jobs.
 _SILENCE: Final = 6.0
-#: Seconds that what follows an end (callbacks recorded, inputs deleted) gets before it is judged.
+#: Seconds for the steps after the last end (record callbacks, delete inputs) before judging.
 _SETTLING: Final = 30.0
 
 
 @dataclass
 class Run:
-    """A run under way.
+    """A run in progress.
 
     Args:
-        plan: What happens.
-        stack: Where; started.
-        receiver: Who is told.
-        bait: What forged webhooks name.
+        plan: The plan.
+        stack: The started stack.
+        receiver: The callers' callback receiver.
+        decoy: The decoy image that forged webhooks name.
         limit: Seconds after which it is judged, finished or not.
-        say: Told where it stands.
+        say: Called with the state of the run.
     """
 
     plan: Plan
     stack: Stack
     receiver: CallbackReceiver
-    bait: Bait
+    decoy: Decoy
     limit: float
     say: Say
 
     def carry_out(self) -> Verdict:
-        """Send, kill, wait for the end, and judge.
+        """Send jobs, kill processes, wait for the end, and judge.
 
         Raises:
-            ProcessFailedError: A process did not come back at all.
-            httpx.HTTPError: A judge could not be asked.
+            ProcessFailedError: A process did not come back.
+            httpx.HTTPError: Evidence could not be collected.
         """
         self.receiver.trust(self._callback_secret())
         self._set_faults()
@@ -66,22 +66,24 @@ class Run:
             api_key=self.stack.api_key,
             callback_url=self.receiver.url,
         )
-        storm = Storm(self.stack, self.receiver, self.plan)
+        killer = Killer(self.stack, self.receiver, self.plan)
         began_at, began = time.time(), time.monotonic()
         deadline = began + self.limit
         callers.start()
-        storm.start()
+        killer.start()
         try:
-            in_time = self._await_end(callers, storm, deadline)
-            storm.calm()
+            in_time = self._await_end(callers, killer, deadline)
+            killer.finish()
         finally:
-            storm.stop()
+            killer.stop()
             callers.close()
         if in_time:
             self._settle(callers)
-        self.say("asking the judges")
-        evidence = self._evidence(callers, storm)
-        return Verdict(Trial(evidence), storm.deaths, began_at, time.monotonic() - began, in_time)
+        self.say("collecting evidence")
+        evidence = self._evidence(callers, killer)
+        return Verdict(
+            EvidenceByJob(evidence), killer.deaths, began_at, time.monotonic() - began, in_time
+        )
 
     def _callback_secret(self) -> str:
         headers = {"authorization": f"Bearer {self.stack.api_key}"}
@@ -90,23 +92,23 @@ class Run:
         return str(answer.raise_for_status().json()["secret"])
 
     def _set_faults(self) -> None:
-        asked = faults(self.plan, self.bait.url)
+        asked = sandbox_faults(self.plan, self.decoy.url)
         url = f"{self.stack.sandbox_url}/sandbox/faults"
         httpx.post(url, json=asked, timeout=30, trust_env=False).raise_for_status()
 
-    def _await_end(self, callers: Callers, storm: Storm, deadline: float) -> bool:
-        """Return whether all that was accepted ended, and was told, before the deadline."""
+    def _await_end(self, callers: Callers, killer: Killer, deadline: float) -> bool:
+        """Return whether all accepted jobs ended, with callbacks delivered, before the deadline."""
         last_count, changed = -1, time.monotonic()
         while time.monotonic() < deadline:
             told = self._told()
-            kills = storm.kills.total()
+            kills = killer.kills.total()
             self.say(
                 f"{callers.accepted:,} of {len(self.plan.jobs):,} accepted, {len(told):,} told of "
                 f"their end, {kills} kills"
             )
             if len(told) != last_count:
                 last_count, changed = len(told), time.monotonic()
-            if callers.done and storm.over:
+            if callers.done and killer.is_done:
                 open_jobs = {intake.ids[0] for intake in callers if intake.ids} - told
                 silent = time.monotonic() - changed > _SILENCE
                 if not open_jobs or (silent and self._all_ended(open_jobs)):
@@ -118,11 +120,13 @@ class Run:
 
     def _told(self) -> set[str]:
         return {
-            told.job_id for told in collect_evidence.told(self.receiver.callbacks) if told.job_id
+            told.job_id
+            for told in collect_evidence.received_callbacks(self.receiver.callbacks)
+            if told.job_id
         }
 
     def _all_ended(self, job_ids: set[str]) -> bool:
-        """Say whether nothing more will come: all have ended, and no callback is owed."""
+        """Return whether all jobs have ended and no callback is pending."""
         try:
             views = collect_evidence.views(self.stack, job_ids).values()
         except httpx.HTTPError:
@@ -145,7 +149,7 @@ class Run:
             self.say(f"{callers.accepted:,} accepted; waiting for the last steps")
             time.sleep(_LOOK_EVERY)
 
-    def _evidence(self, callers: Callers, storm: Storm) -> Evidence:
+    def _evidence(self, callers: Callers, killer: Killer) -> Evidence:
         ids = {job_id for intake in callers for job_id in intake.ids}
         shown = collect_evidence.views(self.stack, ids)
         books = collect_evidence.ledger(self.stack)
@@ -156,10 +160,10 @@ class Run:
             tasks=books["tasks"],
             rejections=books["rejections"],
             bucket=collect_evidence.bucket(self.stack),
-            told=collect_evidence.told(self.receiver.callbacks),
-            baited=self.bait.taken,
+            callbacks=collect_evidence.received_callbacks(self.receiver.callbacks),
+            decoy_requests=self.decoy.requests,
             leftovers=collect_evidence.leftovers(self.stack),
-            own_ends=[death.target for death in storm.own_ends],
+            unexpected_exits=[death.target for death in killer.unexpected_exits],
         )
 
 
@@ -167,18 +171,18 @@ def run(plan: Plan, *, directory: Path, limit: float, say: Say) -> Verdict:
     """Start a stack, carry the plan out on it, and stop it.
 
     Args:
-        plan: What happens.
-        directory: Where data and logs are kept.
+        plan: The plan.
+        directory: Folder for data and logs.
         limit: Seconds after which it is judged, finished or not.
-        say: Told where it stands.
+        say: Called with the state of the run.
 
     Raises:
         ProcessFailedError: A process did not start, or did not come back at all.
-        httpx.HTTPError: A judge could not be asked.
+        httpx.HTTPError: Evidence could not be collected.
     """
     options = StackOptions(
         directory=directory, relay_variables=time_scale.RELAY, sandbox_variables=time_scale.SANDBOX
     )
     say("starting everything")
-    with Stack(options) as stack, CallbackReceiver() as receiver, Bait() as bait:
-        return Run(plan, stack, receiver, bait, limit, say).carry_out()
+    with Stack(options) as stack, CallbackReceiver() as receiver, Decoy() as decoy:
+        return Run(plan, stack, receiver, decoy, limit, say).carry_out()

@@ -16,7 +16,7 @@ from sandbox.settings import Settings, SettingsError
 GRACE_SECONDS = 1
 #: Connections that may wait to be accepted.
 BACKLOG = 2048
-#: Seconds an idle connection stays open: long, so that no client sends into a closing one.
+#: Seconds an idle connection stays open: long, so that no client sends into a closing connection.
 KEEP_ALIVE_SECONDS = 75
 
 
@@ -41,7 +41,7 @@ def main() -> int:
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # Uvicorn raises the signal again once it has stopped; that is a normal end.
+    # Uvicorn raises the signal again after it has stopped; that is a normal exit.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     config = uvicorn.Config(
@@ -60,11 +60,12 @@ def main() -> int:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens."""
+    """Return a listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    # Connections inherit it; asyncio would not set it on those of a socket made here. Without it
-    # a body waits 40 ms behind its head, until the client has acknowledged that.
+    # Sets TCP_NODELAY, which connections inherit; asyncio does not set it for a socket created
+    # here. Without it a body is sent 40 ms after its headers, once the client has acknowledged
+    # those.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 

@@ -1,4 +1,4 @@
-"""Builds the sandbox: the only place where its parts are made and joined."""
+"""Builds the sandbox: the only place where its parts are created and connected."""
 
 import time
 from collections.abc import AsyncIterator
@@ -16,60 +16,62 @@ from sandbox.api.answers import refusal
 from sandbox.api.downloads import Downloads
 from sandbox.api.provider_routes import ProviderApi
 from sandbox.api.submits import Submits
-from sandbox.faults.injection import Mischief
-from sandbox.generation.generation import Studio
+from sandbox.faults.injection import FaultInjection
+from sandbox.generation.generation import Generator
 from sandbox.requests.finetunes import Finetunes
 from sandbox.server.access_log import AccessLog
 from sandbox.server.connections import Connections
 from sandbox.settings import Settings
-from sandbox.tasks.accounts import Accounts, Purse, account_of
+from sandbox.tasks.accounts import Accounts, CreditBalances, account_of
 from sandbox.tasks.hosts import Hosts
 from sandbox.tasks.ledger import Ledger
-from sandbox.tasks.persistence import read_back
-from sandbox.tasks.results import Shelf, Signer, signing_key
+from sandbox.tasks.persistence import restore
+from sandbox.tasks.results import ImageCache, Signer, signing_key
 from sandbox.tasks.tasks import TaskBook
-from sandbox.webhooks.delivery import Courier
-from sandbox.webhooks.outgoing import Poster
+from sandbox.webhooks.delivery import WebhookSender
+from sandbox.webhooks.outgoing import HttpSender
 
 
 def create_app(settings: Settings, connections: Connections) -> Starlette:
-    """Return the application, with the tasks of earlier processes as far as the ledger has them.
+    """Return the application, with the tasks of earlier processes that are in the ledger.
 
     Raises:
-        OSError: If the ledger's file or the key beside it cannot be opened.
+        OSError: The ledger's file, or the key file beside it, cannot be opened.
     """
     book = TaskBook(settings.slots)
-    past = read_back(settings.ledger, book)
-    ledger = Ledger(book, settings.ledger, time.time(), past.rejections)
+    history = restore(settings.ledger, book)
+    ledger = Ledger(book, settings.ledger, time.time(), history.rejections)
     signer = Signer(signing_key(settings.signing_key, settings.ledger))
     hosts = Hosts(settings.public_url, settings.regions)
-    mischief = Mischief({"host": hosts.names, "region": tuple(settings.regions)})
-    poster = Poster()
-    courier = Courier(settings, ledger, mischief, poster)
-    studio = Studio(
+    faults = FaultInjection({"host": hosts.names, "region": tuple(settings.regions)})
+    sender = HttpSender()
+    webhooks = WebhookSender(settings, ledger, faults, sender)
+    generator = Generator(
         settings=settings,
         book=book,
         ledger=ledger,
-        shelf=Shelf(),
-        courier=courier,
+        image_cache=ImageCache(),
+        webhook_sender=webhooks,
         hosts=hosts,
         signer=signer,
     )
     accounts = Accounts(settings.api_keys)
-    purse = Purse(book, map(account_of, settings.api_keys), settings.credits, past.credits)
+    balances = CreditBalances(
+        book, map(account_of, settings.api_keys), settings.credits, history.credits
+    )
     finetunes = Finetunes(settings.finetunes)
     submits = Submits(
-        settings, hosts, accounts, purse, finetunes, book, ledger, studio, mischief, connections
+        settings, hosts, accounts, balances, finetunes, book, ledger, generator, faults, connections
     )
 
     routes = [
-        *ProviderApi(hosts, accounts, purse, finetunes, book, mischief, submits).routes(),
-        *Downloads(hosts, signer, book, ledger, studio, mischief, connections).routes(),
-        *AdminApi(book, ledger, mischief, purse).routes(),
+        *ProviderApi(hosts, accounts, balances, finetunes, book, faults, submits).routes(),
+        *Downloads(hosts, signer, book, ledger, generator, faults, connections).routes(),
+        *AdminApi(book, ledger, faults, balances).routes(),
     ]
     return Starlette(
         routes=routes,
-        lifespan=_lifespan(book, studio, (submits, studio, courier), poster, ledger),
+        lifespan=_lifespan(book, generator, (submits, generator, webhooks), sender, ledger),
         middleware=[Middleware(AccessLog)],
         exception_handlers={HTTPException: _http_error},
     )
@@ -77,21 +79,21 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
 
 def _lifespan(
     book: TaskBook,
-    studio: Studio,
-    parts: tuple[Submits | Studio | Courier, ...],
-    poster: Poster,
+    generator: Generator,
+    parts: tuple[Submits | Generator | WebhookSender, ...],
+    sender: HttpSender,
     ledger: Ledger,
 ) -> Lifespan[Starlette]:
-    """Return what happens around the serving: old tasks go on, and at the end all is closed."""
+    """Return the lifespan handler: resume old tasks at the start, close everything at the end."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         for task in book.active():
-            studio.start(task)
+            generator.start(task)
         yield
         for part in parts:
             await part.close()
-        poster.close()
+        sender.close()
         ledger.close()
 
     return lifespan

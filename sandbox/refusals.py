@@ -1,15 +1,15 @@
-"""Errors that a request is answered with, and the forms that faults may give an answer."""
+"""Error answers, and the odd forms that faults may give to an answer."""
 
 from typing import Final
 
-#: Ways to answer a submit that was taken: only the first three name the task.
+#: Odd answers to an accepted submit: only the first three identify the task.
 SHAPES: Final = ("number_id", "polling_url", "foreign_url", "nothing", "html", "list")
-#: How a `Retry-After` may be written (RFC 9110 section 10.2.3).
+#: Formats of `Retry-After` (RFC 9110 section 10.2.3).
 RETRY_FORMS: Final = ("seconds", "date")
 
 
 class RefusedError(Exception):
-    """A request is answered with an error; the body is FastAPI's `{"detail": …}`."""
+    """The request gets an error answer; its body is FastAPI's `{"detail": …}`."""
 
     def __init__(self, status: int, detail: object) -> None:
         super().__init__(f"{status}: {detail}")

@@ -1,4 +1,4 @@
-"""The sandbox's settings, read once from the environment; every problem is reported together."""
+"""The sandbox's settings, read once from the environment; all problems are reported together."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from urllib.parse import urlsplit
 
 from sandbox.requests.models import MODELS
 
-#: Shortest API key in characters that counts as well-formed.
+#: Minimum length of an API key in characters.
 KEY_LENGTH_MIN: Final = 8
 PORT_MAX: Final = 65535
 WEBHOOK_SHAPES: Final = ("task_id", "id", "alternate")
 STAGE_CHOICES: Final = ("model", "all", "none")
-#: Shortest signing key in characters.
+#: Minimum length of a signing key in characters.
 SIGNING_KEY_MIN: Final = 16
 
 Value = TypeVar("Value")
 
 
 class SettingsError(ValueError):
-    """The environment cannot be used; `problems` holds one sentence per mistake."""
+    """The settings are invalid; `problems` holds one sentence per mistake."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -29,7 +29,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Slots:
-    """How many tasks of one account may be active at once: in all, and of single models."""
+    """How many tasks of one account may be active at once: in total, and per model."""
 
     total: int = 24
     by_model: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Slots:
 
 @dataclass(frozen=True)
 class Settings:
-    """How one sandbox process runs. Times are in seconds before `time_scale` is applied."""
+    """The settings of one sandbox process. Times are in seconds, before `time_scale` is applied."""
 
     host: str
     port: int
@@ -60,7 +60,7 @@ class Settings:
         """Read the `SANDBOX_…` variables.
 
         Raises:
-            SettingsError: If anything is missing or wrong; it lists everything.
+            SettingsError: Anything is missing or invalid; it lists every problem.
         """
         read = _Reader(environment)
         host = read("HOST", str, "127.0.0.1")
@@ -91,7 +91,7 @@ class Settings:
 
 
 class _Reader:
-    """Reads one variable after the other and remembers what is wrong with them."""
+    """Reads variables one by one and collects their problems."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -104,9 +104,11 @@ class _Reader:
         default: str | None,
         fallback: Value | None = None,
     ) -> Value:
-        """Return the parsed variable, or the default's value after noting a problem."""
+        """Return the parsed variable; on a problem, record it and return the default."""
         text = self._environment.get(f"SANDBOX_{name}", "").strip()
-        if name == "PORT" and "://" in text:  # the address that Kubernetes tells of a Service
+        if (
+            name == "PORT" and "://" in text
+        ):  # Kubernetes sets such a variable to a Service's address
             text = ""
         try:
             if text or default is None:

@@ -1,4 +1,4 @@
-"""A task's statuses, and the endings that are settled before it is drawn."""
+"""A task's statuses, and the outcomes that are decided before its image is drawn."""
 
 import re
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ class Status(StrEnum):
     ERROR = "Error"
 
 
-#: The stages of a running task: each status with the share of the work at which it is over.
+#: The stages of a running task: each status and the progress at which it ends.
 STAGES: Final = ((0.1, Status.PENDING), (0.35, Status.REASONING), (1.0, Status.GENERATING))
-#: What moderation names where the caller of the sandbox does not choose.
+#: The moderation reasons that are used unless the prompt chooses others.
 USUAL_REASON: Final = "Violence"
 _MODERATION: Final = re.compile(r"moderate-(request|content)(?:=([A-Za-z]+(?:[-+][A-Za-z]+)*))?")
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a task ends other than with a picture; `details` is what the API tells about it."""
+    """An outcome of a task other than an image; `details` is what the API reports about it."""
 
     status: Status
     details: dict[str, object] | None
 
 
 def failure(error: str) -> Ending:
-    """Return the ending of a task that failed for this reason."""
+    """Return the outcome of a task that failed for this reason."""
     return Ending(Status.ERROR, {"error": error})
 
 
@@ -42,11 +42,11 @@ BAD_INPUT: Final = failure("Invalid or corrupted image input")
 
 
 def asked_ending(prompt: str) -> Ending | None:
-    """Return the ending that the words of a prompt ask for, if any.
+    """Return the outcome that the words of a prompt ask for, if any.
 
-    `moderate-request` and `moderate-content` may name their reasons:
-    `moderate-content=Sexual-Content+Violence`; `=none` gives none, as the provider
-    sometimes does.
+    `moderate-request` and `moderate-content` may name reasons, as in
+    `moderate-content=Sexual-Content+Violence`; `=none` gives no reason, as the provider sometimes
+    does.
     """
     if found := _MODERATION.search(prompt):
         kind, named = found.groups()

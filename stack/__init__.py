@@ -1,1 +1,1 @@
-"""Everything FluxRelay needs, started and watched on one machine without Docker or root."""
+"""Starts and supervises everything that FluxRelay needs, on one machine, without Docker or root."""

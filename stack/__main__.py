@@ -24,7 +24,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         environment: The caller's environment.
 
     Raises:
-        SystemExit: The arguments are wrong, or a signal came (128 plus its number).
+        SystemExit: The arguments are invalid, or a signal came (128 plus its number).
     """
     print_anywhere()
     chosen = _parser(environment).parse_args(arguments)
@@ -48,7 +48,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="start everything, run one job, check what came of it, stop everything",
+        help="start everything, run one job, check the result, stop everything",
         description="Exits with 0 only if the image is in the bucket with the provider's bytes "
         "and the signed callback came.",
     )
@@ -57,7 +57,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         type=Path,
         default=Path("demo-output"),
         metavar="FOLDER",
-        help="where the picture is saved (default: %(default)s)",
+        help="folder for the image (default: %(default)s)",
     )
     _add_up(commands, environment)
     return parser
@@ -85,7 +85,7 @@ def _add_up(
         type=Path,
         default=SOURCE_ROOT / ".stack",
         metavar="FOLDER",
-        help="where data and logs are kept (default: %(default)s)",
+        help="folder for data and logs (default: %(default)s)",
     )
     up.add_argument(
         "--fresh", action="store_true", help="begin without the jobs and images of earlier runs"
@@ -93,7 +93,7 @@ def _add_up(
 
 
 def _port(environment: Mapping[str, str]) -> str | None:
-    """Return the port asked for; Kubernetes sets the variable to the address of a Service."""
+    """Return the requested port; Kubernetes sets this variable to the address of a Service."""
     port = environment.get("FLUXRELAY_PORT", "")
     return None if "://" in port else port or None
 

@@ -1,4 +1,4 @@
-"""What a stack is started with, and the addresses and secrets it then has."""
+"""The options of a stack, and its addresses and secrets."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from stack.servers.fluxrelay import ROLES
 
 @dataclass(frozen=True)
 class RealProvider:
-    """The provider itself, in the sandbox's place.
+    """The real provider, used instead of the sandbox.
 
     Attributes:
-        url: Its API.
-        public_url: Where it reaches our service.
+        url: The URL of its API.
+        public_url: The public URL of our service.
         api_key: The account's key.
     """
 
@@ -25,17 +25,17 @@ class RealProvider:
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How a stack is to be started.
+    """The options of a stack.
 
     Attributes:
-        directory: Where data and logs are kept; None for a temporary one, removed at the end.
-        port: The service's port; None for a free one.
-        provider: The real provider; None for the sandbox.
+        directory: Folder for data and logs; None: a temporary one, removed at the end.
+        port: The service's port; None: a free one.
+        provider: The real provider; None: the sandbox.
         webhooks: Whether the sandbox may call back; otherwise results are polled.
-        workers: How many processes of each role.
-        relay_variables: Added to the service's and the workers' environment; they win.
-        sandbox_variables: Added to the sandbox's environment; they win.
-        storage_folder: Where the S3 server keeps its data; None for a part of `directory`.
+        workers: Number of processes per role.
+        relay_variables: Environment of the service and the workers, overriding the defaults.
+        sandbox_variables: Environment of the sandbox, overriding the defaults.
+        storage_folder: Folder for the S3 server's data; None: inside `directory`.
     """
 
     directory: Path | None = None
@@ -50,7 +50,7 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The secrets of one start, all random."""
+    """The secrets of one stack, all random."""
 
     api_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     provider_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)

@@ -1,4 +1,4 @@
-"""A receiver of callbacks, in this process, that keeps what it is sent and answers as scripted."""
+"""A callback receiver in this process, which records callbacks and answers as scripted."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ class Answer:
 
     Attributes:
         status: The HTTP status; None closes the connection without an answer.
-        delay_seconds: How long the caller waits for it.
+        delay_seconds: Delay of the answer.
         headers: More header lines, as names and values: cookies, `Retry-After`.
     """
 
@@ -30,15 +30,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Callback:
-    """One callback as it came in.
+    """One received callback.
 
     Attributes:
-        path: The path it was sent to.
+        path: Its path.
         headers: Its headers, names in lower case.
-        body: Its body as it was on the wire.
-        received_at: When, in seconds since 1970.
-        answered: The status it was answered with; None for none at all.
-        payload: Its parsed body, where its signature was verified as it came in.
+        body: Its body as received.
+        received_at: Unix time in seconds.
+        answered: The status of our answer; None: no answer.
+        payload: Its parsed body, if its signature was verified on receipt.
     """
 
     path: str
@@ -49,13 +49,14 @@ class Callback:
     payload: object = None
 
     def verify(self, secret: str) -> object:
-        """Return the parsed body once the signature has been checked.
+        """Verify the signature and return the parsed body.
 
         Args:
             secret: The Standard Webhooks secret of the caller, `whsec_...`.
 
         Raises:
-            WebhookVerificationError: A header is missing, the time is off, or nothing matches.
+            WebhookVerificationError: A header is missing, the timestamp is off, or no signature
+                matches.
         """
         return Webhook(secret).verify(self.body, self.headers)
 
@@ -80,17 +81,17 @@ class CallbackReceiver:
 
     @property
     def url(self) -> str:
-        """Where callbacks may be sent; further path segments are accepted too."""
+        """The URL for callbacks; further path segments are accepted too."""
         return f"http://{LOOPBACK}:{self._port}/callbacks"
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:
-        """All callbacks so far, in the order they came."""
+        """All callbacks so far, in order of receipt."""
         with self._changed:
             return tuple(self._callbacks)
 
     def trust(self, secret: str) -> None:
-        """Verify every callback from now on as it comes in: a signature counts for minutes only.
+        """Verify every callback on receipt from now on: a signature is valid for minutes only.
 
         Args:
             secret: The Standard Webhooks secret of the caller, `whsec_...`.
@@ -98,7 +99,7 @@ class CallbackReceiver:
         self._secret = secret
 
     def script(self, *answers: Answer, then: Answer | None = None) -> None:
-        """Answer the next callbacks one by one as given, and all later ones like `then`."""
+        """Answer the next callbacks with these answers in turn, and all later ones with `then`."""
         with self._changed:
             self._script = deque(answers)
             self._usual = then or Answer()
@@ -106,10 +107,10 @@ class CallbackReceiver:
     def wait_for(
         self, wanted: Callable[[Callback], bool], *, count: int = 1, timeout_seconds: float
     ) -> tuple[Callback, ...]:
-        """Return the wanted callbacks as soon as there are `count` of them.
+        """Return the matching callbacks as soon as there are `count` of them.
 
         Raises:
-            TimeoutError: There are fewer when the time is over.
+            TimeoutError: There are fewer when the time is up.
         """
 
         def found() -> tuple[Callback, ...]:
@@ -124,7 +125,7 @@ class CallbackReceiver:
             )
 
     def go_down(self) -> None:
-        """Stop listening: connections are refused, also later ones."""
+        """Stop listening: new connections are refused until `come_up`."""
         if self._server is not None:
             self._closing.set()
             self._server.shutdown()
@@ -155,7 +156,7 @@ class CallbackReceiver:
         self.close()
 
     def receive(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Keep a callback and return how to answer it, after the answer's delay."""
+        """Record a callback and return its answer, after the answer's delay."""
         with self._changed:
             answer = self._script.popleft() if self._script else self._usual
             callback = Callback(path, headers, body, time.time(), answer.status)
@@ -179,7 +180,7 @@ class CallbackReceiver:
 
 
 class _Server(ThreadingHTTPServer):
-    # The default of 5 would refuse connections when many jobs end at once.
+    # The default of 5 would refuse connections when many jobs end at the same time.
     request_queue_size = 256
     daemon_threads = True
 
@@ -189,9 +190,9 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # One request per connection: a receiver that goes down has no open connections left.
+    # One request per connection, so that a receiver that goes down has no open connections.
     protocol_version = "HTTP/1.0"
-    #: A sender that stops in the middle of a body is let go after this many seconds.
+    #: Seconds after which a sender that stalls in the middle of a body is disconnected.
     timeout = 30
 
     def do_POST(self) -> None:
@@ -208,4 +209,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Write nothing: stderr belongs to whoever uses the receiver."""
+        """Write nothing: stderr belongs to the user of the receiver."""

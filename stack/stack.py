@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _Part = TypeVar("_Part")
 
 _BUCKET = "fluxrelay"
-#: A port can be lost to a stranger between its choice and the server's start.
+#: Another process may take a port between its choice and the server's start.
 _START_ATTEMPTS = 3
 
 _RELAY = ("service", "worker.")
 
-#: Told of each process: when it is started (False) and when it is ready (True).
+#: Called for each process: when it is started (False) and when it is ready (True).
 Observer = Callable[[ManagedProcess, bool], None]
 
 
@@ -35,17 +35,17 @@ def _nobody(_process: ManagedProcess, _ready: bool) -> None:
 
 
 class Stack:
-    """Everything on one machine; `with Stack(options) as stack` starts and stops it.
+    """The whole stack on one machine; `with Stack(options) as stack` starts and stops it.
 
     Args:
-        options: How to start it.
-        observer: Told of every start and every readiness.
+        options: Its options.
+        observer: Called when a process starts and when it is ready.
 
     Attributes:
         bucket: The name of the bucket, once started.
         service_url: The service's address, once started.
         sandbox_url: The sandbox's address, once started; None with the real provider.
-        processes: All processes by name in the order of their start.
+        processes: All processes by name, in start order.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Stack:
 
     @property
     def directory(self) -> Path:
-        """Where data and logs are.
+        """The folder for data and logs.
 
         Raises:
             RuntimeError: The stack is not started.
@@ -74,7 +74,7 @@ class Stack:
 
     @property
     def valkey(self) -> Valkey:
-        """The Valkey.
+        """The Valkey server.
 
         Raises:
             RuntimeError: The stack is not started.
@@ -83,7 +83,7 @@ class Stack:
 
     @property
     def seaweed(self) -> SeaweedFS:
-        """The SeaweedFS.
+        """The SeaweedFS server.
 
         Raises:
             RuntimeError: The stack is not started.
@@ -92,22 +92,22 @@ class Stack:
 
     @property
     def api_key(self) -> str:
-        """The key of the one caller, named `demo`."""
+        """The API key of the only caller, `demo`."""
         return self.credentials.api_key
 
     def s3(self) -> "S3Client":
-        """Return a new S3 client of the bucket's owner."""
+        """Return a new S3 client with the bucket owner's credentials."""
         return self.seaweed.client()
 
     def redis(self) -> redis.Redis:
-        """Return a new Redis client whose answers are text."""
+        """Return a new Redis client that decodes replies."""
         return self.valkey.client()
 
     def start(self) -> None:
-        """Start everything and wait until all of it is ready.
+        """Start everything and wait until all processes are ready.
 
         Raises:
-            ProcessFailedError: A process did not get ready; everything is stopped again.
+            ProcessFailedError: A process did not get ready; all others are stopped again.
         """
         for attempts_left in reversed(range(_START_ATTEMPTS)):
             try:
@@ -123,7 +123,7 @@ class Stack:
                 return
 
     def close(self) -> None:
-        """Stop everything, what depends on others first; remove a temporary directory."""
+        """Stop everything in reverse order, and remove a temporary directory."""
         stop_all(p for name, p in self.processes.items() if name.startswith(_RELAY))
         stop_all(p for name, p in self.processes.items() if name == "sandbox")
         if self._valkey is not None:
@@ -138,7 +138,7 @@ class Stack:
         self.processes.clear()
 
     def log_tails(self, lines: int = 8) -> dict[str, str]:
-        """Return the last log lines of each process by name."""
+        """Return the last log lines of each process, by name."""
         return {name: process.log_tail(lines) for name, process in self.processes.items()}
 
     def __enter__(self) -> Self:
@@ -208,9 +208,9 @@ class Stack:
             "FLUXRELAY_S3_BUCKET": self.bucket,
             "FLUXRELAY_API_KEYS": f"demo:{self.api_key}",
             "FLUXRELAY_CALLBACK_ALLOW_NETS": "127.0.0.0/8",
-            # Less than a process of the stack gets before it is killed.
+            # Less than the grace period of the stack's processes.
             "FLUXRELAY_WORKER_GRACE_SECONDS": "7",
-            # No balancer looks.
+            # There is no load balancer.
             "FLUXRELAY_DRAIN_SECONDS": "0",
             "AWS_ACCESS_KEY_ID": self.seaweed.access_key,
             "AWS_SECRET_ACCESS_KEY": self.seaweed.secret_key,

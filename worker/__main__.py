@@ -1,7 +1,7 @@
-"""`python -m worker ROLE`: one worker process. ROLE is a queue (submit, collect, notify) or sweep.
+"""`python -m worker ROLE` runs one worker process. ROLE is submit, collect, notify or sweep.
 
-The role may also come from FLUXRELAY_WORKER_ROLE. Exits 2 where it or the settings are wrong.
-`python -m worker dead-letters …` is the operator's command, no worker
+The role may also come from FLUXRELAY_WORKER_ROLE. Exits with 2 if the role or the settings are
+wrong. `python -m worker dead-letters …` is the operator's command
 (worker/commands/dead_letters.py).
 """
 
@@ -39,12 +39,12 @@ SWEEP: Final = "sweep"
 _DEAD_LETTERS: Final = "dead-letters"
 _ROLES: Final = (*QUEUES, SWEEP)
 _log = logging.getLogger("worker")
-#: Seconds between two tries to reach a Redis that is away.
+#: Seconds between attempts to connect to Redis.
 _RECONNECT: Final = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker process until it is told to stop, or a command; return its exit code."""
+    """Run a worker until it is told to stop, or a command; return the exit code."""
     if arguments[:1] == [_DEAD_LETTERS]:
         return dead_letters.main(arguments[1:])
     role = arguments[0] if arguments else os.environ.get(ROLE_VARIABLE, "")
@@ -90,7 +90,7 @@ def _sweep(settings: Settings, stop: threading.Event) -> None:
 
 
 def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
-    """Run RQ workers one after another: RQ's own leaves whenever Redis does."""
+    """Run one RQ worker after another, because RQ's own exits when Redis goes away."""
     deps = wiring.build(settings)
     wiring.install(deps)
     log_durability_in_background(deps.store.scripts.guarantee, stop)
@@ -123,19 +123,19 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
 def _watch_accounts(accounts: AccountRegistry) -> None:
     try:
         accounts.schedule_checks()
-    except StoreUnavailable as error:  # another start, or another worker, sees to it
+    except StoreUnavailable as error:  # another worker, or the next start, does it
         log.event(_log, "worker.redis_away", logging.ERROR, reason=str(error))
 
 
 def _run_worker(worker: ConcurrentWorker, stop: threading.Event) -> None:
     def leave() -> None:
-        if stop.is_set():  # whoever says it twice does not want to wait
-            worker.hurry()
+        if stop.is_set():  # a second signal means: stop at once
+            worker.exit_now()
         stop.set()
         worker.request_stop()
 
     _on_signal(leave)
-    if stop.is_set():  # said while the worker was made, to nobody who would have told it
+    if stop.is_set():  # the signal came while the worker was being built
         worker.request_stop()
     worker.work(logging_level="WARNING")
 

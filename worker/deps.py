@@ -1,4 +1,4 @@
-"""What steps are given to work with; built once per process by `worker.runtime.wiring`."""
+"""The dependencies of steps, built once per process by `worker.runtime.wiring`."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -14,22 +14,22 @@ from worker.clients.backoff import backoff
 from worker.clients.callbacks import CallbackClient
 from worker.clients.download import Downloader
 from worker.clients.provider import ProviderClient
-from worker.clients.receiver_breakers import HostBreakers
+from worker.clients.receiver_breakers import ReceiverBreakers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
-    """The outside systems, the settings, time and chance."""
+    """Clients of the outside systems, the settings, the clock and the random source."""
 
     settings: Settings
     store: JobStore
     accounts: AccountRegistry
     objects: ObjectStore
-    #: Account's name -> its client.
+    #: Account name -> its client.
     providers: Mapping[str, ProviderClient]
     downloader: Downloader
     callbacks: CallbackClient
-    receivers: HostBreakers
+    receivers: ReceiverBreakers
     #: Returns Unix time in seconds.
     clock: Callable[[], float]
     rng: random.Random
@@ -38,7 +38,7 @@ class Deps:
         """Return the client of the account that the job is, or was, made on.
 
         Raises:
-            Transient: That account is not configured here (any more).
+            Transient: The account is not configured in this process.
         """
         try:
             return self.providers[job.pool or ""]
@@ -46,7 +46,7 @@ class Deps:
             raise Transient(f"the account {job.pool} is not configured here") from None
 
     def wait(self, tries: int) -> float:
-        """Return the seconds before a step is tried again."""
+        """Return the seconds before a step is retried."""
         return backoff(
             tries,
             base=self.settings.retry_base_seconds,

@@ -1,7 +1,7 @@
-"""What RQ calls by name: one function per step, three lines each.
+"""The functions that RQ calls by name, one per step.
 
-A step that says "try again later" gets a due time of ours, not a retry of RQ's: RQ's scheduler
-can stall for minutes after a crash, which is longer than a result lives.
+A step that is to be retried gets a due time of ours instead of an RQ retry: RQ's scheduler can
+stall for minutes after a crash, which is longer than a result lives.
 """
 
 import contextlib
@@ -28,10 +28,9 @@ from worker.steps.submit import submit as _submit
 
 _log = logging.getLogger(__name__)
 
-#: So often may a step of a job end in an error that nobody foresaw; then the job, or its callback
-#: where it is that which cannot be sent, is given up.
-_MOST_CRASHES: Final = 10
-_LONGEST_PROBLEM: Final = 300  # characters of what is shown of it
+#: Unexpected errors of one step after which the job, or only its callback, is given up.
+_MAX_CRASHES: Final = 10
+_LONGEST_PROBLEM: Final = 300  # characters of the problem that a job shows
 
 
 def submit(job_id: str) -> None:
@@ -64,94 +63,94 @@ def account(name: str) -> None:
     deps = wiring.deps()
     try:
         check_account(name, deps)
-    except Transient as error:  # it is due again by its lease
+    except Transient as error:  # its lease makes it due again
         event(_log, "account.unknown", logging.WARNING, account=name, reason=str(error))
 
 
 def run(step: Step, function: Callable[[JobId, Deps], None], job_id: JobId, deps: Deps) -> None:
-    """Run a step and act on the errors it may end with.
+    """Run a step and handle its errors.
 
-    Redis being away needs no action: the step's lease is in Redis, and `sweep` starts it again.
-    Anything unforeseen is counted, and raised, so that RQ keeps it and its traceback.
+    If Redis is unreachable there is nothing to do: the step's lease is in Redis, and `sweep` starts
+    the step again. Unexpected errors are counted and raised, so that RQ records the traceback.
     """
     try:
         function(job_id, deps)
     except StoreUnavailable as error:
         event(_log, "step.failed", logging.ERROR, job_id=job_id, step=step, reason=str(error))
     except Transient as error:
-        _again(step, job_id, error, deps)
+        _schedule_retry(step, job_id, error, deps)
     except Permanent as error:
         deps.store.fail(job_id, error.code, str(error), was=STEP_STATUSES[step])
     except Exception:
-        with contextlib.suppress(StoreUnavailable):  # due again by its lease
-            _crashed(step, job_id, deps)
+        with contextlib.suppress(StoreUnavailable):  # its lease makes it due again
+            _handle_crash(step, job_id, deps)
         raise
 
 
-def _crashed(step: Step, job_id: JobId, deps: Deps) -> None:
-    """Bound what a step that crashes each time may cost; the job must end all the same.
+def _handle_crash(step: Step, job_id: JobId, deps: Deps) -> None:
+    """Limit how often a step may crash, so that its job ends all the same.
 
-    The record is not read as a whole, for that may be what the step crashes at.
+    Only single fields are read: parsing the record may be what crashes the step.
     """
     field = f"tries:crash:{step}"
     known, expires_at = deps.store.fields(job_id, field, "result_expires_at")
     crashes = int(known or 0)
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
-    if crashes + 1 >= _MOST_CRASHES and _given_up(step, job_id, {field: known}, expires_at, deps):
+    if crashes + 1 >= _MAX_CRASHES and _give_up(step, job_id, {field: known}, expires_at, deps):
         return
-    wait = _bounded(step, deps.wait(crashes), float(expires_at or 0) - deps.clock(), deps)
+    wait = _limit_wait(step, deps.wait(crashes), float(expires_at or 0) - deps.clock(), deps)
     due = {step: deps.clock() + wait}
     deps.store.change(job_id, STEP_STATUSES[step], Change(due=due, add={field: 1}))
 
 
-def _bounded(step: Step, wait: float, left: float, deps: Deps) -> float:
-    """Return a wait that does not sleep through the life of a result.
+def _limit_wait(step: Step, wait: float, left: float, deps: Deps) -> float:
+    """Shorten a wait that would outlast the result's URL.
 
     Args:
-        step: Which is put off.
-        wait: Seconds that it would wait.
-        left: Seconds that the result's URL has left; 0 or less where it is dead, or not known.
-        deps: Whose settings count.
+        step: The step that is postponed.
+        wait: Seconds it would wait otherwise.
+        left: Seconds until the result's URL expires; 0 or less if it has, or is unknown.
+        deps: The step's dependencies.
     """
-    if step is Step.COLLECT and left > 0:  # near its end, tries come closer together
+    if step is Step.COLLECT and left > 0:  # near the end, retries become more frequent
         return min(wait, max(0.1, left / 4))
-    if step is Step.POLL:  # however long the host asks to be left alone: the result may die
+    if step is Step.POLL:  # whatever `Retry-After` says: the result may expire
         return min(wait, deps.settings.result_lifetime_seconds / 4)
     return wait
 
 
-def _given_up(
+def _give_up(
     step: Step, job_id: JobId, counted: Mapping[str, str], expires_at: str, deps: Deps
 ) -> bool:
-    """End what the step is about; False where that is to live, or somebody else was faster."""
+    """Give up the job or the callback; False if it has to live, or another run was faster."""
     message = "This {} was given up after repeated internal errors of FluxRelay"
     if step is Step.NOTIFY:
         why = message.format("callback")
         return deps.store.give_up_callback(job_id, why, deps.clock(), counted)
-    # An image that is paid for is not given up while its link lives.
+    # An image that is paid for is not given up while its link is valid.
     if step is Step.COLLECT and deps.clock() < float(expires_at or 0):
         return False
     why = message.format("job")
     return deps.store.fail(job_id, FailureCode.LOST, why, was=STEP_STATUSES[step])
 
 
-def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
+def _schedule_retry(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
     try:
         job = deps.store.load(job_id)
         tries = job.tries.get(step, 0) if job else 0
         left = ((job and job.result_expires_at) or 0) - deps.clock()
-        wait = _bounded(step, max(deps.wait(tries), error.retry_after or 0.0), left, deps)
+        wait = _limit_wait(step, max(deps.wait(tries), error.retry_after or 0.0), left, deps)
         if step is Step.COLLECT and job and left <= 0:
-            # Only the bucket is still waited for, and not for ever.
+            # Only the bucket is still missing; its wait ends with the deadline.
             wait = min(wait, max(0.1, job.request.deadline_at - deps.clock()))
-        if job is None and step is Step.CLEANUP:  # inputs of a job that was never accepted
+        if job is None and step is Step.CLEANUP:  # only the inputs exist
             deps.store.guard_inputs(job_id, deps.clock() + wait)
-        # That inputs cannot be deleted, or that a bucket cannot be looked into for an image whose
-        # URL is dead, says nothing of storing images.
+        # Failing to delete inputs, or to look for an image after its URL has expired, does not mean
+        # that images cannot be stored.
         counts = isinstance(error, StorageUnavailable) and step is not Step.CLEANUP
         counts = counts and (step is not Step.COLLECT or left > 0)
         change = Change(
-            **_trouble(step, job, error, deps),
+            **_waiting_fields(step, job, error, deps),
             due={step: deps.clock() + wait},
             add={f"tries:{step}": 1},
             failed={circuit_breakers.STORAGE: str(error)} if counts else {},
@@ -170,8 +169,8 @@ def _again(step: Step, job_id: JobId, error: Transient, deps: Deps) -> None:
     )
 
 
-def _trouble(step: Step, job: Job | None, error: Transient, deps: Deps) -> dict[str, Any]:
-    """Keep what an image waits for, and whether it is S3: the job may have to tell why."""
+def _waiting_fields(step: Step, job: Job | None, error: Transient, deps: Deps) -> dict[str, Any]:
+    """Return fields that record what the image waits for, for the job view and its error."""
     if step is not Step.COLLECT or job is None:
         return {}
     storage, now = isinstance(error, StorageUnavailable), deps.clock()
@@ -184,7 +183,7 @@ def _trouble(step: Step, job: Job | None, error: Transient, deps: Deps) -> dict[
     }
     told = {"waiting": json.dumps(waiting)}
     if now >= (job.result_expires_at or 0):
-        return {"set": told}  # with the link dead, it is settled what the image failed at
+        return {"set": told}  # the link has expired, so the cause of the failure no longer changes
     if storage:
         return {"set": told | {"storage_trouble": str(error)}}
     return {"set": told, "clear": ["storage_trouble"]}

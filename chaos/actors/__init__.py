@@ -1,1 +1,1 @@
-"""Who takes part in a run: callers, the killer, the decoy."""
+"""The actors of a run: callers, the killer, the decoy."""

@@ -1,4 +1,4 @@
-"""Good callers: each sends its job with one key, again and again, until it has a 202."""
+"""Well-behaved callers: each sends its job with one idempotency key until it gets a 202."""
 
 import itertools
 import threading
@@ -15,16 +15,16 @@ from chaos.plan.plan import Plan, PlannedJob
 
 _THREADS: Final = 12
 _PATIENCE: Final = 10.0  # seconds for one request
-_WAITS: Final = (0.1, 0.2, 0.4, 0.8)  # seconds between two tries; then the last one
+_WAITS: Final = (0.1, 0.2, 0.4, 0.8)  # seconds between retries; the last value repeats
 
 
 @dataclass
 class Intake:
-    """What one caller was told.
+    """The answers that one caller got.
 
     Attributes:
-        ids: The job's id in each 202, in order; a good service names one id only.
-        answers: What came of each request: a status, or an error's name.
+        ids: The job id in each 202, in order; they must all be the same.
+        answers: The outcome of each request: a status, or an error's name.
         accepted_at: Unix time of the first 202.
     """
 
@@ -37,13 +37,13 @@ class Callers:
     """Send a plan's jobs, each at its time.
 
     Args:
-        plan: What to send.
-        service_url: The service.
+        plan: The plan.
+        service_url: The service's URL.
         api_key: Their key.
-        callback_url: Where each wants to be told.
+        callback_url: Base of the callback URLs.
 
     Attributes:
-        intakes: What each was told, by the job's number.
+        intakes: The answers of each caller, by the job's number.
     """
 
     def __init__(self, plan: Plan, *, service_url: str, api_key: str, callback_url: str) -> None:
@@ -67,23 +67,23 @@ class Callers:
         ]
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._began = time.monotonic()
         for thread in self._threads:
             thread.start()
 
     @property
     def done(self) -> bool:
-        """Whether each has its 202."""
+        """Whether every caller has its 202."""
         return not any(thread.is_alive() for thread in self._threads)
 
     @property
     def accepted(self) -> int:
-        """How many have their 202."""
+        """Number of callers that have their 202."""
         return sum(1 for intake in self.intakes if intake.ids)
 
     def close(self) -> None:
-        """Give up what has not been sent."""
+        """Cancel everything that has not been sent."""
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:
@@ -101,20 +101,22 @@ class Callers:
 
     def _send(self, job: PlannedJob) -> None:
         waits = itertools.chain(_WAITS, itertools.repeat(_WAITS[-1]))
-        patience = itertools.chain([job.patience or _PATIENCE], itertools.repeat(_PATIENCE))
-        while not self._stop.is_set() and not self._post(job, next(patience)):
+        first_timeout = itertools.chain(
+            [job.first_timeout or _PATIENCE], itertools.repeat(_PATIENCE)
+        )
+        while not self._stop.is_set() and not self._post(job, next(first_timeout)):
             self._stop.wait(next(waits))
         if job.again and not self._stop.is_set():
             self._post(job, _PATIENCE)
 
-    def _post(self, job: PlannedJob, patience: float) -> bool:
+    def _post(self, job: PlannedJob, first_timeout: float) -> bool:
         intake = self.intakes[job.number]
         try:
             answer = self._http.post(
                 "/v1/jobs",
                 json=self._body(job),
                 headers={"idempotency-key": key_of(self._plan, job.number)},
-                timeout=patience,
+                timeout=first_timeout,
             )
             job_id = str(answer.json()["id"]) if answer.status_code == httpx.codes.ACCEPTED else ""
         except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""A picture that no honest webhook names: whoever fetches it has believed a forged one."""
+"""A decoy image that only forged webhooks name: a request for it shows that one was believed."""
 
 import base64
 import threading
@@ -8,15 +8,15 @@ from typing import Final, Self
 from chaos.plan.job_orders import input_image
 from stack.servers.ports import LOOPBACK, Ports
 
-#: The bytes of the picture, a whole PNG.
+#: The image: a valid PNG.
 PICTURE: Final = base64.b64decode(input_image(0))
 
 
-class Bait:
-    """Serves the picture on a loopback port, and counts who asks for it.
+class Decoy:
+    """Serves the decoy image on a loopback port, and counts requests for it.
 
-    Results may come from this host as far as the product's settings go, so nothing but the
-    webhook's secret keeps the product from it.
+    The product's settings allow results from this host, so only the webhook's secret protects the
+    product from it.
     """
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Bait:
 
     @property
     def url(self) -> str:
-        """What a forged webhook names as its picture's address."""
+        """The image URL for forged webhooks."""
         return f"http://{LOOPBACK}:{self._port}/forged.png"
 
     @property
-    def taken(self) -> int:
-        """How often it was fetched."""
-        return self._server.taken
+    def requests(self) -> int:
+        """Number of requests for the image."""
+        return self._server.requests
 
     def __enter__(self) -> Self:
         return self
@@ -46,13 +46,13 @@ class Bait:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    taken = 0
+    requests = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if isinstance(self.server, _Server):
-            self.server.taken += 1
+            self.server.requests += 1
         self.send_response(200)
         self.send_header("content-type", "image/png")
         self.send_header("content-length", str(len(PICTURE)))
@@ -60,4 +60,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(PICTURE)
 
     def log_message(self, *_arguments: object) -> None:
-        """Write nothing: the terminal belongs to the run."""
+        """Write nothing: the terminal shows the run."""

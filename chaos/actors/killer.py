@@ -1,4 +1,4 @@
-"""Kills processes as planned, and starts each again after its time."""
+"""Kills processes as planned, and restarts each after its downtime."""
 
 import threading
 import time
@@ -12,21 +12,21 @@ from stack.servers.process import ManagedProcess, ProcessFailedError
 from stack.stack import Stack
 
 _LOOK_EVERY: Final = 0.02  # seconds
-#: Seconds after which a process that ended by itself is started again, as a supervisor would.
+#: Seconds after which a process that exited by itself is restarted, as a supervisor would.
 _SUPERVISED: Final = 0.5
-_RECOVERY: Final = 60.0  # seconds that everything has to be ready after the last kill
-#: Seconds for which everything is ready before the next wave of kills begins. On a machine that
-#: takes longer to start it all, the wave begins later than planned.
+_RECOVERY: Final = 60.0  # seconds for everything to get ready after the last kill
+#: Seconds for which everything must be ready before the next wave of kills. On a slow machine,
+#: waves therefore start later than planned.
 _CALM: Final = 4.0
 _PROBE_EVERY: Final = 0.5  # seconds
-#: So much longer than planned may the kills go on; what is left of them then is left out.
+#: Factor on the planned duration after which the remaining kills are left out.
 _STRETCH: Final = 1.6
 RECEIVER: Final = "receiver"
 
 
 @dataclass(frozen=True)
 class Death:
-    """A process was gone from `at` to `back_at` (Unix times); `planned`: by our hand."""
+    """A process was down from `at` to `back_at` (Unix times); `planned` if the killer did it."""
 
     target: str
     at: float
@@ -34,13 +34,13 @@ class Death:
     planned: bool
 
 
-class Storm:
+class Killer:
     """Carries out a plan's kills in a thread of its own.
 
     Args:
-        stack: Whose processes are killed.
-        receiver: The callers' receiver, which goes down at times as well.
-        plan: When what is killed.
+        stack: The stack whose processes are killed.
+        receiver: The callers' receiver, which goes down at times, too.
+        plan: The plan with the kills.
     """
 
     def __init__(self, stack: Stack, receiver: CallbackReceiver, plan: Plan) -> None:
@@ -54,50 +54,50 @@ class Storm:
         self._probe_at, self._ready = 0.0, False
         self._longest = plan.seconds * _STRETCH
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._rage, name="storm", daemon=True)
+        self._thread = threading.Thread(target=self._run_kills, name="killer", daemon=True)
 
     def start(self) -> None:
-        """Begin to kill."""
+        """Start killing."""
         self._thread.start()
 
     @property
-    def over(self) -> bool:
-        """Whether all kills were carried out and everything was started again."""
+    def is_done(self) -> bool:
+        """Whether all kills are done and everything runs again."""
         return not self._thread.is_alive()
 
     @property
     def deaths(self) -> tuple[Death, ...]:
-        """Who was gone when, so far."""
+        """All downtimes so far."""
         return tuple(self._deaths)
 
     @property
     def kills(self) -> Counter[str]:
-        """How often each was killed, so far."""
+        """Number of kills so far, by process."""
         return Counter(death.target for death in self.deaths if death.planned)
 
     @property
-    def own_ends(self) -> tuple[Death, ...]:
-        """Processes that ended though nobody killed them."""
+    def unexpected_exits(self) -> tuple[Death, ...]:
+        """Processes that exited without being killed."""
         return tuple(death for death in self.deaths if not death.planned)
 
     def stop(self) -> None:
-        """Kill no more; return when all that was killed is started again."""
+        """Stop killing; return when all killed processes are started again."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
 
-    def calm(self) -> None:
-        """Kill no more; return when all that was killed runs and is ready.
+    def finish(self) -> None:
+        """Stop killing; return when all killed processes are ready.
 
         Raises:
-            ProcessFailedError: One does not get ready.
+            ProcessFailedError: A process does not get ready.
         """
         self.stop()
         deadline = time.monotonic() + _RECOVERY
         for process in self._stack.processes.values():
             process.wait_ready(max(1.0, deadline - time.monotonic()))
 
-    def _rage(self) -> None:
+    def _run_kills(self) -> None:
         began = time.monotonic()
         while (self._kills and not self._stop.is_set()) or self._down:
             now = time.monotonic() - began
@@ -121,7 +121,7 @@ class Storm:
         return kill.wave == self._wave and kill.at + self._late <= now
 
     def _begin_wave(self, now: float) -> None:
-        """Let the next wave begin once this one is over and everything was ready for a while."""
+        """Start the next wave when this one is over and everything has been ready for a while."""
         if not self._kills or self._kills[-1].wave == self._wave:
             return
         if not self._all_ready(now):
@@ -163,4 +163,4 @@ def _is_ready(process: ManagedProcess) -> bool:
     try:
         return process.check_ready()
     except ProcessFailedError:
-        return False  # it ended by itself; the next look notes that
+        return False  # it exited by itself; the next check records that

@@ -1,1 +1,1 @@
-"""From evidence to the verdict, and how it is shown."""
+"""Judges the evidence and reports the verdict."""

@@ -1,4 +1,4 @@
-"""What the judges' books say at the end of a run, and what the product claims."""
+"""The evidence at the end of a run: independent records, and what the product claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 from chaos.actors.callers import Intake
 from chaos.plan.plan import PlannedJob
 
-#: The statuses in which a job has ended.
+#: Final statuses.
 TERMINAL = frozenset({"succeeded", "failed", "canceled"})
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One object of the bucket; `document` is its parsed JSON, where it is one."""
+class BucketObject:
+    """One object of the bucket; `document` is its parsed JSON, if it is JSON."""
 
     size: int
     sha256: str
@@ -21,8 +21,8 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Told:
-    """One callback that came in; the parts after `path` are None unless it was verified."""
+class ReceivedCallback:
+    """One received callback; the fields after `path` are None unless its signature was valid."""
 
     path: str
     verified: bool
@@ -33,18 +33,18 @@ class Told:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What still stands in Redis when all is over.
+    """What is left in Redis after the run.
 
     Attributes:
         slots: Jobs that hold a slot.
         backlog: Jobs that wait for one.
         queued: RQ tasks in queues.
-        intermediate: RQ tasks that a killed worker had popped, not put back yet.
-        started: RQ tasks that count as running.
-        homeless: RQ task records that stand in no list, and never expire.
+        intermediate: RQ tasks that a killed worker had popped, and that are not requeued yet.
+        started: RQ tasks that RQ counts as running.
+        orphaned: RQ task records that are in no list and never expire.
         due: Due times of jobs, without those of `guards` and `letters`.
         guards: Job ids whose inputs will be deleted unless they are accepted.
-        letters: Job ids that stand in the list of dead letters; their inputs are kept.
+        letters: Job ids in the list of dead letters; their inputs are kept.
     """
 
     slots: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Leftovers:
     queued: tuple[str, ...] = ()
     intermediate: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
-    homeless: tuple[str, ...] = ()
+    orphaned: tuple[str, ...] = ()
     due: tuple[str, ...] = ()
     guards: frozenset[str] = frozenset()
     letters: frozenset[str] = frozenset()
@@ -63,16 +63,16 @@ class Evidence:
     """Everything that is judged.
 
     Attributes:
-        jobs: What was planned.
-        intakes: What each caller was told, by the job's number.
-        views: Job id -> what the service shows of it; None where it knows no such job.
+        jobs: The planned jobs.
+        intakes: The answers of each caller, by the job's number.
+        views: Job id -> the service's view; None if it does not know the job.
         tasks: The ledger's tasks.
         rejections: The ledger's refused submits by status.
         bucket: Key -> object.
-        told: What came to the callers' receiver.
-        baited: How often the picture that forged webhooks name was fetched.
-        leftovers: What still stands in Redis.
-        own_ends: Processes that ended though nobody killed them.
+        callbacks: The callbacks that the callers' receiver got.
+        decoy_requests: Number of requests for the decoy image.
+        leftovers: What is left in Redis.
+        unexpected_exits: Processes that exited without being killed.
     """
 
     jobs: Sequence[PlannedJob]
@@ -80,8 +80,8 @@ class Evidence:
     views: Mapping[str, Mapping[str, Any] | None]
     tasks: Sequence[Mapping[str, Any]]
     rejections: Mapping[str, int]
-    bucket: Mapping[str, Thing]
-    told: Sequence[Told]
-    baited: int = 0
+    bucket: Mapping[str, BucketObject]
+    callbacks: Sequence[ReceivedCallback]
+    decoy_requests: int = 0
     leftovers: Leftovers = field(default_factory=Leftovers)
-    own_ends: Sequence[str] = ()
+    unexpected_exits: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""The judge: holds what the product claims against what others' books say. No I/O in here."""
+"""The judge: checks the product's claims against independent records. No I/O in here."""
 
 import itertools
 from collections import defaultdict
@@ -9,27 +9,27 @@ from functools import cached_property
 from typing import Any, Final
 
 from chaos.actors.callers import Intake
-from chaos.judge.evidence import TERMINAL, Evidence, Told
+from chaos.judge.evidence import TERMINAL, Evidence, ReceivedCallback
 from chaos.plan.plan import PlannedJob
 from chaos.plan.time_scale import DOUBT, SUBMIT_TIMEOUT
 
 READY: Final = "Ready"
-#: The number of tasks that no job of the plan asked for.
+#: Number for tasks that belong to no planned job.
 NOBODY: Final = -1
-#: Failures that are no fault of their callers.
+#: Failures that are not the caller's fault.
 _DEAD_LETTERS: Final = frozenset(
     {
         *("provider_error", "provider_rejected", "result_expired"),
         *("storage_failed", "timed_out", "lost"),
     }
 )
-#: What a caller may be answered while things die; anything else is not an honest "try again".
+#: Statuses that a caller may get during outages; any other is not a proper "try again".
 _HONEST: Final = frozenset({"202", "503"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken rule: of which job (its number, None: of none), and in which way."""
+    """A broken rule: the job's number (None: no job), and what happened."""
 
     rule: str
     number: int | None
@@ -38,18 +38,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known of one planned job."""
+    """All evidence about one planned job."""
 
     job: PlannedJob
     intake: Intake
     job_id: str | None
     view: Mapping[str, Any] | None
     tasks: Sequence[Mapping[str, Any]]
-    told: Sequence[Told]
+    callbacks: Sequence[ReceivedCallback]
 
     @property
     def status(self) -> str:
-        """Where the service says it stands."""
+        """The job's status according to the service."""
         return str(self.view["status"]) if self.view else "unknown"
 
     @property
@@ -59,8 +59,8 @@ class Case:
         return str(error["code"]) if error and self.status == "failed" else self.status
 
     @property
-    def unheard(self) -> bool:
-        """Whether it is lost since the provider named no task, and no webhook told in time."""
+    def lost_without_id(self) -> bool:
+        """Whether it is lost because the provider gave no task id and no webhook came in time."""
         if self.end != "lost" or not self.job.unnamed:
             return False
         told = (d for task in self.tasks for d in task["deliveries"] if not d.get("forged"))
@@ -71,33 +71,33 @@ class Case:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended, as the service says."""
+        """Whether it has ended, according to the service."""
         return self.status in TERMINAL
 
     @property
     def resubmits(self) -> int:
-        """How often it was submitted again in doubt, as it says itself."""
+        """Number of resubmits in doubt, according to the service."""
         return int(self.view["provider"]["resubmits"]) if self.view else 0
 
     @property
     def regenerations(self) -> int:
-        """How often it was made anew since its result had died, as it says itself."""
+        """Number of regenerations of an expired result, according to the service."""
         return 1 if self.view and self.view["provider"].get("expired") else 0
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The evidence, sorted by job.
+class EvidenceByJob:
+    """The evidence, grouped by job.
 
     Args:
-        evidence: All of it.
+        evidence: The evidence.
     """
 
     evidence: Evidence
 
     @cached_property
     def tasks(self) -> Mapping[int, list[Mapping[str, Any]]]:
-        """The ledger's tasks by the token in their prompts, which is none of the product's."""
+        """The ledger's tasks by the token in their prompts, which the product does not know."""
         tasks: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
         for task in sorted(self.evidence.tasks, key=lambda task: str(task["created_at"])):
             number = str(task["request"].get("prompt", ""))[1:6]
@@ -106,9 +106,9 @@ class Trial:
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:
-        """Every planned job's case."""
+        """The case of every planned job."""
         told = defaultdict(list)
-        for callback in self.evidence.told:
+        for callback in self.evidence.callbacks:
             told[callback.job_id].append(callback)
         cases = []
         for job, intake in zip(self.evidence.jobs, self.evidence.intakes, strict=True):
@@ -121,7 +121,7 @@ class Trial:
 
 def judge(evidence: Evidence) -> list[Finding]:
     """Return every broken rule."""
-    trial = Trial(evidence)
+    trial = EvidenceByJob(evidence)
     findings = [
         Finding(rule, case.job.number, text)
         for case in trial.cases
@@ -142,7 +142,7 @@ def _case(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     elif not case.ended:
         yield "stuck", f"it is {case.status}"
     else:
-        if case.end != case.job.ends and not case.unheard:
+        if case.end != case.job.ends and not case.lost_without_id:
             yield "unexpected", f"{case.end} instead of {case.job.ends}: {case.view['error']}"
         yield from _image(case, evidence)
     yield from _callbacks(case)
@@ -163,8 +163,8 @@ def _payments(case: Case) -> Iterator[tuple[str, str]]:
     if len(case.tasks) > allowed:
         yield "paid twice", f"{len(case.tasks)} tasks, {allowed} at most"
     if case.regenerations or not case.job.webhook:
-        return  # made anew on purpose, or since nothing could settle the doubt: at once
-    # A request may have been on its way for as long as it is waited for.
+        return  # regenerated on request, or a doubt that nothing could resolve: at once
+    # The earlier request may have been in flight for its whole timeout.
     least = DOUBT - SUBMIT_TIMEOUT - case.job.lead
     times = [_at(task["created_at"]) for task in case.tasks]
     for earlier, later in itertools.pairwise(times):
@@ -176,7 +176,7 @@ def _image(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     made = {task["sha256"] for task in case.tasks if task["status"] == READY}
     image = (case.view or {}).get("image")
     if case.status != "succeeded":
-        if made and case.job.ends == "succeeded" and not case.unheard:
+        if made and case.job.ends == "succeeded" and not case.lost_without_id:
             yield "lost", f"{len(made)} images were paid for, none is in the bucket"
         if image:
             yield "stray", f"{image['key']}, of a job that is {case.end}"
@@ -203,34 +203,34 @@ def _at(text: str) -> float:
 
 
 def _callbacks(case: Case) -> Iterator[tuple[str, str]]:
-    statuses = {callback.status for callback in case.told}
+    statuses = {callback.status for callback in case.callbacks}
     if case.ended and case.status not in statuses:
         state = (case.view or {}).get("callback")
-        yield "untold", f"it is {case.status}, its caller heard {statuses or 'nothing'}: {state}"
+        yield "untold", f"it is {case.status}, its caller got {statuses or 'no callback'}: {state}"
     wrong = statuses - {case.status}
     if wrong and case.view is not None:
-        yield "told wrong", f"it is {case.status}, its caller heard {sorted(map(str, statuses))}"
-    for callback in case.told:
+        yield "told wrong", f"it is {case.status}, its caller got {sorted(map(str, statuses))}"
+    for callback in case.callbacks:
         if not callback.path.endswith(f"/{case.job.number}"):
-            yield "told wrong", f"told at {callback.path}"
+            yield "told wrong", f"callback to {callback.path}"
 
 
-def _whole(trial: Trial) -> Iterator[Finding]:
+def _whole(trial: EvidenceByJob) -> Iterator[Finding]:
     evidence = trial.evidence
     for task in trial.tasks.get(NOBODY, ()):
         yield Finding("unclaimed", None, f"task {task['id']} of no job of the plan")
     known = {case.job_id for case in trial.cases}
-    for callback in evidence.told:
+    for callback in evidence.callbacks:
         number = _last_number(callback.path)
         if not callback.verified:
             yield Finding("badly signed", number, callback.path)
         elif callback.job_id not in known:
-            yield Finding("told wrong", number, f"told of job {callback.job_id}, which is nobody's")
+            yield Finding("told wrong", number, f"callback for the unknown job {callback.job_id}")
     yield from _forgeries(trial)
     yield from _strays(trial)
     yield from _letters(trial)
     yield from _leftovers(trial)
-    for name in evidence.own_ends:
+    for name in evidence.unexpected_exits:
         yield Finding("own end", None, name)
 
 
@@ -239,19 +239,19 @@ def _last_number(path: str) -> int | None:
     return int(last) if last.isdigit() else None
 
 
-def _forgeries(trial: Trial) -> Iterator[Finding]:
+def _forgeries(trial: EvidenceByJob) -> Iterator[Finding]:
     for case in trial.cases:
         for task in case.tasks:
             for delivery in task["deliveries"]:
                 if delivery.get("forged") and str(delivery.get("status", "")).startswith("2"):
                     text = f"answered {delivery['status']}"
                     yield Finding("forged", case.job.number, text)
-    if trial.evidence.baited:
-        text = f"the picture that it names was fetched {trial.evidence.baited} times"
+    if trial.evidence.decoy_requests:
+        text = f"the decoy image was requested {trial.evidence.decoy_requests} times"
         yield Finding("forged", None, text)
 
 
-def _strays(trial: Trial) -> Iterator[Finding]:
+def _strays(trial: EvidenceByJob) -> Iterator[Finding]:
     owned = set()
     for case in trial.cases:
         if case.status == "succeeded" and case.view and case.view["image"]:
@@ -268,7 +268,7 @@ def _strays(trial: Trial) -> Iterator[Finding]:
             yield Finding("stray", None, key)
 
 
-def _letters(trial: Trial) -> Iterator[Finding]:
+def _letters(trial: EvidenceByJob) -> Iterator[Finding]:
     letters = trial.evidence.leftovers.letters
     due = {case.job_id: case.job.number for case in trial.cases if case.end in _DEAD_LETTERS}
     for job_id in letters.symmetric_difference(job_id for job_id in due if job_id):
@@ -276,7 +276,7 @@ def _letters(trial: Trial) -> Iterator[Finding]:
         yield Finding("unlisted", due.get(job_id), text)
 
 
-def _leftovers(trial: Trial) -> Iterator[Finding]:
+def _leftovers(trial: EvidenceByJob) -> Iterator[Finding]:
     left = trial.evidence.leftovers
     numbers = {case.job_id: case for case in trial.cases if case.job_id}
     still = {case.job_id for case in trial.cases if case.view is not None and not case.ended}

@@ -1,4 +1,4 @@
-"""Shows a verdict in the terminal, and writes it as JSON."""
+"""Prints a verdict in the terminal, and writes it as JSON."""
 
 import json
 from collections import defaultdict
@@ -10,20 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.judge.judge import Finding
-from chaos.judge.verdict import Verdict, dossier
+from chaos.judge.verdict import Verdict, job_evidence
 from chaos.plan.invariants import RULES
 from chaos.plan.plan import Plan
 
-_SHOWN: Final = 10  # broken jobs in the terminal; all of them are in the JSON
+_SHOWN: Final = 10  # broken jobs in the terminal; the JSON has all of them
 
 
 def show(console: Console, plan: Plan, verdict: Verdict) -> None:
-    """Print the table, and the first broken rules with what is known of their jobs."""
+    """Print the table, and the first broken rules with the evidence about their jobs."""
     console.print(_what_happened(plan, verdict))
     console.print(_how_they_ended(verdict))
     console.print(_what_held(verdict))
     if not verdict.in_time:
-        console.print("It was not over when its time was: judged as it stood", style="red")
+        console.print("Time limit reached: judged unfinished", style="red")
     for found in verdict.findings[:_SHOWN]:
         of = f"job {found.number}" if found.number is not None else "the run"
         console.print(Text(f"{found.rule}: {of}: {found.text}", style="red"))
@@ -66,13 +66,13 @@ def _what_held(verdict: Verdict) -> Table:
 
 
 def write(path: Path, plan: Plan, verdict: Verdict) -> None:
-    """Write the verdict, with a dossier of each job that broke a rule."""
+    """Write the verdict, with all evidence about each job that broke a rule."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document(plan, verdict), indent=1) + "\n", encoding="utf-8")
 
 
 def document(plan: Plan, verdict: Verdict) -> dict[str, Any]:
-    """Return all that is known of a run, as JSON."""
+    """Return everything known about a run, as JSON."""
     by_number: defaultdict[int | None, list[Finding]] = defaultdict(list)
     for found in verdict.findings:
         by_number[found.number].append(found)
@@ -96,7 +96,7 @@ def document(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         ],
         "of_the_run": [f"{found.rule}: {found.text}" for found in by_number[None]],
         "of_jobs": [
-            dossier(case, by_number[case.job.number])
+            job_evidence(case, by_number[case.job.number])
             for case in verdict.trial.cases
             if by_number[case.job.number]
         ],

@@ -1,4 +1,4 @@
-"""The picture of a run: jobs by status over time, the intake's pace, and who was dead when."""
+"""The plot of a run: jobs by status over time, the intake rate, and the downtimes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from chaos.judge.verdict import Verdict
 from chaos.plan.plan import TARGETS, Plan
 
-#: Status -> colour, in the order of stacking. Distinct in lightness, too, for those who see few
-#: colours.
+#: Status -> colour, in stacking order; also distinct in lightness, for colour-blind readers.
 _COLOURS: Final = {
     "succeeded": "#a8d5ba",
     "failed": "#c0392b",
@@ -31,7 +30,7 @@ _SAMPLES: Final = 600
 
 
 def draw(path: Path, plan: Plan, verdict: Verdict) -> None:
-    """Write the picture as PNG."""
+    """Write the plot as PNG."""
     figure = Figure(figsize=(13, 10), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(4, 1, sharex=True, height_ratios=(4, 3, 1.6, 2.6))
@@ -84,7 +83,7 @@ def _times(verdict: Verdict) -> tuple[float, list[float]]:
 
 
 def _series(verdict: Verdict, times: Sequence[float]) -> Mapping[str, list[int]]:
-    """Return how many jobs stood at each status at each time."""
+    """Return the number of jobs in each status at each time."""
     changes: list[tuple[float, str, int]] = []
     for moves in _moves(verdict):
         for number, (at, status) in enumerate(moves):

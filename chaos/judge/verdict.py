@@ -1,4 +1,4 @@
-"""The verdict on a run: the table, and what each judge says of a job that broke a rule."""
+"""The verdict on a run: the table, and the evidence about each job that broke a rule."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,23 @@ from functools import cached_property
 from typing import Any
 
 from chaos.actors.killer import RECEIVER, Death
-from chaos.judge.judge import Case, Finding, Trial, judge
+from chaos.judge.judge import Case, EvidenceByJob, Finding, judge
 from chaos.plan.invariants import RULES
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A run, judged.
+    """A judged run.
 
     Args:
         trial: The evidence.
-        deaths: Who was gone when.
+        deaths: The downtimes.
         began_at: Unix time of the start.
-        seconds: How long it took, judging included.
-        in_time: Whether it was over before its limit.
+        seconds: Duration, judging included.
+        in_time: Whether it ended before its time limit.
     """
 
-    trial: Trial
+    trial: EvidenceByJob
     deaths: Sequence[Death]
     began_at: float
     seconds: float
@@ -37,12 +37,12 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether it was over in time, and no rule was broken."""
+        """Whether it ended in time and no rule was broken."""
         return self.in_time and not self.findings
 
     @cached_property
     def broken(self) -> Mapping[str, int]:
-        """How many jobs (or other things) broke each rule."""
+        """Number of jobs (or other things) that broke each rule."""
         things = {
             (found.rule, found.number, found.number is None and found.text)
             for found in self.findings
@@ -65,33 +65,33 @@ class Verdict:
             "tasks at the provider": len(evidence.tasks),
             "tasks refused with 429": int(evidence.rejections.get("429", 0)),
             "resubmits in doubt": sum(case.resubmits for case in cases),
-            "  since an answer was broken": sum(c.resubmits for c in cases if c.job.doubtful),
-            "  since something was killed": sum(c.resubmits for c in cases if not c.job.doubtful),
+            "  since an answer was broken": sum(c.resubmits for c in cases if c.job.in_doubt),
+            "  since something was killed": sum(c.resubmits for c in cases if not c.job.in_doubt),
             "  of these paid twice": sum(
                 max(0, len(case.tasks) - 1 - case.regenerations) for case in cases if case.resubmits
             ),
-            "made anew": sum(case.regenerations for case in cases),
+            "regenerated": sum(case.regenerations for case in cases),
             "webhooks delivered": sum(1 for d in deliveries if str(d.get("status", "")) == "200"),
-            "webhooks in vain": sum(1 for d in deliveries if "error" in d),
+            "webhooks not delivered": sum(1 for d in deliveries if "error" in d),
             "forged webhooks refused": sum(
                 1
                 for d in deliveries
                 if d.get("forged") and d.get("status") == 401  # noqa: PLR2004 - HTTP
             ),
             "least margin in seconds": self._least_margin(),
-            "callbacks": len(evidence.told),
+            "callbacks": len(evidence.callbacks),
             "told twice": self._told_twice(),
             "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
             "inputs guarded": len(left.guards),
             "dead letters": len(left.letters),
-            "RQ books: popped": len(left.intermediate),
-            "RQ books: started": len(left.started),
-            "RQ books: homeless": len(left.homeless),
+            "RQ registries: popped": len(left.intermediate),
+            "RQ registries: started": len(left.started),
+            "RQ registries: orphaned": len(left.orphaned),
         }
 
     @cached_property
     def ends(self) -> Mapping[str, tuple[int, int]]:
-        """How the accepted jobs ended: code -> how many, and how many of them as they had to."""
+        """How the accepted jobs ended: code -> how many, and how many of them as planned."""
         accepted = [case for case in self.trial.cases if case.job_id]
         counts = Counter(case.end for case in accepted)
         right = Counter(case.end for case in accepted if case.end == case.job.ends)
@@ -99,11 +99,11 @@ class Verdict:
 
     @property
     def kills(self) -> Mapping[str, int]:
-        """How often each was killed."""
+        """Number of kills, by process."""
         return Counter(death.target for death in self.deaths if death.planned)
 
     def _least_margin(self) -> int:
-        """Return the seconds that were left of the link which was nearest its end when stored."""
+        """Return the lowest number of seconds that a link had left when its image was stored."""
         margins = [
             datetime.fromisoformat(task["expires_at"]) - datetime.fromisoformat(at)
             for case in self.trial.cases
@@ -115,12 +115,12 @@ class Verdict:
         return int(min(margins, default=timedelta()).total_seconds())
 
     def _told_twice(self) -> int:
-        ids = Counter(callback.message_id for callback in self.trial.evidence.told)
+        ids = Counter(callback.message_id for callback in self.trial.evidence.callbacks)
         return sum(1 for message_id, count in ids.items() if message_id and count > 1)
 
 
-def dossier(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return what each judge says of one job: what one debugs with."""
+def job_evidence(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return the evidence about one job, for debugging."""
     view = case.view or {}
     return {
         "number": case.job.number,
@@ -129,7 +129,7 @@ def dossier(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
         "planned": {
             "at": case.job.at,
             "model": case.job.model,
-            "troubles": [list(trouble) for trouble in case.job.troubles],
+            "faults": [list(trouble) for trouble in case.job.faults],
             "must_end": case.job.ends,
         },
         "caller": {"ids": case.intake.ids, "answers": dict(case.intake.answers)},
@@ -147,5 +147,5 @@ def dossier(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
             }
             for task in case.tasks
         ],
-        "receiver": [[told.status, told.message_id, told.verified] for told in case.told],
+        "receiver": [[told.status, told.message_id, told.verified] for told in case.callbacks],
     }  # fmt: skip

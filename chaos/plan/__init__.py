@@ -1,1 +1,1 @@
-"""What a run does: jobs, faults and kills, all from one seed."""
+"""What a run does: jobs, faults and kills, all derived from one seed."""

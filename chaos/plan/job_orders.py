@@ -1,4 +1,4 @@
-"""What is sent for a planned job: models and sizes of many kinds, and small pictures."""
+"""The request of a planned job: various models and sizes, and small images."""
 
 import base64
 import functools
@@ -10,22 +10,22 @@ from typing import Any, Final
 
 from PIL import Image
 
-#: Sides in pixels of the input images. As base64 the larger ones are above 64 KiB, from which on
-#: the service keeps them in files.
+#: Sides in pixels of the input images. As base64, the larger ones exceed 64 KiB, above which the
+#: service keeps them in files.
 _SIDES: Final = (64, 120, 240)
 IMAGES: Final = len(_SIDES)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A model, and how it is asked for.
+    """A model and its request options.
 
     Attributes:
-        weight: How often it is drawn.
+        weight: Its relative frequency.
         takes_image: Whether it gets an input image: `never`, `sometimes`, `always`.
-        sides: Whether it takes a width and a height.
+        sides: Whether it has a width and a height.
         webhook: Whether the provider can be asked for a webhook.
-        options: Parameters to choose from, by the job's `size`.
+        options: Parameters, chosen by the job's `size`.
     """
 
     weight: float
@@ -74,7 +74,7 @@ def order(
 
 @functools.cache
 def input_image(number: int) -> str:
-    """Return an input image as base64: noise, which does not get smaller as PNG."""
+    """Return an input image as base64: noise, which PNG cannot compress."""
     side = _SIDES[number]
     noise = random.Random(number).randbytes(side * side * 3)  # noqa: S311 - a picture, no secret
     file = io.BytesIO()

@@ -1,20 +1,20 @@
-"""The plan of a run: which jobs are sent when, what befalls them, and what is killed when.
+"""The plan of a run: when each job is sent, which faults it meets, and what is killed when.
 
-All of it follows from the number of jobs and the seed, so a run can be repeated, though never
-with the same interleaving.
+It follows from the number of jobs and the seed alone, so a run can be repeated, though never with
+the same interleaving.
 """
 
 import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.plan.faults import CHANCES, TROUBLES, mark
+from chaos.plan.faults import CHANCES, JOB_FAULTS, prompt_marker
 from chaos.plan.job_orders import IMAGES, MODELS
 
 #: Jobs sent per second, on average.
 RATE: Final = 7.0
-_SHORTEST: Final = 20.0  # seconds, so that there is time to kill everything
-#: What is killed, and how likely compared with the others.
+_SHORTEST: Final = 20.0  # minimum duration in seconds, so that there is time to kill everything
+#: The processes to kill, with relative frequencies.
 TARGETS: Final = {
     "service": 3.0,
     "worker.submit": 3.0,
@@ -23,20 +23,20 @@ TARGETS: Final = {
     "worker.sweep": 2.0,
     "valkey": 1.5,
     "seaweedfs": 1.0,
-    "receiver": 1.0,  # the callers' own: taken away and brought back
+    "receiver": 1.0,  # the callers' receiver: stopped and restarted
 }
-#: Seconds from its start to its next kill, at least; of these, starting takes two and more, and
-#: Valkey reads its file for longer the more has happened.
+#: Minimum seconds between a process's start and its next kill: starting takes two seconds or more,
+#: and Valkey reads a growing file.
 _REST: Final = dict.fromkeys(TARGETS, 4.5) | {"valkey": 8.0, "seaweedfs": 14.0, "receiver": 8.0}
 _FIRST_KILL: Final = 1.0
 _GAPS: Final = (0.5, 2.8)
-#: Kills come in waves, with a pause in which everything comes back: a machine that only starts
-#: processes proves nothing, and results die in it.
+#: Kills come in waves with pauses in which everything comes back: a machine that only starts
+#: processes proves nothing, and results expire meanwhile.
 _WAVE: Final = 20.0
 _PAUSE: Final = 8.0
 _DOWN: Final = (0.1, 2.5)
 _LONG_DOWN: Final = (2.5, 5.0)
-#: How many are killed at once, and how likely.
+#: Number of processes killed at once, with probabilities.
 _AT_ONCE: Final = ((1, 2, 3, len(TARGETS)), (75, 15, 7, 3))
 
 
@@ -45,14 +45,14 @@ class PlannedJob:
     """One job to be sent.
 
     Attributes:
-        number: Its number, which also stands in its prompt.
+        number: Its number, which is also in its prompt.
         at: Seconds after the start at which it is sent.
-        model: What is asked for.
+        model: The model.
         size: A small number from which its parameters follow.
-        image: Which input image it has, if any.
-        troubles: What befalls it, and how often (0: always).
-        patience: Seconds after which its first request is given up, though it may go through.
-        again: Whether it is sent once more after its 202.
+        image: Index of its input image, if any.
+        faults: Its faults, and how often each happens (0: always).
+        first_timeout: Client timeout in seconds of its first request, which may still be processed.
+        again: Whether the request is repeated after its 202.
     """
 
     number: int
@@ -60,50 +60,50 @@ class PlannedJob:
     model: str
     size: int
     image: int | None
-    troubles: tuple[tuple[str, int], ...]
-    patience: float | None
+    faults: tuple[tuple[str, int], ...]
+    first_timeout: float | None
     again: bool
 
     @property
     def token(self) -> str:
-        """What identifies it in its prompt."""
+        """The token that identifies it in its prompt."""
         return f"[{self.number:05d}]"
 
     @property
     def prompt(self) -> str:
-        """Its prompt: its token, and a mark for each trouble that stays."""
-        return self.token + "".join(mark(name) for name, _ in self.troubles)
+        """Its prompt: its token, and a marker for each permanent fault."""
+        return self.token + "".join(prompt_marker(name) for name, _ in self.faults)
 
     @property
     def ends(self) -> str:
-        """How it must end: `succeeded`, or the code of its failure."""
-        codes = (TROUBLES[name].ends for name, _ in self.troubles)
+        """Its expected end: `succeeded`, or the code of its failure."""
+        codes = (JOB_FAULTS[name].ends for name, _ in self.faults)
         return next((code for code in codes if code), "succeeded")
 
     @property
     def lead(self) -> float:
-        """Seconds after a submit was cut off at which its task is made."""
-        return max((TROUBLES[name].lead for name, _ in self.troubles), default=0.0)
+        """Seconds between a cut submit and the creation of its task."""
+        return max((JOB_FAULTS[name].lead for name, _ in self.faults), default=0.0)
 
     @property
     def webhook(self) -> bool:
-        """Whether a webhook can settle a doubt about it."""
+        """Whether a webhook can resolve a doubt about it."""
         return MODELS[self.model].webhook
 
     @property
     def unnamed(self) -> bool:
-        """Whether the provider says yes to it without naming its task."""
-        return any(TROUBLES[name].unnamed for name, _ in self.troubles)
+        """Whether the provider accepts it without a task id."""
+        return any(JOB_FAULTS[name].unnamed for name, _ in self.faults)
 
     @property
-    def doubtful(self) -> bool:
-        """Whether a fault of the provider leaves open if it took the job."""
-        return any(TROUBLES[name].doubtful for name, _ in self.troubles)
+    def in_doubt(self) -> bool:
+        """Whether a fault of the provider leaves it in doubt."""
+        return any(JOB_FAULTS[name].in_doubt for name, _ in self.faults)
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A process is killed `at` seconds after the start, and started again after `down` seconds."""
+    """A process is killed `at` seconds after the start, and restarted `down` seconds later."""
 
     at: float
     target: str
@@ -122,7 +122,7 @@ class Plan:
 
 
 def make_plan(jobs: int, seed: int) -> Plan:
-    """Return the plan for so many jobs; the same for the same seed."""
+    """Return the plan for this number of jobs; the same for the same seed."""
     rng = random.Random(f"chaos {seed} {jobs}")  # noqa: S311 - a plan to be repeated, no secret
     seconds = max(_SHORTEST, jobs / RATE)
     times = sorted(rng.uniform(0.0, seconds) for _ in range(jobs))
@@ -140,25 +140,25 @@ def _job(rng: random.Random, number: int, at: float) -> PlannedJob:
         model=model,
         size=rng.randrange(8),
         image=rng.randrange(IMAGES) if with_image else None,
-        troubles=tuple(_troubles(rng)),
-        patience=round(rng.uniform(0.01, 0.2), 3) if rng.random() < 0.06 else None,  # noqa: PLR2004 - some
+        faults=tuple(_draw_faults(rng)),
+        first_timeout=round(rng.uniform(0.01, 0.2), 3) if rng.random() < 0.06 else None,  # noqa: PLR2004 - some
         again=rng.random() < 0.1,  # noqa: PLR2004 - one in ten
     )
 
 
-def _troubles(rng: random.Random) -> list[tuple[str, int]]:
+def _draw_faults(rng: random.Random) -> list[tuple[str, int]]:
     drawn: list[tuple[str, int]] = []
     for group, chance in CHANCES.items():
-        names = [name for name, trouble in TROUBLES.items() if trouble.group == group]
-        name = rng.choices(names, [TROUBLES[name].weight for name in names])[0]
-        times = rng.randint(1, TROUBLES[name].most)
+        names = [name for name, job_fault in JOB_FAULTS.items() if job_fault.group == group]
+        name = rng.choices(names, [JOB_FAULTS[name].weight for name in names])[0]
+        times = rng.randint(1, JOB_FAULTS[name].most)
         if rng.random() < chance:
-            drawn.append((name, times if TROUBLES[name].once else 0))
+            drawn.append((name, times if JOB_FAULTS[name].once else 0))
     return drawn
 
 
 def _kills(rng: random.Random, seconds: float) -> list[Kill]:
-    """Return kills over the whole time: first each target once, then whatever comes."""
+    """Return the kills of the whole run: first each target once, then random ones."""
     kills: list[Kill] = []
     ready_at = dict.fromkeys(TARGETS, 0.0)
     first = rng.sample(list(TARGETS), len(TARGETS))
@@ -170,7 +170,7 @@ def _kills(rng: random.Random, seconds: float) -> list[Kill]:
             down = rng.uniform(*(_LONG_DOWN if rng.random() < 0.1 else _DOWN))  # noqa: PLR2004 - one in ten
             kills.append(Kill(round(at, 3), target, round(down, 3), wave))
             ready_at[target] = at + down + _REST[target]
-        # The first round is pressed into a third of the time, so that short runs have it as well.
+        # The first round fits into a third of the time, so that short runs have it as well.
         gap = rng.uniform(*_GAPS)
         at += min(gap, seconds / 3 / len(TARGETS)) if first else gap
         if at >= wave * (_WAVE + _PAUSE) + _WAVE:
@@ -187,21 +187,21 @@ def _draw(rng: random.Random, names: list[str], count: int) -> list[str]:
     return drawn
 
 
-def faults(plan: Plan, bait: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all faults that the sandbox is to have in force.
+def sandbox_faults(plan: Plan, decoy: str) -> dict[str, list[dict[str, Any]]]:
+    """Return all faults to activate in the sandbox.
 
     Args:
-        plan: The run.
-        bait: The address that forged webhooks name as the picture's.
+        plan: The plan.
+        decoy: The image URL in forged webhooks.
     """
     asked: dict[str, list[dict[str, Any]]] = {}
-    for name, trouble in TROUBLES.items():
-        for fault, parameters in trouble.always.items():
-            more = {"sample": bait} if fault == "forge_webhook" else {}
-            asked.setdefault(fault, []).append({**parameters, **more, "match": mark(name)})
+    for name, job_fault in JOB_FAULTS.items():
+        for fault, parameters in job_fault.always.items():
+            more = {"sample": decoy} if fault == "forge_webhook" else {}
+            asked.setdefault(fault, []).append({**parameters, **more, "match": prompt_marker(name)})
     for job in plan.jobs:
-        for name, times in job.troubles:
-            for fault, parameters in TROUBLES[name].once.items():
+        for name, times in job.faults:
+            for fault, parameters in JOB_FAULTS[name].once.items():
                 chosen = {"match": job.token, "times": times}
                 asked.setdefault(fault, []).append({**parameters, **chosen})
     return asked

@@ -1,8 +1,8 @@
-"""The time scale of a run: every wait of the product, shortened by its setting."""
+"""The time scale of a run: the settings that shorten every wait of the product."""
 
 from typing import Final
 
-#: Seconds that the provider has to answer a submit; an answer that takes longer is in doubt.
+#: The provider's timeout in seconds; a slower answer leaves a doubt.
 SUBMIT_TIMEOUT: Final = 3.0
 #: Seconds that a submit in doubt waits for its webhook before it is repeated.
 DOUBT: Final = 8.0
@@ -11,7 +11,7 @@ DOUBT: Final = 8.0
 RELAY: Final = {
     "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": str(SUBMIT_TIMEOUT),
     "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": str(DOUBT),
-    # Kills put a job in doubt again and again; all of these must succeed in the end.
+    # Kills can put a job in doubt many times; all jobs must still succeed in the end.
     "FLUXRELAY_MAX_RESUBMITS": "3",
     "FLUXRELAY_WATCH_SECONDS": "4",
     "FLUXRELAY_SWEEP_INTERVAL_SECONDS": "0.5",
@@ -26,7 +26,7 @@ RELAY: Final = {
     "FLUXRELAY_DOWNLOAD_TIMEOUT_SECONDS": "10",
 }
 
-#: For the sandbox: tasks take 0.2 to 1 s, a result's link lives for 60 s, and pictures cost little.
+#: For the sandbox: tasks take 0.2 to 1 s, a result's link lives for 60 s, and images are cheap.
 SANDBOX: Final = {
     "SANDBOX_TIME_SCALE": "0.1",
     "SANDBOX_GENERATION_SECONDS": "2-10",

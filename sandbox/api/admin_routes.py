@@ -1,4 +1,4 @@
-"""Routes under `/sandbox` that the provider does not have: health, ledger, credits and faults."""
+"""Routes under `/sandbox`, which the provider does not have: health, ledger, credits and faults."""
 
 import json
 import time
@@ -9,20 +9,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.api.answers import answer, refusal
-from sandbox.faults.injection import Mischief, UnknownFaultError, catalogue
-from sandbox.tasks.accounts import Purse
+from sandbox.faults.injection import FaultInjection, UnknownFaultError, catalogue
+from sandbox.tasks.accounts import CreditBalances
 from sandbox.tasks.ledger import Ledger, entry
 from sandbox.tasks.tasks import TaskBook
 
 
 @dataclass(frozen=True)
 class AdminApi:
-    """The routes and what they work with."""
+    """The admin routes and their dependencies."""
 
     book: TaskBook
     ledger: Ledger
-    mischief: Mischief
-    purse: Purse
+    faults: FaultInjection
+    credit_balances: CreditBalances
 
     def routes(self) -> list[Route]:
         """Return the admin routes."""
@@ -38,11 +38,11 @@ class AdminApi:
         ]
 
     async def healthz(self, _: Request) -> Response:
-        """Say that the sandbox is up."""
+        """Report that the sandbox is up."""
         return answer({"status": "ok"})
 
     async def whole_ledger(self, _: Request) -> Response:
-        """Show everything that was made."""
+        """Show the whole ledger."""
         return answer(self.ledger.show())
 
     async def ledger_entry(self, request: Request) -> Response:
@@ -51,42 +51,42 @@ class AdminApi:
         return refusal(404) if task is None else answer(entry(task))
 
     async def show_credits(self, _: Request) -> Response:
-        """Show what every account has left."""
-        return answer(self.purse.show())
+        """Show the remaining credits of every account."""
+        return answer(self.credit_balances.show())
 
     async def set_credits(self, request: Request) -> Response:
-        """Let one account, or all, have so many credits left from now on."""
+        """Set the remaining credits of one account, or of all."""
         try:
             asked = json.loads(await request.body())
         except ValueError:
             asked = None
         wanted = asked if isinstance(asked, dict) else {}
         amount, account = wanted.get("credits"), wanted.get("account")
-        known = self.purse.accounts
+        known = self.credit_balances.accounts
         number = isinstance(amount, int | float) and not isinstance(amount, bool)
         if not number or account not in {None, *known} or wanted.keys() - {"credits", "account"}:
             form = 'the body must be {"credits": number, "account": one of these or none}'
             return answer({"detail": [form], "accounts": known}, 422)
         for each in known if account is None else [account]:
-            self.purse.set_left(each, float(str(amount)))
+            self.credit_balances.set_left(each, float(str(amount)))
             self.ledger.credited(each, float(str(amount)), time.time())
-        return answer(self.purse.show())
+        return answer(self.credit_balances.show())
 
     async def show_faults(self, _: Request) -> Response:
-        """Show the faults in force."""
-        return answer(self.mischief.show())
+        """Show the active faults."""
+        return answer(self.faults.show())
 
     async def set_faults(self, request: Request) -> Response:
-        """Replace the faults in force, or say what is wrong and what there is."""
+        """Replace the active faults, or answer with the problems and the valid faults."""
         try:
-            self.mischief.replace(json.loads(await request.body()))
+            self.faults.replace(json.loads(await request.body()))
         except UnknownFaultError as error:
             return answer({"detail": error.problems, "faults": catalogue()}, 422)
         except ValueError:
             return answer({"detail": ["the body is not JSON"], "faults": catalogue()}, 422)
-        return answer(self.mischief.show())
+        return answer(self.faults.show())
 
     async def clear_faults(self, _: Request) -> Response:
-        """Clear all faults."""
-        self.mischief.clear()
-        return answer(self.mischief.show())
+        """Remove all faults."""
+        self.faults.clear()
+        return answer(self.faults.show())

@@ -1,4 +1,4 @@
-"""The forms of the API's answers."""
+"""The API's answers."""
 
 import json
 import time
@@ -15,22 +15,22 @@ from sandbox.faults.odd_results import odd
 from sandbox.statuses import Status
 from sandbox.tasks.tasks import Task
 
-#: A host that is not the provider's.
+#: A host that is not one of the provider's.
 ELSEWHERE: Final = "https://elsewhere.invalid"
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON answer, in ASCII so that a lone surrogate echoed back cannot break it."""
+    """Return a JSON answer, in ASCII so that an echoed lone surrogate cannot break it."""
     return Response(json.dumps(body), status, headers, media_type="application/json")
 
 
 def refusal(status: int, detail: object | None = None) -> Response:
-    """Return an error answer; without a detail it says the status' own name."""
+    """Return an error answer; without a detail it holds the status's own phrase."""
     return answer({"detail": phrase(status) if detail is None else detail}, status)
 
 
 def phrase(status: int) -> str:
-    """Return the name of an HTTP status, also of one that has none."""
+    """Return the phrase of an HTTP status, even of an unknown one."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -49,8 +49,8 @@ def submitted(task: Task, host_url: str) -> dict[str, object]:
     return {"id": task.id, "polling_url": f"{host_url}/v1/get_result?id={task.id}", **charges}
 
 
-def misshapen(shape: str, task: Task, told: dict[str, object], host_url: str) -> Response:
-    """Return an answer to a submit, which was taken, in one of `SHAPES`."""
+def odd_submit_answer(shape: str, task: Task, told: dict[str, object], host_url: str) -> Response:
+    """Return an odd answer to an accepted submit, in one of `SHAPES`."""
     if shape == "html":
         return Response("<!doctype html><title>Welcome</title>", media_type="text/html")
     query = f"/v1/get_result?id={task.id}"
@@ -65,7 +65,7 @@ def misshapen(shape: str, task: Task, told: dict[str, object], host_url: str) ->
 
 
 def polled(task: Task, now: float) -> dict[str, object]:
-    """Return ResultResponse, with the settled cost once there is a result (BFL OpenAPI)."""
+    """Return ResultResponse, with the final cost once there is a result (BFL OpenAPI)."""
     result = task.result()
     cost = {} if result is None else {"cost": task.request.model.price}
     return {
@@ -79,8 +79,8 @@ def polled(task: Task, now: float) -> dict[str, object]:
     }
 
 
-def oddly(body: dict[str, object], plan: PollPlan) -> dict[str, object]:
-    """Return ResultResponse as faults have it told."""
+def odd_result_answer(body: dict[str, object], plan: PollPlan) -> dict[str, object]:
+    """Return ResultResponse in the odd form that faults ask for."""
     if plan.odd is not None:
         body = {**body, "result": odd(body["result"], plan.odd)}
     if plan.swelling:
@@ -90,7 +90,7 @@ def oddly(body: dict[str, object], plan: PollPlan) -> dict[str, object]:
 
 
 def redirection(url: str) -> Response:
-    """Return an answer that leads elsewhere."""
+    """Return a redirect to another host."""
     return Response(status_code=307, headers={"location": url})
 
 
@@ -110,6 +110,6 @@ def chosen(asked: Mapping[str, object]) -> Response:
 
 
 def not_found(task_id: str) -> dict[str, object]:
-    """Return ResultResponse for an id that names no task."""
+    """Return ResultResponse for an unknown id."""
     empty = dict.fromkeys(("result", "progress", "details", "preview"))
     return {"id": task_id, "status": "Task not found", **empty}

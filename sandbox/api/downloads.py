@@ -1,4 +1,4 @@
-"""Hands out finished pictures at their signed addresses, as Azure's blob storage does."""
+"""Serves finished images at their signed URLs, as Azure's blob storage does."""
 
 import base64
 import gzip
@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.faults.behavior import Circumstances, DownloadPlan
-from sandbox.faults.injection import Mischief
-from sandbox.generation.generation import Studio
+from sandbox.faults.injection import FaultInjection
+from sandbox.generation.generation import Generator
 from sandbox.server.connections import Connections
 from sandbox.server.transmission import BrokenResponse, TricklingResponse
 from sandbox.tasks.hosts import Hosts
@@ -22,7 +22,7 @@ from sandbox.tasks.ledger import Ledger
 from sandbox.tasks.results import Access, Signer
 from sandbox.tasks.tasks import Sample, Task, TaskBook
 
-#: How a picture is encoded; there is no encoder for `br`, whose bytes mean nothing here.
+#: Encoders of images; there is none for `br`, whose bytes are not valid here.
 _ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
@@ -33,22 +33,22 @@ HTML = "<!DOCTYPE html><html><body><h1>Service temporarily unavailable</h1></bod
 
 @dataclass(frozen=True)
 class Downloads:
-    """The route of the pictures and what it works with."""
+    """The download route and its dependencies."""
 
     hosts: Hosts
     signer: Signer
     book: TaskBook
     ledger: Ledger
-    studio: Studio
-    mischief: Mischief
+    generator: Generator
+    faults: FaultInjection
     connections: Connections
 
     def routes(self) -> list[Route]:
-        """Return the one route; GET brings HEAD along."""
+        """Return the route; GET includes HEAD."""
         return [Route("/results/{token}/{name}", self.download)]
 
     async def download(self, request: Request) -> Response:
-        """Send the picture if the address is ours and alive."""
+        """Send the image if the URL is valid and not expired."""
         now = time.time()
         access = self.signer.check(request.url.path, request.query_params, now)
         task = self.book.find_by_token(request.path_params["token"])
@@ -68,7 +68,7 @@ class Downloads:
             task.request.prompt,
             task.id,
         )
-        plan = self.mischief.apply(DownloadPlan(), where)
+        plan = self.faults.apply(DownloadPlan(), where)
         if plan.status != 200:  # noqa: PLR2004 - HTTP's OK
             return _storage_error(plan.status, "ServerBusy", "The server refuses this request.")
         hop = _hop(request)
@@ -82,9 +82,9 @@ class Downloads:
     async def _picture(
         self, request: Request, task: Task, sample: Sample, plan: DownloadPlan
     ) -> Response:
-        data = await self.studio.picture(task)
+        data = await self.generator.picture(task)
         headers = _headers(task, sample, request) | {"content-md5": _content_md5(data)}
-        if plan.encoding and not _heeded(plan.encoding, request):
+        if plan.encoding and not _no_transform_requested(plan.encoding, request):
             self.ledger.download(task, time.time())
             headers["content-encoding"] = plan.encoding
             return Response(_ENCODERS[plan.encoding](data), headers=headers)
@@ -99,18 +99,18 @@ class Downloads:
 
 
 def _hop(request: Request) -> int:
-    """Return how many redirects led to this address."""
+    """Return the number of redirects that led to this URL."""
     stated = request.query_params.get("hop", "")
     return int(stated) if stated.isdecimal() else 0
 
 
-def _heeded(encoding: str, request: Request) -> bool:
-    """Whether the request forbids an encoding that few can undo."""
+def _no_transform_requested(encoding: str, request: Request) -> bool:
+    """Whether the request forbids transformations."""
     return encoding == "br" and "no-transform" in request.headers.get("cache-control", "")
 
 
 def _flipped(data: bytes, flips: int) -> bytes:
-    """Return the bytes with so many single bits turned, spread evenly."""
+    """Return the bytes with this many bits flipped, spread evenly."""
     wrong = bytearray(data)
     for number in range(flips):
         wrong[(2 * number + 1) * len(data) // (2 * flips)] ^= 1 << number % 8
@@ -118,7 +118,7 @@ def _flipped(data: bytes, flips: int) -> bytes:
 
 
 def _content_md5(data: bytes) -> str:
-    """Return the checksum that Azure's blob storage keeps and sends (RFC 1864)."""
+    """Return the checksum that Azure's blob storage stores and sends (RFC 1864)."""
     return base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()
 
 

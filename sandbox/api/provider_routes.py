@@ -16,14 +16,14 @@ from sandbox.api.answers import (
     chosen,
     failed,
     not_found,
-    oddly,
+    odd_result_answer,
     polled,
     redirection,
     refusal,
 )
 from sandbox.api.submits import Submits, read_body, refusing
 from sandbox.faults.behavior import Circumstances, PollPlan
-from sandbox.faults.injection import Mischief
+from sandbox.faults.injection import FaultInjection
 from sandbox.refusals import RefusedError
 from sandbox.requests import validation
 from sandbox.requests.bodies import Fields
@@ -31,7 +31,7 @@ from sandbox.requests.fields import Text
 from sandbox.requests.finetunes import Finetunes
 from sandbox.requests.models import MODELS
 from sandbox.server.transmission import sent
-from sandbox.tasks.accounts import Accounts, Purse
+from sandbox.tasks.accounts import Accounts, CreditBalances
 from sandbox.tasks.hosts import Hosts
 from sandbox.tasks.tasks import Task, TaskBook
 
@@ -43,14 +43,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class ProviderApi:
-    """The routes and what they work with."""
+    """The provider's routes and their dependencies."""
 
     hosts: Hosts
     accounts: Accounts
-    purse: Purse
+    credit_balances: CreditBalances
     finetunes: Finetunes
     book: TaskBook
-    mischief: Mischief
+    faults: FaultInjection
     submits: Submits
 
     def routes(self) -> list[Route]:
@@ -68,7 +68,7 @@ class ProviderApi:
         ]
 
     async def get_result(self, request: Request) -> Response:
-        """Say how a task stands, if this host knows it. It needs no key, as in the BFL OpenAPI."""
+        """Report a task's status, if this host knows it. It needs no key, as in the BFL OpenAPI."""
         task_id = _parameter(request, "id")
         task = self.book.find(task_id)
         host = self.hosts.asked(request)
@@ -78,19 +78,19 @@ class ProviderApi:
         where = Circumstances(
             host, task.account, task.request.model.slug, task.request.prompt, task.id
         )
-        plan = self.mischief.apply(PollPlan(), where)
+        plan = self.faults.apply(PollPlan(), where)
         return await sent(plan, self._poll_answer(task, host, plan))
 
     async def credits(self, request: Request) -> Response:
-        """Say what the account has left."""
-        return answer({"credits": self.purse.left(self.accounts.of(request))})
+        """Report the account's remaining credits."""
+        return answer({"credits": self.credit_balances.left(self.accounts.of(request))})
 
     async def my_finetunes(self, request: Request) -> Response:
-        """Name the account's finetunes."""
+        """List the account's finetunes."""
         return answer({"finetunes": self.finetunes.of(self.accounts.of(request))})
 
     async def finetune_details(self, request: Request) -> Response:
-        """Tell about one finetune."""
+        """Describe one finetune."""
         account = self.accounts.of(request)
         details = self.finetunes.details(account, _parameter(request, "finetune_id"))
         return answer({"finetune_details": details})
@@ -121,7 +121,7 @@ class ProviderApi:
             return answer(not_found(task.id), 404)
         if plan.error is not None:
             return answer(failed(task.id, plan.error), 422)
-        return answer(oddly(polled(task, now), plan))
+        return answer(odd_result_answer(polled(task, now), plan))
 
 
 def _answering(handler: Handler) -> Handler:
@@ -138,10 +138,10 @@ def _answering(handler: Handler) -> Handler:
 
 
 def _parameter(request: Request, name: str) -> str:
-    """Return a query parameter that must be there.
+    """Return a required query parameter.
 
     Raises:
-        RefusedError: If it is not.
+        RefusedError: It is missing.
     """
     value = request.query_params.get(name)
     if value is None:

@@ -1,4 +1,4 @@
-"""Submits: from a request's bytes to a task, with the refusals on the way."""
+"""Submits: turns a request's bytes into a task, or into a refusal."""
 
 import asyncio
 import secrets
@@ -11,35 +11,35 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sandbox.api.answers import answer, chosen, misshapen, refusal, submitted
+from sandbox.api.answers import answer, chosen, odd_submit_answer, refusal, submitted
 from sandbox.faults.behavior import Circumstances, SubmitPlan
-from sandbox.faults.injection import Mischief
-from sandbox.generation.generation import Studio
+from sandbox.faults.injection import FaultInjection
+from sandbox.generation.generation import Generator
 from sandbox.refusals import RefusedError
 from sandbox.requests import inputs, validation
 from sandbox.requests.finetunes import Finetunes
-from sandbox.requests.inputs import Look
+from sandbox.requests.inputs import ImageInfo
 from sandbox.requests.models import Model
 from sandbox.server.connections import Connections
 from sandbox.server.transmission import sent
 from sandbox.settings import Settings
 from sandbox.statuses import BAD_INPUT, Ending, asked_ending, failure
-from sandbox.tasks.accounts import Accounts, Purse
+from sandbox.tasks.accounts import Accounts, CreditBalances
 from sandbox.tasks.hosts import GLOBAL, Hosts
 from sandbox.tasks.ledger import Ledger
 from sandbox.tasks.tasks import SlotsFullError, Task, TaskBook, new_task_id
 
-#: Largest request body in bytes: eight input images of 20 MB as base64, and some.
+#: Maximum request body in bytes: eight input images of 20 MB as base64, and some more.
 BODY_BYTES_MAX: Final = 256 * 1024 * 1024
-#: Bodies beyond so many bytes are read off the event loop.
+#: Bodies above this many bytes are parsed off the event loop.
 BODY_BYTES_LARGE: Final = 1024 * 1024
-#: Seeds that are chosen for the caller are below this.
+#: Upper bound of generated seeds.
 SEED_LIMIT: Final = 2**32
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A task that is to be made: for whom, by which host, and what of it is settled."""
+class TaskOrder:
+    """A task to be created: its account, its host and its plan."""
 
     account: str
     host: str
@@ -49,62 +49,62 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Submits:
-    """Takes submits, with all that it needs for them."""
+    """Handles submits."""
 
     settings: Settings
     hosts: Hosts
     accounts: Accounts
-    purse: Purse
+    credit_balances: CreditBalances
     finetunes: Finetunes
     book: TaskBook
     ledger: Ledger
-    studio: Studio
-    mischief: Mischief
+    generator: Generator
+    faults: FaultInjection
     connections: Connections
     _late: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def submit(self, model: Model, request: Request) -> Response:
-        """Take a task, or count the refusal."""
+        """Create a task, or record the refusal."""
         try:
-            wanted = await self._wanted(model, request)
-            asked = wanted.plan.refusal
+            order = await self._read_order(model, request)
+            asked = order.plan.refusal
             if asked is None:
-                return await self._taken(wanted, request)
+                return await self._accept(order, request)
             self.ledger.rejected(int(str(asked["status"])), time.time())
-            return await sent(wanted.plan, chosen(asked))
+            return await sent(order.plan, chosen(asked))
         except RefusedError as error:
             self.ledger.rejected(error.status, time.time())
             return refusal(error.status, error.detail)
 
     async def close(self) -> None:
-        """Give up the tasks that are not made yet."""
+        """Cancel the tasks that are not created yet."""
         for running in self._late:
             running.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    async def _wanted(self, model: Model, request: Request) -> Wanted:
-        """Read a request whose sender may ask for what it says.
+    async def _read_order(self, model: Model, request: Request) -> TaskOrder:
+        """Read and check a request.
 
         Raises:
-            RefusedError: If the key, the body or the finetune cannot be accepted.
+            RefusedError: The key, the body or the finetune is not accepted.
         """
         account = self.accounts.of(request)
         asked = await _read(model, request)
         self.finetunes.require(account, asked.values.get("finetune_id"))
         host = self.hosts.asked(request)
         where = Circumstances(host, account, model.slug, asked.prompt)
-        return Wanted(account, host, asked, self.mischief.apply(SubmitPlan(), where))
+        return TaskOrder(account, host, asked, self.faults.apply(SubmitPlan(), where))
 
-    async def _taken(self, wanted: Wanted, request: Request) -> Response:
-        plan = wanted.plan
+    async def _accept(self, order: TaskOrder, request: Request) -> Response:
+        plan = order.plan
         if plan.cut_lead:
-            making = asyncio.create_task(self._make_late(wanted))
+            making = asyncio.create_task(self._create_late(order))
             self._late.add(making)
             making.add_done_callback(self._late.discard)
             await self.connections.cut(request)
-            return answer(None)  # to nobody
-        task = await self._made(wanted)
-        running = self.studio.start(task)
+            return answer(None)  # the client has disconnected
+        task = await self._create_task(order)
+        running = self.generator.start(task)
         if plan.instant:
             first_attempt = await running
             await first_attempt.wait()
@@ -114,60 +114,62 @@ class Submits:
             return await sent(plan, chosen(plan.failure))
         told = submitted(task, self.hosts.url(task.region))
         if plan.shape is not None:
-            return await sent(plan, misshapen(plan.shape, task, told, self.hosts.url(task.region)))
+            return await sent(
+                plan, odd_submit_answer(plan.shape, task, told, self.hosts.url(task.region))
+            )
         return await sent(plan, answer(told))
 
-    async def _make_late(self, wanted: Wanted) -> None:
-        """Make the task when its sender has long gone."""
-        await asyncio.sleep(wanted.plan.cut_lead)
+    async def _create_late(self, order: TaskOrder) -> None:
+        """Create the task after its client has disconnected."""
+        await asyncio.sleep(order.plan.cut_lead)
         try:
-            self.studio.start(await self._made(wanted))
+            self.generator.start(await self._create_task(order))
         except RefusedError as error:
             self.ledger.rejected(error.status, time.time())
 
-    async def _made(self, wanted: Wanted) -> Task:
-        """Make the task, unless the account has no credits or no free slot.
+    async def _create_task(self, order: TaskOrder) -> Task:
+        """Create the task, unless the account has no credits or no free slot.
 
         Raises:
-            RefusedError: If it has not.
+            RefusedError: No credits, or no free slot.
         """
-        self._require_room(wanted)
-        looks: list[Look] = []
-        if wanted.request.pictures:
-            looks = await asyncio.to_thread(inputs.glance, wanted.request)
-            # Others may have come in the meantime.
-            self._require_room(wanted)
-        task = self._task(wanted, looks)
+        self._require_room(order)
+        looks: list[ImageInfo] = []
+        if order.request.pictures:
+            looks = await asyncio.to_thread(inputs.inspect_images, order.request)
+            # Other submits may have taken the room meanwhile.
+            self._require_room(order)
+        task = self._task(order, looks)
         self.book.add(task)
         self.ledger.created(task, task.created_at)
         return task
 
-    def _require_room(self, wanted: Wanted) -> None:
-        model = wanted.request.model
-        self.purse.require(wanted.account, model.price)
+    def _require_room(self, order: TaskOrder) -> None:
+        model = order.request.model
+        self.credit_balances.require(order.account, model.price)
         try:
-            self.book.require_slot(wanted.account, model.slug)
+            self.book.require_slot(order.account, model.slug)
         except SlotsFullError as error:
             raise RefusedError(429, f"Too many active tasks: the limit is {error}") from error
 
-    def _task(self, wanted: Wanted, looks: list[Look]) -> Task:
-        request, plan, number = wanted.request, wanted.plan, len(self.book)
+    def _task(self, order: TaskOrder, looks: list[ImageInfo]) -> Task:
+        request, plan, number = order.request, order.plan, len(self.book)
         sizes = {look.name: look.size for look in looks if look.size}
-        region = plan.region if wanted.host == GLOBAL else None
-        seconds = 0.0 if plan.instant else self.studio.seconds(number) + plan.generation_wait
+        region = plan.region if order.host == GLOBAL else None
+        seconds = 0.0 if plan.instant else self.generator.seconds(number) + plan.generation_wait
         stages = self.settings.stages
         return Task(
             id=new_task_id(),
             number=number,
-            account=wanted.account,
+            account=order.account,
             request=request,
-            shown=inputs.presentable(request, looks),
+            shown=inputs.redacted_body(request, looks),
             seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
             size=request.model.size(request.values, sizes),
             generation_seconds=seconds,
             created_at=time.time(),
-            region=region or self.hosts.region_of(wanted.host, number),
-            host=wanted.host,
+            region=region or self.hosts.region_of(order.host, number),
+            host=order.host,
             input_mp=round(sum(wide * high for wide, high in sizes.values()) / 1_000_000, 2),
             pictures=plan.pictures,
             padding=plan.padding,
@@ -178,10 +180,10 @@ class Submits:
 
 
 def _flaw(
-    request: validation.Request, looks: list[Look], sizes: Mapping[str, tuple[int, int]]
+    request: validation.Request, looks: list[ImageInfo], sizes: Mapping[str, tuple[int, int]]
 ) -> Ending | None:
-    """Return how a task ends that cannot have a picture, None if it can."""
-    if inputs.unusable(request, looks):
+    """Return the outcome of a task that cannot have an image, None if it can."""
+    if inputs.cannot_be_used(request, looks):
         return BAD_INPUT
     model = request.model
     reason = model.flaw(request.values, sizes, model.size(request.values, sizes))
@@ -199,7 +201,7 @@ async def read_body(request: Request) -> bytearray:
     """Return a request's body.
 
     Raises:
-        RefusedError: If it is too large or ends too early.
+        RefusedError: It is too large or truncated.
     """
     body = bytearray()
     try:
@@ -219,10 +221,10 @@ def _validated(model: Model, body: bytearray) -> validation.Request:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn the complaints about a body into the answers of the API.
+    """Turn validation errors into the API's answers.
 
     Raises:
-        RefusedError: In their place.
+        RefusedError: In place of a validation error.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How things go: each plan starts out well-behaved, and faults edit it. Times are in seconds."""
+"""Plans of what the sandbox does; faults edit them. Times are in seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from sandbox.statuses import Ending
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a fault can be chosen by; what is not known yet is empty."""
+    """What faults are matched against; unknown values are empty."""
 
     host: str
     account: str = ""
@@ -21,51 +21,51 @@ class Circumstances:
 class AnswerPlan:
     """How a request is answered."""
 
-    #: Answered instead of doing anything: `status`, `body`, `retry_after`.
+    #: An answer sent instead of any work: `status`, `body`, `retry_after`.
     refusal: Mapping[str, object] | None = None
     wait: float = 0.0
-    #: The answer's bytes come one after the other over so long a time.
+    #: Time over which the answer's bytes are spread.
     spread: float = 0.0
 
 
 @dataclass
 class SubmitPlan(AnswerPlan):
-    """How a submit is answered, `wait` after the task was made, and how the task will run."""
+    """How a submit is answered (`wait` after the task was created), and how the task will run."""
 
     cut: bool = False
-    #: How long after the cut the task is made.
+    #: Time between the cut and the creation of the task.
     cut_lead: float = 0.0
     instant: bool = False
-    #: Answered although the task was made.
+    #: An error answered although the task was created.
     failure: Mapping[str, object] | None = None
-    #: How the answer of a task that was made is misshapen (`sandbox.answers.SHAPES`).
+    #: Odd form of the answer of a created task (`sandbox.answers.SHAPES`).
     shape: str | None = None
-    #: The region that a submit to the global host goes to.
+    #: The region for a submit to the global host.
     region: str | None = None
     generation_wait: float = 0.0
     ending: Ending | None = None
-    #: So many pictures are in the file, one behind the other, and then so many zeros.
+    #: Number of images in the file, one after the other, and of zeros after them.
     pictures: int = 1
     padding: int = 0
 
 
 @dataclass
 class PollPlan(AnswerPlan):
-    """How get_result answers. The task cannot be found until so long after its submit."""
+    """How get_result answers. The task cannot be found until this long after its submit."""
 
     hidden: float = 0.0
-    #: Answered with 422 and a task that failed for this reason.
+    #: Reason of a failed task that is answered with 422.
     error: str | None = None
-    #: How the result is told otherwise than documented (`sandbox.faults.odd_results`).
+    #: Odd form of the result (`sandbox.faults.odd_results`).
     odd: str | None = None
     redirect: bool = False
-    #: Bytes that the details are larger by.
+    #: Bytes added to the details.
     swelling: int = 0
 
 
 @dataclass
-class Letter:
-    """One delivery to the webhook's receiver; `forged` says that it is not ours."""
+class Delivery:
+    """One delivery to the webhook's receiver; `forged` marks one that is not signed by us."""
 
     body: dict[str, object]
     secret: str | None
@@ -76,30 +76,30 @@ class Letter:
 class WebhookPlan:
     """How a webhook is delivered, `wait` before the first attempt."""
 
-    letter: Letter
+    delivery: Delivery
     copies: int = 1
     wait: float = 0.0
-    #: How long it waits at most to be overtaken by another task's webhook.
+    #: Maximum wait for another task's webhook to overtake it.
     yielding: float = 0.0
-    before: list[Letter] = field(default_factory=list)
-    after: list[Letter] = field(default_factory=list)
+    before: list[Delivery] = field(default_factory=list)
+    after: list[Delivery] = field(default_factory=list)
 
 
 @dataclass
 class DownloadPlan:
-    """How a picture is handed out."""
+    """How an image is sent."""
 
     status: int = 200
     html: bool = False
-    #: So much of it comes, then `stall` of silence, then the connection breaks.
+    #: Fraction that is sent, and the silence after it, before the connection breaks.
     fraction: float = 1.0
     stall: float = 0.0
-    #: So many bits are wrong.
+    #: Number of flipped bits.
     flips: int = 0
-    #: So many redirects lead to it, with this status; `elsewhere` is where they lead instead.
+    #: Number of redirects that lead to it, and their status; `elsewhere` is a target instead of it.
     hops: int = 0
     redirect: int = 302
     elsewhere: str = ""
-    #: The content coding that it comes in.
+    #: Its content coding.
     encoding: str = ""
     spread: float = 0.0

@@ -1,4 +1,4 @@
-"""The faults there are: an entry of `FAULTS` is a fault's parameters and what it changes."""
+"""The catalogue of faults: an entry of `FAULTS` is a fault's parameters and its effect."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Final
 from sandbox.faults import parameters
 from sandbox.faults.behavior import (
     AnswerPlan,
+    Delivery,
     DownloadPlan,
-    Letter,
     PollPlan,
     SubmitPlan,
     WebhookPlan,
@@ -19,30 +19,30 @@ from sandbox.faults.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
 from sandbox.refusals import RETRY_FORMS, SHAPES
 from sandbox.statuses import Ending, Status
 
-#: Deliveries of one webhook that a fault may ask for.
+#: Maximum deliveries of one webhook.
 COPIES_MAX: Final = 100
-#: Bits of one picture that a fault may turn.
+#: Maximum flipped bits of one image.
 FLIPS_MAX: Final = 10_000
-#: Bytes by which a fault may swell an answer.
+#: Maximum bytes that a fault may add to an answer.
 SWELLING_MAX: Final = 50_000_000
-#: Redirects that may lead to a picture.
+#: Maximum redirects that lead to an image.
 HOPS_MAX: Final = 100
-#: Zeros that a fault may put behind a picture.
+#: Maximum zeros after an image.
 PADDING_MAX: Final = 10_000_000
-#: Content codings that a picture may come in; `br` is in name only.
+#: Content codings of an image; `br` is only declared, never applied.
 CODINGS: Final = ("gzip", "deflate", "br")
-#: Where a forged webhook says that the picture lies: a place no service should be led to.
+#: The image link in a forged webhook: an address that no service should be led to.
 FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
-#: The statuses that a task can be made to end with.
+#: Statuses that a fault can end a task with.
 ENDINGS: Final = (Status.REQUEST_MODERATED, Status.CONTENT_MODERATED, Status.ERROR)
 
 
 @dataclass(frozen=True)
 class FaultKind:
-    """What a fault is called, what it takes, and how it edits the plan it belongs to."""
+    """A fault's parameters, and how it edits the plan that it belongs to."""
 
     plan: type[SubmitPlan | PollPlan | WebhookPlan | DownloadPlan]
-    #: Called with the plan and the parameters; the plan is of the type above.
+    #: Called with the plan (of the type above) and the parameters.
     edit: Callable[..., None]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
@@ -125,29 +125,29 @@ def _reorder_webhook(plan: WebhookPlan, seconds: float) -> None:
 
 
 def _forge_webhook(plan: WebhookPlan, secret: str, sample: str) -> None:
-    body = {key: value for key, value in plan.letter.body.items() if key != "details"}
+    body = {key: value for key, value in plan.delivery.body.items() if key != "details"}
     status = "SUCCESS" if "task_id" in body else "Ready"
     result = {"sample": sample, "prompt": "forged", "seed": 0}
-    plan.before.append(Letter({**body, "status": status, "result": result}, secret or None, True))
+    plan.before.append(Delivery({**body, "status": status, "result": result}, secret or None, True))
 
 
 def _progress_webhook(plan: WebhookPlan, text: str) -> None:
-    name = "task_id" if "task_id" in plan.letter.body else "id"
-    body = {name: plan.letter.body[name], "status": text, "result": None}
-    plan.before.append(Letter(body, plan.letter.secret))
-    plan.after.append(Letter(body, plan.letter.secret))
+    name = "task_id" if "task_id" in plan.delivery.body else "id"
+    body = {name: plan.delivery.body[name], "status": text, "result": None}
+    plan.before.append(Delivery(body, plan.delivery.secret))
+    plan.after.append(Delivery(body, plan.delivery.secret))
 
 
 def _unknown_status(plan: WebhookPlan, text: str) -> None:
-    plan.letter.body["status"] = text
+    plan.delivery.body["status"] = text
 
 
 def _no_result(plan: WebhookPlan) -> None:
-    plan.letter.body.pop("result", None)
+    plan.delivery.body.pop("result", None)
 
 
 def _odd_result(plan: WebhookPlan, kind: str) -> None:
-    plan.letter.body["result"] = odd(plan.letter.body.get("result"), kind)
+    plan.delivery.body["result"] = odd(plan.delivery.body.get("result"), kind)
 
 
 def _truncate_download(plan: DownloadPlan, fraction: float) -> None:

@@ -1,4 +1,4 @@
-"""The faults in force: what was asked for, checked, counted down, and applied to plans."""
+"""Fault injection: the active faults, validated, counted down, and applied to plans."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from sandbox.requests.models import MODELS
 
 Plan = TypeVar("Plan", SubmitPlan, PollPlan, WebhookPlan, DownloadPlan)
 
-#: Parameters that every fault takes: which requests it is for, and how often.
+#: Parameters of every fault: which requests it applies to, and how often.
 SELECTION: Final[Mapping[str, Parameter]] = {
     "match": Parameter(str),
     "model": Parameter(str, options=tuple(MODELS)),
@@ -23,7 +23,7 @@ SELECTION: Final[Mapping[str, Parameter]] = {
 
 
 class UnknownFaultError(ValueError):
-    """The asked faults cannot be set; `problems` says why, one sentence each."""
+    """The requested faults are invalid; `problems` holds one sentence per mistake."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -32,7 +32,7 @@ class UnknownFaultError(ValueError):
 
 @dataclass
 class Fault:
-    """A fault in force: for what it was `chosen`, for `times` more uses."""
+    """An active fault: which requests it was `chosen` for, and its remaining `times`."""
 
     name: str
     parameters: dict[str, object]
@@ -40,33 +40,33 @@ class Fault:
     times: int | None = None
 
     def fits(self, circumstances: Circumstances) -> bool:
-        """Whether it is for these circumstances: `match` is part of the prompt, the rest equal."""
+        """Whether it applies here: `match` must be part of the prompt, the rest must be equal."""
         facts = asdict(circumstances)
         return self.chosen.get("match", "") in circumstances.prompt and all(
             facts[key] == value for key, value in self.chosen.items() if key != "match"
         )
 
     def show(self) -> dict[str, object]:
-        """Return it as it was asked for, with the uses that are left."""
+        """Return it as it was requested, with its remaining uses."""
         shown = {**self.parameters, **self.chosen, "times": self.times}
         return {key: value for key, value in shown.items() if value is not None}
 
 
-class Mischief:
-    """The faults in force. `names` are those that a fault's `host` and `region` may have."""
+class FaultInjection:
+    """The active faults. `names` are the valid values of a fault's `host` and `region`."""
 
     def __init__(self, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self._names = names or {}
         self._faults: list[Fault] = []
 
     def replace(self, asked: object) -> None:
-        """Put these faults in force instead of the present ones.
+        """Replace the active faults.
 
         Args:
-            asked: `{name: parameters}`, or `{name: [parameters, …]}` for several of a kind.
+            asked: `{name: parameters}`, or `{name: [parameters, …]}` for several of one kind.
 
         Raises:
-            UnknownFaultError: If anything is wrong with them; then nothing changes.
+            UnknownFaultError: Any of them is invalid; then nothing changes.
         """
         if not isinstance(asked, dict):
             raise UnknownFaultError(["the body must be a JSON object of faults by name"])
@@ -82,18 +82,18 @@ class Mischief:
         self._faults = faults
 
     def clear(self) -> None:
-        """Behave again."""
+        """Remove all faults."""
         self._faults = []
 
     def show(self) -> dict[str, list[dict[str, object]]]:
-        """Return the faults in force by name; a spent fault is gone."""
+        """Return the active faults by name; spent faults are gone."""
         shown: dict[str, list[dict[str, object]]] = {}
         for fault in self._faults:
             shown.setdefault(fault.name, []).append(fault.show())
         return shown
 
     def apply(self, plan: Plan, circumstances: Circumstances) -> Plan:
-        """Let every fault in force that fits the plan and the circumstances edit the plan."""
+        """Let every active fault that fits the plan and the circumstances edit the plan."""
         for fault in self._faults:
             kind = FAULTS[fault.name]
             if isinstance(plan, kind.plan) and fault.fits(circumstances):
@@ -104,7 +104,7 @@ class Mischief:
         return plan
 
     def _unknown(self, fault: str, parameters: Mapping[str, object]) -> list[str]:
-        """Return a complaint for each host or region that this sandbox does not have."""
+        """Return a problem for each host or region that this sandbox does not have."""
         return [
             f"{fault}.{key}: must be one of {', '.join(known) or 'the regions, and none are set'}"
             for key, known in self._names.items()
@@ -113,7 +113,7 @@ class Mischief:
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Return every fault's parameters and what they may be."""
+    """Return every fault's parameters and their valid values."""
     return {
         name: {key: rule.describe() for key, rule in {**kind.parameters, **SELECTION}.items()}
         for name, kind in FAULTS.items()

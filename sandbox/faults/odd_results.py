@@ -1,16 +1,16 @@
-"""Results told otherwise than documented: links that are no good, and other shapes."""
+"""Undocumented forms of results: unusable links and other JSON shapes."""
 
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-#: Where a foreign link leads: a host that nobody has.
+#: The host of a foreign link, which nobody owns.
 FOREIGN: Final = "https://images.example/sample.jpeg?sig=foreign"
 
 
 def _dead(link: str) -> str:
-    """Return a link whose signature is wrong, which the host answers with 403."""
+    """Return a link with a wrong signature, which the host answers with 403."""
     head, _, tail = link.rpartition("sig=")
     return f"{head}sig=dead{tail[4:]}"
 
@@ -20,7 +20,7 @@ def _with_credentials(link: str) -> str:
     return parts._replace(netloc=f"user:secret@{parts.netloc}").geturl()
 
 
-#: What is told as `sample`, by what is wrong with it.
+#: Values of `sample`, by kind of defect.
 _LINKS: Final[Mapping[str, Callable[[str], object]]] = {
     "dead": _dead,
     "foreign": lambda _link: FOREIGN,
@@ -32,7 +32,7 @@ _LINKS: Final[Mapping[str, Callable[[str], object]]] = {
     "empty": lambda _link: "",
     "two": lambda link: [link, _dead(link)],
 }
-#: What is told as the whole result.
+#: Values of the whole result.
 _RESULTS: Final[Mapping[str, Callable[[str], object]]] = {
     "samples": lambda link: {"samples": [link]},
     "text": lambda link: link,
@@ -42,7 +42,7 @@ KINDS: Final = (*_LINKS, *_RESULTS)
 
 
 def odd(result: object, kind: str) -> object:
-    """Return a result as a fault has it told; what is not ready has none."""
+    """Return a result in a fault's odd form; None if the task is not ready."""
     if not isinstance(result, dict):
         return result
     link = str(result["sample"])

@@ -1,15 +1,15 @@
-"""Parameters of faults: what each may be, and how that is said."""
+"""Parameters of faults: their types, bounds and descriptions."""
 
 from dataclasses import dataclass
 from typing import Final
 
-#: Longest time in seconds that a fault may ask for.
+#: Maximum of a fault's time, in seconds.
 SECONDS_MAX: Final = 3600
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a fault: its type, and the least and most it may be, or its options."""
+    """One parameter of a fault: its type, and its bounds or options."""
 
     kind: type
     least: float = 0
@@ -19,7 +19,7 @@ class Parameter:
     options: tuple[str, ...] = ()
 
     def accepts(self, value: object) -> bool:
-        """Whether the value is of the type and within the bounds."""
+        """Whether the value has the type and is within the bounds."""
         if self.kind is object:
             return True
         if self.kind is str:
@@ -30,7 +30,7 @@ class Parameter:
         )
 
     def describe(self) -> str:
-        """Say what the parameter may be."""
+        """Describe the valid values."""
         if self.options:
             return f"one of {', '.join(self.options)}"
         names: dict[type, str] = {object: "any JSON", str: "text", int: "whole number"}
@@ -38,17 +38,17 @@ class Parameter:
         return name if self.kind in {object, str} else f"{name} {self.least} to {self.most}"
 
 
-#: A time that must be given.
+#: A required time in seconds.
 SECONDS: Final = Parameter(float, 0, SECONDS_MAX, required=True)
-#: An HTTP status that must be given.
+#: A required HTTP status.
 STATUS: Final = Parameter(int, 400, 599, required=True)
 
 
 def share(most: float) -> Parameter:
-    """Return a share of the whole, a half where none is given."""
+    """Return an optional fraction, one half by default."""
     return Parameter(float, 0, most, default=0.5)
 
 
 def text(default: str) -> Parameter:
-    """Return a text that need not be given."""
+    """Return an optional text."""
     return Parameter(str, default=default)

@@ -1,1 +1,1 @@
-"""From an accepted task to its picture."""
+"""Generation of an accepted task's image."""

@@ -1,4 +1,4 @@
-"""Draws the picture a task ends with: a landscape that depends on model, prompt and seed alone."""
+"""Draws a task's image: a landscape that depends on model, prompt and seed alone."""
 
 import colorsys
 import hashlib
@@ -9,12 +9,12 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-#: Hills from the horizon to the viewer; each costs one polygon.
+#: Number of hills; each costs one polygon.
 RIDGES = 4
 #: Pixels between two points of a hill's outline.
 RIDGE_STEP = 6
 STARS = 36
-#: Lines of prompt in the caption; what does not fit ends in an ellipsis.
+#: Maximum lines of the caption; a longer prompt ends in an ellipsis.
 CAPTION_LINES = 2
 #: Lightness below which a sky counts as night and gets stars.
 NIGHT_LIGHTNESS = 0.45
@@ -25,7 +25,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Scene:
-    """What decides a picture. The size is in pixels."""
+    """What determines an image. The size is in pixels."""
 
     model: str
     prompt: str
@@ -35,12 +35,12 @@ class Scene:
 
 
 def draw(scene: Scene, detail_side: int | None = None) -> Image.Image:
-    """Return the scene's picture, always of the scene's size.
+    """Return the scene's image, always in the scene's size.
 
     Args:
         scene: What to draw.
-        detail_side: Longest side in pixels at which it is drawn before it is enlarged
-            to its size; None draws every pixel.
+        detail_side: Longest side in pixels at which it is drawn before it is enlarged; None: full
+            size.
     """
     scale = min(1.0, (detail_side or math.inf) / max(scene.width, scene.height))
     size = max(1, round(scene.width * scale)), max(1, round(scene.height * scale))
@@ -60,7 +60,7 @@ def draw(scene: Scene, detail_side: int | None = None) -> Image.Image:
 
 
 def _chances(scene: Scene) -> Iterator[float]:
-    """Yield numbers from 0 to 1 that are the same for the same model, prompt and seed."""
+    """Yield pseudo-random numbers from 0 to 1, seeded by model, prompt and seed."""
     root = f"{scene.model}\n{scene.seed}\n{scene.prompt}".encode()
     block = 0
     while True:
@@ -79,7 +79,7 @@ def _colour(hue: float, lightness: float, saturation: float) -> Colour:
 
 
 def _sky(size: tuple[int, int], hue: float, *, night: bool) -> Image.Image:
-    """Return a vertical gradient; a column of three colours is enlarged, which is cheap."""
+    """Return a vertical gradient; enlarging a column of three colours is cheap."""
     tops = (0.10, 0.26, 0.55) if night else (0.42, 0.66, 0.86)
     column = Image.new("RGB", (1, len(tops)))
     for row, lightness in enumerate(tops):
@@ -121,7 +121,7 @@ def _ridge(picture: Image.Image, ridge: int, hue: float, chance: Iterator[float]
     outline.append((float(width + RIDGE_STEP), float(height)))
     colour = _colour(hue + 0.12 - 0.05 * depth, 0.46 - 0.36 * depth, 0.42)
     ImageDraw.Draw(picture).polygon(outline, fill=colour)
-    # Polygons come without smooth edges; a thin translucent line hides the steps.
+    # Polygons are not anti-aliased; a thin translucent line hides the steps.
     ImageDraw.Draw(picture, "RGBA").line(outline[1:-1], fill=(*colour, 110), width=2)
 
 

@@ -1,4 +1,4 @@
-"""Turns a picture into the bytes of an image file, cheaply enough for a two-core machine."""
+"""Encodes an image as a file, cheaply enough for a machine with two cores."""
 
 import io
 import struct
@@ -6,16 +6,16 @@ import zlib
 
 from PIL import Image, ImageChops
 
-#: MIME type of every format the API can be asked for.
+#: MIME type of every format of the API.
 CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: PNG's "Up" filter: each row is stored as its difference to the row above (PNG, 9.2).
+#: PNG's "Up" filter: each row is stored as its difference from the row above (PNG, 9.2).
 PNG_FILTER_UP = b"\x02"
 
 
 def encode(picture: Image.Image, output_format: str) -> bytes:
-    """Return the picture as a `jpeg`, `png` or `webp` file."""
+    """Return the image as a `jpeg`, `png` or `webp` file."""
     if output_format == "png":
         return _png(picture)
     buffer = io.BytesIO()
@@ -27,10 +27,10 @@ def encode(picture: Image.Image, output_format: str) -> bytes:
 
 
 def _png(picture: Image.Image) -> bytes:
-    """Return an RGB picture as PNG, several times faster than Pillow's encoder.
+    """Return an RGB image as PNG, several times faster than Pillow's encoder.
 
-    Pillow tries every filter for every row; these pictures are smooth from top to
-    bottom, so the "Up" filter alone does as well.
+    Pillow tries every filter for every row; these images are smooth from top to bottom, so the "Up"
+    filter alone does as well.
     """
     width, height = picture.size
     above = Image.new("RGB", picture.size)

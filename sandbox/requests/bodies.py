@@ -1,7 +1,6 @@
-"""The request bodies of the models: which fields there are, with their ranges and defaults.
+"""The request bodies of the models: their fields with ranges and defaults.
 
-They are those of the BFL OpenAPI's input schemas, `flux-pro`'s those of the provider's
-older SDK.
+They follow the input schemas of the BFL OpenAPI; `flux-pro` follows the provider's older SDK.
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ def _number(default: float, least: float, most: float, *, nullable: bool = True)
 
 
 def _images(count: int) -> Fields:
-    """Return `input_image`, `input_image_2`, … as many as asked."""
+    """Return the first fields of `input_image`, `input_image_2` and so on."""
     names = ("input_image", *(f"input_image_{number}" for number in range(2, count + 1)))
     return dict.fromkeys(names, Picture())
 
@@ -59,9 +58,9 @@ _SEED: Final[Fields] = {"seed": Integer()}
 _WEBHOOK: Final[Fields] = {"webhook_url": WebAddress(), "webhook_secret": Text()}
 _USER: Final[Fields] = {"user": Text(shortest=1, longest=256)}
 _UPSAMPLING: Final[Fields] = {"prompt_upsampling": _plain()}
-#: What every model of the FLUX.1 generation takes.
+#: Fields of every FLUX.1 model.
 _FLUX_1: Final[Fields] = {**_SEED, "safety_tolerance": _safety(6), **_WEBHOOK}
-#: What every model of the FLUX.2 generation takes, with its tools.
+#: Fields of every FLUX.2 model and tool.
 _FLUX_2: Final[Fields] = {**_SEED, "safety_tolerance": _safety(5), **_WEBHOOK, **_USER}
 _JPEG: Final[Fields] = {"output_format": _format("jpeg")}
 _PNG: Final[Fields] = {"output_format": _format("png")}
@@ -97,7 +96,7 @@ _ULTRA_BASE: Final[Fields] = {
     **_JPEG, **_UPSAMPLING, **_FLUX_1,
 }  # fmt: skip
 ULTRA: Final[Fields] = {**_ULTRA_BASE, "raw": _plain(), **_USER}
-#: What inpainting and expanding share.
+#: Fields of both inpainting and expanding.
 _EDIT: Final[Fields] = {
     "image": Picture(urls=False, required=True, nullable=False),
     "prompt": Text(default=""),

@@ -1,7 +1,7 @@
-"""The kinds of fields a request body can have, each with its rules and its complaints.
+"""The types of fields in a request body, with their rules and error messages.
 
-The complaints read as pydantic's do, because the provider is a FastAPI service and
-clients match on its `type` and `loc`.
+The messages read like pydantic's, because the provider is a FastAPI service and clients match on
+`type` and `loc`.
 """
 
 import math
@@ -15,9 +15,9 @@ FieldValue = str | int | float | bool | None
 
 TRUE_WORDS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
-#: Longest webhook address in characters (BFL OpenAPI, `webhook_url`).
+#: Maximum length of a webhook URL in characters (BFL OpenAPI, `webhook_url`).
 URL_LENGTH_MAX: Final = 2083
-#: Widest picture the Kontext models make; the tallest is its inverse (BFL OpenAPI, `aspect_ratio`).
+#: Widest ratio of the Kontext models; the tallest is its inverse (BFL OpenAPI, `aspect_ratio`).
 WIDEST_RATIO: Final = (21, 9)
 
 
@@ -33,7 +33,7 @@ class InvalidValueError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Field(ABC):
-    """One field of a request body. `nullable` fields accept null like an absent value."""
+    """One field of a request body. `nullable` fields treat null like a missing value."""
 
     default: FieldValue = None
     required: bool = False
@@ -44,7 +44,7 @@ class Field(ABC):
         """Return the value as the API understands it.
 
         Raises:
-            InvalidValueError: If the value breaks the field's rules.
+            InvalidValueError: The value breaks the field's rules.
         """
 
 
@@ -81,7 +81,7 @@ class Text(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Integer(Field):
-    """A whole number, also when it comes as `"42"` or `42.0`."""
+    """A whole number, also as `"42"` or `42.0`."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -107,7 +107,7 @@ class Integer(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Field):
-    """A number, also when it comes as `"2.5"`."""
+    """A number, also as `"2.5"`."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -115,7 +115,7 @@ class Number(Field):
     def read(self, value: object) -> float:
         """Return the number."""
         number = _float(value)
-        # Written so that what is not a number, which is in no order with others, fails too.
+        # Written so that NaN, which compares false with everything, fails too.
         if not number >= self.least:
             message = f"Input should be greater than or equal to {self.least:g}"
             raise InvalidValueError("greater_than_equal", message, ge=self.least)
@@ -127,7 +127,7 @@ class Number(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(Field):
-    """A boolean, also when it comes as one of the usual words or as 0 or 1."""
+    """A boolean, also as one of the usual words, 0 or 1."""
 
     def read(self, value: object) -> bool:
         """Return the boolean."""
@@ -142,7 +142,7 @@ class Flag(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Field):
-    """One of a closed set of words."""
+    """One of a fixed set of words."""
 
     options: tuple[str, ...]
 
@@ -162,7 +162,7 @@ class WebAddress(Field):
     text: Text = field(default_factory=lambda: Text(shortest=1, longest=URL_LENGTH_MAX))
 
     def read(self, value: object) -> str:
-        """Return the address unchanged."""
+        """Return the URL unchanged."""
         if not isinstance(value, str):
             raise InvalidValueError("url_type", "URL input should be a string or URL")
         text = self.text.read(value)
@@ -206,7 +206,7 @@ class Ratio(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Picture(Field):
-    """An image: base64, or a URL where `urls` says so. Its content is looked at only later."""
+    """An image: base64, or a URL if `urls` is set. Its content is checked later."""
 
     urls: bool = True
 

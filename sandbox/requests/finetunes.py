@@ -1,11 +1,11 @@
-"""The finetunes that an account has, as the finetuned models and the utility routes need them."""
+"""The finetunes of an account, for the finetuned models and the utility routes."""
 
 from collections import defaultdict
 from typing import Final
 
 from sandbox.refusals import RefusedError
 
-#: What the provider says about a finetune that is not the account's.
+#: The provider's answer about a finetune that is not the account's.
 UNKNOWN: Final = "Finetune not found or access denied"
 
 
@@ -21,7 +21,7 @@ class Finetunes:
         return [name for name in self._names if name not in self._deleted[account]]
 
     def details(self, account: str, name: str) -> dict[str, object]:
-        """Return what there is to know about a finetune.
+        """Return the details of a finetune.
 
         Raises:
             RefusedError: If the account has none of this name.
@@ -39,7 +39,7 @@ class Finetunes:
         }
 
     def delete(self, account: str, name: str) -> None:
-        """Take a finetune away.
+        """Delete a finetune.
 
         Raises:
             RefusedError: If the account has none of this name.
@@ -48,7 +48,7 @@ class Finetunes:
         self._deleted[account].add(name)
 
     def require(self, account: str, name: object) -> None:
-        """Check that a submit may use the finetune; None is used by models that need none.
+        """Check that a submit may use the finetune; None is for models that need none.
 
         Raises:
             RefusedError: If the account has none of this name.

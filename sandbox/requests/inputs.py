@@ -1,4 +1,4 @@
-"""Looks at the images a request brings along, and at what of a request may be shown later."""
+"""Checks a request's images, and prepares the request for display."""
 
 import base64
 import binascii
@@ -11,22 +11,22 @@ from PIL import Image
 from sandbox.requests.fields import Picture
 from sandbox.requests.validation import Request
 
-#: Largest input image in bytes after base64 is undone ("up to 20MB or 20 megapixels").
+#: Maximum input image in decoded bytes ("up to 20MB or 20 megapixels").
 INPUT_BYTES_MAX = 20 * 1024 * 1024
-#: Largest input image in pixels.
+#: Maximum input image in pixels.
 INPUT_PIXELS_MAX = 20_000_000
-#: What stands in the ledger for a secret.
+#: Placeholder for a secret in the ledger.
 MASK = "***"
 
 
 def is_url(text: str) -> bool:
-    """Whether an image field holds an address rather than base64."""
+    """Whether an image field holds a URL rather than base64."""
     return text.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a glance at an image that came along tells; the size is None if it is none."""
+class ImageInfo:
+    """What the beginning of an input image tells; the size is None if it is not an image."""
 
     name: str
     size: tuple[int, int] | None
@@ -34,20 +34,20 @@ class Look:
     sha256: str
 
 
-def glance(request: Request) -> list[Look]:
-    """Look at every image of the request that is not an address, at its beginning only."""
+def inspect_images(request: Request) -> list[ImageInfo]:
+    """Read the beginning of every image of the request that is not a URL."""
     looks = []
     for name, text in request.pictures.items():
         if not is_url(text):
             data = _decoded(text)
             shown = text.encode() if data is None else data
             digest = hashlib.sha256(shown).hexdigest()
-            looks.append(Look(name, _size(data), len(shown), digest))
+            looks.append(ImageInfo(name, _size(data), len(shown), digest))
     return looks
 
 
-def unusable(request: Request, looks: list[Look]) -> bool:
-    """Whether a glance already tells that the request's images cannot be worked with."""
+def cannot_be_used(request: Request, looks: list[ImageInfo]) -> bool:
+    """Whether the beginnings already show that the images cannot be used."""
     by_address = any(
         isinstance(field := request.model.fields[name], Picture) and not field.urls and is_url(text)
         for name, text in request.pictures.items()
@@ -56,16 +56,16 @@ def unusable(request: Request, looks: list[Look]) -> bool:
 
 
 def broken(request: Request) -> bool:
-    """Whether an image of the request cannot be read to its end; addresses are not fetched."""
+    """Whether an image of the request cannot be decoded completely; URLs are not fetched."""
     texts = (text for text in request.pictures.values() if not is_url(text))
     return not all(_readable(_decoded(text)) for text in texts)
 
 
-def presentable(request: Request, looks: list[Look]) -> dict[str, object]:
-    """Return the body as it was sent, without its secret and with base64 in short.
+def redacted_body(request: Request, looks: list[ImageInfo]) -> dict[str, object]:
+    """Return the body as it was sent, without its secret and with base64 shortened.
 
-    Base64 becomes `{"bytes", "sha256"}` of the decoded image, or of the text where
-    it cannot be decoded.
+    Base64 becomes `{"bytes", "sha256"}` of the decoded image, or of the text if it cannot be
+    decoded.
     """
     short = {look.name: {"bytes": look.data_bytes, "sha256": look.sha256} for look in looks}
     shown = {**request.sent, **short}
@@ -75,7 +75,7 @@ def presentable(request: Request, looks: list[Look]) -> dict[str, object]:
 
 
 def _decoded(text: str) -> bytes | None:
-    """Return the bytes behind base64, with or without a data URL's prefix."""
+    """Return the decoded base64, with or without a data URL's prefix."""
     payload = text.partition(",")[2] if text.startswith("data:") else text
     try:
         return base64.b64decode("".join(payload.split()), validate=True)
@@ -84,14 +84,14 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _size(data: bytes | None) -> tuple[int, int] | None:
-    """Return the sides of the image, or None if it is none or too large."""
+    """Return the image's sides, or None if it is not an image or too large."""
     if not data or len(data) > INPUT_BYTES_MAX:
         return None
     try:
         with Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
     # Pillow's decoders raise a dozen kinds of errors on broken files.
-    except Exception:  # noqa: BLE001 - whatever it was, the image cannot be used
+    except Exception:  # noqa: BLE001 - any error means that the image cannot be used
         return None
     return (width, height) if width * height <= INPUT_PIXELS_MAX else None
 

@@ -14,38 +14,38 @@ from sandbox.requests.sizes import (
     FlawRule,
     SizeRule,
     by_ratio,
+    canvas_problem,
     expanded,
     flux_2,
     like,
-    off_canvas,
+    mask_size_problem,
     sides,
     too_large,
-    unlike_mask,
     within_4mp,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model: its address under `/v1/`, its fields, and what its pictures are like."""
+    """One model: its path under `/v1/`, its fields, and the properties of its images."""
 
     slug: str
     fields: Fields
-    #: Width and height of the picture that a request gets.
+    #: Returns the width and height of a request's image.
     size: SizeRule
-    #: What keeps a request from a picture although its fields are valid.
+    #: Returns why a request with valid fields cannot have an image.
     flaw: FlawRule
     price: float
-    #: Whether the answer to a submit names cost and megapixels; get_result does for every model.
+    #: Whether the answer to a submit has cost and megapixels; get_result does for every model.
     cost_on_submit: bool = False
     #: Whether a running task goes through the statuses Reasoning and Generating.
     staged: bool = False
-    #: Whether a field that the model does not have is an error.
+    #: Whether unknown fields are an error.
     forbids_unknown: bool = False
 
 
 def _first(slug: str, fields: Fields, size: SizeRule, price: float) -> Model:
-    flaw = unlike_mask if "mask" in fields else too_large()
+    flaw = mask_size_problem if "mask" in fields else too_large()
     return Model(slug=slug, fields=fields, size=size, flaw=flaw, price=price)
 
 
@@ -69,7 +69,7 @@ def _tool(slug: str, fields: Fields, size: SizeRule, flaw: FlawRule, price: floa
         flaw=flaw,
         price=price,
         cost_on_submit=True,
-        # Of all the models here, the one without webhook fields is also the strict one.
+        # Of all these models, only the one without webhook fields rejects unknown fields.
         forbids_unknown="webhook_url" not in fields,
     )
 
@@ -94,10 +94,10 @@ MODELS: Final[Mapping[str, Model]] = {
         _first("flux-pro-1.0-expand", bodies.EXPAND, expanded, 5),
         _first("flux-pro-1.0-fill-finetuned", bodies.FINETUNED_FILL, like("image"), 6),
         _first("flux-pro-1.1-ultra-finetuned", bodies.FINETUNED_ULTRA, by_ratio(4), 7),
-        _tool("erase-v1", bodies.ERASE, like("image"), unlike_mask, 3),
+        _tool("erase-v1", bodies.ERASE, like("image"), mask_size_problem, 3),
         _tool("deblur-v1", bodies.DEBLUR, like("image"), too_large(), 3),
         _tool("vto-v1", bodies.TRY_ON, within_4mp(like("person")), too_large(), 3),
         _tool("vto-v2", bodies.TRY_ON, within_4mp(like("person")), too_large(), 3),
-        _tool("outpainting-v1", bodies.OUTPAINTING, sides, off_canvas, 3),
+        _tool("outpainting-v1", bodies.OUTPAINTING, sides, canvas_problem, 3),
     )
 }

@@ -1,4 +1,4 @@
-"""How large the picture of a request is, and which requests cannot have one, in pixels."""
+"""The image size of a request in pixels, and which requests cannot have an image."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,19 +8,19 @@ from sandbox.requests.fields import FieldValue
 
 Size = tuple[int, int]
 Values = Mapping[str, FieldValue]
-#: Sizes of the images that came with a request, by field; addresses are not among them.
+#: Sizes of the input images by field, without URLs.
 Inputs = Mapping[str, Size]
 SizeRule = Callable[[Values, Inputs], Size]
 FlawRule = Callable[[Values, Inputs, Size], str | None]
 
 MEGAPIXEL: Final = 1024 * 1024
-#: A picture whose size nothing decides.
+#: The size if nothing determines it.
 USUAL_SIZE: Final = (1024, 1024)
-#: Sides of a picture whose size is given by its aspect ratio alone are multiples of this.
+#: Sides that follow from an aspect ratio alone are multiples of this.
 RATIO_STEP: Final = 32
-#: Most pixels of the FLUX.2 models and tools ("up to 4MP").
+#: Maximum pixels of the FLUX.2 models and tools ("up to 4MP").
 FLUX_2_PIXELS: Final = 4 * MEGAPIXEL
-#: Most pixels that the sandbox draws; it is the sandbox's own limit, against running out of memory.
+#: Maximum pixels that the sandbox draws; its own limit, to bound its memory.
 DRAWN_PIXELS: Final = 24 * MEGAPIXEL
 
 
@@ -29,12 +29,12 @@ def _side(value: FieldValue) -> int:
 
 
 def sides(values: Values, _: Inputs) -> Size:
-    """Return the size that `width` and `height` name."""
+    """Return the size given by `width` and `height`."""
     return _side(values["width"]), _side(values["height"])
 
 
 def by_ratio(megapixels: int) -> SizeRule:
-    """Return the rule: about so many megapixels in the asked `aspect_ratio`, else square."""
+    """Return a rule: about this many megapixels in the requested `aspect_ratio`, else square."""
 
     def size(values: Values, _: Inputs) -> Size:
         wide, high = (int(part) for part in str(values["aspect_ratio"] or "1:1").split(":"))
@@ -48,12 +48,12 @@ def by_ratio(megapixels: int) -> SizeRule:
 
 
 def like(name: str) -> SizeRule:
-    """Return the rule: as large as this input image."""
+    """Return a rule: the size of this input image."""
     return lambda _, inputs: inputs.get(name, USUAL_SIZE)
 
 
 def within_4mp(rule: SizeRule) -> SizeRule:
-    """Return the rule whose larger pictures are made smaller, in the same ratio."""
+    """Return the rule with larger images scaled down to 4 MP, in the same ratio."""
 
     def size(values: Values, inputs: Inputs) -> Size:
         width, height = rule(values, inputs)
@@ -64,34 +64,34 @@ def within_4mp(rule: SizeRule) -> SizeRule:
 
 
 def flux_2(values: Values, inputs: Inputs) -> Size:
-    """Return `width` and `height`, where not sent those of the first input image, else 1024."""
+    """Return `width` and `height`, by default those of the first input image, else 1024."""
     width, height = within_4mp(like("input_image"))(values, inputs)
     return _side(values["width"]) or width, _side(values["height"]) or height
 
 
 def expanded(values: Values, inputs: Inputs) -> Size:
-    """Return the input image's size and the borders around it."""
+    """Return the size of the input image plus its borders."""
     width, height = inputs.get("image", USUAL_SIZE)
     across = _side(values["left"]) + _side(values["right"])
     return width + across, height + _side(values["top"]) + _side(values["bottom"])
 
 
 def too_large(most: int = DRAWN_PIXELS) -> FlawRule:
-    """Return the rule against pictures of more pixels than this."""
+    """Return a rule against images of more pixels than this."""
     sentence = f"Requested size exceeds {most // MEGAPIXEL} megapixels"
     return lambda _, __, size: sentence if size[0] * size[1] > most else None
 
 
-def unlike_mask(values: Values, inputs: Inputs, size: Size) -> str | None:
-    """Say so if the mask has other sides than the image (BFL OpenAPI, `mask`)."""
+def mask_size_problem(values: Values, inputs: Inputs, size: Size) -> str | None:
+    """Return a problem if mask and image have different sides (BFL OpenAPI, `mask`)."""
     image, mask = inputs.get("image"), inputs.get("mask")
     if image and mask and image != mask:
         return "Mask dimensions do not match the image"
     return too_large()(values, inputs, size)
 
 
-def off_canvas(values: Values, inputs: Inputs, size: Size) -> str | None:
-    """Say so if the image leaves the canvas and may not be cropped (BFL OpenAPI, `auto_crop`)."""
+def canvas_problem(values: Values, inputs: Inputs, size: Size) -> str | None:
+    """Return a problem if the image exceeds the canvas uncropped (BFL OpenAPI, `auto_crop`)."""
     image = inputs.get("input_image")
     if image and not values["auto_crop"]:
         for offset, side, room in zip(_offsets(values), image, size, strict=True):

@@ -1,4 +1,4 @@
-"""Reads a request body as the provider does: all complaints at once, unknown fields ignored."""
+"""Validates a request body as the provider does: all errors at once, unknown fields ignored."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from sandbox.requests.sizes import Values
 
 
 class InvalidBodyError(ValueError):
-    """The body breaks the model's rules; `detail` is the answer's list of complaints."""
+    """The body breaks the model's rules; `detail` is the answer's list of errors."""
 
     def __init__(self, detail: list[dict[str, object]]) -> None:
         super().__init__(f"{len(detail)} validation errors")
@@ -33,33 +33,33 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """The prompt, empty when none was sent."""
+        """The prompt; empty if none was sent."""
         return str(self.values.get("prompt") or "")
 
     @property
     def output_format(self) -> str:
-        """The picture's format; null in the request means the model's own."""
+        """The image's format; null in the request means the model's default."""
         return str(self.values["output_format"] or self.model.fields["output_format"].default)
 
     @property
     def seed(self) -> int | None:
-        """The seed that was sent, if any."""
+        """The requested seed, if any."""
         seed = self.values.get("seed")
         return None if seed is None else int(seed)
 
     @property
     def webhook_url(self) -> str | None:
-        """Where the caller wants to hear of the result, if anywhere."""
+        """The caller's webhook URL, if any."""
         return self._text("webhook_url")
 
     @property
     def webhook_secret(self) -> str | None:
-        """What the caller wants to see in the webhook's header, if anything."""
+        """The secret for the webhook's header, if any."""
         return self._text("webhook_secret")
 
     @property
     def pictures(self) -> dict[str, str]:
-        """The images sent along, by field: base64 or URL."""
+        """The input images by field: base64 or URL."""
         fields = self.model.fields
         return {
             name: str(value)
@@ -78,11 +78,11 @@ class Request:
 
 
 def parse_json(body: bytes | bytearray) -> object:
-    """Return what the body holds.
+    """Return the parsed body.
 
     Raises:
-        InvalidBodyError: If it is empty or not JSON.
-        UnreadableBodyError: If it is not UTF-8, or holds numbers no JSON reader agrees on.
+        InvalidBodyError: It is empty or not JSON.
+        UnreadableBodyError: It is not UTF-8, or holds numbers that JSON readers disagree on.
     """
     if not body:
         raise InvalidBodyError([_complaint("missing", ["body"], "Field required", None)])
@@ -96,7 +96,7 @@ def parse_json(body: bytes | bytearray) -> object:
 
 
 def validate(model: Model, body: object) -> Request:
-    """Return the request that a parsed body makes.
+    """Return the request of a parsed body.
 
     Raises:
         InvalidBodyError: With one complaint per bad field.
@@ -115,7 +115,7 @@ def validate(model: Model, body: object) -> Request:
 
 
 def read_fields(fields: Fields, body: object) -> Values:
-    """Return the values of a parsed body that makes no task.
+    """Return the values of a parsed body that creates no task.
 
     Raises:
         InvalidBodyError: With one complaint per bad field.

@@ -1,1 +1,1 @@
-"""Connections and how answers go out."""
+"""Connections, and how answers are sent."""

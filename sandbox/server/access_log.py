@@ -9,13 +9,13 @@ log = logging.getLogger(__name__)
 
 
 class AccessLog:
-    """ASGI middleware. Queries are left out because they hold signatures."""
+    """ASGI middleware. Queries are left out because they contain signatures."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and log how it was answered."""
+        """Pass the request on and log its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

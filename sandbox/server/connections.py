@@ -14,26 +14,26 @@ class Connections:
         self._open: dict[tuple[str, int], tuple[asyncio.Transport, asyncio.Event]] = {}
 
     async def cut(self, request: Request) -> None:
-        """Close the request's connection once what was written is sent, and wait for the end."""
+        """Close the request's connection once the written data is sent, and wait for the end."""
         if request.client and tuple(request.client) in self._open:
             transport, closed = self._open[request.client.host, request.client.port]
             transport.close()
             await closed.wait()
 
     async def left(self, request: Request, seconds: float) -> None:
-        """Wait so long, or until the client has gone."""
+        """Wait this long, or until the client disconnects."""
         if seconds and request.client and tuple(request.client) in self._open:
             _, closed = self._open[request.client.host, request.client.port]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), seconds)
 
     def opened(self, client: tuple[str, int] | None, transport: asyncio.Transport) -> None:
-        """Note a new connection."""
+        """Register a new connection."""
         if client:
             self._open[client] = transport, asyncio.Event()
 
     def lost(self, client: tuple[str, int] | None) -> None:
-        """Note that a connection has ended."""
+        """Remove a connection that has ended."""
         if client and client in self._open:
             _, closed = self._open.pop(client)
             closed.set()
@@ -43,7 +43,7 @@ class Connections:
         connections = self
 
         class ReportingProtocol(HttpToolsProtocol):
-            def connection_made(  # type: ignore[override] # as in uvicorn: only real transports come
+            def connection_made(  # type: ignore[override]  # as in uvicorn: transports are always real
                 self, transport: asyncio.Transport
             ) -> None:
                 super().connection_made(transport)

@@ -1,4 +1,4 @@
-"""How an answer's bytes go out other than at once: bit by bit, in part, or not at all."""
+"""How faults send an answer: slowly, in part, or not at all."""
 
 import asyncio
 from typing import Final
@@ -10,18 +10,18 @@ from starlette.types import Receive, Scope, Send
 from sandbox.faults.behavior import AnswerPlan
 from sandbox.server.connections import Connections
 
-#: Pieces that an answer which trickles comes in, if it has so many bytes.
+#: Number of pieces of a trickling answer, if it has that many bytes.
 PIECES: Final = 40
 
 
 async def sent(plan: AnswerPlan, response: Response) -> Response:
-    """Return the answer, after the plan's wait and in the plan's pace."""
+    """Return the answer, delayed and paced as the plan says."""
     await asyncio.sleep(plan.wait)
     return TricklingResponse(response, plan.spread) if plan.spread else response
 
 
 class TricklingResponse(Response):
-    """Another answer, whose body comes in small pieces over `seconds`."""
+    """Wraps an answer whose body is sent in small pieces over `seconds`."""
 
     def __init__(self, inner: Response, seconds: float) -> None:
         super().__init__(inner.body, inner.status_code)
@@ -29,7 +29,7 @@ class TricklingResponse(Response):
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the headers, then piece after piece."""
+        """Send the headers, then one piece after the other."""
         await send(_start(self))
         step = max(1, -(-len(self.body) // PIECES))
         pieces = [self.body[start : start + step] for start in range(0, len(self.body), step)]
@@ -40,7 +40,7 @@ class TricklingResponse(Response):
 
 
 class BrokenResponse(Response):
-    """Announces the whole length, sends a part, is silent for a time, and breaks the connection."""
+    """Announces the whole length, sends a part, stalls, and breaks the connection."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class BrokenResponse(Response):
         self._request = request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send what is to be sent, then cut."""
+        """Send the part, then close the connection."""
         await send(_start(self))
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         await self._connections.left(self._request, self._silence)

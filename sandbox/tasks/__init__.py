@@ -1,1 +1,1 @@
-"""Tasks, their results, the ledger, and what is kept over a restart."""
+"""Tasks, their results, the ledger, and their persistence across restarts."""

@@ -1,4 +1,4 @@
-"""The accounts: one per API key, with what each has left in credits."""
+"""The accounts: one per API key, each with its remaining credits."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ def account_of(key: str) -> str:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who may ask."""
+    """The accounts that may send requests."""
 
     keys: frozenset[str]
 
@@ -26,7 +26,7 @@ class Accounts:
         """Return the account of the key in the `x-key` header.
 
         Raises:
-            RefusedError: If the key is missing, malformed or unknown.
+            RefusedError: The key is missing, malformed or unknown.
         """
         key = request.headers.get("x-key", "")
         if not key:
@@ -38,8 +38,8 @@ class Accounts:
         return account_of(key)
 
 
-class Purse:
-    """The accounts' credits. A task is charged when it is made; one without a picture is not."""
+class CreditBalances:
+    """The accounts' credits. A task is charged when it is created; one without an image is free."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Purse:
         credits_each: float,
         granted: Mapping[str, float],
     ) -> None:
-        """Give every account `credits_each`, or what it was `granted` before, in all."""
+        """Grant every account `credits_each`, or the total that it was `granted` before."""
         self._book = book
         self._granted = {account: granted.get(account, credits_each) for account in accounts}
 
@@ -58,22 +58,22 @@ class Purse:
         return tuple(self._granted)
 
     def left(self, account: str) -> float:
-        """Return what the account has left."""
+        """Return the account's remaining credits."""
         return self._granted[account] - self._book.charged[account]
 
     def require(self, account: str, price: float) -> None:
         """Check that the account can pay.
 
         Raises:
-            RefusedError: If it cannot.
+            RefusedError: It cannot.
         """
         if self.left(account) < price:
             raise RefusedError(402, "Insufficient credits")
 
     def set_left(self, account: str, amount: float) -> None:
-        """Let the account have so much left from now on."""
+        """Set the account's remaining credits."""
         self._granted[account] = amount + self._book.charged[account]
 
     def show(self) -> dict[str, float]:
-        """Return what every account has left."""
+        """Return the remaining credits of every account."""
         return {account: self.left(account) for account in self._granted}

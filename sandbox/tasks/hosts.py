@@ -1,7 +1,7 @@
-"""The hosts of the API: the global one, and one per region with a port of its own.
+"""The API's hosts: the global one, and one per region, on a port of its own.
 
-Tasks are regional: only the host of the region that took a task knows it. Without
-regions the global host is the only one and knows every task.
+Tasks are regional: only the host of the region that runs a task knows it. Without regions, the
+global host is the only one and knows every task.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-#: What the host is called that belongs to no region.
+#: Name of the host that belongs to no region.
 GLOBAL: Final = "global"
 
 
@@ -28,19 +28,19 @@ class Hosts:
         return (GLOBAL, *self.regions)
 
     def asked(self, request: Request) -> str:
-        """Return the name of the host that a request came to, which its port tells."""
+        """Return the name of the host that a request came to, by its port."""
         server = request.scope.get("server")
         by_port = {port: region for region, port in self.regions.items()}
         return by_port.get(server[1], GLOBAL) if server else GLOBAL
 
     def region_of(self, host: str, number: int) -> str | None:
-        """Return the region for a task by its number: the host's own, else one after the other."""
+        """Return a task's region: the host's own, or round robin by the task's number."""
         if not self.regions:
             return None
         return list(self.regions)[number % len(self.regions)] if host == GLOBAL else host
 
     def url(self, region: str | None) -> str:
-        """Return the address of a region's host, the global one's for no region."""
+        """Return the URL of a region's host; of the global host without a region."""
         if region is None or region not in self.regions:
             return self.public_url
         parts = urlsplit(self.public_url)

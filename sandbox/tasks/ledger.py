@@ -1,7 +1,7 @@
-"""The ledger: what was made, delivered and downloaded, for those who must judge it.
+"""The ledger: everything that was made, delivered and downloaded, as evidence for checks.
 
-In memory it is a view of the task book; on disk, where a path is set, one JSON line
-per event, flushed at once so that it survives a kill of the process.
+In memory it is a view of the task book. On disk, if a path is set, it has one JSON line per event,
+flushed at once so that it survives a kill of the process.
 """
 
 import json
@@ -9,13 +9,13 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from sandbox.tasks.persistence import kept
+from sandbox.tasks.persistence import persisted_fields
 from sandbox.tasks.results import instant
 from sandbox.tasks.tasks import Task, TaskBook
 
 
 class Ledger:
-    """Writes events and shows the book."""
+    """Records events and shows the ledger."""
 
     def __init__(
         self, book: TaskBook, path: Path | None, now: float, rejections: Counter[str] | None = None
@@ -23,7 +23,7 @@ class Ledger:
         """Open the file, if any, for appending; `rejections` are those of earlier processes.
 
         Raises:
-            OSError: If the file cannot be opened.
+            OSError: The file cannot be opened.
         """
         self._book = book
         self._rejections: Counter[str] = Counter() if rejections is None else rejections
@@ -33,31 +33,31 @@ class Ledger:
         self._write("started", now)
 
     def created(self, task: Task, now: float) -> None:
-        """Note that a task was made, which is the moment it is paid for."""
-        self._write("created", now, task=entry(task), kept=kept(task))
+        """Record that a task was created, which is when it is charged."""
+        self._write("created", now, task=entry(task), kept=persisted_fields(task))
 
     def finished(self, task: Task, now: float) -> None:
-        """Note that a task has ended."""
-        self._write("finished", now, task=entry(task), kept=kept(task))
+        """Record that a task has ended."""
+        self._write("finished", now, task=entry(task), kept=persisted_fields(task))
 
     def delivery(self, task: Task, attempt: int, now: float, **outcome: object) -> None:
-        """Note one try to deliver a webhook: its HTTP `status`, or the `error` instead."""
+        """Record one attempt at a webhook: its HTTP `status`, or its `error`."""
         note = {"at": instant(now), "attempt": attempt, **outcome}
         task.deliveries.append(note)
         self._write("delivery", now, id=task.id, delivery=note)
 
     def download(self, task: Task, now: float) -> None:
-        """Note that the picture was sent whole."""
+        """Record that an image was sent completely."""
         task.downloads += 1
         self._write("download", now, id=task.id)
 
     def rejected(self, status: int, now: float) -> None:
-        """Note a submit that made no task."""
+        """Record a submit that created no task."""
         self._rejections[str(status)] += 1
         self._write("rejected", now, status=status)
 
     def credited(self, account: str, left: float, now: float) -> None:
-        """Note that an account's credits were set."""
+        """Record that an account's credits were set."""
         self._write("credited", now, account=account, left=left)
 
     def show(self) -> dict[str, object]:
@@ -77,7 +77,7 @@ class Ledger:
             self._file.close()
 
     def _end_line(self) -> None:
-        """End the line that a kill cut off."""
+        """End a line that a kill truncated."""
         if self._file:
             self._file.write(b"\n")
 
@@ -89,7 +89,7 @@ class Ledger:
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Whether the file's last line has no end, as a kill can leave it."""
+    """Whether the file's last line is incomplete, as a kill can leave it."""
     with path.open("rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
@@ -98,7 +98,7 @@ def _is_cut_off(path: Path) -> bool:
 
 
 def entry(task: Task) -> dict[str, object]:
-    """Return one task's page in the ledger."""
+    """Return one task's entry in the ledger."""
     sample = task.sample
     width, height = task.size
     return {

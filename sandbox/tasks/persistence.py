@@ -1,4 +1,4 @@
-"""Keeps tasks over a restart: what the ledger's file holds of each, and how it is read back."""
+"""Persists tasks across restarts: what the ledger's file holds of each, and how it is read back."""
 
 import json
 import logging
@@ -13,14 +13,14 @@ from sandbox.requests.validation import Request
 from sandbox.statuses import Ending, Status
 from sandbox.tasks.tasks import Sample, Task, TaskBook
 
-#: Fields of a request that no file may hold, beside its images.
+#: Secret fields of a request, which are never written to a file.
 SECRETS = frozenset({"webhook_secret"})
 
 log = logging.getLogger(__name__)
 
 
-def kept(task: Task) -> dict[str, object]:
-    """Return what a later process needs to go on with the task, without secrets and images."""
+def persisted_fields(task: Task) -> dict[str, object]:
+    """Return what a later process needs to resume the task, without secrets and images."""
     fields = task.request.values.items()
     left_out = SECRETS | task.request.pictures.keys()
     sample, ending = task.sample, task.ending
@@ -42,42 +42,42 @@ def kept(task: Task) -> dict[str, object]:
 
 
 @dataclass
-class Past:
-    """What earlier processes did, as far as the file tells."""
+class History:
+    """The events of earlier processes, as recorded in the file."""
 
     rejections: Counter[str] = field(default_factory=Counter)
-    #: What each account was granted in all when its credits were last set.
+    #: The total granted to each account when its credits were last set.
     credits: dict[str, float] = field(default_factory=dict)
 
 
-def read_back(path: Path | None, book: TaskBook) -> Past:
-    """Fill the book with the tasks of earlier processes; those still active go on.
+def restore(path: Path | None, book: TaskBook) -> History:
+    """Add the tasks of earlier processes to the book; active ones are resumed.
 
     Raises:
-        OSError: If the file is there and cannot be read.
+        OSError: The file exists and cannot be read.
     """
-    past = Past()
+    history = History()
     if path is None or not path.exists():
-        return past
+        return history
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                _replay(json.loads(line), book, past)
+                _replay(json.loads(line), book, history)
             except (ValueError, KeyError, TypeError, AttributeError):
-                # Such as the last line of a killed process, or one of another version.
+                # For example the last line of a killed process, or a line of another version.
                 log.warning("ledger line=%d cannot be read", number)
-    return past
+    return history
 
 
-def _replay(event: Mapping[str, Any], book: TaskBook, past: Past) -> None:
+def _replay(event: Mapping[str, Any], book: TaskBook, history: History) -> None:
     kind = event["event"]
     if kind == "created":
         book.add(_task(event["task"], event["kept"]))
     elif kind == "rejected":
-        past.rejections[str(event["status"])] += 1
+        history.rejections[str(event["status"])] += 1
     elif kind == "credited":
         account = event["account"]
-        past.credits[account] = event["left"] + book.charged[account]
+        history.credits[account] = event["left"] + book.charged[account]
     elif kind in {"finished", "delivery", "download"}:
         _continue(kind, event, book)
 

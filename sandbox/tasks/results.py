@@ -1,7 +1,7 @@
-"""Result files: signed addresses that die, and the bytes behind them in bounded memory.
+"""Result files: signed URLs that expire, and their bytes in bounded memory.
 
-The addresses look like the provider's, which are Azure shared access signatures:
-`se` is the expiry, `rsct` the content type, `sig` signs all of it.
+The URLs look like the provider's, which are Azure shared access signatures: `se` is the expiry,
+`rsct` the content type, and `sig` signs all parameters.
 """
 
 import base64
@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-#: Version of the signature scheme that the provider's addresses name.
+#: Version of the signature scheme in the provider's URLs.
 SIGNATURE_VERSION: Final = "2024-11-04"
-#: The signed parameters in the order of the address.
+#: The signed parameters in the URL's order.
 SIGNED: Final = ("se", "sp", "sv", "sr", "rsct")
-#: Bytes of pictures kept; beyond it the oldest are dropped and drawn again when asked for.
+#: Bytes of images kept in memory; beyond that the oldest are dropped, and drawn again on request.
 MEMORY_BYTES: Final = 256 * 1024 * 1024
-#: Bytes of a signing key that the sandbox makes itself.
+#: Bytes of a generated signing key.
 KEY_BYTES: Final = 32
 
 
 class Access(Enum):
-    """What a signed address allows."""
+    """What a signed URL allows."""
 
     GRANTED = auto()
     EXPIRED = auto()
@@ -43,10 +43,10 @@ def instant(seconds: float) -> str:
 
 
 def signing_key(chosen: str | None, ledger: Path | None) -> bytes:
-    """Return the key for signatures: the chosen one, else the one kept beside the ledger, or new.
+    """Return the configured signing key, else the one stored beside the ledger, else a new one.
 
     Raises:
-        OSError: If the key beside the ledger cannot be read or written.
+        OSError: The key beside the ledger cannot be read or written.
     """
     if chosen is not None:
         return chosen.encode()
@@ -54,7 +54,7 @@ def signing_key(chosen: str | None, ledger: Path | None) -> bytes:
         return secrets.token_bytes(KEY_BYTES)
     place = ledger.with_name(f"{ledger.name}.key")
     with contextlib.suppress(FileExistsError):
-        # Only the owner may read it: who has the key can sign addresses.
+        # Readable by the owner only: the key can sign any URL.
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))
@@ -62,7 +62,7 @@ def signing_key(chosen: str | None, ledger: Path | None) -> bytes:
 
 
 class Signer:
-    """Makes and checks result addresses under one secret."""
+    """Signs and checks result URLs with one secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -70,7 +70,7 @@ class Signer:
     def url(
         self, host_url: str, token: str, extension: str, content_type: str, expires_at: float
     ) -> str:
-        """Return the address of a result on a host; it dies at `expires_at` (Unix seconds)."""
+        """Return the URL of a result on a host; it expires at `expires_at` (Unix seconds)."""
         path = f"/results/{token}/sample.{extension}"
         values = (instant(expires_at), "r", SIGNATURE_VERSION, "b", content_type)
         parameters = dict(zip(SIGNED, values, strict=True))
@@ -82,7 +82,7 @@ class Signer:
         return f"{host_url}{path}?{query}"
 
     def check(self, path: str, parameters: Mapping[str, str], now: float) -> Access:
-        """Say whether the address is ours and alive."""
+        """Return whether the URL is signed by us and not expired."""
         expected = self._signature(path, parameters)
         given = parameters.get("sig", "")
         if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
@@ -97,8 +97,8 @@ class Signer:
         return base64.b64encode(hmac.digest(self._secret, message, hashlib.sha256)).decode()
 
 
-class Shelf:
-    """The newest pictures' bytes by token, at most `capacity` bytes of them."""
+class ImageCache:
+    """Cache of the newest images by token, at most `capacity` bytes."""
 
     def __init__(self, capacity: int = MEMORY_BYTES) -> None:
         self._capacity = capacity
@@ -106,7 +106,7 @@ class Shelf:
         self._files: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
     def put(self, token: str, data: bytes, expires_at: float) -> None:
-        """Keep the bytes until they expire (Unix seconds) or newer ones need the room."""
+        """Keep the bytes until they expire (Unix seconds) or newer ones need the space."""
         self.drop(token)
         self._files[token] = (expires_at, data)
         self._held += len(data)
@@ -114,12 +114,12 @@ class Shelf:
             self.drop(next(iter(self._files)))
 
     def get(self, token: str) -> bytes | None:
-        """Return the bytes if they are still here."""
+        """Return the bytes if they are still cached."""
         _, data = self._files.get(token, (0.0, None))
         return data
 
     def sweep(self, now: float) -> None:
-        """Drop what has expired. All results live equally long, so the oldest come first."""
+        """Drop expired entries. All results live equally long, so the oldest come first."""
         while self._files:
             token, (expires_at, _) = next(iter(self._files.items()))
             if expires_at > now:
@@ -127,6 +127,6 @@ class Shelf:
             self.drop(token)
 
     def drop(self, token: str) -> None:
-        """Forget the bytes, if they are here."""
+        """Remove the bytes, if they are cached."""
         _, data = self._files.pop(token, (0.0, b""))
         self._held -= len(data)

@@ -1,4 +1,4 @@
-"""A task from submit to its end, and the book of all tasks with the count of active ones."""
+"""A task from submit to its end, and the book of all tasks with the number of active ones."""
 
 import uuid
 from collections import Counter, defaultdict
@@ -10,10 +10,10 @@ from sandbox.requests.validation import Request
 from sandbox.settings import Slots
 from sandbox.statuses import STAGES, Ending, Status
 
-#: Ids are below this, as numbers.
+#: Task ids are below this when read as numbers.
 _IDS: Final = 2**128
 
-#: What any larger picture counts as in megapixels.
+#: Larger images count as this many megapixels.
 MOST_PIXELS: Final = 10**15
 
 
@@ -23,7 +23,7 @@ class SlotsFullError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """The finished picture: what it is, where it lies, and until when (Unix seconds)."""
+    """The finished image: its format, its token, and its expiry (Unix seconds)."""
 
     token: str
     url: str
@@ -37,33 +37,33 @@ class Task:
     """One generation. Times are Unix seconds."""
 
     id: str
-    #: Counts from 0 in the order of submits.
+    #: Sequence number in the order of submits, from 0.
     number: int
     #: First 8 hex digits of the SHA-256 of the account's key.
     account: str
     request: Request
-    #: The body without secrets and base64, for the ledger.
+    #: The request body without secrets and base64, for the ledger.
     shown: Mapping[str, object]
     seed: int
-    #: Width and height of the picture in pixels.
+    #: Width and height of the image in pixels.
     size: tuple[int, int]
     generation_seconds: float
     created_at: float
-    #: The region that runs it, and the name of the host that took it.
+    #: The region that runs it, and the name of the host that accepted it.
     region: str | None = None
     host: str = "global"
-    #: Megapixels of the images that came along.
+    #: Megapixels of the input images.
     input_mp: float = 0.0
-    #: How it ends, if that is settled before it is drawn.
+    #: The outcome, if it is decided before the image is drawn.
     ending: Ending | None = None
-    #: Whether it passes through Reasoning and Generating.
+    #: Whether it passes through the statuses Reasoning and Generating.
     staged: bool = False
-    #: Pictures in its file, one behind the other, and zeros behind them.
+    #: Number of images in its file, one after the other, and of zeros after them.
     pictures: int = 1
     padding: int = 0
-    #: Longest side in pixels of the detail that is drawn; None for all of it.
+    #: Longest side in pixels at which it is drawn; None: full size.
     detail_side: int | None = None
-    #: Whether its webhook is lost, because an earlier process held the secret.
+    #: Whether its webhook is lost because an earlier process held the secret.
     muted: bool = False
     status: Status = Status.PENDING
     finished_at: float | None = None
@@ -71,11 +71,11 @@ class Task:
     sample: Sample | None = None
     deliveries: list[dict[str, object]] = field(default_factory=list)
     downloads: int = 0
-    #: How often get_result was asked for it, by host.
+    #: Number of get_result requests for it, by host.
     polls: Counter[str] = field(default_factory=Counter)
 
     def progress(self, now: float) -> float | None:
-        """Return how much is done, from 0 to 1, or None once the task has ended."""
+        """Return the progress from 0 to 1, or None once the task has ended."""
         if self.status is not Status.PENDING:
             return None
         if not self.generation_seconds:
@@ -84,7 +84,7 @@ class Task:
         return round(min(max(share, 0.0), 0.99), 2)
 
     def status_at(self, now: float) -> Status:
-        """Return the status that get_result tells: the stage, while the task runs."""
+        """Return the status that get_result reports: the stage, while the task runs."""
         done = self.progress(now)
         if done is None or not self.staged:
             return self.status
@@ -92,9 +92,9 @@ class Task:
 
     @property
     def output_mp(self) -> float:
-        """Megapixels of the picture, with two decimals as in the API."""
+        """Megapixels of the image, with two decimals as in the API."""
         width, height = self.size
-        # Sides that no picture can have are allowed in a request, and beyond all floats.
+        # A request may name sides that no image can have, even beyond all floats.
         return round(min(width * height, MOST_PIXELS) / 1_000_000, 2)
 
     def result(self) -> dict[str, object] | None:
@@ -112,7 +112,7 @@ class Task:
 
 
 class TaskBook:
-    """All tasks since the start. It is used from the event loop alone."""
+    """All tasks since the start. Used from the event loop only."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
@@ -127,7 +127,7 @@ class TaskBook:
         self.active_most_by_model = dict.fromkeys(slots.by_model, 0)
 
     def __iter__(self) -> Iterator[Task]:
-        """Go through the tasks, oldest first."""
+        """Iterate over the tasks, oldest first."""
         return iter(self._tasks.values())
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class TaskBook:
         """Check that one more task may become active.
 
         Raises:
-            SlotsFullError: If the account's tasks, or those of a limited model, are at their limit.
+            SlotsFullError: The account, or a limited model, has reached its limit.
         """
         if self._of_account(account) >= self._slots.total:
             raise SlotsFullError(f"{self._slots.total} active tasks")
@@ -146,7 +146,7 @@ class TaskBook:
             raise SlotsFullError(f"{limit} active {model} tasks")
 
     def add(self, task: Task) -> None:
-        """Note a new task as active, and charge it."""
+        """Add a new task as active, and charge it."""
         model = task.request.model.slug
         self._tasks[task.id] = task
         self.charged[task.account] += task.request.model.price
@@ -160,7 +160,7 @@ class TaskBook:
             self.active_most_by_model[model] = max(self.active_most_by_model[model], now)
 
     def finish(self, task: Task, status: Status, now: float) -> None:
-        """End a task, which frees its slot. A ready task brings its sample already."""
+        """End a task, which frees its slot. A ready task already has its sample."""
         task.status = status
         task.finished_at = now
         task.request = task.request.without_pictures()
@@ -176,13 +176,13 @@ class TaskBook:
         return [task for task in self if task.finished_at is None]
 
     def find(self, task_id: str) -> Task | None:
-        """Return the task of this id, also where it is written as a number, if there is one."""
+        """Return the task with this id (or its numeric form), if any."""
         if task_id.isascii() and task_id.isdigit() and int(task_id[:40]) < _IDS:
             task_id = str(uuid.UUID(int=int(task_id)))
         return self._tasks.get(task_id)
 
     def find_by_token(self, token: str) -> Task | None:
-        """Return the task whose picture lies under this token, if there is one."""
+        """Return the task whose image has this token, if any."""
         return self._by_token.get(token)
 
     def _of_account(self, account: str) -> int:

@@ -1,4 +1,4 @@
-"""Webhooks: their two shapes, and their delivery with retries."""
+"""Webhooks: their two formats, and their delivery with retries."""
 
 import asyncio
 import json
@@ -8,58 +8,60 @@ from typing import Final
 
 import httpx
 
-from sandbox.faults.behavior import Circumstances, Letter, WebhookPlan
-from sandbox.faults.injection import Mischief
+from sandbox.faults.behavior import Circumstances, Delivery, WebhookPlan
+from sandbox.faults.injection import FaultInjection
 from sandbox.settings import Settings
 from sandbox.statuses import Status
 from sandbox.tasks.ledger import Ledger
 from sandbox.tasks.results import instant
 from sandbox.tasks.tasks import Task
-from sandbox.webhooks.outgoing import Poster
+from sandbox.webhooks.outgoing import HttpSender
 
-#: Seconds before each retry of a webhook that was not answered with 2xx; then it is given up.
+#: Seconds before each retry of a webhook that got no 2xx; after the last one it is given up.
 RETRY_WAITS: Final = (1.0, 5.0, 30.0)
-#: Seconds a receiver has for its answer.
+#: Seconds a receiver has to answer.
 ANSWER_SECONDS: Final = 30.0
 SECRET_HEADER: Final = "X-Webhook-Secret"  # noqa: S105 - the header's name, no secret
 
 log = logging.getLogger(__name__)
 
 
-class Courier:
+class WebhookSender:
     """Delivers the webhooks of ended tasks, each in its own background task."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, mischief: Mischief, poster: Poster
+        self, settings: Settings, ledger: Ledger, faults: FaultInjection, http_sender: HttpSender
     ) -> None:
         self._scale = settings.time_scale
         self._shape = settings.webhook_shape
         self._ledger = ledger
-        self._mischief = mischief
-        self._poster = poster
+        self._faults = faults
+        self._http_sender = http_sender
         self._running: set[asyncio.Task[None]] = set()
-        #: Set when another task's webhook has been tried: those that wait to be overtaken.
+        #: Set when another task's webhook was attempted; for webhooks that wait to be overtaken.
         self._yielding: list[asyncio.Event] = []
 
     def send(self, task: Task, now: float) -> asyncio.Event:
-        """Start the delivery; the event is set once the first attempt was made, if one is."""
+        """Start the delivery; the event is set after the first attempt, if there is one."""
         tried = asyncio.Event()
         url = None if task.muted else task.request.webhook_url
         if url is None:
             tried.set()
             return tried
-        letter = Letter(webhook_body(task, self._shape_of(task), now), task.request.webhook_secret)
+        delivery = Delivery(
+            webhook_body(task, self._shape_of(task), now), task.request.webhook_secret
+        )
         where = Circumstances(
             task.host, task.account, task.request.model.slug, task.request.prompt, task.id
         )
-        plan = self._mischief.apply(WebhookPlan(letter), where)
+        plan = self._faults.apply(WebhookPlan(delivery), where)
         running = asyncio.create_task(self._deliver(task, url, plan, tried))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return tried
 
     async def close(self) -> None:
-        """Give up what is not delivered yet."""
+        """Cancel all deliveries."""
         for running in self._running:
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -74,17 +76,17 @@ class Courier:
             await asyncio.sleep(plan.wait)
             if plan.yielding:
                 await self._overtaken(plan.yielding)
-            for letter in plan.before:
-                await self._attempt(task, url, letter, 1)
-            copies = (self._attempts(task, url, plan.letter, tried) for _ in range(plan.copies))
+            for delivery in plan.before:
+                await self._attempt(task, url, delivery, 1)
+            copies = (self._attempts(task, url, plan.delivery, tried) for _ in range(plan.copies))
             await asyncio.gather(*copies)
-            for letter in plan.after:
-                await self._attempt(task, url, letter, 1)
+            for delivery in plan.after:
+                await self._attempt(task, url, delivery, 1)
         finally:
             tried.set()
 
     async def _overtaken(self, patience: float) -> None:
-        """Wait for another task's webhook; of two that would wait, the later one goes first."""
+        """Wait for another task's webhook; if two wait, the later one goes first."""
         if self._yielding:
             return
         overtaken = asyncio.Event()
@@ -94,10 +96,12 @@ class Courier:
         except TimeoutError:
             self._yielding.remove(overtaken)
 
-    async def _attempts(self, task: Task, url: str, letter: Letter, tried: asyncio.Event) -> None:
+    async def _attempts(
+        self, task: Task, url: str, delivery: Delivery, tried: asyncio.Event
+    ) -> None:
         for attempt, wait in enumerate((0.0, *RETRY_WAITS), start=1):
             await asyncio.sleep(wait * self._scale)
-            delivered = await self._attempt(task, url, letter, attempt)
+            delivered = await self._attempt(task, url, delivery, attempt)
             tried.set()
             while self._yielding:
                 self._yielding.pop().set()
@@ -105,17 +109,17 @@ class Courier:
                 return
         log.warning("webhook task=%s given up", task.id)
 
-    async def _attempt(self, task: Task, url: str, letter: Letter, attempt: int) -> bool:
+    async def _attempt(self, task: Task, url: str, delivery: Delivery, attempt: int) -> bool:
         fields = [(b"content-type", b"application/json")]
-        if letter.secret is not None:
-            fields.append((SECRET_HEADER.encode(), letter.secret.encode()))
-        content = json.dumps(letter.body).encode()
-        mark = {"forged": True} if letter.forged else {}
+        if delivery.secret is not None:
+            fields.append((SECRET_HEADER.encode(), delivery.secret.encode()))
+        content = json.dumps(delivery.body).encode()
+        mark = {"forged": True} if delivery.forged else {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS * self._scale):
-                status = await self._poster.post(url, content, fields)
+                status = await self._http_sender.post(url, content, fields)
         except (httpx.InvalidURL, OSError) as error:
-            # TimeoutError is an OSError; its text is empty, so the class names it.
+            # TimeoutError is an OSError with an empty text, so its class name is used.
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
             self._ledger.delivery(task, attempt, time.time(), error=reason, **mark)
             log.info("webhook task=%s attempt=%d error=%s", task.id, attempt, type(error).__name__)
@@ -126,7 +130,7 @@ class Courier:
 
 
 def webhook_body(task: Task, shape: str, now: float) -> dict[str, object]:
-    """Return the body for an ended task in one of the shapes `id` and `task_id`."""
+    """Return the body for an ended task in one of the formats `id` and `task_id`."""
     result = task.result()
     if shape == "task_id":
         status = "SUCCESS" if task.status is Status.READY else task.status.upper()

@@ -1,7 +1,7 @@
-"""POSTs over connections that stay open, in as few steps as it takes.
+"""Sends webhooks as POSTs over persistent connections, with little overhead.
 
-A general HTTP client costs several times as much for each webhook; where two dozen tasks end
-together, the last ones would be late by that.
+A general HTTP client costs several times as much per webhook; when two dozen tasks end together,
+the last webhooks would be that much later.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ _Origin = tuple[str, str, int]
 
 
 class PostError(OSError):
-    """The request could not be sent, or had no answer that can be understood."""
+    """The request could not be sent, or got no valid answer."""
 
 
 class ConnectError(PostError):
-    """Nobody listens there."""
+    """The connection was refused."""
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; one request at a time."""
+    """One connection, for one request at a time."""
 
     def __init__(self) -> None:
         self.idle_since = 0.0
@@ -43,12 +43,12 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be ready for a request."""
+        """Keep the transport."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of an answer."""
+        """Parse a part of an answer."""
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -56,14 +56,14 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def on_message_complete(self) -> None:
-        """Tell the answer's status; the parser calls this."""
+        """Return the answer's status to the sender; the parser calls this."""
         status, self.keeps = self._parser.get_status_code(), self._parser.should_keep_alive()
         self._parser = HttpResponseParser(self)
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Have whoever waits for an answer know that there will be none."""
+        """Fail the request that waits for an answer."""
         self._transport = None
         self._fail(PostError(str(exc) if exc else "the connection was closed without an answer"))
 
@@ -71,7 +71,7 @@ class _Connection(asyncio.Protocol):
         """Send a request and return the status of its answer.
 
         Raises:
-            PostError: There was none.
+            PostError: There was no answer.
         """
         if self._transport is None:
             raise PostError("the connection was closed")
@@ -80,10 +80,10 @@ class _Connection(asyncio.Protocol):
         return await self._answered
 
     def is_usable(self, now: float) -> bool:
-        """Say whether it is open, and has not lain idle for too long."""
+        """Return whether it is open and has not been idle for too long."""
         if self._transport is None or now - self.idle_since > KEPT_SECONDS:
             return False
-        # The loop may not have read yet that the other side has closed it.
+        # The loop may not have noticed yet that the other side has closed it.
         poller = select.poll()
         poller.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not poller.poll(0)
@@ -98,18 +98,18 @@ class _Connection(asyncio.Protocol):
             self._answered.set_exception(error)
 
 
-class Poster:
-    """Keeps the connections; used from one event loop alone."""
+class HttpSender:
+    """Pools the connections; used from one event loop only."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[_Origin, list[_Connection]] = defaultdict(list)
 
     async def post(self, url: str, content: bytes, fields: Fields) -> int:
-        """POST to a URL and return the status of the answer; it is given up when cancelled.
+        """POST to a URL and return the status of the answer; cancellation closes the connection.
 
         Raises:
             PostError: There was no answer.
-            httpx.InvalidURL: The URL is none.
+            httpx.InvalidURL: The URL is invalid.
         """
         origin, head = _address(url)
         request = head + _rest(content, fields)
@@ -127,14 +127,14 @@ class Poster:
         return status
 
     def close(self) -> None:
-        """Close all connections that are idle."""
+        """Close all idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
 
     def _kept(self, origin: _Origin) -> _Connection | None:
-        """Take the connection that was used last, so that those too many grow old."""
+        """Take the connection that was used last, so that surplus connections age out."""
         idle, now = self._idle[origin], time.monotonic()
         while idle:
             connection = idle.pop()
@@ -162,7 +162,7 @@ def _context() -> ssl.SSLContext:
 
 @lru_cache(maxsize=256)
 def _address(url: str) -> tuple[_Origin, bytes]:
-    """Return where a request to a URL goes, and its lines that the URL decides."""
+    """Return the address for a request to a URL, and the header lines that depend on the URL."""
     parsed = httpx.URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConnectError(f"not an address of HTTP: {parsed.scheme}")
@@ -172,10 +172,10 @@ def _address(url: str) -> tuple[_Origin, bytes]:
 
 
 def _rest(content: bytes, fields: Fields) -> bytes:
-    """Return the other fields, and the body.
+    """Return the remaining header lines and the body.
 
     Raises:
-        PostError: A field would break out of its line.
+        PostError: A header value contains a line break.
     """
     lines = [b"", b"user-agent: %b" % USER_AGENT, b"accept: */*"]
     for name, value in fields:

@@ -1,1 +1,1 @@
-"""`demo` and `up`."""
+"""The commands `demo` and `up`."""

@@ -1,4 +1,4 @@
-"""What the demo asks over HTTP: the service for its job, the sandbox for its ledger."""
+"""The demo's HTTP client, for the service and the sandbox's ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TERMINAL = frozenset({"succeeded", "failed", "canceled"})
 
 @dataclass(frozen=True)
 class StoredImage:
-    """Where an image lies and what it is; `sha256` is hexadecimal, the sides are pixels."""
+    """A stored image; `sha256` is hexadecimal, the sides are pixels."""
 
     bucket: str
     key: str
@@ -25,7 +25,7 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the service shows it, as far as the demo needs it."""
+    """The parts of the service's job view that the demo needs."""
 
     id: str
     status: str
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class LedgerTask:
-    """What the sandbox made for a job; `sha256` is hexadecimal, the sides are pixels."""
+    """A task in the sandbox's ledger; `sha256` is hexadecimal, the sides are pixels."""
 
     id: str
     sha256: str
@@ -47,7 +47,7 @@ class LedgerTask:
 
 
 class RelayClient:
-    """Speaks with one service as one caller.
+    """Client of one service, as one caller.
 
     Args:
         service_url: The service.
@@ -66,7 +66,7 @@ class RelayClient:
         """Create a job.
 
         Raises:
-            httpx.HTTPError: The service did not accept it.
+            httpx.HTTPError: The service did not accept the job.
         """
         return _job(self._answer(self._http.post("/v1/jobs", json=request)))
 
@@ -79,7 +79,7 @@ class RelayClient:
         return _job(self._answer(self._http.get(f"/v1/jobs/{job_id}")))
 
     def callback_secret(self) -> str:
-        """Read the Standard Webhooks secret this caller's callbacks are signed with.
+        """Read the Standard Webhooks secret of this caller's callbacks.
 
         Raises:
             httpx.HTTPError: The service did not answer.
@@ -98,7 +98,7 @@ class RelayClient:
 
     def _answer(self, response: httpx.Response) -> Mapping[str, Any]:
         if response.is_error:
-            # The body says which field and why; httpx' own message has the status alone.
+            # The body says which field is wrong and why; httpx's own message has only the status.
             raise httpx.HTTPStatusError(
                 f"{response.request.method} {response.url.path} was answered with"
                 f" {response.status_code}: {response.text}",
@@ -110,7 +110,7 @@ class RelayClient:
 
 
 def ledger_tasks(sandbox_url: str, job_id: str) -> tuple[LedgerTask, ...]:
-    """Return the tasks the sandbox made for a job: exactly one, when the job was paid once.
+    """Return the tasks that the sandbox made for a job: exactly one if the job was paid once.
 
     Raises:
         httpx.HTTPError: The sandbox did not answer.

@@ -1,4 +1,4 @@
-"""`python -m stack demo`: one job from its POST to its image and callback, checked, then shown."""
+"""`python -m stack demo`: runs one job, checks its image and callback, and shows the result."""
 
 import time
 from collections.abc import Callable
@@ -33,18 +33,18 @@ _POLL_SECONDS = 0.05
 
 
 class DemoFailedError(Exception):
-    """The demo could not be carried through; the text says why."""
+    """The demo could not be completed; the text says why."""
 
 
 def run_demo(console: Console, output: Path) -> int:
-    """Start everything, run one job, show and check its way, stop everything.
+    """Start everything, run one job, show and check its progress, stop everything.
 
     Args:
-        console: Where it is shown.
-        output: The folder the picture is saved in.
+        console: Where to print.
+        output: Folder for the image.
 
     Returns:
-        The exit code: 0 only if everything held.
+        The exit code: 0 only if every check passed.
     """
     print_heading(console, "FluxRelay: starting everything on this machine")
     display = StartDisplay(console)

@@ -1,4 +1,4 @@
-"""What the demo proves about a finished job: each check looks at the thing itself."""
+"""The demo's checks of a finished job."""
 
 import hashlib
 import io
@@ -25,14 +25,14 @@ def check_picture(
     size: tuple[int, int],
     path: Path,
 ) -> list[Check]:
-    """Fetch the image from the bucket, save it, and check it against what was asked and made.
+    """Fetch the image from the bucket, save it, and check it against the request and the ledger.
 
     Args:
-        s3: A client of the bucket's owner.
-        image: Where the service says it lies, and what it says it is.
-        tasks: What the provider made for the job.
-        size: The width and height asked for, in pixels.
-        path: Where to save it.
+        s3: A client with the bucket owner's credentials.
+        image: The image according to the service.
+        tasks: The provider's tasks for the job.
+        size: The requested width and height in pixels.
+        path: Where to save the image.
     """
     try:
         body = s3.get_object(Bucket=image.bucket, Key=image.key)["Body"].read()
@@ -51,7 +51,7 @@ def check_picture(
 
 
 def check_callback(callback: Callback, secret: str, job: Job) -> Check:
-    """Check that the callback was signed with the caller's secret and is about this job."""
+    """Check that the callback has the caller's signature and is about this job."""
     try:
         payload = callback.verify(secret)
     except WebhookVerificationError as error:
@@ -68,7 +68,7 @@ def check_callback(callback: Callback, secret: str, job: Job) -> Check:
 def _check_size(body: bytes, size: tuple[int, int]) -> Check:
     try:
         with Image.open(io.BytesIO(body)) as picture:
-            picture.load()  # decodes all of it: a torn file has a good header too
+            picture.load()  # decodes the whole file: a truncated one has a valid header, too
             text = (
                 f"{picture.width} x {picture.height} pixels, {picture.format}, {len(body):,} bytes"
             )

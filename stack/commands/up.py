@@ -30,7 +30,7 @@ class AlreadyRunningError(Exception):
 
 
 def choose_provider(environment: Mapping[str, str]) -> tuple[RealProvider | None, str | None]:
-    """Return the real provider if the environment names it fully, and what to tell people.
+    """Return the real provider if the environment names it completely, and a message for the user.
 
     Args:
         environment: The caller's environment.
@@ -54,13 +54,13 @@ def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: b
     """Run the stack until it is interrupted.
 
     Args:
-        console: Where addresses and events are shown.
-        options: How to start it.
-        directory: Where data and logs are kept, also after the end.
-        fresh: Whether to begin without the data of earlier runs.
+        console: Where to print addresses and events.
+        options: Options of the stack.
+        directory: Folder for data and logs, which stays after the end.
+        fresh: Whether to delete the data of earlier runs first.
 
     Returns:
-        The exit code; an interruption is raised to the caller after everything is stopped.
+        The exit code; an interruption is raised after everything is stopped.
     """
     if options.port is not None and not is_free(options.port):
         print_failure(console, f"Port {options.port} is taken: set FLUXRELAY_PORT to another.", {})
@@ -81,7 +81,7 @@ def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: b
                 _watch_for_ever(console, stack)
             finally:
                 ignore_signals()
-                with suppress(OSError):  # the terminal may be gone
+                with suppress(OSError):  # the terminal may be closed
                     console.print("\nStopping everything.")
                 stack.close()
     except (ProcessFailedError, AlreadyRunningError) as error:
@@ -101,7 +101,7 @@ def _claimed(directory: Path) -> Iterator[None]:
 
 
 def _clear(directory: Path, *, fresh: bool) -> None:
-    # Logs are those of the latest run; images and jobs stay unless asked otherwise.
+    # Logs cover the latest run only; images and jobs stay unless `fresh`.
     for name in ("logs", "seaweedfs", "valkey") if fresh else ("logs",):
         shutil.rmtree(directory / name, ignore_errors=True)
 

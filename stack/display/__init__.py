@@ -1,1 +1,1 @@
-"""What the stack shows on a terminal."""
+"""Terminal output of the stack."""

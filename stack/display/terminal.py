@@ -1,4 +1,4 @@
-"""Terminals that cannot show every character: what is printed is shown as well as they can."""
+"""Output for terminals that cannot show every character."""
 
 import codecs
 import io
@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 _NAME: Final = "stand-ins"
-#: What stands for our signs on a terminal without them; any other character is a question mark.
+#: Replacements of our symbols on such a terminal; any other character becomes a question mark.
 _STAND_INS: Final = {
     "✓": "+", "✗": "x", "━": "-", "●": "o", "…": "...",
     "\u00d7": "x", "≥": ">=", "≤": "<=", "→": "->",
@@ -14,7 +14,7 @@ _STAND_INS: Final = {
 
 
 def print_anywhere() -> None:
-    """Let no text end this process because the terminal's encoding lacks a character.
+    """Replace characters that the terminal's encoding lacks, instead of failing.
 
     Call it before anything is printed, help texts included.
     """
@@ -25,7 +25,7 @@ def print_anywhere() -> None:
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:
-    """Return what is written instead of what cannot be, and where to go on."""
+    """Return the replacement of an unencodable part, and the position after it."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""How the stack shows itself: a live table on a terminal, plain lines anywhere else."""
+"""Display of the stack: a live table on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from stack.servers.process import ManagedProcess
 
-#: What each process is for, in the words of somebody who sees it for the first time.
+#: What each process does, for first-time users.
 _PURPOSES = {
     "valkey": "jobs, slots and queues, on disk",
     "seaweedfs": "the S3 bucket",
@@ -22,16 +22,16 @@ _PURPOSES = {
     "worker.submit": "hands jobs to the provider",
     "worker.collect": "copies images into the bucket",
     "worker.notify": "signs and sends callbacks",
-    "worker.sweep": "wakes what no event woke",
+    "worker.sweep": "starts steps that no event started",
 }
 
-#: With the other columns it fits a terminal of 80.
+#: Fits a terminal of 80 columns, with the other columns.
 _BAR_WIDTH = 44
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing the demo proved, or did not."""
+    """The outcome of one of the demo's checks."""
 
     label: str
     passed: bool
@@ -39,10 +39,10 @@ class Check:
 
 
 class StartDisplay:
-    """Shows which processes are starting and which are ready; used as a context manager.
+    """Shows which processes are starting and which are ready; a context manager.
 
     Args:
-        console: Where it is shown.
+        console: Where to print.
     """
 
     def __init__(self, console: Console) -> None:
@@ -53,11 +53,11 @@ class StartDisplay:
 
     @property
     def seconds(self) -> float:
-        """The seconds since the display was made."""
+        """Seconds since the display was created."""
         return time.monotonic() - self._began
 
     def observe(self, process: ManagedProcess, ready: bool) -> None:
-        """Note that a process was started or became ready (an observer of the stack)."""
+        """Record that a process was started or became ready (an observer of the stack)."""
         self._ready[process.name] = self.seconds if ready else None
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
@@ -87,19 +87,19 @@ class StartDisplay:
 
 
 def print_heading(console: Console, text: str) -> None:
-    """Print the name of a part."""
+    """Print a heading."""
     console.print()
     console.print(Text(text, style="bold magenta"))
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines that people copy: never wrapped, never coloured."""
+    """Print lines to be copied: never wrapped, never coloured."""
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_timeline(console: Console, steps: Sequence[tuple[str, float]]) -> None:
-    """Print a job's way: what happened, and how many seconds after it was accepted."""
+    """Print a job's timeline, in seconds since it was accepted."""
     table = Table.grid(padding=(0, 2))
     longest = max((seconds for _, seconds in steps), default=0.0) or 1.0
     for number, (name, seconds) in enumerate(steps):
@@ -113,7 +113,7 @@ def print_timeline(console: Console, steps: Sequence[tuple[str, float]]) -> None
 
 
 def print_checks(console: Console, checks: Iterable[Check]) -> None:
-    """Print what was proved, a cross where it was not."""
+    """Print the checks, with a cross for each that failed."""
     table = Table.grid(padding=(0, 1))
     for check in checks:
         table.add_row(
@@ -125,7 +125,7 @@ def print_checks(console: Console, checks: Iterable[Check]) -> None:
 
 
 def print_failure(console: Console, reason: str, tails: Mapping[str, str]) -> None:
-    """Print why it failed and what each process said last."""
+    """Print why it failed and the last log lines of each process."""
     console.print()
     console.print(Text(f"✗ {reason}", style="bold red"), soft_wrap=True)
     for name, tail in tails.items():

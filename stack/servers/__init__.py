@@ -1,1 +1,1 @@
-"""The processes of the stack, and what keeps them running."""
+"""The processes of the stack, and their supervision."""

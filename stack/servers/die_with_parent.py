@@ -1,8 +1,8 @@
-"""Run a program that the kernel kills when the process that started it is gone.
+"""Runs a program that the kernel kills when its launcher is gone.
 
-Executed as a script between the launcher and the program it starts: a request made with prctl(2)
-survives execve(2), so the program needs to know nothing about it. It is a script of its own and
-not a `preexec_fn`, because running Python between fork and exec in a threaded launcher can hang.
+Executed as a script between the launcher and the program: a request made with prctl(2) survives
+execve(2), so the program needs no change. It is a script and not a `preexec_fn`, because running
+Python between fork and exec in a threaded launcher can hang.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-#: From <sys/prctl.h>: the signal this process gets when its parent *thread* ends.
+#: From <sys/prctl.h>: the signal that this process gets when its parent *thread* ends.
 PR_SET_PDEATHSIG = 1
 
 
@@ -29,10 +29,10 @@ def main(arguments: list[str]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    # The launcher may have died before the request was in place: nothing would tell us then.
+    # The launcher may have died before the request: then no signal would come.
     if os.getppid() != int(launcher):
         sys.exit("the launcher is gone")
-    os.execvp(program[0], program)  # noqa: S606  # no shell is the point: argv is passed as it is
+    os.execvp(program[0], program)  # noqa: S606  # no shell: argv is passed unchanged
 
 
 if __name__ == "__main__":

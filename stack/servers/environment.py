@@ -1,10 +1,10 @@
-"""The environment children start from: little of the caller's, nothing that could steer them."""
+"""The environment of child processes: few of the caller's variables, and no others."""
 
 import os
 from collections.abc import Mapping
 
-#: What a child may see of the caller's environment. A list of what is allowed and not of what is
-#: forbidden: proxies, AWS_*, FLUXRELAY_*, BFL_* and SANDBOX_* stay out without being named.
+#: Variables that children inherit. An allow list and not a block list, so that proxies, AWS_*,
+#: FLUXRELAY_*, BFL_* and SANDBOX_* stay out without being named.
 PASSED_ON = (
     "HOME",
     "LANG",
@@ -20,11 +20,11 @@ PASSED_ON = (
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what a child sees: the few variables passed on, then the given ones."""
+    """Return a child's environment: the few inherited variables, then the given ones."""
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {
         **passed_on,
-        # The AWS SDK looks beyond its variables: into the home directory and the cloud's network.
+        # Keeps the AWS SDK from reading the home directory and the cloud's metadata service.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -1,4 +1,4 @@
-"""The sandbox, the service and the workers: the environment each starts from, and its readiness."""
+"""The sandbox, the service and the workers: their environment and their readiness probes."""
 
 import http.client
 import sys
@@ -10,10 +10,10 @@ from stack.servers.environment import child_environment
 from stack.servers.ports import LOOPBACK
 from stack.servers.process import ManagedProcess
 
-#: The workers' roles, in the order a job meets them.
+#: The workers' roles, in the order of a job's steps.
 ROLES: Final = ("submit", "collect", "notify", "sweep")
 
-#: Where `python -m service` and the others are found.
+#: The folder of `service` and the other packages.
 SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
 
 _READY_EVENT = '"worker.ready"'
@@ -23,7 +23,7 @@ _PROBE_SECONDS = 1.0
 def sandbox_process(
     port: int, *, api_key: str, variables: Mapping[str, str], directory: Path, logs: Path
 ) -> ManagedProcess:
-    """Return the provider's stand-in; `variables` win over what is set here."""
+    """Return the sandbox's process; `variables` override the defaults."""
     environment = {
         "SANDBOX_HOST": LOOPBACK,
         "SANDBOX_PORT": str(port),
@@ -44,7 +44,7 @@ def service_process(port: int, *, variables: Mapping[str, str], logs: Path) -> M
 def worker_process(
     role: str, number: int, *, variables: Mapping[str, str], logs: Path
 ) -> ManagedProcess:
-    """Return the worker of a role; the first of a role has no number in its name."""
+    """Return a worker process; the first of a role has no number in its name."""
     name = f"worker.{role}" if number == 1 else f"worker.{role}.{number}"
     return _python(name, ["worker", role], variables, logs, _says_ready)
 

@@ -1,8 +1,8 @@
-"""Free loopback ports that stay ours, also while the server behind one is down.
+"""Reserves free loopback ports, even while the server behind one is down.
 
-They are taken from below the kernel's range for outgoing connections. Inside it, any connection
-made on this machine may get the port as its source between the choice and the start, and a client
-that retries against a dead server can connect to itself, which looks like a server that came up.
+They are below the kernel's range for outgoing connections. Inside that range, any outgoing
+connection may get the port as its source between choice and start, and a client that retries
+against a dead server can connect to itself, which looks like a server that came up.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 LOOPBACK: Final = "127.0.0.1"
 
-#: SeaweedFS listens for gRPC at its HTTP port plus this.
+#: SeaweedFS's gRPC port is its HTTP port plus this.
 GRPC_OFFSET: Final = 10_000
 
 _LOWEST: Final = 10_000
@@ -26,9 +26,9 @@ class NoFreePortError(Exception):
 
 
 class Ports:
-    """Chooses ports and holds them against other launchers until closed.
+    """Chooses ports and reserves them against other launchers until closed.
 
-    A hold is a socket with an abstract name, bound for as long as this process lives: binding is
+    A reservation is a socket with an abstract name, bound while this process lives: binding is
     atomic, the kernel frees the name however the process ends, and nothing is left on disk.
     """
 
@@ -39,7 +39,7 @@ class Ports:
         """Return a free port.
 
         Raises:
-            NoFreePortError: None was found.
+            NoFreePortError: There is none.
         """
         return self._choose(_first_outgoing_port(), ())
 
@@ -47,12 +47,12 @@ class Ports:
         """Return a port that is free together with the one `GRPC_OFFSET` above it.
 
         Raises:
-            NoFreePortError: No such pair was found.
+            NoFreePortError: There is no such pair.
         """
         return self._choose(_first_outgoing_port() - GRPC_OFFSET, (GRPC_OFFSET,))
 
     def close(self) -> None:
-        """Let go of every port."""
+        """Release every port."""
         while self._holds:
             self._holds.popitem()[1].close()
 
@@ -64,7 +64,7 @@ class Ports:
 
     def _choose(self, end: int, offsets: tuple[int, ...]) -> int:
         for _ in range(_ATTEMPTS):
-            port = random.randrange(_LOWEST, end)  # noqa: S311  # spreading, not secrecy
+            port = random.randrange(_LOWEST, end)  # noqa: S311  # not a secret
             if self._hold_all([port, *(port + offset for offset in offsets)]):
                 return port
         raise NoFreePortError(f"no free port between {_LOWEST} and {end} on {LOOPBACK}")
@@ -83,9 +83,9 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on the loopback port now."""
+    """Return whether a server could listen on the loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of a predecessor in TIME_WAIT are no obstacle.
+        # Like servers: a predecessor's connections in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))

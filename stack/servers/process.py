@@ -1,4 +1,4 @@
-"""One child process: started, waited for until ready, stopped, killed, started again.
+"""One child process: start, readiness, stop, kill, restart.
 
 Every child dies with the launcher, however that ends (see `die_with_parent.py`).
 """
@@ -17,12 +17,12 @@ import psutil
 _WRAPPER = Path(__file__).with_name("die_with_parent.py")
 _POLL_SECONDS = 0.05
 _TAIL_LINES = 20
-#: Enough of a log's end to hold its last lines without reading a long one whole.
+#: Bytes of a log's end that hold its last lines.
 _TAIL_BYTES = 16_384
 
 
 class ProcessFailedError(Exception):
-    """A process ended before it was ready, or was not ready in time; holds its last log lines."""
+    """A process exited before it was ready, or was not ready in time; holds its last log lines."""
 
     def __init__(self, name: str, reason: str, tail: str) -> None:
         super().__init__(f"{name} {reason}. Its last log lines:\n{tail or '(it wrote nothing)'}")
@@ -31,29 +31,29 @@ class ProcessFailedError(Exception):
 
     @property
     def port_was_taken(self) -> bool:
-        """Whether it failed since somebody else listens on a port it was given."""
+        """Whether it failed because another process listens on its port."""
         return "address already in use" in self.tail.lower()
 
 
 @functools.cache
 def _spawner() -> ThreadPoolExecutor:
-    # The kernel sends the death signal when the *thread* that started the child ends. This one
+    # The kernel sends the death signal when the *thread* that started the child ends. This thread
     # lives as long as the launcher, so that any short-lived thread may start a process.
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawn")
 
 
 class ManagedProcess:
-    """A child with a name, a log file and a probe that says when it is ready.
+    """A child process with a name, a log file and a readiness probe.
 
     Args:
-        name: What people call it, in logs and errors.
+        name: Its name in logs and errors.
         argv: The program and its arguments.
-        environment: The whole environment of the child.
-        log: The file its output is appended to.
-        directory: Where it runs.
-        probe: Says whether it is ready; called again and again, so it must be quick.
-        grace_seconds: How long it may take to end after SIGTERM before SIGKILL.
-        ready_seconds: How long it may take to get ready.
+        environment: The complete environment of the child.
+        log: File to append its output to.
+        directory: Its working directory.
+        probe: Returns whether it is ready; called often, so it must be quick.
+        grace_seconds: Seconds between SIGTERM and SIGKILL.
+        ready_seconds: Maximum seconds until it is ready.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ManagedProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs now."""
+        """Whether the process is running."""
         return self._child is not None and self._child.poll() is None
 
     @property
@@ -116,8 +116,7 @@ class ManagedProcess:
         """Wait until the probe says ready.
 
         Raises:
-            ProcessFailedError: It ended before, or the time (`ready_seconds` if none is given)
-                was not enough.
+            ProcessFailedError: It exited, or was not ready in time (default: `ready_seconds`).
         """
         limit = self.ready_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + limit
@@ -129,10 +128,10 @@ class ManagedProcess:
             time.sleep(_POLL_SECONDS)
 
     def check_ready(self) -> bool:
-        """Ask the probe once.
+        """Run the probe once.
 
         Raises:
-            ProcessFailedError: The process has ended.
+            ProcessFailedError: The process has exited.
         """
         if not self.is_alive:
             reason = f"ended with exit code {self.exit_code} before it was ready"
@@ -140,18 +139,18 @@ class ManagedProcess:
         return self._probe(self)
 
     def stop(self) -> None:
-        """End it with SIGTERM, with SIGKILL after the grace; return when it is gone."""
+        """Send SIGTERM, then SIGKILL after the grace period; return when it has exited."""
         stop_all([self])
 
     def kill(self) -> None:
-        """End it with SIGKILL, as the kernel would when memory is short; its children live on."""
+        """Send SIGKILL, as the kernel does when memory runs out; its children live on."""
         self._remember_offspring()
         if self._child is not None:
             self._child.kill()
             self._child.wait()
 
     def restart(self) -> None:
-        """Stop it if it runs, start it anew with the same log, and wait until it is ready.
+        """Stop it if it runs, start it again with the same log, and wait until it is ready.
 
         Raises:
             ProcessFailedError: It did not get ready.
@@ -161,13 +160,13 @@ class ManagedProcess:
         self.wait_ready()
 
     def output(self) -> str:
-        """Return what it wrote since its latest start."""
+        """Return its output since its latest start."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
     def log_tail(self, lines: int = _TAIL_LINES) -> str:
-        """Return the last lines it wrote since its latest start."""
+        """Return its last lines of output since its latest start."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
@@ -177,14 +176,14 @@ class ManagedProcess:
 
     def request_stop(self) -> None:
         """Send SIGTERM and return at once; `finish_stop` does the rest."""
-        _spawner().submit(int).result()  # an interrupted start() may still be under way there
+        _spawner().submit(int).result()  # an interrupted start() may still hold it
         self._kill_at = time.monotonic() + self.grace_seconds
         self._remember_offspring()
         if self._child is not None and self.is_alive:
             self._child.terminate()
 
     def finish_stop(self) -> None:
-        """Wait for the end after `request_stop`, with SIGKILL once the grace is over."""
+        """Wait for the exit after `request_stop`; send SIGKILL after the grace period."""
         if self._child is not None:
             try:
                 self._child.wait(max(0.0, self._kill_at - time.monotonic()))
@@ -193,7 +192,7 @@ class ManagedProcess:
                 self._child.kill()
                 self._child.wait()
         for process in self._offspring:
-            # psutil compares the start time as well: a process id used anew is not touched.
+            # psutil also compares the start time, so a reused process id is not signalled.
             if process.is_running():
                 process.kill()
         self._offspring.clear()
@@ -209,12 +208,12 @@ class ManagedProcess:
                 stderr=subprocess.STDOUT,
                 env=self.environment,
                 cwd=self._directory,
-                # Ctrl-C in the terminal goes to the launcher alone, which stops all in order.
+                # Ctrl-C in the terminal reaches only the launcher, which stops everything in order.
                 start_new_session=True,
             )
 
     def _remember_offspring(self) -> None:
-        # Taken while the parent lives: afterwards nothing says whose children they were.
+        # Taken while the parent lives: afterwards, nothing tells whose children they were.
         if self.is_alive:
             known = set(self._offspring)
             children = psutil.Process(self.pid).children(recursive=True)
@@ -225,10 +224,10 @@ def wait_all_ready(
     processes: Iterable[ManagedProcess],
     on_ready: Callable[[ManagedProcess], None] = lambda _process: None,
 ) -> None:
-    """Wait until all are ready, telling of each as it comes.
+    """Wait until all are ready, reporting each as it gets ready.
 
     Raises:
-        ProcessFailedError: One ended before, or was not ready within its own `ready_seconds`.
+        ProcessFailedError: One exited, or was not ready within its own `ready_seconds`.
     """
     began = time.monotonic()
     waiting = list(processes)
@@ -245,7 +244,7 @@ def wait_all_ready(
 
 
 def stop_all(processes: Iterable[ManagedProcess]) -> None:
-    """Stop all at the same time; return when they are gone."""
+    """Stop all concurrently; return when they have exited."""
     stopping = list(processes)
     for process in stopping:
         process.request_stop()

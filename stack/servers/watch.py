@@ -1,4 +1,4 @@
-"""Keeps the stack's processes running: what dies is started again, later each time it dies."""
+"""Supervises the stack's processes: restarts those that die, with a growing delay."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from stack.servers.process import ManagedProcess, ProcessFailedError
 
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 30.0
-#: A process that ran this long has recovered: its next death is its first again.
+#: A process that ran this long has recovered: its next death counts as its first.
 _RECOVERED_SECONDS = 60.0
 
 
@@ -21,12 +21,12 @@ class _Watched:
 
 
 class Watch:
-    """Looks after processes that run already.
+    """Supervises running processes.
 
     Args:
-        processes: What to look after.
-        say: Told, in a line for people, of every death and return.
-        clock: The seconds since any fixed moment, never going back.
+        processes: The processes.
+        say: Called with a line of text for every death and return.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Watch:
         self._watched = [_Watched(process, clock()) for process in processes]
 
     def look(self) -> None:
-        """Look at each once: note deaths, start what is due, note what is ready again."""
+        """Check each process once: record deaths, start what is due, record what is ready again."""
         for watched in self._watched:
             if watched.start_at is not None:
                 self._start_if_due(watched)
@@ -73,6 +73,6 @@ class Watch:
         try:
             watched.ready = watched.process.check_ready()
         except ProcessFailedError:
-            return  # it died again: the next look notes that
+            return  # it died again; the next check records that
         if watched.ready:
             self._say(f"{watched.process.name} is ready again")

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from chaos.actors.callers import Intake
-from chaos.judge.evidence import Evidence, Leftovers, Thing, Told
+from chaos.judge.evidence import BucketObject, Evidence, Leftovers, ReceivedCallback
 from chaos.plan.plan import PlannedJob
 
 ID, OTHER = "01a1feec-e663-77f8-ba48-1ab172ecb481", "01a1feec-e663-77f8-ba48-1ab172ecb482"
@@ -13,9 +13,9 @@ KEY = f"2026-11-21/{ID}.jpg"
 SHA, SHA_2 = "a" * 64, "b" * 64
 
 
-def job(number: int, *troubles: tuple[str, int]) -> PlannedJob:
-    """Return a planned job with these troubles."""
-    return PlannedJob(number, 0.0, "flux-dev", 0, None, troubles, None, again=False)
+def job(number: int, *faults: tuple[str, int]) -> PlannedJob:
+    """Return a planned job with these faults."""
+    return PlannedJob(number, 0.0, "flux-dev", 0, None, faults, None, again=False)
 
 
 def view(**more: Any) -> dict[str, Any]:
@@ -62,11 +62,14 @@ GOOD: Final = Evidence(
     views={ID: view(), FAILED: failure("content_moderated")},
     tasks=[task(), task(1, status="Content Moderated", sha256=None)],
     rejections={"429": 0},
-    bucket={KEY: Thing(5, SHA), f"{KEY}.json": Thing(9, SHA_2, {"image": {"sha256": SHA}})},
-    told=[
-        Told("/callbacks/0", True, f"msg_{ID}", ID, "succeeded"),
-        Told("/callbacks/0", True, f"msg_{ID}", ID, "succeeded"),
-        Told("/callbacks/1", True, f"msg_{FAILED}", FAILED, "failed"),
+    bucket={
+        KEY: BucketObject(5, SHA),
+        f"{KEY}.json": BucketObject(9, SHA_2, {"image": {"sha256": SHA}}),
+    },
+    callbacks=[
+        ReceivedCallback("/callbacks/0", True, f"msg_{ID}", ID, "succeeded"),
+        ReceivedCallback("/callbacks/0", True, f"msg_{ID}", ID, "succeeded"),
+        ReceivedCallback("/callbacks/1", True, f"msg_{FAILED}", FAILED, "failed"),
     ],
     leftovers=Leftovers(intermediate=(f"{ID}-submit-1",), guards=frozenset({OTHER})),
 )  # fmt: skip

@@ -8,16 +8,17 @@ from typing import Any, Final
 import pytest
 
 from chaos.actors.callers import Intake
-from chaos.judge.evidence import Evidence, Thing, Told
-from chaos.judge.judge import Trial, judge
-from chaos.judge.verdict import Verdict, dossier
+from chaos.judge.evidence import BucketObject, Evidence, ReceivedCallback
+from chaos.judge.judge import EvidenceByJob, judge
+from chaos.judge.verdict import Verdict, job_evidence
 from chaos.plan.invariants import RULES
 from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, job, task, view
 
 Change = Callable[[Evidence], Evidence]
 
 #: A callback that tells another end than the job had.
-WRONG: Final = Told("/callbacks/0", True, "m", ID, "failed")
+UNVERIFIED: Final = ReceivedCallback("/callbacks/0", verified=False)
+WRONG: Final = ReceivedCallback("/callbacks/0", True, "m", ID, "failed")
 
 
 def seen(**more: Any) -> Change:
@@ -30,7 +31,7 @@ def entries(*tasks: dict[str, Any]) -> Change:
     return lambda good: replace(good, tasks=[*tasks, good.tasks[1]])
 
 
-def lying(**things: Thing | None) -> Change:
+def lying(**things: BucketObject | None) -> Change:
     """Return a change of the bucket; `image` and `manifest` stand for their keys, None: gone."""
     names = {"image": KEY, "manifest": f"{KEY}.json"}
 
@@ -47,9 +48,9 @@ def left(**more: Any) -> Change:
     return lambda good: replace(good, leftovers=replace(good.leftovers, **more))
 
 
-def heard(*told: Told) -> Change:
+def heard(*told: ReceivedCallback) -> Change:
     """Return a change of what the first job's caller heard."""
-    return lambda good: replace(good, told=[*told, good.told[2]])
+    return lambda good: replace(good, callbacks=[*told, good.callbacks[2]])
 
 
 def intake(*ids: str, **answers: int) -> Change:
@@ -81,7 +82,7 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("lost", "unknown", lambda e: replace(e, views={FAILED: e.views[FAILED], ID: None})),
     ("lost", "no object", lying(image=None)),
     ("lost", "no manifest", lying(manifest=None)),
-    ("lost", "a torn manifest", lying(manifest=Thing(3, SHA_2))),
+    ("lost", "a torn manifest", lying(manifest=BucketObject(3, SHA_2))),
     ("lost", "no image", seen(image=None)),
     ("lost", "paid for, then failed", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
     ("stuck", "generating", lambda e: replace(e, views={**e.views, ID: _GENERATING})),
@@ -92,23 +93,23 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("hasty", "after 1 s", both(entries(task(), task(at="01")), seen(**_UNPAID))),
     ("unclaimed", "no 202", both(intake(_503=9), lambda e: replace(e, views={}))),
     ("unclaimed", "of no plan", entries(task(), task(request={"prompt": "who?"}))),
-    ("wrong bytes", "in the bucket", lying(image=Thing(5, SHA_2))),
-    ("wrong bytes", "cut", lying(image=Thing(4, SHA))),
+    ("wrong bytes", "in the bucket", lying(image=BucketObject(5, SHA_2))),
+    ("wrong bytes", "cut", lying(image=BucketObject(4, SHA))),
     ("wrong bytes", "another's", entries(task(sha256=SHA_2))),
-    ("wrong bytes", "in the manifest", lying(manifest=Thing(9, SHA_2, {"image": {}}))),
-    ("stray", "of nobody", lying(stranger=Thing(1, SHA))),
+    ("wrong bytes", "in the manifest", lying(manifest=BucketObject(9, SHA_2, {"image": {}}))),
+    ("stray", "of nobody", lying(stranger=BucketObject(1, SHA))),
     ("stray", "of a failure", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
     ("untold", "silence", heard()),
-    ("untold", "unverified", heard(Told("/callbacks/0", verified=False))),
+    ("untold", "unverified", heard(UNVERIFIED)),
     ("told wrong", "another end", heard(WRONG)),
-    ("told wrong", "both ends", heard(GOOD.told[0], WRONG)),
-    ("told wrong", "elsewhere", heard(Told("/callbacks/7", True, "m", ID, "succeeded"))),
-    ("told wrong", "of another", heard(*GOOD.told[:2], replace(WRONG, job_id=OTHER))),
-    ("badly signed", "one", heard(*GOOD.told[:2], Told("/callbacks/0", verified=False))),
+    ("told wrong", "both ends", heard(GOOD.callbacks[0], WRONG)),
+    ("told wrong", "elsewhere", heard(replace(WRONG, path="/callbacks/7", status="succeeded"))),
+    ("told wrong", "of another", heard(*GOOD.callbacks[:2], replace(WRONG, job_id=OTHER))),
+    ("badly signed", "one", heard(*GOOD.callbacks[:2], UNVERIFIED)),
     ("forged", "accepted", entries(task(deliveries=[{"status": 200, "forged": True}]))),
-    ("forged", "fetched", lambda e: replace(e, baited=1)),
-    ("inputs left", "of a job", lying(**{f"_inputs/{ID}/input_image": Thing(1, SHA)})),
-    ("inputs left", "of nobody", lying(**{f"_inputs/{FAILED[:-1]}9/image": Thing(1, SHA)})),
+    ("forged", "fetched", lambda e: replace(e, decoy_requests=1)),
+    ("inputs left", "of a job", lying(**{f"_inputs/{ID}/input_image": BucketObject(1, SHA)})),
+    ("inputs left", "of nobody", lying(**{f"_inputs/{FAILED[:-1]}9/image": BucketObject(1, SHA)})),
     ("unlisted", "a dead letter", lambda e: replace(e, views={**e.views, FAILED: failure("lost")})),
     ("unlisted", "no dead letter", left(letters=frozenset({ID}))),
     ("slots held", "by an ended job", left(slots=(ID,))),
@@ -116,7 +117,7 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("tasks left", "in a queue", left(queued=(f"{ID}-submit-1",))),
     ("tasks left", "in the backlog", left(backlog=(ID,))),
     ("due left", "a deadline", left(due=(f"deadline:{ID}",))),
-    ("own end", "a worker", lambda e: replace(e, own_ends=["worker.submit"])),
+    ("own end", "a worker", lambda e: replace(e, unexpected_exits=["worker.submit"])),
 ]  # fmt: skip
 
 
@@ -128,7 +129,7 @@ def rules(evidence: Evidence) -> set[str]:
 def test_a_good_run_breaks_no_rule() -> None:
     """A success told twice and an expected failure, guarded inputs, a probe: all right."""
     inputs, probe = f"_inputs/{OTHER}/input_image", "_probe/condition"
-    guarded = lying(**{inputs: Thing(1, SHA), probe: Thing(1, SHA)})(GOOD)
+    guarded = lying(**{inputs: BucketObject(1, SHA), probe: BucketObject(1, SHA)})(GOOD)
 
     assert judge(guarded) == []
 
@@ -151,7 +152,7 @@ def test_every_rule_can_be_broken() -> None:
 def test_a_repeated_submit_that_was_counted_is_no_second_payment() -> None:
     """Two tasks, a doubt apart, of a job that owns up to a resubmit break nothing."""
     repeated = both(entries(task(), task(at="30")), seen(**_UNPAID))(GOOD)
-    verdict = Verdict(Trial(repeated), [], 0.0, 1.0, in_time=True)
+    verdict = Verdict(EvidenceByJob(repeated), [], 0.0, 1.0, in_time=True)
 
     assert verdict.holds
     assert verdict.counts["resubmits in doubt"] == 1
@@ -177,7 +178,10 @@ def _lost(*deliveries: dict[str, object]) -> Evidence:
         views={ID: lost, FAILED: GOOD.views[FAILED]},
         tasks=[task(deliveries=list(deliveries)), GOOD.tasks[1]],
         bucket={},
-        told=[Told("/callbacks/0", True, f"msg_{ID}", ID, "failed"), GOOD.told[2]],
+        callbacks=[
+            ReceivedCallback("/callbacks/0", True, f"msg_{ID}", ID, "failed"),
+            GOOD.callbacks[2],
+        ],
         leftovers=replace(GOOD.leftovers, letters=frozenset({ID})),
     )
 
@@ -215,9 +219,9 @@ def test_a_slot_of_a_job_that_is_under_way_is_no_finding_of_its_own() -> None:
 def test_the_dossier_holds_what_each_judge_says() -> None:
     """One reads in it what the caller, the service, the ledger and the receiver said."""
     broken = entries(task(), task(at="30"))(GOOD)
-    verdict = Verdict(Trial(broken), [], 0.0, 1.0, in_time=True)
+    verdict = Verdict(EvidenceByJob(broken), [], 0.0, 1.0, in_time=True)
 
-    told = dossier(verdict.trial.cases[0], verdict.findings)
+    told = job_evidence(verdict.trial.cases[0], verdict.findings)
 
     assert told["broken"] == ["paid twice: 2 tasks, 1 at most"]
     assert told["caller"]["ids"] == [ID, ID]

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.plan.faults import TROUBLES, mark
+from chaos.plan.faults import JOB_FAULTS, prompt_marker
 from chaos.plan.job_orders import IMAGES, MODELS, order
-from chaos.plan.plan import TARGETS, Kill, Plan, faults, make_plan
-from sandbox.faults.injection import Mischief
+from chaos.plan.plan import TARGETS, Kill, Plan, make_plan, sandbox_faults
+from sandbox.faults.injection import FaultInjection
 
-BAIT = "http://127.0.0.1:1/forged.png"
+DECOY = "http://127.0.0.1:1/forged.png"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def plan() -> Plan:
 
 
 def test_the_same_seed_brings_the_same_plan(plan: Plan) -> None:
-    """Jobs, troubles and kills are equal; with another seed they are not."""
+    """Jobs, faults and kills are equal; with another seed they are not."""
     assert make_plan(2000, 1) == plan
     assert make_plan(2000, 2).jobs != plan.jobs
     assert make_plan(2000, 2).kills != plan.kills
@@ -63,7 +63,7 @@ def _is_back(before: Kill, after: Kill) -> bool:
 
 def test_every_trouble_befalls_somebody(plan: Plan) -> None:
     """In a run of the usual size each trouble, model and input image comes up."""
-    assert {name for job in plan.jobs for name, _ in job.troubles} == set(TROUBLES)
+    assert {name for job in plan.jobs for name, _ in job.faults} == set(JOB_FAULTS)
     assert {job.model for job in plan.jobs} == set(MODELS)
     assert {job.image for job in plan.jobs} == {None, *range(IMAGES)}
 
@@ -73,25 +73,25 @@ def test_most_jobs_must_succeed(plan: Plan) -> None:
     ends = Counter(job.ends for job in plan.jobs)
 
     assert ends["succeeded"] > 0.9 * len(plan.jobs)
-    assert set(ends) == {"succeeded"} | {t.ends for t in TROUBLES.values() if t.ends}
+    assert set(ends) == {"succeeded"} | {t.ends for t in JOB_FAULTS.values() if t.ends}
 
 
 def test_the_sandbox_takes_the_faults(plan: Plan) -> None:
     """Every fault exists there with these parameters, and forged webhooks name the bait."""
-    mischief = Mischief()
+    injection = FaultInjection()
 
-    mischief.replace(faults(plan, BAIT))
+    injection.replace(sandbox_faults(plan, DECOY))
 
-    shown = mischief.show()
-    assert {fault["sample"] for fault in shown["forge_webhook"]} == {BAIT}
-    assert {fault["match"] for fault in shown["drop_webhook"]} >= {mark("webhook-dropped")}
+    shown = injection.show()
+    assert {fault["sample"] for fault in shown["forge_webhook"]} == {DECOY}
+    assert {fault["match"] for fault in shown["drop_webhook"]} >= {prompt_marker("webhook-dropped")}
 
 
 def test_a_fault_that_would_never_end_is_bounded(plan: Plan) -> None:
     """A fault that keeps a job from success has a number of times, and names one job."""
     endless = [
         fault
-        for name, asked in faults(plan, BAIT).items()
+        for name, asked in sandbox_faults(plan, DECOY).items()
         if name.endswith(("_answer", "_download", "refuse_poll"))
         for fault in asked
         if not (fault.get("times") and fault["match"].startswith("["))

@@ -11,7 +11,7 @@ import pytest
 from chaos import __main__ as command
 from chaos.actors.killer import Death
 from chaos.judge.evidence import Evidence
-from chaos.judge.judge import Trial
+from chaos.judge.judge import EvidenceByJob
 from chaos.judge.verdict import Verdict
 from tests.chaos.made_up import GOOD, ID, failure
 
@@ -25,7 +25,7 @@ def carried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(evidence: Evidence, in_time: bool) -> int:
         began_at = 1795278300.0
         deaths = [Death("valkey", began_at + 1, began_at + 2, planned=True)]
-        verdict = Verdict(Trial(evidence), deaths, began_at, 9.0, in_time)
+        verdict = Verdict(EvidenceByJob(evidence), deaths, began_at, 9.0, in_time)
         monkeypatch.setattr(command, "run", lambda *_args, **_more: verdict)
         monkeypatch.setattr(command, "exit_on_signals", lambda: None)
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

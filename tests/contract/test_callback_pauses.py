@@ -14,8 +14,8 @@ from stack.receiver import Answer, CallbackReceiver
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import make_request
 from tests.contract.scripted import answer
-from worker.clients.callbacks import LEFT_ALONE
-from worker.clients.receiver_breakers import HostBreakers
+from worker.clients.callbacks import BREAKER_OPEN
+from worker.clients.receiver_breakers import ReceiverBreakers
 from worker.steps.notify import notify
 
 DAY, HOUR = 86_400.0, 3600.0
@@ -31,7 +31,7 @@ def ended(bench: Bench) -> Bench:
     bench.accept(callback_url=f"{bench.server.url}/callback")
     assert bench.store.fail(A, FailureCode.LOST, "for the test")
     rng = random.Random(1)  # noqa: S311 - no secret
-    receivers = HostBreakers(trying=15.0, clock=bench.clock, rng=rng)
+    receivers = ReceiverBreakers(attempt_seconds=15.0, clock=bench.clock, rng=rng)
     return replace(bench, deps=replace(bench.deps, receivers=receivers))
 
 
@@ -181,7 +181,7 @@ def rejected(ended: Bench) -> Bench:
 def _is_silent(bench: Bench) -> None:
     """Have the receiver's host be silent so often that it rests for a second at least."""
     for _ in range(5):
-        bench.deps.receivers.silent(bench.job.request.callback_url or "")
+        bench.deps.receivers.record_no_answer(bench.job.request.callback_url or "")
 
 
 @pytest.mark.parametrize("late", [0.0, 0.5])
@@ -231,4 +231,4 @@ def test_what_another_found_out_after_the_end_counts(
     assert rejected.job.callback_state is state
     assert len(rejected.server.requests) == 1
     if state is CallbackState.DEAD:
-        assert rejected.job.callback_log[-1]["error"] == LEFT_ALONE
+        assert rejected.job.callback_log[-1]["error"] == BREAKER_OPEN

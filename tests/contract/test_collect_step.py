@@ -147,7 +147,7 @@ def test_a_slip_of_the_host_costs_no_image(bench: Bench, status: int) -> None:
     bench.storing(lives_for=1)
     bench.server.script = answer(status, b"dead")
 
-    with pytest.raises(Transient, match="before the URL's end"):
+    with pytest.raises(Transient, match="before the URL expired"):
         collect(A, bench.deps)
 
     assert bench.job.status is Status.STORING

@@ -75,7 +75,7 @@ def test_a_step_that_its_worker_dies_of_ends_its_job(
 
     job = _job(store)
     assert (job.error or {})["code"] == FailureCode.LOST
-    assert "worker died each time" in (job.error or {})["message"]
+    assert "worker died every time" in (job.error or {})["message"]
     assert job.callback_state is CallbackState.PENDING
     assert redis_client.zscore("dead", f"demo job:{A}") is not None
 
@@ -181,7 +181,7 @@ def test_a_callback_that_its_worker_dies_of_is_given_up(
 
     job = _job(store)
     assert (job.status, job.callback_state) == (Status.SUCCEEDED, CallbackState.DEAD)
-    assert "worker died each time" in str(job.callback_log[-1]["error"])
+    assert "worker died every time" in str(job.callback_log[-1]["error"])
     assert redis_client.zscore("due", f"notify:{A}") is None
 
 

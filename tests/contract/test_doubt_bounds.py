@@ -48,7 +48,7 @@ def test_a_yes_that_names_no_task_waits_for_its_webhook(bench: Bench, body: byte
     assert (job.status, job.taken, bench.due_in(Step.SUBMIT)) == (Status.SUBMITTING, True, DOUBT)
     waiting = job_view(job)["waiting"]
     assert waiting["for"] == "provider"
-    assert waiting["last_problem"] == "an answer that names no task"
+    assert waiting["last_problem"] == "an answer without a task id"
     assert waiting["since"] < waiting["until"]
 
 
@@ -159,7 +159,7 @@ def test_a_worker_that_may_be_alive_is_waited_for_without_a_webhook(bench: Bench
 
     assert (bench.job.resubmits, bench.due_in(Step.SUBMIT)) == (0, 3.0)
     waiting = job_view(bench.job)["waiting"]
-    assert waiting["last_problem"].startswith("the worker that posted the job went away")
+    assert waiting["last_problem"].startswith("the worker that posted the job died")
 
     _go_on(bench, deps)
 

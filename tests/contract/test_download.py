@@ -229,7 +229,7 @@ def test_a_trickle_is_bounded_and_shows_a_sign_of_life(
     server.script = script
     beats: list[object] = []
 
-    with pytest.raises(Transient, match="too slow"):
+    with pytest.raises(Transient, match="took too long"):
         downloader.fetch(server.url, lambda: beats.append(sentinel.alive))
     assert len(beats) > 1
 
@@ -238,7 +238,7 @@ def test_a_result_that_is_too_large_is_refused_early(
     server: ScriptedServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past the limit nothing more is read, however much there is."""
-    monkeypatch.setattr(download, "LARGEST_RESULT", 300_000)
+    monkeypatch.setattr(download, "MAX_RESULT_BYTES", 300_000)
 
     def script(wire: Wire) -> None:
         wire.say(head(200))
@@ -257,7 +257,7 @@ def test_memory_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Beyond a limit the bytes lie in a file on disk."""
-    monkeypatch.setattr(download, "_IN_MEMORY", 10_000)
+    monkeypatch.setattr(download, "_MAX_IN_MEMORY", 10_000)
     body = picture("PNG")
     assert len(body) > 10_000
     server.script = answer(200, body)

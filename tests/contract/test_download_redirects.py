@@ -120,7 +120,7 @@ def test_a_circle_ends(
     """A redirect that leads back to where we were is not followed for ever."""
     _sends_on(server, places)
 
-    with pytest.raises(Transient, match="circle"):
+    with pytest.raises(Transient, match="redirect loop"):
         downloader.fetch(f"{server.url}/a", _ignore)
     assert len(server.requests) == len(places)
 
@@ -136,8 +136,8 @@ def test_a_circle_ends(
         ("http://user:word@127.0.0.1:{port}/x", "user name or password"),
         ("file:///etc/passwd", "neither http:// nor https://"),
         ("ftp://127.0.0.1/x", "neither http:// nor https://"),
-        ("http://[::1", "not a URL"),
-        ("http://127.0.0.1:port/", "not a URL"),
+        ("http://[::1", "an invalid URL"),
+        ("http://127.0.0.1:port/", "an invalid URL"),
         ("http://127.0.0.1:{port}\\@evil.example/", "user name or password"),
     ],
 )
@@ -193,7 +193,7 @@ def test_a_redirect_to_nowhere_is_tried_again(
     """A redirect without a place says so."""
     server.script = answer(307, b"", *headers)
 
-    with pytest.raises(Transient, match="307 without saying where to go"):
+    with pytest.raises(Transient, match="307 without a Location"):
         downloader.fetch(f"{server.url}/", _ignore)
 
 
@@ -222,5 +222,5 @@ def test_all_hops_have_one_time_limit(
 
     other.script = script
 
-    with pytest.raises(Transient, match="too slow"):
+    with pytest.raises(Transient, match="took too long"):
         downloader.fetch(f"{server.url}/", _ignore)

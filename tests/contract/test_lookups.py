@@ -1,4 +1,4 @@
-"""Names that nobody serves: looking one up takes neither the attempt's time nor others' places."""
+"""Names that nobody serves: looking one up neither uses up the attempt nor blocks others."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ from tests.conftest import Eventually
 from tests.contract.bench import A, Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted import ScriptedServer
-from worker.clients.callbacks import NO_PLACE, CallbackClient, Delivery
+from worker.clients.callbacks import LOOKUPS_BUSY, CallbackClient, Delivery
 from worker.network.guarded_http import guarded_client, open_client
 from worker.network.name_lookups import Lookups, LookupsBusy, LookupTimeout, NameNotFound
 from worker.steps.notify import notify
@@ -83,8 +83,8 @@ def test_a_look_up_that_hangs_ends_with_its_attempt(make: Make, resolver: Resolv
     delivery = _post(make(0.4), "dead.example")
 
     assert not resolver.gate.is_set()
-    assert delivery == Delivery(error="the host's name was not looked up in time")
-    assert delivery.made
+    assert delivery == Delivery(error="the name lookup timed out")
+    assert delivery.attempted
     assert not delivery.final
 
 
@@ -99,14 +99,14 @@ def test_dead_names_leave_places_for_others(
         put_off = [one.result() for one in futures if one.done()]
 
         assert _post(client, WELL, receiver.port) == Delivery(status=204)
-        assert {delivery.error for delivery in put_off} == {NO_PLACE}
-        assert not any(delivery.made for delivery in put_off)
+        assert {delivery.error for delivery in put_off} == {LOOKUPS_BUSY}
+        assert not any(delivery.attempted for delivery in put_off)
         assert sum(one.done() for one in futures) == 6
         resolver.gate.set()
         waited = [one.result() for one in futures]
 
-    told = [delivery.error for delivery in waited if delivery.error != NO_PLACE]
-    assert told == ["the host's name cannot be looked up: Name or service not known"] * 2
+    told = [delivery.error for delivery in waited if delivery.error != LOOKUPS_BUSY]
+    assert told == ["the name lookup failed: Name or service not known"] * 2
 
 
 def test_more_names_than_threads_are_put_off(resolver: Resolver) -> None:
@@ -135,7 +135,7 @@ def test_a_name_is_looked_up_once_at_a_time(resolver: Resolver) -> None:
 def test_a_look_up_that_hangs_is_waited_for_once(resolver: Resolver) -> None:
     """Whoever comes when it has hung for long already needs no place for it: there is none."""
     clock = Clock()
-    lookups = Lookups(resolve=resolver, clock=clock, places=0)
+    lookups = Lookups(resolve=resolver, clock=clock, slow_waits=0)
     with pytest.raises(LookupTimeout):
         lookups.addresses("dead.example", 0.02)
     with pytest.raises(LookupsBusy):
@@ -153,7 +153,7 @@ def test_a_look_up_that_hangs_is_waited_for_once(resolver: Resolver) -> None:
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "not known"),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "Temporary"),
-        (UnicodeError("label empty or too long"), "no host name"),
+        (UnicodeError("label empty or too long"), "not a valid host name"),
         (RuntimeError("of another kind"), "RuntimeError"),
     ],
 )
@@ -274,6 +274,6 @@ def test_a_dead_name_is_silence_of_its_host(bench: Bench, make: Make, resolver: 
         notify(A, deps)
 
     errors = {entry["error"] for entry in bench.job.callback_log}
-    assert errors == {"the host's name cannot be looked up: Name or service not known"}
+    assert errors == {"the name lookup failed: Name or service not known"}
     assert bench.job.callback_attempts == 5
     assert deps.receivers.wait("http://dead.example/other") > 0

@@ -93,7 +93,7 @@ def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
     """No attempt is counted meanwhile, and the callback stays owed."""
     url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.silent(url)
+        ended.deps.receivers.record_no_answer(url)
 
     notify(A, ended.deps)
 
@@ -128,13 +128,13 @@ def test_an_answer_closes_the_breaker(ended: Bench) -> None:
     """Also one that is no yes: the receiver is well."""
     url = ended.job.request.callback_url or ""
     for _ in range(4):
-        ended.deps.receivers.silent(url)
+        ended.deps.receivers.record_no_answer(url)
     ended.server.script = answer(400)
 
     notify(A, ended.deps)
 
     for _ in range(4):
-        ended.deps.receivers.silent(url)
+        ended.deps.receivers.record_no_answer(url)
     assert ended.deps.receivers.wait(url) == 0
 
 
@@ -175,7 +175,7 @@ def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> 
     notify(A, ended.deps)
     url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.silent(url)
+        ended.deps.receivers.record_no_answer(url)
     ended.clock.now += 2 * DAY
 
     notify(A, ended.deps)
@@ -188,7 +188,7 @@ def test_no_callback_dies_without_an_attempt_of_its_own(ended: Bench) -> None:
     """The trouble may be that of others on the same host: this one is told at its end."""
     url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.silent(url)
+        ended.deps.receivers.record_no_answer(url)
     ended.clock.now += 2 * DAY
     ended.server.script = answer(204)
 

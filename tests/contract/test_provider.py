@@ -11,12 +11,12 @@ from tests.contract.scripted import ScriptedServer, Wire, answer, head
 from worker.clients.provider import ProviderClient
 from worker.clients.submit_outcomes import (
     Accepted,
+    AcceptedWithoutId,
     AccountRefused,
     Busy,
     InDoubt,
     NotSent,
     Rejected,
-    Unnamed,
 )
 
 PATH = "/v1/flux-pro-1.1"
@@ -93,7 +93,7 @@ def test_a_yes_that_names_no_task(
     """Something was accepted, and paid for, but nobody knows as what."""
     server.script = answer(status, body)
 
-    assert isinstance(provider.submit(PATH, {}), Unnamed)
+    assert isinstance(provider.submit(PATH, {}), AcceptedWithoutId)
 
 
 def test_a_yes_that_breaks_off_names_no_task(
@@ -102,7 +102,7 @@ def test_a_yes_that_breaks_off_names_no_task(
     """The head said yes, so the job was taken, whatever became of the rest."""
     server.script = answer(200, b'{"id": "t', length=500)
 
-    assert isinstance(provider.submit(PATH, {}), Unnamed)
+    assert isinstance(provider.submit(PATH, {}), AcceptedWithoutId)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_silence_is_in_doubt(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(500, InDoubt), (200, Unnamed)])
+@pytest.mark.parametrize(("status", "outcome"), [(500, InDoubt), (200, AcceptedWithoutId)])
 def test_a_trickling_answer_is_given_up(
     hasty: ProviderClient, server: ScriptedServer, status: int, outcome: type[object]
 ) -> None:

@@ -87,7 +87,7 @@ def test_an_answer_that_will_be_no_other_is_unusable(
     notice = provider.result(provider.result_url("t"))
 
     assert (notice.kind, notice.status) == (Kind.UNUSABLE, "")
-    assert notice.message.endswith(f"say nothing about the task: get_result answered {status}")
+    assert notice.message.endswith(f"do not mention the task: get_result answered {status}")
     assert len(server.requests) == 1
 
 

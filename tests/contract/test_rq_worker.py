@@ -55,7 +55,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Note in a list, instead of ending this process, that the grace is over."""
     calls: list[bool] = []
-    monkeypatch.setattr(rq_worker, "_leave", lambda *_why: calls.append(True))
+    monkeypatch.setattr(rq_worker, "_exit_process", lambda *_why: calls.append(True))
     return calls
 
 
@@ -201,7 +201,7 @@ def test_a_worker_in_a_hurry_leaves_at_once(
     worker.request_stop()
     worker.request_stop()
     assert not cut_off
-    worker.hurry()
+    worker.exit_now()
 
     eventually(lambda: cut_off == [True])
 
@@ -217,7 +217,7 @@ def test_a_worker_whose_tasks_have_ended_is_not_cut_off(
     worker.request_stop()
     work.let_go()
     thread.join(20)
-    worker.hurry()
+    worker.exit_now()
 
     assert not thread.is_alive()
     eventually(lambda: not _stopping_threads())

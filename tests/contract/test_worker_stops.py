@@ -183,7 +183,7 @@ def test_a_second_signal_is_not_waited_for(
     process.request_stop()
 
     _has_left(process, eventually)
-    assert "told to stop twice" in process.output()
+    assert "a second stop signal" in process.output()
     assert status_of(store, JOB) is Status.STORING
 
 

@@ -11,7 +11,7 @@ from tests.conftest import Eventually
 from tests.contract.scripted import ScriptedServer, answer
 from tests.outage.conftest import RECOVERY, Town, opened
 from tests.timing import FAST, FAST_SANDBOX
-from worker.clients.callbacks import LEFT_ALONE
+from worker.clients.callbacks import BREAKER_OPEN
 
 #: Callbacks owed to the receiver that hangs. Each attempt holds one of two threads for 2 s.
 OWED: Final = 24
@@ -74,7 +74,7 @@ def test_one_that_hangs_is_given_up(
     """Every callback of it ends as a dead letter after an attempt of its own, and hardly more."""
     logs = [_settled(office, job_id, "dead")["log"] for job_id in owed]
 
-    assert {entry["error"] for log in logs for entry in log} <= {"ReadTimeout", LEFT_ALONE}
+    assert {entry["error"] for log in logs for entry in log} <= {"ReadTimeout", BREAKER_OPEN}
     attempts = [_callback(office, job_id)["attempts"] for job_id in owed]
     assert min(attempts) == 1
     assert sum(attempts) == len(hanging.callbacks) < 2 * OWED
@@ -102,7 +102,7 @@ def test_one_that_stays_away(office: Town, receiver: CallbackReceiver) -> None:
 
     errors = {entry["error"] for entry in told["log"]}
     assert "ConnectError" in errors
-    assert errors <= {"ConnectError", LEFT_ALONE}
+    assert errors <= {"ConnectError", BREAKER_OPEN}
     assert told["attempts"] >= 3
     assert office.job(job_id)["status"] == "succeeded"
 

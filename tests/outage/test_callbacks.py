@@ -6,7 +6,7 @@ import pytest
 
 from stack.receiver import Answer, Callback, CallbackReceiver
 from tests.outage.conftest import RECOVERY, Town
-from worker.clients.callbacks import LEFT_ALONE
+from worker.clients.callbacks import BREAKER_OPEN
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_never_up(town: Town, receiver: CallbackReceiver) -> None:
     receiver.script(then=Answer(503))
     job_id = town.create("never told", callback={"url": receiver.url})
     told = settled(town, job_id, "dead")
-    made = [attempt for attempt in told["log"] if attempt["error"] != LEFT_ALONE]
+    made = [attempt for attempt in told["log"] if attempt["error"] != BREAKER_OPEN]
     assert told["attempts"] == len(made) == len(receiver.callbacks)
     assert told["attempts"] >= 3
     assert {attempt["status"] for attempt in made} == {503}

@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from sandbox.faults.injection import Mischief
-from sandbox.generation.generation import Studio
+from sandbox.faults.injection import FaultInjection
+from sandbox.generation.generation import Generator
 from sandbox.requests.models import MODELS
 from sandbox.requests.validation import validate
 from sandbox.settings import Settings
 from sandbox.statuses import Status
 from sandbox.tasks.hosts import Hosts
 from sandbox.tasks.ledger import Ledger
-from sandbox.tasks.results import Shelf, Signer
+from sandbox.tasks.results import ImageCache, Signer
 from sandbox.tasks.tasks import Task, TaskBook
-from sandbox.webhooks.delivery import Courier
-from sandbox.webhooks.outgoing import Poster
+from sandbox.webhooks.delivery import WebhookSender
+from sandbox.webhooks.outgoing import HttpSender
 
 BODY = {"prompt": "memory", "width": 256, "height": 256}
 
@@ -36,17 +36,17 @@ def new_task(number: int) -> Task:
     )
 
 
-def new_studio(book: TaskBook, shelf: Shelf, **environment: str) -> Studio:
-    """Return a studio that keeps its pictures on the shelf."""
+def new_studio(book: TaskBook, image_cache: ImageCache, **environment: str) -> Generator:
+    """Return a generator that caches its pictures."""
     settings = Settings.from_env({"SANDBOX_API_KEYS": "sandbox-key-1", **environment})
     ledger = Ledger(book, None, 1000.0)
-    courier = Courier(settings, ledger, Mischief(), Poster())
-    return Studio(
+    webhook_sender = WebhookSender(settings, ledger, FaultInjection(), HttpSender())
+    return Generator(
         settings=settings,
         book=book,
         ledger=ledger,
-        shelf=shelf,
-        courier=courier,
+        image_cache=image_cache,
+        webhook_sender=webhook_sender,
         hosts=Hosts(settings.public_url, {}),
         signer=Signer(b"key"),
     )
@@ -61,19 +61,19 @@ def test_a_picture_that_memory_dropped_is_drawn_again() -> None:
     """The bytes are those of the ledger, whether they were kept or not."""
 
     async def run() -> None:
-        book, shelf = new_book(), Shelf(capacity=1)
-        studio = new_studio(book, shelf)
+        book, image_cache = new_book(), ImageCache(capacity=1)
+        generator = new_studio(book, image_cache)
         kept: dict[str, bytes] = {}
         for number in range(2):
             task = new_task(number)
             book.add(task)
-            await studio.start(task)
-            kept[task.id] = await studio.picture(task)
+            await generator.start(task)
+            kept[task.id] = await generator.picture(task)
         first = next(iter(book))
         assert first.sample is not None
-        assert shelf.get(first.sample.token) is None
-        assert await studio.picture(first) == kept[first.id]
-        await studio.close()
+        assert image_cache.get(first.sample.token) is None
+        assert await generator.picture(first) == kept[first.id]
+        await generator.close()
 
     asyncio.run(run())
 
@@ -88,12 +88,12 @@ def test_a_task_that_cannot_be_drawn_ends_and_frees_its_slot(
 
     async def run() -> None:
         book = new_book()
-        studio = new_studio(book, Shelf())
+        generator = new_studio(book, ImageCache())
         task = new_task(0)
         book.add(task)
-        await studio.start(task)
+        await generator.start(task)
         assert (task.status, book.active_now) == (Status.ERROR, 0)
-        await studio.close()
+        await generator.close()
 
     monkeypatch.setattr("sandbox.generation.generation.draw", broken)
     asyncio.run(run())
@@ -102,7 +102,7 @@ def test_a_task_that_cannot_be_drawn_ends_and_frees_its_slot(
 def test_a_range_of_seconds_is_spread_the_same_way_in_every_run() -> None:
     """Each task's time lies in the scaled range, differs from the next and is repeatable."""
     environment = {"SANDBOX_GENERATION_SECONDS": "0.2-1.5", "SANDBOX_TIME_SCALE": "10"}
-    first, second = (new_studio(new_book(), Shelf(), **environment) for _ in range(2))
+    first, second = (new_studio(new_book(), ImageCache(), **environment) for _ in range(2))
     times = [first.seconds(number) for number in range(50)]
     assert times == [second.seconds(number) for number in range(50)]
     assert all(2.0 <= seconds <= 15.0 for seconds in times)

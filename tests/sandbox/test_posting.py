@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sandbox.webhooks.outgoing import ConnectError, Poster, PostError
+from sandbox.webhooks.outgoing import ConnectError, HttpSender, PostError
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}"
@@ -39,12 +39,12 @@ class Place:
 
 
 def against(
-    place: Callable[[], Place], act: Callable[[Place, Poster, str], Awaitable[None]]
+    place: Callable[[], Place], act: Callable[[Place, HttpSender, str], Awaitable[None]]
 ) -> None:
     """Do something with a poster and a receiver."""
 
     async def run() -> None:
-        there, poster = place(), Poster()
+        there, poster = place(), HttpSender()
         server = await asyncio.start_server(there.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
@@ -59,7 +59,7 @@ def against(
 def test_one_connection_is_used_again() -> None:
     """Two webhooks, one connection; the second request is whole."""
 
-    async def act(there: Place, poster: Poster, url: str) -> None:
+    async def act(there: Place, poster: HttpSender, url: str) -> None:
         for _ in range(2):
             assert await poster.post(url, b"body", [(b"x-one", b"1")]) == 202
         (heads,) = there.seen
@@ -73,7 +73,7 @@ def test_one_connection_is_used_again() -> None:
 def test_a_closed_connection_is_not_used_again(answer: bytes, hangs_up: bool) -> None:
     """Whether the receiver announced it or not."""
 
-    async def act(there: Place, poster: Poster, url: str) -> None:
+    async def act(there: Place, poster: HttpSender, url: str) -> None:
         assert await poster.post(url, b"body", []) == 202
         await there.gone.wait()
         assert await poster.post(url, b"body", []) == 202
@@ -86,7 +86,7 @@ def test_a_closed_connection_is_not_used_again(answer: bytes, hangs_up: bool) ->
 def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
     """A receiver that hangs up without a word, and one that speaks something else."""
 
-    async def act(_there: Place, poster: Poster, url: str) -> None:
+    async def act(_there: Place, poster: HttpSender, url: str) -> None:
         with pytest.raises(PostError):
             await poster.post(url, b"body", [])
 
@@ -96,7 +96,7 @@ def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
 def test_a_field_stays_in_its_line() -> None:
     """A secret with a line break in it is not sent."""
 
-    async def act(there: Place, poster: Poster, url: str) -> None:
+    async def act(there: Place, poster: HttpSender, url: str) -> None:
         with pytest.raises(PostError, match="cannot be sent"):
             await poster.post(url, b"body", [(b"x-webhook-secret", b"a\r\nx-other: b")])
         assert there.seen == []
@@ -109,6 +109,6 @@ def test_an_address_of_something_else_is_an_error() -> None:
 
     async def run() -> None:
         with pytest.raises(ConnectError):
-            await Poster().post("ftp://127.0.0.1/a", b"body", [])
+            await HttpSender().post("ftp://127.0.0.1/a", b"body", [])
 
     asyncio.run(run())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from sandbox.tasks.results import Shelf
+from sandbox.tasks.results import ImageCache
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import RunningSandbox, StartSandbox, WaitFor
@@ -131,16 +131,16 @@ def test_an_address_dies(start_sandbox: StartSandbox, wait_for: WaitFor) -> None
 
 
 def test_full_memory_drops_the_oldest_picture_first() -> None:
-    """The shelf never holds more than its capacity, except for one picture alone."""
-    shelf = Shelf(capacity=10)
-    shelf.put("a", b"12345", 100.0)
-    shelf.put("b", b"12345", 101.0)
-    shelf.put("c", b"1", 102.0)
-    assert [shelf.get(token) for token in "abc"] == [None, b"12345", b"1"]
-    shelf.sweep(101.5)
-    assert [shelf.get(token) for token in "bc"] == [None, b"1"]
-    shelf.put("d", b"x" * 99, 103.0)
-    assert [shelf.get(token) for token in "cd"] == [None, b"x" * 99]
+    """The cache never holds more than its capacity, except for one picture alone."""
+    image_cache = ImageCache(capacity=10)
+    image_cache.put("a", b"12345", 100.0)
+    image_cache.put("b", b"12345", 101.0)
+    image_cache.put("c", b"1", 102.0)
+    assert [image_cache.get(token) for token in "abc"] == [None, b"12345", b"1"]
+    image_cache.sweep(101.5)
+    assert [image_cache.get(token) for token in "bc"] == [None, b"1"]
+    image_cache.put("d", b"x" * 99, 103.0)
+    assert [image_cache.get(token) for token in "cd"] == [None, b"x" * 99]
 
 
 def moment(text: Any) -> datetime:

@@ -1,1 +1,1 @@
-"""Clients of the provider, its delivery hosts and callers' receivers."""
+"""HTTP clients for the provider, its delivery hosts and callback receivers."""

@@ -1,4 +1,4 @@
-"""When to try again; pure arithmetic."""
+"""Exponential backoff with jitter."""
 
 import random
 from typing import Final
@@ -9,11 +9,11 @@ _LARGEST_EXPONENT: Final = 30
 def backoff(tries: int, *, base: float, longest: float, rng: random.Random) -> float:
     """Return the seconds to wait before the next try: doubling, capped, with jitter.
 
-    The jitter takes up to half away, so that many jobs which failed together do not come back
-    together, and none comes back at once.
+    The jitter takes off up to half, so that jobs that failed together are not retried together, and
+    none is retried at once.
 
     Args:
-        tries: How often it was put off before, from 0.
+        tries: Number of earlier retries, from 0.
         base: Seconds after the first failure.
         longest: Cap in seconds.
         rng: Source of the jitter.

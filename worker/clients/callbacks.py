@@ -1,4 +1,4 @@
-"""Sends callbacks: one POST, to public addresses only, following no redirects."""
+"""Sends callbacks: one POST, to public addresses only, without following redirects."""
 
 import ssl
 import time
@@ -22,60 +22,60 @@ from worker.network.name_lookups import (
 from worker.network.proxies import AddressRefused
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
-_LARGEST_ANSWER: Final = 64 * 1024  # bytes; nobody reads it
+_MAX_ANSWER_BYTES: Final = 64 * 1024  # bytes; the answer's body is discarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How one attempt went: an HTTP status, or an error."""
+    """The outcome of one attempt: an HTTP status or an error."""
 
     status: int | None = None
     error: str | None = None
-    #: It cannot go better another time, whoever is called.
-    hopeless: bool = False
+    #: No later attempt can succeed.
+    never_retry: bool = False
     #: The answer's `Retry-After`, as it came.
     retry_after: str = ""
 
     @property
-    def made(self) -> bool:
-        """Whether there was an attempt at all."""
-        return self.error not in (LEFT_ALONE, NO_PLACE)
+    def attempted(self) -> bool:
+        """Whether a request was attempted at all."""
+        return self.error not in (BREAKER_OPEN, LOOKUPS_BUSY)
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted the callback."""
         return self.status is not None and httpx.codes.is_success(self.status)
 
     @property
     def answered(self) -> bool:
-        """Whether the receiver is well, whatever it thinks of this callback."""
+        """Whether the receiver works, whatever it answered to this callback."""
         well = self.status is not None and self.status < httpx.codes.INTERNAL_SERVER_ERROR
         return (well and self.status != httpx.codes.TOO_MANY_REQUESTS) or self.error == REFUSED
 
     @property
     def final(self) -> bool:
-        """Whether no further attempt is wanted: taken, gone for good (410), or refused by us."""
+        """Whether no further attempt is wanted: delivered, gone for good (410) or refused."""
         unwanted = self.status == httpx.codes.GONE or self.error == REFUSED
-        return self.delivered or unwanted or self.hopeless
+        return self.delivered or unwanted or self.never_retry
 
 
-REFUSED: Final = "the host leads to private or reserved addresses only"
-LEFT_ALONE: Final = "no attempt was made: the receiver was in trouble for a while"
-NO_PLACE: Final = "no attempt was made: too many host names were slow to look up"
-#: Of so many callbacks at a time one may wait for a name that is slow to look up.
-_PER_SLOW_NAME: Final = 4
+REFUSED: Final = "the host resolves to private or reserved addresses only"
+BREAKER_OPEN: Final = "no attempt was made: the receiver's circuit breaker was open"
+LOOKUPS_BUSY: Final = "no attempt was made: too many name lookups were slow"
+#: One in this many concurrent callbacks may wait for a slow name lookup.
+_CALLBACKS_PER_SLOW_LOOKUP: Final = 4
 
 
 class CallbackClient:
     """Posts callbacks.
 
     Args:
-        allowed: Networks that may be called although they are private.
+        allowed: Private networks that may be called.
         timeout: Seconds for one attempt as a whole.
-        connections: How many may run at a time.
-        ssl_context: Made once per process.
+        connections: Maximum number of concurrent callbacks.
+        ssl_context: Shared by the clients of a process.
         resolve: Returns a host's addresses, or raises.
-        proxy: See `worker.network.proxies.way_out`.
+        proxy: As in `worker.network.proxies.transport_through`.
     """
 
     def __init__(
@@ -97,31 +97,36 @@ class CallbackClient:
             allowed=allowed,
             deadline=self._deadline,
             proxy=proxy,
-            # Callers name hosts: those that nobody serves must leave places for the others.
+            # Callers choose the hosts. Names whose servers do not answer must not block other
+            # callbacks.
             lookups=Lookups(
-                places=max(1, connections // _PER_SLOW_NAME), longest=timeout, resolve=resolve
+                slow_waits=max(1, connections // _CALLBACKS_PER_SLOW_LOOKUP),
+                longest=timeout,
+                resolve=resolve,
             ),
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Make one attempt and say how it went; raises nothing."""
+        """Make one attempt and return its outcome; never raises."""
         self._deadline.at = give_up_at = time.monotonic() + self._timeout
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as response:
                 status = response.status_code
                 try:
-                    read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, decoded=False)
+                    read_body(
+                        response, limit=_MAX_ANSWER_BYTES, give_up_at=give_up_at, decoded=False
+                    )
                 except (TooLarge, httpx.HTTPError):
-                    response.close()  # the status counts; the rest of the answer does not
+                    response.close()  # the status is enough; the rest of the answer does not matter
                 return Delivery(status=status, retry_after=response.headers.get("retry-after", ""))
         except AddressRefused:
             return Delivery(error=REFUSED)
         except LookupsBusy:
-            return Delivery(error=NO_PLACE)
+            return Delivery(error=LOOKUPS_BUSY)
         except (NameNotFound, LookupTimeout) as error:
             return Delivery(error=str(error))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-            # Not one that the client can call; a host in Punycode that says nothing, too.
-            return Delivery(error=type(error).__name__, hopeless=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, this is how the attempt went
+            # The client cannot call this URL, such as one with invalid Punycode.
+            return Delivery(error=type(error).__name__, never_retry=True)
+        except Exception as error:  # noqa: BLE001 - any error is the outcome
             return Delivery(error=type(error).__name__)

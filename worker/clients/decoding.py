@@ -1,4 +1,4 @@
-"""Undoes an encoding of a body that nobody asked for, piece by piece and within a bound."""
+"""Decodes an unrequested content encoding, chunk by chunk and within a size limit."""
 
 import zlib
 from collections.abc import Iterator
@@ -6,32 +6,29 @@ from typing import Final
 
 from core.media.image_formats import begins_as_image
 
-#: Content codings that are undone (RFC 9110 section 8.4.1) -> zlib's name of their frame.
+#: Supported content codings (RFC 9110 section 8.4.1) -> zlib window bits.
 _WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _RAW_DEFLATE: Final = -15
-#: gzip may come in members, one behind the other (RFC 1952 section 2.2).
+#: A gzip body may have several members (RFC 1952 section 2.2).
 _GZIP_START: Final = b"\x1f\x8b"
-_PIECE: Final = 256 * 1024  # bytes that are given back at a time
-_ENOUGH: Final = 12  # bytes that tell an image
+_PIECE: Final = 256 * 1024  # bytes of output per step
+_ENOUGH: Final = 12  # bytes that identify an image format
 
 
 class BadEncoding(Exception):
-    """The body is not in the encoding that its header names, or is cut off, or too large.
-
-    Or that encoding is none that can be undone.
-    """
+    """The encoding is unsupported or wrong, or the body is truncated or decodes to too much."""
 
 
 class Decoder:
-    """Undoes one content coding; bytes that begin as an image have none, whatever is said of them.
+    """Decodes one content coding; bytes that begin as an image are taken as they are.
 
     Args:
-        coding: As `Content-Encoding` says it; empty and `identity` leave the bytes as they are.
-        largest: Bytes that may come out, for a few can unpack to very many.
+        coding: Value of `Content-Encoding`; empty and `identity` leave the bytes unchanged.
+        largest: Maximum bytes of output, because a small body can decode to a huge one.
 
     Attributes:
-        encoded: Whether an encoding is named.
-        known: Whether it is one that can be undone.
+        encoded: Whether a content encoding is declared.
+        known: Whether that encoding is supported.
     """
 
     def __init__(self, coding: str, largest: int) -> None:
@@ -48,10 +45,10 @@ class Decoder:
         self._unpacking: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take a piece of the body and return what comes out.
+        """Take a chunk of the body and return the decoded bytes.
 
         Raises:
-            BadEncoding: It cannot be undone, or there is too much.
+            BadEncoding: The bytes cannot be decoded, or decode to too much.
         """
         if self._begun:
             yield from self._undo(data)
@@ -61,22 +58,22 @@ class Decoder:
             yield from self._begin()
 
     def end(self) -> Iterator[bytes]:
-        """Take note that the body ends here, and return what is left.
+        """Finish decoding and return the remaining bytes.
 
         Raises:
-            BadEncoding: The encoded bytes are cut off.
+            BadEncoding: The encoded bytes are truncated.
         """
         if not self._begun:
             yield from self._begin()
         if self._unpacking and not self._unpacking.eof:
-            raise BadEncoding("its encoded bytes are cut off")
+            raise BadEncoding("its encoded bytes are truncated")
 
     def _begin(self) -> Iterator[bytes]:
         data, self._head, self._begun = self._head, b"", True
-        # Some hosts name an encoding that the stored bytes do not have.
+        # Some hosts declare an encoding that the stored bytes do not have.
         if not begins_as_image(data):
             if not self.known:
-                raise BadEncoding(f"it comes in an encoding that is not known: {self._name}")
+                raise BadEncoding(f"unknown content encoding {self._name}")
             raw = self._window == _WINDOWS["deflate"] and not _has_zlib_head(data)
             self._unpacking = zlib.decompressobj(_RAW_DEFLATE if raw else self._window)
         yield from self._undo(data)
@@ -95,16 +92,16 @@ class Decoder:
             try:
                 piece = self._unpacking.decompress(data, _PIECE)
             except zlib.error as error:
-                raise BadEncoding("its bytes are not in the encoding that it names") from error
+                raise BadEncoding("its bytes do not match its content encoding") from error
             self._left -= len(piece)
             if self._left < 0:
-                raise BadEncoding("it unpacks to too much")
+                raise BadEncoding("it decompresses to more than is allowed")
             yield piece
             data = self._unpacking.unconsumed_tail or self._unpacking.unused_data
-            full = len(piece) == _PIECE  # more may come out without more going in
+            full = len(piece) == _PIECE  # more output may follow without more input
 
 
 def _has_zlib_head(data: bytes) -> bool:
-    """Say whether `deflate` comes as it should, in zlib's frame (RFC 1950 section 2.2)."""
+    """Return whether `deflate` data has a zlib header, as it should (RFC 1950 section 2.2)."""
     whole = len(data) > 1 and data[0] & 0x0F == zlib.DEFLATED
     return whole and int.from_bytes(data[:2], "big") % 31 == 0

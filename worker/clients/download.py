@@ -1,4 +1,4 @@
-"""Fetches a result into a file of bounded memory, and looks at what came."""
+"""Downloads a result into a file with bounded memory, and checks it."""
 
 import base64
 import binascii
@@ -27,37 +27,37 @@ from worker.network.guarded_http import Deadline, guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
-#: Bytes up to which a result is held in memory; a larger one goes through a file on disk.
-_IN_MEMORY: Final = 2 * 1024 * 1024
-#: Larger results are refused; the provider's largest image is a few megapixels.
-LARGEST_RESULT: Final = 100 * 1024 * 1024  # bytes
-_MOST_HOPS: Final = 5  # redirects
+#: Results up to this many bytes are held in memory; larger ones go to a temporary file.
+_MAX_IN_MEMORY: Final = 2 * 1024 * 1024
+#: Maximum size of a result; the provider's largest image is a few megapixels.
+MAX_RESULT_BYTES: Final = 100 * 1024 * 1024  # bytes
+_MAX_REDIRECTS: Final = 5  # redirects
 _REDIRECTS: Final = (301, 302, 303, 307, 308)  # RFC 9110 section 15.4, those that name a place
-#: Compressed on the way, the bytes would be neither the image's nor of its length.
+#: With compression, the bytes and the length would not be those of the image.
 _HEADERS: Final = {"accept": "image/*", "accept-encoding": "identity"}
-#: The same so that a proxy on the way must leave it alone (RFC 9111 section 5.2.1.6).
-_PLAINLY: Final = _HEADERS | {
+#: Also tells proxies on the way not to transform the body (RFC 9111 section 5.2.1.6).
+_NO_TRANSFORM: Final = _HEADERS | {
     "accept-encoding": "identity, *;q=0", "cache-control": "no-cache, no-transform"
 }  # fmt: skip
-#: An answer with a range that begins at the beginning, whose end and length are known.
+#: A `Content-Range` that begins at 0, with a known end and length.
 _RANGE: Final = re.compile(r"bytes 0-(\d{1,15})/(\d{1,15})", re.ASCII)
 _MD5_BYTES: Final = 16
 
-#: File ending -> media type of what a result may be.
+#: File extension -> media type of the supported result formats.
 CONTENT_TYPES: Final = {form.extension: form.content_type for form in FORMATS.values()}
 
 
 class ResultGone(Exception):
-    """The URL is dead: 403, 404 or 410, as a signed URL answers after its end."""
+    """The URL has expired: 403, 404 or 410, as a signed URL answers after its end."""
 
 
 class LinkRefused(Exception):
-    """The URL is none, or leads to where results may not come from; the text may be shown."""
+    """The URL is invalid, or results must not come from its host; the text may be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A downloaded image, whole and looked at; close `file` when done."""
+    """A downloaded and checked image; the user closes `file`."""
 
     file: IO[bytes]
     size: int  # bytes
@@ -70,7 +70,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Body:
-    """What came: in a file, so many bytes, and the checksum that it must have."""
+    """A received body: its file, its size in bytes, and the checksum that it must have."""
 
     file: IO[bytes]
     size: int
@@ -78,14 +78,14 @@ class _Body:
 
 
 class Downloader:
-    """Fetches results from the provider's delivery hosts, and from nowhere else.
+    """Downloads results from the provider's delivery hosts only.
 
     Args:
-        hosts: Which hosts those are (`FLUXRELAY_RESULT_HOSTS`).
+        hosts: The delivery hosts (`FLUXRELAY_RESULT_HOSTS`).
         timeout: Seconds for one download as a whole.
-        connections: How many may run at a time.
-        ssl_context: Made once per process.
-        proxy: See `worker.network.proxies.way_out`.
+        connections: Maximum number of concurrent downloads.
+        ssl_context: Shared by the clients of a process.
+        proxy: As in `worker.network.proxies.transport_through`.
     """
 
     def __init__(
@@ -110,51 +110,53 @@ class Downloader:
         )
 
     def fetch(self, url: str, alive: Callable[[], None]) -> Result:
-        """Download one result, wherever its host redirects to within what is allowed.
+        """Download one result, following redirects to allowed hosts.
 
         Args:
             url: The signed URL; no key of ours is sent with it.
-            alive: Called after each chunk, so that the caller can show that it is alive.
+            alive: Called after each chunk, to renew the caller's lease.
 
         Raises:
-            ResultGone: The URL is dead.
-            LinkRefused: The URL may not be called.
-            Transient: It may go well at the next try.
+            ResultGone: The URL has expired.
+            LinkRefused: The URL is not allowed.
+            Transient: A retry may succeed.
         """
         if problem := result_url_problem(url, self._hosts):
             raise LinkRefused(problem)
-        with contextlib.ExitStack() as undone:
+        with contextlib.ExitStack() as cleanup:
             try:
-                result = _looked_at(self._copy(url, alive, undone))
-            except OSError as error:  # of the temporary file; the network's are httpx'
-                raise Transient(f"there is no room for the result: {error.strerror}") from error
-            undone.pop_all()  # the caller's to close
+                result = _checked(self._copy(url, alive, cleanup))
+            except OSError as error:  # an error of the temporary file; httpx wraps network errors
+                raise Transient(
+                    f"there is no disk space for the result: {error.strerror}"
+                ) from error
+            cleanup.pop_all()  # the caller closes the file
         return result
 
-    def _copy(self, url: str, alive: Callable[[], None], undone: contextlib.ExitStack) -> _Body:
-        """Return what came, however many hops it took, within the one time limit."""
+    def _copy(self, url: str, alive: Callable[[], None], cleanup: contextlib.ExitStack) -> _Body:
+        """Return the received body, redirects included, within one time limit."""
         self._deadline.at = time.monotonic() + self._timeout
         try:
-            return self._follow(url, alive, undone)
+            return self._follow(url, alive, cleanup)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise LinkRefused("The result's link has no valid host") from error
         except BadEncoding as error:
             raise Transient(f"the result cannot be unpacked: {error}") from error
         except httpx.HTTPError as error:
-            if "location header" in str(error):  # httpx reads where a redirect leads to itself
-                raise LinkRefused("The result's link redirects to what is not a URL") from error
+            if "location header" in str(error):  # httpx parses the redirect's target itself
+                raise LinkRefused("The result's link redirects to an invalid URL") from error
             if time.monotonic() >= self._deadline.at:
-                raise Transient("the result is too slow") from error
-            # The text of such an error may hold the signed URL.
+                raise Transient("the download took too long") from error
+            # The error's text may contain the signed URL.
             raise Transient(f"the result could not be fetched: {type(error).__name__}") from error
         finally:
             self._deadline.at = math.inf
 
-    def _follow(self, url: str, alive: Callable[[], None], undone: contextlib.ExitStack) -> _Body:
-        """Ask, and ask where the answer leads to; each request is made anew, with nothing of ours.
+    def _follow(self, url: str, alive: Callable[[], None], cleanup: contextlib.ExitStack) -> _Body:
+        """Request the URL and follow redirects; each request is built anew, without our headers.
 
-        An answer in an encoding that cannot be undone is asked for once more, in words that a proxy
-        on the way should heed.
+        If the answer has an encoding that cannot be decoded, the request is repeated once with
+        headers that forbid proxies to encode.
         """
         asked, headers = [url], _HEADERS
         while True:
@@ -164,11 +166,11 @@ class Downloader:
                     asked.append(_next_url(asked, response, self._hosts))
                     continue
                 _check_status(response)
-                decoder = Decoder(response.headers.get("content-encoding", ""), LARGEST_RESULT)
+                decoder = Decoder(response.headers.get("content-encoding", ""), MAX_RESULT_BYTES)
                 if not decoder.known and headers is _HEADERS:
-                    headers = _PLAINLY
+                    headers = _NO_TRANSFORM
                     continue
-                file = undone.enter_context(_room(response.headers))
+                file = cleanup.enter_context(_open_file(response.headers))
                 return self._received(response, decoder, file, alive)
 
     def _received(
@@ -180,7 +182,7 @@ class Downloader:
     ) -> _Body:
         """Write a body to the file, and check its length, which is that of the encoded bytes."""
         came, sent_as = 0, md5(usedforsecurity=False)
-        # As they come: gathering them up would hide a host that sends byte by byte.
+        # Chunk by chunk as they arrive: buffering would hide a host that sends single bytes.
         for chunk in response.iter_raw():
             came += len(chunk)
             if decoder.encoded:
@@ -188,7 +190,7 @@ class Downloader:
             for piece in decoder.feed(chunk):
                 file.write(piece)
             alive()
-            if came > LARGEST_RESULT:
+            if came > MAX_RESULT_BYTES:
                 raise Transient(f"the result is too large ({came} bytes)")
         for piece in decoder.end():
             file.write(piece)
@@ -197,44 +199,44 @@ class Downloader:
             raise Transient(f"the result has {came} bytes instead of {stated}")
         check = _content_md5(response.headers)
         if decoder.encoded and check == sent_as.digest():
-            check = None  # it was of the encoded bytes (RFC 1864), and they are right
+            check = None  # it covers the encoded bytes (RFC 1864), and it matches
         return _Body(file=file, size=file.tell(), check=check)
 
 
 def _next_url(asked: Sequence[str], response: httpx.Response, hosts: Sequence[str]) -> str:
-    """Return where a redirect leads to.
+    """Return the target of a redirect.
 
     Raises:
-        LinkRefused: We may not go there.
-        Transient: Nowhere.
+        LinkRefused: The target is not allowed.
+        Transient: There is no usable target.
     """
     status, location = response.status_code, str(response.headers.get("location", "")).strip()
     if not location:
-        raise Transient(f"the result's host answered {status} without saying where to go")
+        raise Transient(f"the result's host answered {status} without a Location")
     try:
         url = urljoin(asked[-1], location)
     except ValueError as error:
-        raise LinkRefused("The result's link redirects to what is not a URL") from error
+        raise LinkRefused("The result's link redirects to an invalid URL") from error
     if problem := redirect_problem(asked[0], url, hosts):
         raise LinkRefused(problem)
     if url in asked:
-        raise Transient(f"the result's host answered {status}, which leads in a circle")
-    if len(asked) > _MOST_HOPS:
-        raise Transient(f"the result's host answered {status} after {_MOST_HOPS} redirects")
+        raise Transient(f"the result's host answered {status}, a redirect loop")
+    if len(asked) > _MAX_REDIRECTS:
+        raise Transient(f"the result's host answered {status} after {_MAX_REDIRECTS} redirects")
     return url
 
 
-def _room(headers: httpx.Headers) -> IO[bytes]:
-    """Return where an answer's body is kept: in memory only where its length bounds it."""
+def _open_file(headers: httpx.Headers) -> IO[bytes]:
+    """Return the file for a body: in memory only if its length is known and small."""
     stated = headers.get("content-length", "")
     unbounded = "transfer-encoding" in headers or "content-encoding" in headers
-    if stated.isascii() and stated.isdigit() and not unbounded and int(stated) <= _IN_MEMORY:
+    if stated.isascii() and stated.isdigit() and not unbounded and int(stated) <= _MAX_IN_MEMORY:
         return io.BytesIO()
     return tempfile.TemporaryFile()
 
 
 def _content_md5(headers: httpx.Headers) -> bytes | None:
-    """Return the checksum that the host states (RFC 1864; Azure "Get Blob"), None if it is none."""
+    """Return the stated checksum (RFC 1864; Azure "Get Blob"), or None if there is no valid one."""
     try:
         check = base64.b64decode(headers.get("content-md5", ""), validate=True)
     except (binascii.Error, ValueError):
@@ -252,7 +254,7 @@ def _check_status(response: httpx.Response) -> None:
 
 
 def _whole_range(headers: httpx.Headers) -> str | None:
-    """Return the length of the whole, where an answer with a range holds all of it."""
+    """Return the total length if a ranged answer covers all of it."""
     found = _RANGE.fullmatch(headers.get("content-range", "").strip())
     return found[2] if found and int(found[1]) + 1 == int(found[2]) else None
 
@@ -264,18 +266,18 @@ def _stated_length(response: httpx.Response) -> str | None:
     return length
 
 
-def _looked_at(body: _Body) -> Result:
-    """Check that the file is one whole image of a format that the provider makes."""
+def _checked(body: _Body) -> Result:
+    """Check that the file is one complete image of a supported format."""
     try:
         picture = read_picture(body.file, body.size)
     except BadImage as error:
         raise Transient(f"the result {error}") from error
-    # A PNG's own checksums, which cover all of it, were right; a second pass would find no more.
+    # A PNG's own checksums cover the whole file and were verified; another pass adds nothing.
     checked = picture.format is PNG and picture.end == body.size
     if body.check and not checked:
         found = _digest(body.file, partial(md5, usedforsecurity=False))
         if found != body.check:
-            raise Transient("the result's bytes are not those of its Content-MD5")
+            raise Transient("the result does not match its Content-MD5")
     digest = _digest(body.file, sha256)
     body.file.seek(0)
     return Result(
@@ -290,7 +292,7 @@ def _looked_at(body: _Body) -> Result:
 
 
 def _digest(file: IO[bytes], make: Callable[[], Any]) -> bytes:
-    """Return a checksum of the whole file, made in steps so large that other threads run."""
+    """Return a checksum of the whole file, computed in steps so large that other threads run."""
     file.seek(0)
-    source: Any = file  # typeshed asks for more than is called
+    source: Any = file  # typeshed requires more methods than are called
     return file_digest(source, make).digest()

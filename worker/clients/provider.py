@@ -1,4 +1,4 @@
-"""The one client of the provider's API. Only this and `worker.network.guarded_http` know httpx."""
+"""The client of the provider's API. Only the HTTP clients and `worker.network` use httpx."""
 
 import contextlib
 import json
@@ -30,51 +30,49 @@ from core.text_values import Secret
 from worker.clients.submit_body import Payload, Source
 from worker.clients.submit_outcomes import (
     Accepted,
+    AcceptedWithoutId,
     AccountRefused,
     Busy,
     InDoubt,
     NotSent,
     Outcome,
     Rejected,
-    Unnamed,
 )
 from worker.network.guarded_http import Deadline, open_client, read_body
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
-_LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; previews may come inline
-#: Besides 5xx, these say nothing of a task either, but may be over when it is asked for again.
-_MAY_PASS: Final = (401, 402, 403, 408, 425, 429)
-#: What a 503 says that made nothing, unlike any other.
+_MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024  # bytes; previews may come inline
+#: Statuses that, like 5xx, say nothing about a task and may change on the next request.
+_TRANSIENT_STATUSES: Final = (401, 402, 403, 408, 425, 429)
+#: Texts of a 503 that guarantee that no task was made.
 _SHEDS_LOAD: Final = re.compile(rb"shedding|over[ _-]?capacity", re.IGNORECASE)
-#: The request did not get to the provider; a proxy said no, for one.
-_NEVER_LEFT: Final = (
-    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError,
-)  # fmt: skip
-_LONGEST_QUOTE: Final = 500  # characters of the provider's words that are passed on
-#: Hosts that the key is not sent to, and that are warned of.
+#: The request did not reach the provider.
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_LONGEST_QUOTE: Final = 500  # characters of the provider's message that are passed on
+#: Maximum number of refused polling hosts that are logged.
 _MOST_WARNED: Final = 100
 
 
-class _BrokenYes(httpx.HTTPError):
-    """A submit was answered with 2xx, and the answer broke off."""
+class _TruncatedAcceptance(httpx.HTTPError):
+    """A submit was answered with 2xx, but the answer broke off."""
 
 
 class ProviderClient:
-    """Submits tasks and asks for results.
+    """Submits tasks and fetches their results.
 
     Args:
         base_url: The account's API host.
         key: The account's API key; sent to the provider's hosts only.
-        timeout: Seconds for the answer to a request.
-        send_timeout: Seconds for sending a submit's images, where it is longer than `timeout`.
-        lifetime: Seconds that a result URL lives where it does not say so.
-        connections: How many requests may run at a time.
-        poll_urls: More API hosts of the account.
-        longest_pause: Seconds for which a `Retry-After` is believed at most.
-        ssl_context: Made once per process.
-        proxy: See `worker.network.proxies.way_out`.
+        timeout: Seconds to wait for an answer.
+        send_timeout: Seconds for sending a submit's images, if longer than `timeout`.
+        lifetime: Seconds that a result URL is valid if it does not state its expiry.
+        connections: Maximum number of concurrent requests.
+        poll_urls: Further API hosts of the account.
+        longest_pause: Upper bound in seconds for `Retry-After`.
+        ssl_context: Shared by the clients of a process.
+        proxy: As in `worker.network.proxies.transport_through`.
     """
 
     def __init__(
@@ -111,48 +109,48 @@ class ProviderClient:
     def submit(
         self, path: str, body: Mapping[str, Any], images: Mapping[str, Source] | None = None
     ) -> Outcome:
-        """Post one task, exactly once, and say what came of it.
+        """Post one task, once, and return the outcome.
 
-        A request whose last part was never handed over cannot have been accepted: it is shorter
-        than its stated length (RFC 9112 section 8: incomplete), and what there is of it is no
-        JSON. So no failure before that leaves a doubt, be it ours, or an answer to half a request.
+        A request whose last part was never sent cannot have been accepted: it is shorter than its
+        stated length (RFC 9112 section 8: incomplete), and its body is not valid JSON. So no
+        failure before that part leaves the job in doubt, whoever caused it.
 
         Args:
             path: The model's endpoint.
-            body: Its parameters and webhook fields.
-            images: What goes in as base64, by field; read while it is sent.
+            body: The parameters and webhook fields.
+            images: Images to send as base64, by field; read while they are sent.
 
         Raises:
             Transient: An image could not be read now, or took too long; nothing was accepted.
-            Permanent: An image is gone; nothing was accepted.
+            Permanent: An image is missing; nothing was accepted.
         """
         payload = Payload(body, images or {}, seconds=self._send_timeout)
         try:
             status, headers, raw = self._request("POST", self._base_url + path, payload)
-        except _NEVER_LEFT as error:
-            return NotSent(_words(error))
-        except _BrokenYes as error:
-            outcome: Outcome = Unnamed(f"it said yes, and then {error}")
+        except _NOT_SENT as error:
+            return NotSent(_describe(error))
+        except _TruncatedAcceptance as error:
+            outcome: Outcome = AcceptedWithoutId(f"accepted, but the answer broke off: {error}")
         except httpx.HTTPError as error:
-            outcome = InDoubt(_words(error))
+            outcome = InDoubt(_describe(error))
         else:
             outcome = _classify(status, raw, self._retry_after(headers))
-            if isinstance(outcome, Accepted) and not self._can_follow(outcome):
-                outcome = Unnamed("an answer that names no task")
-        if isinstance(outcome, InDoubt | Unnamed) and payload.handed_over_at is None:
-            return NotSent(f"{outcome.message}, before all was sent")
+            if isinstance(outcome, Accepted) and not self._can_poll(outcome):
+                outcome = AcceptedWithoutId("an answer without a task id")
+        if isinstance(outcome, InDoubt | AcceptedWithoutId) and payload.handed_over_at is None:
+            return NotSent(f"{outcome.message}, before the request was sent completely")
         return outcome
 
     def credits(self) -> float | AccountRefused:
-        """Ask for the account's credits (BFL OpenAPI, GET /v1/credits).
+        """Return the account's credits (BFL OpenAPI, GET /v1/credits), or why it is refused.
 
         Raises:
-            Transient: No answer that tells anything came.
+            Transient: No usable answer came.
         """
         try:
             status, headers, raw = self._request("GET", f"{self._base_url}/v1/credits")
         except httpx.HTTPError as error:
-            raise Transient(f"credits: {_words(error)}") from error
+            raise Transient(f"credits: {_describe(error)}") from error
         if status == httpx.codes.OK and (left := parse_credits(raw)) is not None:
             return left
         outcome = _classify(status, raw, self._retry_after(headers))
@@ -161,11 +159,11 @@ class ProviderClient:
         raise Transient(f"credits answered {status}", retry_after=self._retry_after(headers))
 
     def result_url(self, provider_id: str, base_url: str | None = None) -> str:
-        """Return where to ask for a task's result (BFL OpenAPI, GET /v1/get_result)."""
+        """Return the URL of a task's result (BFL OpenAPI, GET /v1/get_result)."""
         return f"{base_url or self._base_url}/v1/get_result?id={quote(provider_id, safe='')}"
 
-    def may_ask(self, url: str) -> bool:
-        """Say whether a polling URL is called, with the account's key; warn where it is not."""
+    def may_poll(self, url: str) -> bool:
+        """Return whether a polling URL may get the account's key; log a warning if not."""
         named_by_operator = url.startswith(tuple(f"{own}/" for own in self._own_urls))
         if named_by_operator or is_provider_url(url, self._own_urls):
             return True
@@ -176,25 +174,25 @@ class ProviderClient:
         return False
 
     def result(self, url: str, within: float | None = None) -> Notice:
-        """Ask once for a task's result.
+        """Fetch a task's result once.
 
-        A 404 is a notice too, and so is an answer of another status that holds a task (the
-        provider has been seen to send a failed one with 422). One that holds none, and that will
-        be no other when it is asked for again (a redirect, a page), is `UNUSABLE`.
+        A 404 is a notice too, and so is an answer with another status that holds a task (the
+        provider has been seen to send a failed task with 422). An answer without a task that will
+        not change, such as a redirect or an HTML page, is `UNUSABLE`.
 
         Args:
-            url: From `result_url`, or a polling URL.
-            within: Seconds that the answer may take, where that is less than usual.
+            url: A URL from `result_url`, or a polling URL.
+            within: Seconds that the answer may take, if less than usual.
 
         Raises:
-            Transient: No notice came, which may pass.
+            Transient: No notice came; a retry may get one.
         """
-        if not self.may_ask(url):
-            raise Transient("get_result: the URL is on none of the provider's hosts")
+        if not self.may_poll(url):
+            raise Transient("get_result: the URL is not on one of the provider's hosts")
         try:
             status, headers, raw = self._request("GET", url, within=within)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Transient(f"get_result: {_words(error)}") from error
+            raise Transient(f"get_result: {_describe(error)}") from error
         with contextlib.suppress(ValueError):
             notice = parse_notice(raw, time.time(), self._lifetime)
             if notice.status and (notice.provider_id or status == httpx.codes.OK):
@@ -202,18 +200,18 @@ class ProviderClient:
         if status == httpx.codes.NOT_FOUND:
             return Notice(kind=Kind.NOT_FOUND, status="Task not found")
         said = f"get_result answered {status}"
-        if status in _MAY_PASS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status in _TRANSIENT_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise Transient(said, retry_after=self._retry_after(headers))
-        message = f"The provider's answers say nothing about the task: {said}"
+        message = f"The provider's answers do not mention the task: {said}"
         return Notice(kind=Kind.UNUSABLE, status="", message=message)
 
-    def _can_follow(self, accepted: Accepted) -> bool:
-        """Say whether the task that was taken can be asked about."""
+    def _can_poll(self, accepted: Accepted) -> bool:
+        """Return whether the accepted task can be polled."""
         told = accepted.submission
-        return bool(told.provider_id or (told.polling_url and self.may_ask(told.polling_url)))
+        return bool(told.provider_id or (told.polling_url and self.may_poll(told.polling_url)))
 
     def _retry_after(self, headers: httpx.Headers) -> float | None:
-        """Return for how many seconds the provider asks to be left alone, within bounds."""
+        """Return the seconds of `Retry-After`, within bounds."""
         asked = retry_after_seconds(headers.get("retry-after", ""), time.time())
         return None if asked is None else min(asked, self._longest_pause)
 
@@ -231,21 +229,21 @@ class ProviderClient:
         over_at = began_at + seconds + (self._send_timeout if payload else 0.0)
         ask = self._client.stream(method, url, content=content, headers=headers, timeout=timeout)
         with self._deadline.ends(over_at), ask as response:
-            # How long the request took to send is no fault of the answer's.
+            # The time spent on sending does not count against the answer.
             asked_at = (payload.handed_over_at if payload else None) or began_at
             give_up_at = asked_at + seconds
             try:
-                raw = read_body(response, limit=_LARGEST_ANSWER, give_up_at=give_up_at, cut=True)
+                raw = read_body(response, limit=_MAX_ANSWER_BYTES, give_up_at=give_up_at, cut=True)
             except httpx.HTTPError as error:
                 if payload and response.is_success:
-                    raise _BrokenYes(_words(error)) from error
+                    raise _TruncatedAcceptance(_describe(error)) from error
                 raise
-            # What is large comes last: a preview, or the details of an error.
-            whole = raw if len(raw) <= _LARGEST_ANSWER else leading_members(raw)
+            # Large members come last: a preview, or the details of an error.
+            whole = raw if len(raw) <= _MAX_ANSWER_BYTES else leading_members(raw)
             return response.status_code, response.headers, whole
 
     def _sent(self, payload: Payload, seconds: float) -> Iterator[bytes]:
-        """Yield a request's body; the answer to it has so many seconds from its last part on."""
+        """Yield a request's body; the time limit of the answer starts with its last part."""
         for part in payload:
             if payload.handed_over_at is not None:
                 self._deadline.at = payload.handed_over_at + seconds
@@ -253,7 +251,7 @@ class ProviderClient:
 
 
 def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
-    """Say what an answer to a submit means (BFL API guide, errors)."""
+    """Return what an answer to a submit means (BFL API guide, errors)."""
     try:
         answer = json.loads(raw)
     except (ValueError, RecursionError):
@@ -261,7 +259,9 @@ def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
     detail = answer.get("detail") if isinstance(answer, dict) else None
     if httpx.codes.is_success(status):
         submission = parse_submission(answer)
-        return Accepted(submission) if submission else Unnamed("an answer that names no task")
+        return (
+            Accepted(submission) if submission else AcceptedWithoutId("an answer without a task id")
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return Busy(retry_after)
     bad_key = isinstance(detail, str) and "api key" in detail.lower()
@@ -270,17 +270,17 @@ def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
     if status == httpx.codes.TOO_EARLY or (
         status == httpx.codes.SERVICE_UNAVAILABLE and _SHEDS_LOAD.search(raw)
     ):
-        # Turned away before anybody looked at it (RFC 8470 section 5.2; the provider's own words).
+        # Refused before any processing (RFC 8470 section 5.2; the provider's own message).
         return NotSent(f"the provider answered {status}", retry_after)
     if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        # The task may have been made, and billed, before something broke.
+        # The task may have been made and billed before the failure.
         return InDoubt(f"the provider answered {status}")
     message = f"The provider refused the job with {status}: {_quoted(detail)}"
     return Rejected(FailureCode.PROVIDER_REJECTED, message)
 
 
 def _quoted(detail: Any) -> str:
-    """Return the provider's words, shortened, without the caller's own input in them."""
+    """Return the provider's message, shortened, without the caller's input."""
     if isinstance(detail, list):
         parts = (
             f"{_place(item.get('loc'))}: {item.get('msg', '')}"
@@ -292,9 +292,9 @@ def _quoted(detail: Any) -> str:
 
 
 def _place(loc: Any) -> str:
-    """Return where the provider found something wrong, in whatever shape it says so."""
+    """Return the location of an error, whatever its type."""
     return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]

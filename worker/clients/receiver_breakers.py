@@ -1,11 +1,10 @@
-"""Circuit breakers per receiver of callbacks, so that one that hangs does not hold up the others.
+"""Circuit breakers per callback receiver, so that one that hangs does not hold up the others.
 
-Each attempt at a receiver that does not answer takes a thread for as long as it may take to answer.
-After some failures in a row a receiver is left alone for a while, longer each time; then one
-callback at a time finds out whether it is back. Silence counts for the host as a whole, which is
-not there for any of its URLs. An answer that tells of trouble counts for its own URL alone: other
-tenants may have theirs on the same host, and be well. Kept by each process for itself, in memory:
-it saves time, and promises nothing.
+An attempt at a receiver that does not answer occupies a thread until its timeout. After several
+failures in a row the circuit opens, for longer each time; then one callback at a time probes the
+receiver. No answer counts against the host, for all of its URLs. An error status counts against the
+URL alone: other tenants' URLs on the same host may work. Each process keeps its own state in
+memory. It only saves time; no guarantee depends on it.
 """
 
 import math
@@ -19,108 +18,112 @@ from urllib.parse import urlsplit
 
 from worker.clients.backoff import backoff
 
-#: Failures in a row after which a receiver is left alone.
+#: Failures in a row that open the circuit.
 _OPENS_AFTER: Final = 5
-#: Seconds for which it is, at first and at most.
+#: Seconds that the circuit stays open, at first and at most.
 _BASE: Final = 2.0
 _LONGEST: Final = 300.0
-#: Hosts, and URLs, in trouble that are remembered; beyond, the first added is forgotten.
+#: Maximum number of entries for hosts, and for URLs; then the oldest is dropped.
 _MOST: Final = 10_000
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Circuit:
+    """The circuit breaker of one host or URL."""
+
     failures: int = 0
     open_until: float = 0.0
-    trying_until: float = 0.0
-    #: Until when it asked to be left alone, however few its failures are.
-    rests_until: float = 0.0
+    probing_until: float = 0.0
+    #: End of the pause that it asked for by `Retry-After`.
+    paused_until: float = 0.0
     failed_at: float = -math.inf
 
 
-class _Troubles:
-    """What is known of hosts, or of URLs; its user holds the lock."""
+class _Circuits:
+    """The circuit breakers of hosts, or of URLs; the caller holds the lock."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._known: dict[bytes, _Trouble] = {}
+        self._known: dict[bytes, _Circuit] = {}
 
     def wait(self, name: str, now: float, *, despite_pause: bool) -> float:
-        """Return the seconds for which it is to be left alone; 0: it may be called."""
-        trouble = self._known.get(_digest(name))
-        if not trouble:
+        """Return the seconds for which it must not be called; 0: it may be called."""
+        circuit = self._known.get(_digest(name))
+        if not circuit:
             return 0.0
-        until = 0.0 if despite_pause else trouble.rests_until
-        if trouble.failures >= _OPENS_AFTER:
-            until = max(until, trouble.open_until, trouble.trying_until)
+        until = 0.0 if despite_pause else circuit.paused_until
+        if circuit.failures >= _OPENS_AFTER:
+            until = max(until, circuit.open_until, circuit.probing_until)
         return max(0.0, until - now)
 
-    def trying(self, name: str, until: float) -> None:
-        """Note that one callback finds out whether it is back; the others wait for it."""
-        trouble = self._open(name)
-        if trouble:
-            trouble.trying_until = until
+    def probe(self, name: str, until: float) -> None:
+        """Record that one callback probes it; the others wait for the result."""
+        circuit = self._open(name)
+        if circuit:
+            circuit.probing_until = until
 
-    def passed(self, name: str) -> None:
-        """Forget its trouble."""
+    def record_success(self, name: str) -> None:
+        """Record a success: close the circuit."""
         self._known.pop(_digest(name), None)
 
-    def failed(self, name: str, now: float) -> None:
+    def record_failure(self, name: str, now: float) -> None:
         """Count a failure."""
-        trouble = self._added(name)
-        trouble.failed_at = now
-        if now < trouble.open_until:  # begun before it opened: nothing new
+        circuit = self._get_or_add(name)
+        circuit.failed_at = now
+        if now < circuit.open_until:  # the attempt began before the circuit opened
             return
-        trouble.failures += 1
-        over = trouble.failures - _OPENS_AFTER
+        circuit.failures += 1
+        over = circuit.failures - _OPENS_AFTER
         if over >= 0:
             pause = backoff(over, base=_BASE, longest=_LONGEST, rng=self._rng)
-            trouble.open_until, trouble.trying_until = now + pause, 0.0
+            circuit.open_until, circuit.probing_until = now + pause, 0.0
 
     def failed_at(self, name: str) -> float:
-        """Return when an attempt failed last."""
-        trouble = self._known.get(_digest(name))
-        return trouble.failed_at if trouble else -math.inf
+        """Return the time of the last failure."""
+        circuit = self._known.get(_digest(name))
+        return circuit.failed_at if circuit else -math.inf
 
-    def rests(self, name: str, until: float) -> None:
-        """Leave it alone until then."""
-        trouble = self._added(name)
-        trouble.rests_until = max(trouble.rests_until, until)
+    def pause(self, name: str, until: float) -> None:
+        """Do not call it before `until`."""
+        circuit = self._get_or_add(name)
+        circuit.paused_until = max(circuit.paused_until, until)
 
-    def _added(self, name: str) -> _Trouble:
-        trouble = self._known.setdefault(_digest(name), _Trouble())
+    def _get_or_add(self, name: str) -> _Circuit:
+        circuit = self._known.setdefault(_digest(name), _Circuit())
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
-        return trouble
+        return circuit
 
-    def _open(self, name: str) -> _Trouble | None:
-        trouble = self._known.get(_digest(name))
-        return trouble if trouble and trouble.failures >= _OPENS_AFTER else None
+    def _open(self, name: str) -> _Circuit | None:
+        circuit = self._known.get(_digest(name))
+        return circuit if circuit and circuit.failures >= _OPENS_AFTER else None
 
 
-class HostBreakers:
-    """Says whether a receiver may be called; safe to use from many threads.
+class ReceiverBreakers:
+    """Decides whether a receiver may be called; thread-safe.
 
     Args:
-        trying: Seconds that one attempt may take.
+        attempt_seconds: Maximum seconds of one attempt.
         clock: Returns the time in seconds.
         rng: Source of the jitter.
     """
 
-    def __init__(self, *, trying: float, clock: Callable[[], float], rng: random.Random) -> None:
-        self._trying = trying
+    def __init__(
+        self, *, attempt_seconds: float, clock: Callable[[], float], rng: random.Random
+    ) -> None:
+        self._attempt_seconds = attempt_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        # Apart, so that many URLs in trouble do not make us forget a host that hangs.
-        self._hosts = _Troubles(rng)
-        self._urls = _Troubles(rng)
+        # Separate, so that many failing URLs cannot displace a host that hangs.
+        self._hosts = _Circuits(rng)
+        self._urls = _Circuits(rng)
 
     def wait(self, url: str, *, despite_pause: bool = False) -> float:
-        """Return the seconds for which this URL is to be left alone; 0: call it now.
+        """Return the seconds for which this URL must not be called; 0: call it now.
 
         Args:
-            url: Which.
-            despite_pause: Call it also within a pause that it asked for.
+            url: The receiver's URL.
+            despite_pause: Ignore a pause that the receiver asked for.
         """
         host = _host(url)
         with self._lock:
@@ -130,41 +133,41 @@ class HostBreakers:
                 self._urls.wait(url, now, despite_pause=despite_pause),
             )
             if not left:
-                self._hosts.trying(host, now + self._trying)
-                self._urls.trying(url, now + self._trying)
+                self._hosts.probe(host, now + self._attempt_seconds)
+                self._urls.probe(url, now + self._attempt_seconds)
             return left
 
     def failed_ago(self, url: str) -> float:
         """Return how many seconds ago, at most, the last failed attempt there began."""
         with self._lock:
             ended_at = max(self._hosts.failed_at(_host(url)), self._urls.failed_at(url))
-            return self._clock() - ended_at + self._trying
+            return self._clock() - ended_at + self._attempt_seconds
 
-    def passed(self, url: str) -> None:
-        """Note that the receiver answered."""
+    def record_success(self, url: str) -> None:
+        """Record that the receiver answered."""
         with self._lock:
-            self._hosts.passed(_host(url))
-            self._urls.passed(url)
+            self._hosts.record_success(_host(url))
+            self._urls.record_success(url)
 
-    def troubled(self, url: str) -> None:
-        """Note that the URL's answer said that it is in trouble; its host is there."""
+    def record_error(self, url: str) -> None:
+        """Record an error status of the URL; its host is reachable."""
         with self._lock:
-            self._hosts.passed(_host(url))
-            self._urls.failed(url, self._clock())
+            self._hosts.record_success(_host(url))
+            self._urls.record_failure(url, self._clock())
 
-    def asked_for_rest(self, url: str, seconds: float) -> None:
-        """Note that the URL's answer asked for so long a pause; its neighbours' did not."""
+    def record_pause(self, url: str, seconds: float) -> None:
+        """Record that the URL's answer asked for a pause; other URLs of its host did not."""
         with self._lock:
-            self._urls.rests(url, self._clock() + seconds)
+            self._urls.pause(url, self._clock() + seconds)
 
-    def silent(self, url: str) -> None:
-        """Note that the host gave no answer."""
+    def record_no_answer(self, url: str) -> None:
+        """Record that the host gave no answer."""
         with self._lock:
-            self._hosts.failed(_host(url), self._clock())
+            self._hosts.record_failure(_host(url), self._clock())
 
 
 def _host(url: str) -> str:
-    """Return whom a URL leads to, itself where it is none."""
+    """Return the host of a URL, or the URL itself if it is invalid."""
     try:
         return urlsplit(url).netloc
     except ValueError:
@@ -172,5 +175,5 @@ def _host(url: str) -> str:
 
 
 def _digest(name: str) -> bytes:
-    """Return what stands for a name: URLs may be long, and hold their callers' secrets."""
+    """Return a hash of a name: URLs may be long and contain callers' secrets."""
     return sha256(name.encode(errors="surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""The body of a submit, made while it is sent: images never lie in memory whole."""
+"""The body of a submit, generated while it is sent, so that no image is in memory as a whole."""
 
 import base64
 import json
@@ -9,28 +9,28 @@ from typing import Any, Final
 
 from core.errors import StorageUnavailable, Transient
 
-_GROUP: Final = 3  # bytes that make four characters of base64
+_GROUP: Final = 3  # bytes per four characters of base64
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image that is read when its turn comes."""
+    """An image that is read when it is sent."""
 
     size: int  # bytes
-    #: Returns its bytes from the first on, in chunks.
+    #: Returns the bytes from the start, in chunks.
     chunks: Callable[[], Iterable[bytes]]
 
     @property
     def encoded_size(self) -> int:
-        """Characters of it as base64."""
+        """Length as base64, in characters."""
         return (self.size + _GROUP - 1) // _GROUP * 4
 
     def encoded(self) -> Iterator[bytes]:
-        """Yield it as base64.
+        """Yield the image as base64.
 
         Raises:
-            StorageUnavailable: It cannot be read, or has another size by now.
-            Permanent: It is gone.
+            StorageUnavailable: It cannot be read, or its size has changed.
+            Permanent: It is missing.
         """
         rest, size = b"", 0
         for chunk in self.chunks():
@@ -40,7 +40,7 @@ class Source:
             rest = data[whole:]
             yield base64.b64encode(data[:whole])
         if size != self.size:
-            raise StorageUnavailable(f"an input came with {size} bytes instead of {self.size}")
+            raise StorageUnavailable(f"an input has {size} bytes instead of {self.size}")
         yield base64.b64encode(rest)
 
 
@@ -48,15 +48,15 @@ class Payload:
     """A JSON object whose length is known before its images are read; iterate over it once.
 
     Args:
-        fields: What it holds besides images.
-        images: What goes in as base64, by field.
-        seconds: How long sending may take.
+        fields: Members other than images.
+        images: Images to encode as base64, by field.
+        seconds: Time limit for sending.
 
     Attributes:
-        length: Bytes.
-        handed_over_at: `time.monotonic()` when the last part was about to be sent; None before.
-            Without that part the text is no JSON and is shorter than its stated length, so as
-            long as this is None nobody can have taken the request for a whole one.
+        length: Length in bytes.
+        handed_over_at: `time.monotonic()` just before the last part was sent; None until then.
+            Without that part the body is invalid JSON and shorter than its stated length, so as
+            long as this is None no server can have accepted the request.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Payload:
         """Yield the body.
 
         Raises:
-            Transient: It takes too long, or an image cannot be read now.
-            Permanent: An image is gone.
+            Transient: Sending takes too long, or an image cannot be read now.
+            Permanent: An image is missing.
         """
         give_up_at = time.monotonic() + self._seconds
         for part in self._parts:

@@ -1,4 +1,4 @@
-"""What can come of a submit, named by what follows for the job."""
+"""The outcomes of a submit, named by what follows for the job."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from core.provider.wire_format import Submission
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider has it."""
+    """The provider accepted the job."""
 
     submission: Submission
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The provider will never take it: the job fails."""
+    """The provider will never accept the job: it fails."""
 
     code: FailureCode
     message: str
@@ -30,21 +30,21 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class AccountRefused:
-    """No credits (402) or a bad key (401, 403): the account rests, the job keeps its place."""
+    """No credits (402) or a bad key (401, 403): the account pauses, the job keeps its place."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unnamed:
-    """The provider has it, but nothing in its answer names the task: never to be sent again."""
+class AcceptedWithoutId:
+    """The provider accepted the job, but its answer has no task id: never to be sent again."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """It never reached the provider, or was turned away untouched: it may be sent again."""
+    """The job did not reach the provider, or was refused unprocessed: it may be sent again."""
 
     message: str
     retry_after: float | None = None
@@ -52,9 +52,9 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """Nobody knows whether it was accepted; repeating it at once could pay twice."""
+    """It is unknown whether the job was accepted; repeating it at once could pay twice."""
 
     message: str
 
 
-Outcome = Accepted | Unnamed | Rejected | Busy | AccountRefused | NotSent | InDoubt
+Outcome = Accepted | AcceptedWithoutId | Rejected | Busy | AccountRefused | NotSent | InDoubt

@@ -1,8 +1,8 @@
-"""`python -m worker dead-letters …`: the operator lists dead letters and sends them again.
+"""`python -m worker dead-letters …` lists dead letters and sends them again, for the operator.
 
-Across all tenants, in a worker's environment. One call does a bounded number and asks nothing.
-Exits 0 when everything was done, 1 when something could not be, 2 where arguments or settings are
-wrong, and 3 where Redis or S3 is away.
+It covers all tenants and needs a worker's environment. One call handles a bounded number and never
+prompts. Exits with 0 if everything was done, 1 if something could not be done, 2 if arguments or
+settings are wrong, and 3 if Redis or S3 is unreachable.
 """
 
 import argparse
@@ -39,9 +39,9 @@ _HEADINGS: Final = ("since", "kind", "code", "tenant", "job", "message")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what is asked and return the exit code."""
+    """Run the command and return its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal without a character of a message must not end this after half of the work.
+        # A character that the terminal cannot show must not abort a run halfway.
         sys.stdout.reconfigure(errors="backslashreplace")
     asked = _parser().parse_args(arguments)
     try:
@@ -136,7 +136,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """Return a text that cannot command the terminal."""
+    """Return text without control characters, which could command the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -152,7 +152,7 @@ def _say_table(rows: list[tuple[str, ...]]) -> None:
 
 
 def _act(store: JobStore, letters: DeadLetters, asked: argparse.Namespace) -> int:
-    """Do one thing to one job, or to as many listed ones as are asked for."""
+    """Apply one action to one job, or to as many listed ones as requested."""
     action: Callable[[DeadLetters, DeadLetter], str] = _ACTIONS[asked.action]
     kinds = {"retry": Kind.JOB, "callback": Kind.CALLBACK}
     kind = kinds.get(asked.action) or asked.kind
@@ -200,7 +200,7 @@ def _named(store: JobStore, job_id: JobId, kind: Kind) -> Iterator[DeadLetter]:
 
 
 def _listed(letters: DeadLetters, wanted: LetterFilter) -> Iterator[DeadLetter]:
-    """Yield all that are listed; what is done to them meanwhile does not disturb."""
+    """Yield all listed letters; acting on them meanwhile does not disturb the paging."""
     page = letters.page(wanted, MAX_PAGE_SIZE)
     yield from page.letters
     while page.cursor:

@@ -1,1 +1,1 @@
-"""Outgoing HTTP: address rules at connect time, name look-ups, proxies."""
+"""Outgoing HTTP: address rules at connect time, name lookups and proxies."""

@@ -1,9 +1,9 @@
-"""HTTP clients for addresses that others chose: callbacks and result URLs.
+"""HTTP clients for addresses that others choose: callbacks and result URLs.
 
-Whether an address may be called is decided when the socket is opened, on the address that is
-really connected to, so that a name which resolves differently the second time (DNS rebinding)
-gains nothing. No redirects are followed and no proxy is used but the operator's. Clients serve many
-tenants and hosts, so they keep nothing of one exchange for the next but the open connection.
+The address rules are applied when a socket is opened, to the address that is connected to, so that
+DNS rebinding gains nothing. Redirects are not followed, and only the operator's proxy is used. A
+client serves many tenants and hosts, so nothing of one request is kept for the next but the open
+connection.
 """
 
 import contextlib
@@ -23,29 +23,28 @@ from httpcore._backends.sync import SyncBackend
 from core.security.address_rules import Network, is_allowed_address
 from core.text_values import Secret
 from worker.network.name_lookups import Lookups
-from worker.network.proxies import AddressRefused, Checked, way_out
+from worker.network.proxies import AddressCheck, AddressRefused, transport_through
 
-#: Seconds that an address gets, however many there are and however little time is left.
+#: Minimum connect timeout in seconds per address.
 _SHORTEST_CONNECT: Final = 0.1
-#: Bytes asked for at a time; httpcore's own 64 kB make threads hand over to each other too often.
+#: Bytes per read; with httpcore's 64 kB, threads switch too often.
 _READ: Final = 256 * 1024
-#: Connections idle for longer are not used again: the other side may close one just as a request is
-#: written to it, and then nobody knows whether that arrived.
+#: Idle connections are not reused after this time: the server may close one just as a request is
+#: written to it, and then nobody knows whether the request arrived.
 KEEPALIVE: Final = 3.0  # seconds
 
 
 class Deadline(threading.local):
-    """When whatever a thread sends and reads is to be over: `time.monotonic()`, never by default.
+    """The end of a thread's current request, as `time.monotonic()`; infinite by default.
 
-    It bounds what httpx' time limits, each of a single wait, do not: an answer whose head comes
-    byte by byte.
+    httpx timeouts bound single waits only, so headers sent byte by byte would never time out.
     """
 
     at: float = math.inf
 
     @contextlib.contextmanager
     def ends(self, at: float) -> Iterator[None]:
-        """Have what this thread sends and reads within this block be over by then."""
+        """End what this thread sends and reads inside the block at that time."""
         self.at = at
         try:
             yield
@@ -54,7 +53,7 @@ class Deadline(threading.local):
 
 
 class _GuardedStream(httpcore.NetworkStream):
-    """A connection whose every use ends at its thread's deadline."""
+    """A connection that times out at its thread's deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -88,17 +87,17 @@ class _GuardedStream(httpcore.NetworkStream):
             return timeout
         left = self._deadline.at - time.monotonic()
         if left <= 0:
-            raise error("the exchange as a whole took too long")
+            raise error("the request as a whole took too long")
         return left if timeout is None else min(left, timeout)
 
 
 class _GuardedBackend(SyncBackend):
-    """Opens sockets only to addresses that are allowed, within the thread's deadline.
+    """Opens sockets to allowed addresses only, within the thread's deadline.
 
     Args:
-        may_call: Says whether a host may be called at an address.
-        deadline: Whatever a thread does ends by it.
-        lookups: Finds the addresses of names.
+        may_call: Returns whether a host may be called at an address.
+        deadline: The deadline of the calling thread.
+        lookups: Resolves host names.
     """
 
     def __init__(
@@ -133,17 +132,17 @@ class _GuardedBackend(SyncBackend):
         give_up_at = None if timeout is None else time.monotonic() + timeout
         for remaining, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             left = None if give_up_at is None else give_up_at - time.monotonic()
-            # One that swallows what is sent to it must leave time for those behind it.
+            # An unresponsive address must leave time for the next ones.
             share = None if left is None else max(_SHORTEST_CONNECT, left / remaining)
             try:
                 return super().connect_tcp(address, port, share, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if remaining == 1 or (give_up_at and time.monotonic() >= give_up_at):
                     raise
-        raise AddressRefused(f"{host} leads to private or reserved addresses only")
+        raise AddressRefused(f"{host} resolves to private or reserved addresses only")
 
     def _addresses(self, host: str) -> list[str]:
-        """Return the addresses of a host, itself where it is one."""
+        """Return the addresses of a host name, or the host itself if it is an address."""
         try:
             ip_address(host.partition("%")[0])
         except ValueError:
@@ -171,14 +170,14 @@ def guarded_client(
     """Return a client that opens sockets to public addresses only.
 
     Args:
-        timeout: Of each single wait; whoever reads a body bounds the whole.
-        connections: How many may be open at a time.
-        ssl_context: Made once per process, for making one is slow.
-        allowed: Networks that may be called although they are private.
-        trusted_hosts: Hosts that may be called wherever they lead; the operator's own choice.
-        deadline: Set by whoever sends a request, on the thread that does.
-        lookups: Finds the addresses of names.
-        proxy: See `worker.network.proxies.way_out`; it has to guard addresses then.
+        timeout: Timeout of each single wait; the reader of a body bounds the total.
+        connections: Maximum number of open connections.
+        ssl_context: Shared by the clients of a process, because creating one is slow.
+        allowed: Private networks that may be called.
+        trusted_hosts: Hosts that may be called at any address, by the operator's choice.
+        deadline: Set by the sender of a request, on its thread.
+        lookups: Resolves host names.
+        proxy: As in `worker.network.proxies.transport_through`; it then has to check addresses.
     """
     trusted = frozenset(trusted_hosts)
     until, resolver = deadline or Deadline(), lookups or Lookups()
@@ -190,12 +189,12 @@ def guarded_client(
         if through is None:
             backend = _GuardedBackend(may_call, until, resolver)
             return _transport(connections, ssl_context, backend, None)
-        # The proxy is all that is connected to, and the operator's own choice.
+        # Only the proxy is connected to, and the operator chose it.
         backend = _GuardedBackend(lambda *_host: True, until, resolver)
         below = _transport(connections, ssl_context, backend, through)
-        return Checked(below, allowed, trusted)
+        return AddressCheck(below, allowed, trusted)
 
-    return _client(way_out(proxy, make, ssl_context), timeout)
+    return _client(transport_through(proxy, make, ssl_context), timeout)
 
 
 def open_client(
@@ -210,19 +209,19 @@ def open_client(
     """Return a client that calls any address: for hosts that the operator named.
 
     Args:
-        timeout: Of each single wait; whoever reads a body bounds the whole.
-        connections: How many may be open at a time.
-        ssl_context: Made once per process, for making one is slow.
-        deadline: Set by whoever sends a request, on the thread that does.
-        lookups: Finds the addresses of names.
-        proxy: See `worker.network.proxies.way_out`.
+        timeout: Timeout of each single wait; the reader of a body bounds the total.
+        connections: Maximum number of open connections.
+        ssl_context: Shared by the clients of a process, because creating one is slow.
+        deadline: Set by the sender of a request, on its thread.
+        lookups: Resolves host names.
+        proxy: As in `worker.network.proxies.transport_through`.
     """
     backend = _GuardedBackend(lambda *_host: True, deadline or Deadline(), lookups or Lookups())
 
     def make(through: httpx.Proxy | None) -> httpx.BaseTransport:
         return _transport(connections, ssl_context, backend, through)
 
-    return _client(way_out(proxy, make, ssl_context), timeout)
+    return _client(transport_through(proxy, make, ssl_context), timeout)
 
 
 def _transport(
@@ -235,19 +234,19 @@ def _transport(
     transport = httpx.HTTPTransport(
         verify=ssl_context, limits=limits, trust_env=False, proxy=through
     )
-    # httpx has no public way to hand its pool a network backend; a test would see this break.
+    # httpx has no public way to set a network backend; a test fails if this breaks.
     transport._pool._network_backend = backend  # noqa: SLF001 - see above
     return transport
 
 
 def _client(transport: httpx.BaseTransport, timeout: httpx.Timeout) -> httpx.Client:
-    """Return a client that keeps, and reads out of a URL, nothing that it would send."""
+    """Return a client that keeps no cookies and takes no credentials from a URL."""
     return httpx.Client(
         transport=transport,
         timeout=timeout,
-        # What one tenant's receiver sets would be sent to the others'.
+        # Cookies of one tenant's receiver would be sent to another's.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        # Not None, for which httpx takes the user name and password of the URL.
+        # With None, httpx would send the user name and password of the URL.
         auth=httpx.Auth(),
         follow_redirects=False,
         trust_env=False,
@@ -255,7 +254,7 @@ def _client(transport: httpx.BaseTransport, timeout: httpx.Timeout) -> httpx.Cli
 
 
 class TooSlow(httpx.ReadTimeout):
-    """The body as a whole took too long, though each part came in time."""
+    """The whole body took too long, though each chunk came in time."""
 
 
 class TooLarge(httpx.HTTPError):
@@ -274,14 +273,14 @@ def read_body(
 
     Args:
         response: A streamed response.
-        limit: Bytes.
-        give_up_at: `time.monotonic()` after which reading stops.
-        decoded: Undo its compression, which a stranger could use to fill the memory.
-        cut: Of a larger one, return the beginning, which is longer than the limit.
+        limit: Maximum size in bytes.
+        give_up_at: Time limit, as `time.monotonic()`.
+        decoded: Undo the content encoding; off where a decompression bomb is possible.
+        cut: Return the beginning of a body that is too large (at least `limit` bytes).
 
     Raises:
-        TooLarge: There is more.
-        TooSlow: It takes longer.
+        TooLarge: The body is larger than `limit`.
+        TooSlow: The body takes longer.
     """
     body = bytearray()
     for chunk in response.iter_bytes() if decoded else response.iter_raw():
@@ -291,5 +290,5 @@ def read_body(
                 break
             raise TooLarge(f"the body is larger than {limit} bytes")
         if time.monotonic() > give_up_at:
-            raise TooSlow("the body came too slowly")
+            raise TooSlow("the body arrived too slowly")
     return bytes(body)

@@ -1,7 +1,7 @@
-"""Looks host names up in bounded time: the system's own look-up cannot be told when to give up.
+"""Resolves host names in bounded time; the system's own lookup has no timeout.
 
-Each look-up runs on a thread of its own, and whoever needs it waits for it only so long. One that
-hangs keeps its thread, not those who wait: names that others chose may be served by nobody.
+Each lookup runs on a thread of its own, and callers wait for it only so long. A lookup that hangs
+blocks its thread, but not the callers: callers' names may have DNS servers that never answer.
 """
 
 import queue
@@ -16,29 +16,29 @@ import httpx
 
 Resolve = Callable[[str], list[str]]
 
-#: Seconds that are waited for a look-up at most: the resolver turns to its second server after 5.
+#: Maximum wait in seconds: a resolver asks its second server after 5.
 _LONGEST: Final = 10.0
-#: Seconds within which a name that is well is found; waiting for longer takes a place.
-_SOON: Final = 0.25
-#: Look-ups at a time, each of another name.
+#: Seconds within which a working name resolves; a longer wait counts as slow.
+_FAST: Final = 0.25
+#: Maximum number of concurrent lookups, each of another name.
 _MOST: Final = 64
-#: Seconds for which a failed look-up is not repeated, and of how many names that is known.
+#: Seconds for which a failed lookup is cached, and the maximum number of cached names.
 _REMEMBERED: Final = 5.0
 _MOST_REMEMBERED: Final = 10_000
-#: Seconds after which a thread without work ends.
+#: Seconds after which an idle thread ends.
 _IDLE: Final = 30.0
 
 
 class NameNotFound(httpx.ConnectError):
-    """The host's name cannot be looked up; the text may be shown."""
+    """The host name does not resolve; the text may be shown."""
 
 
 class LookupTimeout(httpx.ConnectTimeout):
-    """The host's name was not looked up in time; the text may be shown."""
+    """The host name did not resolve in time; the text may be shown."""
 
 
 class LookupsBusy(httpx.ConnectError):
-    """Too many wait for names already; nothing was tried."""
+    """Too many lookups are slow already; none was started."""
 
 
 @dataclass(slots=True)
@@ -51,22 +51,22 @@ class _Lookup:
 
 
 def system_addresses(host: str) -> list[str]:
-    """Return the addresses of a host as the system finds them, each once.
+    """Return a host's addresses from the system's resolver, each once.
 
     Raises:
-        OSError: There are none.
-        UnicodeError: It is no host name.
+        OSError: The name does not resolve.
+        UnicodeError: It is not a valid host name.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Lookups:
-    """Looks names up; safe to use from many threads.
+    """Resolves host names; thread-safe.
 
     Args:
-        places: How many may wait for slow look-ups at a time; None: all.
-        longest: Seconds that anybody waits for a look-up at most.
+        slow_waits: Maximum number of concurrent waits for slow lookups; None: no limit.
+        longest: Maximum wait in seconds.
         resolve: Returns a host's addresses, or raises.
         clock: Returns the time in seconds.
     """
@@ -74,76 +74,76 @@ class Lookups:
     def __init__(
         self,
         *,
-        places: int | None = None,
+        slow_waits: int | None = None,
         longest: float = _LONGEST,
         resolve: Resolve = system_addresses,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._places = None if places is None else threading.BoundedSemaphore(places)
+        self._slow_waits = None if slow_waits is None else threading.BoundedSemaphore(slow_waits)
         self._longest = longest
         self._resolve = resolve
         self._clock = clock
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Lookup] = queue.SimpleQueue()
-        #: As many as there are look-ups under way, or more.
+        #: At least as many as there are running lookups.
         self._threads = 0
-        self._under_way: dict[str, _Lookup] = {}
-        #: Name -> until when its look-up is not repeated, and what it failed with.
+        self._in_flight: dict[str, _Lookup] = {}
+        #: Name -> until when its failed lookup is cached, and its error.
         self._failed: dict[str, tuple[float, str]] = {}
 
     def addresses(self, host: str, within: float) -> list[str]:
         """Return a host's addresses.
 
         Args:
-            host: A name; several that ask for the same share a look-up.
-            within: Seconds.
+            host: A host name; concurrent calls for the same name share a lookup.
+            within: Maximum wait in seconds.
 
         Raises:
-            NameNotFound: It has none, or had none a moment ago.
-            LookupTimeout: The look-up takes longer.
-            LookupsBusy: It takes long, and too many wait for such already.
+            NameNotFound: The name does not resolve, or failed to a moment ago.
+            LookupTimeout: The lookup takes longer.
+            LookupsBusy: The lookup is slow, and too many calls wait for slow ones already.
         """
-        lookup = self._begun(host)
+        lookup = self._started(host)
         within = min(within, self._longest - (self._clock() - lookup.since))
-        if not lookup.done.wait(max(0.0, min(within, _SOON))):
-            self._wait_in_a_place(lookup, within - _SOON)
+        if not lookup.done.wait(max(0.0, min(within, _FAST))):
+            self._wait_for_slow(lookup, within - _FAST)
         if lookup.problem:
-            raise NameNotFound(_told(lookup.problem))
+            raise NameNotFound(_message(lookup.problem))
         return lookup.addresses
 
-    def _begun(self, host: str) -> _Lookup:
-        """Return the look-up of a host that is under way, or begin one."""
+    def _started(self, host: str) -> _Lookup:
+        """Return the running lookup of a host, or start one."""
         with self._lock:
             now = self._clock()
             until, problem = self._failed.get(host, (now, ""))
             if now < until:
-                raise NameNotFound(_told(problem))
-            lookup = self._under_way.get(host)
+                raise NameNotFound(_message(problem))
+            lookup = self._in_flight.get(host)
             if lookup:
                 return lookup
-            if len(self._under_way) >= _MOST:
-                raise LookupsBusy("too many host names are being looked up")
-            if self._threads <= len(self._under_way):  # before it is entered: this may fail
+            if len(self._in_flight) >= _MOST:
+                raise LookupsBusy("too many name lookups are running")
+            if self._threads <= len(self._in_flight):  # may fail, so it comes first
                 threading.Thread(target=self._serve, name="look-up", daemon=True).start()
                 self._threads += 1
-            lookup = self._under_way[host] = _Lookup(host, now)
+            lookup = self._in_flight[host] = _Lookup(host, now)
             self._queue.put(lookup)
             return lookup
 
-    def _wait_in_a_place(self, lookup: _Lookup, seconds: float) -> None:
-        if seconds <= 0:  # hung on others already: none is to hold a place for it again
-            raise LookupTimeout("the host's name was not looked up in time")
-        if self._places and not self._places.acquire(blocking=False):
-            raise LookupsBusy("too many wait for host names that are slow to look up")
+    def _wait_for_slow(self, lookup: _Lookup, seconds: float) -> None:
+        if seconds <= 0:  # this lookup made others wait long enough; it gets no further slot
+            raise LookupTimeout("the name lookup timed out")
+        if self._slow_waits and not self._slow_waits.acquire(blocking=False):
+            raise LookupsBusy("too many slow name lookups")
         try:
             if not lookup.done.wait(seconds):
-                raise LookupTimeout("the host's name was not looked up in time")
+                raise LookupTimeout("the name lookup timed out")
         finally:
-            if self._places:
-                self._places.release()
+            if self._slow_waits:
+                self._slow_waits.release()
 
     def _serve(self) -> None:
-        """Do look-ups until there have been none for a while."""
+        """Run lookups until the thread has been idle for a while."""
         while True:
             try:
                 lookup = self._queue.get(timeout=_IDLE)
@@ -155,10 +155,10 @@ class Lookups:
                 continue
             try:
                 lookup.addresses = self._resolve(lookup.host)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the name is of no use now
-                lookup.problem = _words(error)
+            except Exception as error:  # noqa: BLE001 - any error is the lookup's outcome
+                lookup.problem = _describe(error)
             with self._lock:
-                del self._under_way[lookup.host]
+                del self._in_flight[lookup.host]
                 self._remember(lookup)
             lookup.done.set()
 
@@ -170,11 +170,11 @@ class Lookups:
                 del self._failed[next(iter(self._failed))]
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, UnicodeError):  # an empty label, or one of more than 63 characters
-        return "it is no host name"
+        return "it is not a valid host name"
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
-def _told(problem: str) -> str:
-    return f"the host's name cannot be looked up: {problem}"
+def _message(problem: str) -> str:
+    return f"the name lookup failed: {problem}"

@@ -1,7 +1,7 @@
-"""The way out: direct, or through a proxy of the operator's.
+"""Routes requests directly or through the operator's proxy.
 
-Through a proxy it is the proxy that looks names up, so no address can be checked here; what a URL
-itself says can, and is.
+A proxy resolves names itself, so resolved addresses cannot be checked here; addresses written in a
+URL can, and are.
 """
 
 import ssl
@@ -14,7 +14,7 @@ import httpx
 from core.security.address_rules import Network, callback_url_problem
 from core.text_values import ENVIRONMENT, Secret
 
-#: Makes a transport, direct or through a proxy.
+#: Creates a transport, direct or through a proxy.
 Make = Callable[[httpx.Proxy | None], httpx.BaseTransport]
 
 
@@ -22,14 +22,16 @@ class AddressRefused(httpx.ConnectError):
     """Every address of the host is private or reserved."""
 
 
-def way_out(proxy: Secret | None, make: Make, ssl_context: ssl.SSLContext) -> httpx.BaseTransport:
-    """Return what requests go through.
+def transport_through(
+    proxy: Secret | None, make: Make, ssl_context: ssl.SSLContext
+) -> httpx.BaseTransport:
+    """Return the transport for requests.
 
     Args:
-        proxy: The proxy's URL, or `environment` for what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
-            NO_PROXY say now; None is the direct way.
-        make: Makes a transport.
-        ssl_context: For a proxy that is itself spoken to by TLS.
+        proxy: The proxy's URL, or `environment` for the current values of HTTPS_PROXY, HTTP_PROXY,
+            ALL_PROXY and NO_PROXY; None: no proxy.
+        make: Creates a transport.
+        ssl_context: For TLS to the proxy itself.
     """
     if proxy is None:
         return make(None)
@@ -37,11 +39,11 @@ def way_out(proxy: Secret | None, make: Make, ssl_context: ssl.SSLContext) -> ht
         return _Proxied(make(_proxy(proxy.reveal(), ssl_context)))
     named = environment_proxies()
     ways = {url: _Proxied(make(_proxy(url, ssl_context))) for url in set(named.values())}
-    return _ByEnvironment(make(None), {scheme: ways[url] for scheme, url in named.items()})
+    return _EnvironmentProxies(make(None), {scheme: ways[url] for scheme, url in named.items()})
 
 
 def environment_proxies() -> dict[str, str]:
-    """Return the proxies that the environment names, by the scheme of what is called."""
+    """Return the environment's proxies, by the scheme of the requested URL."""
     found = getproxies_environment()
     every = found.get("all")
     named = {scheme: found.get(scheme) or every for scheme in ("http", "https")}
@@ -56,13 +58,13 @@ def _proxy(url: str, ssl_context: ssl.SSLContext) -> httpx.Proxy:
     return httpx.Proxy(url, ssl_context=ssl_context if url.startswith("https:") else None)
 
 
-class Checked(httpx.BaseTransport):
-    """Refuses a request whose URL itself leads to a private or reserved address.
+class AddressCheck(httpx.BaseTransport):
+    """Refuses requests whose URL itself names a private or reserved address.
 
     Args:
-        below: What sends the others.
-        allowed: Networks that may be called although they are private.
-        trusted: Hosts that may be called in any case.
+        below: Sends the allowed requests.
+        allowed: Private networks that may be called.
+        trusted: Hosts that may always be called.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class Checked(httpx.BaseTransport):
         """Send a request, or refuse it."""
         host = request.url.raw_host.decode("ascii")
         origin = f"http://[{host}]" if ":" in host else f"http://{host}"
-        # A network that is allowed admits its addresses, but no local name: nobody checks later
-        # where that leads, and the proxy might take it for its own machine.
+        # An allowed network allows its addresses, but no local names: nothing checks later what a
+        # name resolves to, and the proxy may take it for its own machine.
         allowed = self._allowed if _is_address(host) else ()
         if host not in self._trusted and callback_url_problem(origin, allowed):
-            raise AddressRefused(f"{host} is a private or reserved address, or no name")
+            raise AddressRefused(
+                f"{host} is a private or reserved address, or not a valid host name"
+            )
         return self._below.handle_request(request)
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ def _is_address(host: str) -> bool:
 
 
 class _Proxied(httpx.BaseTransport):
-    """Sends through a proxy; what the proxy itself refuses is an error, and nobody's answer."""
+    """Sends through a proxy; an answer of the proxy itself is raised as an error."""
 
     def __init__(self, below: httpx.BaseTransport) -> None:
         self._below = below
@@ -106,15 +110,15 @@ class _Proxied(httpx.BaseTransport):
         response = self._below.handle_request(request)
         if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             response.close()
-            raise httpx.ProxyError("407 the proxy wants to know who we are", request=request)
+            raise httpx.ProxyError("407 the proxy asks for authentication", request=request)
         return response
 
     def close(self) -> None:
         self._below.close()
 
 
-class _ByEnvironment(httpx.BaseTransport):
-    """Chooses for each request, as the environment's variables say."""
+class _EnvironmentProxies(httpx.BaseTransport):
+    """Chooses a proxy for each request, by the environment's variables."""
 
     def __init__(
         self, direct: httpx.BaseTransport, proxied: Mapping[str, httpx.BaseTransport]

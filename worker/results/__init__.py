@@ -1,1 +1,1 @@
-"""A result's link and its image: asked for, renewed, stored, made again."""
+"""Result links and stored images: look up, renew, store, regenerate."""

@@ -9,30 +9,30 @@ from core.provider.wire_format import Kind, Notice
 from worker.clients.provider import ProviderClient
 from worker.deps import Deps
 
-#: What settles it, so that no other host is asked.
-_CLEAR: Final = (Kind.READY, Kind.FAILED, Kind.PENDING)
-#: Seconds that each host is given, whatever time is left.
-_LEAST: Final = 1.0
-#: What is believed where hosts say different things: the later in this row.
-_WEIGHT: Final = (Kind.NOT_FOUND, Kind.UNCLEAR, Kind.UNUSABLE)
+#: Answers after which no other host is asked.
+_DECISIVE: Final = (Kind.READY, Kind.FAILED, Kind.PENDING)
+#: Seconds that each host gets at least.
+_MIN_SECONDS: Final = 1.0
+#: If hosts disagree, the later kind in this tuple wins.
+_PRECEDENCE: Final = (Kind.NOT_FOUND, Kind.UNCLEAR, Kind.UNUSABLE)
 
 
-def ask(
+def look_up_result(
     job: Job,
     deps: Deps,
     alive: Callable[[], None] | None = None,
     within: float | None = None,
 ) -> Notice:
-    """Ask the host that has the task, then all others: tasks are regional.
+    """Ask the host that has the task, then all other hosts: tasks are regional.
 
     Args:
-        job: Whose task it is.
-        deps: What the step works with.
-        alive: Called before each host, so that the caller can show that it is alive.
-        within: Seconds that all hosts together may take; a host that is left gets a second.
+        job: The task's job.
+        deps: The step's dependencies.
+        alive: Called before each request, to renew the caller's lease.
+        within: Seconds for all hosts together; each host gets at least one second.
 
     Raises:
-        Transient: Nobody could say anything, or one that may know more is silent.
+        Transient: No host gave an answer, or one that may know the task gave none.
     """
     provider = deps.provider(job)
     answer: Notice | None = None
@@ -41,30 +41,30 @@ def ask(
     for url in _urls(job, provider, deps):
         if alive:
             alive()
-        left = None if within is None else max(_LEAST, over_at - deps.clock())
+        left = None if within is None else max(_MIN_SECONDS, over_at - deps.clock())
         try:
             notice = provider.result(url, left)
         except Transient as error:
             problem = error
             continue
-        if notice.kind in _CLEAR:
+        if notice.kind in _DECISIVE:
             return notice
-        if answer is None or _WEIGHT.index(notice.kind) > _WEIGHT.index(answer.kind):
+        if answer is None or _PRECEDENCE.index(notice.kind) > _PRECEDENCE.index(answer.kind):
             answer = notice
     if answer and answer.kind is not Kind.NOT_FOUND and answer.status:
-        return answer  # it knows the task, so the others do not
+        return answer  # this host knows the task, so the others do not
     if problem or answer is None:
-        # As long as one host is silent, "not found" on the others proves nothing.
+        # "Not found" proves nothing as long as one host gives no answer.
         raise problem or Transient("no host to ask")
     return answer
 
 
 def _urls(job: Job, provider: ProviderClient, deps: Deps) -> Iterator[str]:
-    """Yield where to ask: where the provider said, then the account's own host, then its others.
+    """Yield the URLs to ask: the polling URL, then the account's own host, then its others.
 
-    An account of a region names hosts of that region only, so a pinned job never leaves it.
+    A regional account names hosts of its region only, so a pinned job never leaves the region.
     """
-    if job.polling_url and provider.may_ask(job.polling_url):
+    if job.polling_url and provider.may_poll(job.polling_url):
         yield job.polling_url
     if job.provider_id:
         yield provider.result_url(job.provider_id)

@@ -1,4 +1,4 @@
-"""Has a result made again that died before it was stored, where its caller wants to pay for it."""
+"""Regenerates a result that expired before it was stored, if the caller agreed to pay again."""
 
 import logging
 from typing import Final
@@ -11,8 +11,8 @@ from core.redis.change import Change
 from worker.deps import Deps
 
 _log = logging.getLogger(__name__)
-#: Fields that say something of one task at the provider; the seed is kept for the next one.
-_OF_ONE_TASK: Final = (
+#: Fields about one task at the provider; the seed is kept for the next task.
+_TASK_FIELDS: Final = (
     *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
     *("unusable_since", "tries:unusable", "ask_at", "tries:ask", "waiting"),
     *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
@@ -22,13 +22,13 @@ _OF_ONE_TASK: Final = (
 
 
 def regenerate(job: Job, error: Exception, deps: Deps) -> bool:
-    """Have the provider make the image anew, if the caller wants to pay for that; at most once."""
+    """Have the image made again, at most once, if the caller agreed to pay for that."""
     wanted = job.request.regenerate and not job.regenerations
-    wanted = wanted and job.request.model in deps.settings.models  # else nothing can make it
+    wanted = wanted and job.request.model in deps.settings.models  # otherwise the model is unknown
     if not wanted or deps.clock() >= job.request.deadline_at:
         return False
     change = Change(
-        # What is said of the first task from now on must not be taken for word of the second.
+        # Late answers about the first task must not be taken for answers about the second.
         set={
             "expired_id": job.provider_id,
             "expired_url": job.result_url,
@@ -37,7 +37,7 @@ def regenerate(job: Job, error: Exception, deps: Deps) -> bool:
         expect={"regenerations": ""},
         add={"regenerations": 1},
         count={REGENERATIONS: 1},
-        clear=[*_OF_ONE_TASK, f"tries:{Step.COLLECT}"],
+        clear=[*_TASK_FIELDS, f"tries:{Step.COLLECT}"],
         due={Step.DEADLINE: job.request.deadline_at},
     )
     moved = deps.store.move(job.id, Status.QUEUED, change, was=[Status.STORING])

@@ -1,7 +1,7 @@
-"""A result's link that fails: the provider is asked for a better one while that may help.
+"""Renews a failing result link: asks the provider for a better one while that may help.
 
-An image that was made is paid for, and the provider may name a good link where a webhook, or an
-earlier answer, named one that is dead, unreachable, malformed or on a host we do not call.
+An image that was made is paid for. The provider may name a good link when a webhook or an earlier
+answer named one that is expired, unreachable, malformed or on a host that is not allowed.
 """
 
 import logging
@@ -18,52 +18,53 @@ from core.redis.change import Change
 from core.security.address_rules import result_url_problem
 from worker.clients.download import LinkRefused, ResultGone
 from worker.deps import Deps
-from worker.results.provider_lookup import ask
+from worker.results.provider_lookup import look_up_result
 
 _log = logging.getLogger(__name__)
-#: Counts how often the provider was asked for a better link; it is asked so often at most.
+#: Counts requests for a better link, and bounds them.
 _ASK: Final = "ask"
-_MOST_ASKS: Final = 20
-_SAME: Final = "get_result names the same link"
+_MAX_ASKS: Final = 20
+_SAME: Final = "get_result returned the same link"
 
 
 def renew(job: Job, error: Exception, deps: Deps, alive: Callable[[], None]) -> bool:
-    """Ask the provider for a better link, if it is time to, and have the copy begin with that.
+    """Ask the provider for a better link if it is time to, and restart the copy with it.
 
-    The first time at once where the link is no good, after a second failure where it may be a slip
-    of its host; then at growing distances; and once more when the link's life is over. The new
-    link, the count and the start of the copy are one change: dying before it means to ask again.
+    The first request is made at once if the link is unusable, and after a second failure if its
+    host may only have failed once; further ones at growing intervals, and a last one when the link
+    has expired. The new link, the count and the start of the copy are one change: a worker that
+    dies before it asks again.
 
     Args:
-        job: As it was read; its link failed.
-        error: How.
-        deps: What the step works with.
-        alive: Shows that the step is alive.
+        job: The record as read; its link failed.
+        error: How the link failed.
+        deps: The step's dependencies.
+        alive: Renews the step's lease.
 
     Returns:
-        False where there is no better link (yet).
+        False if there is no better link (yet).
 
     Raises:
-        LinkRefused: The other link that it names must not be called either.
-        Permanent: There is no link that may be called, and never will be: the task failed.
-        StoreUnavailable: Redis is away.
+        LinkRefused: The new link is not allowed either.
+        Permanent: The task failed, so there will never be an allowed link.
+        StoreUnavailable: Redis is unreachable.
     """
     if not _is_time(job, error, deps):
         return False
     notice: Notice | None = None
     try:
-        notice = ask(job, deps, alive)
+        notice = look_up_result(job, deps, alive)
     except StoreUnavailable:
         raise
     except Transient as problem:
         said = str(problem)
     else:
-        said = _said(job, notice, deps)
+        said = _problem_with(job, notice, deps)
     better = notice if notice and not said else None
     asks = job.tries.get(_ASK, 0)
     found = {"result_url": better.url, "result_expires_at": better.expires_at} if better else {}
     change = Change(
-        # Two that ask at once must not take each other's link away.
+        # Concurrent runs must not overwrite each other's link.
         expect={"result_url": job.result_url or ""},
         set={"ask_at": deps.clock() + deps.settings.retry_base_seconds * 2**asks, **found},
         add={f"tries:{_ASK}": 1},
@@ -72,12 +73,12 @@ def renew(job: Job, error: Exception, deps: Deps, alive: Callable[[], None]) -> 
     changed = deps.store.change(job.id, {Status.STORING}, change)
     event(_log, "link.asked_for", logging.WARNING, job_id=job.id, reason=str(error), said=said)
     if changed and not better and notice:
-        _judge(notice, error, said)
+        _raise_if_final(notice, error, said)
     return better is not None or not changed
 
 
-def _judge(notice: Notice, error: Exception, said: str) -> None:
-    """Raise what weighs more than that the link failed."""
+def _raise_if_final(notice: Notice, error: Exception, said: str) -> None:
+    """Raise an answer that outweighs the failure of the link."""
     if notice.kind is Kind.FAILED and isinstance(error, LinkRefused):
         raise Permanent(notice.code, notice.message)
     if notice.kind is Kind.READY and said != _SAME:
@@ -86,7 +87,7 @@ def _judge(notice: Notice, error: Exception, said: str) -> None:
 
 def _is_time(job: Job, error: Exception, deps: Deps) -> bool:
     now, asks = deps.clock(), job.tries.get(_ASK, 0)
-    if asks >= _MOST_ASKS:
+    if asks >= _MAX_ASKS:
         return False
     if now >= (job.result_expires_at or 0):
         return now < job.request.deadline_at or not asks
@@ -95,8 +96,8 @@ def _is_time(job: Job, error: Exception, deps: Deps) -> bool:
     return now >= (job.ask_at or 0)
 
 
-def _said(job: Job, notice: Notice, deps: Deps) -> str:
-    """Say why an answer is of no help, "" where it is: no link is in it."""
+def _problem_with(job: Job, notice: Notice, deps: Deps) -> str:
+    """Return why an answer does not help; "" if it holds a usable link."""
     if notice.kind is not Kind.READY:
         return notice.message or f"get_result says {notice.status}"
     if notice.url == job.result_url:
@@ -104,15 +105,17 @@ def _said(job: Job, notice: Notice, deps: Deps) -> str:
     return result_url_problem(notice.url or "", deps.settings.result_hosts) or ""
 
 
-def reason(job: Job, error: Exception) -> tuple[FailureCode, str]:
-    """Say why the image was not stored: by the last try that its link was alive for."""
+def failure_reason(job: Job, error: Exception) -> tuple[FailureCode, str]:
+    """Return why the image was not stored, by the last try while its link was valid."""
     trouble = str(error) if isinstance(error, StorageUnavailable) else job.storage_trouble
-    late = "The image could not be stored before its URL died; the last try said: "
+    late = "The image could not be stored before its URL expired; the last error was: "
     if trouble:
         return FailureCode.STORAGE_FAILED, late + trouble
     if isinstance(error, LinkRefused):
-        return FailureCode.PROVIDER_ERROR, f"{error}. The provider names no other"
+        return FailureCode.PROVIDER_ERROR, f"{error}. The provider gave no other link"
     if isinstance(error, ResultGone):
-        message = f"The result's link was dead before the image was stored (it answered {error})"
+        message = (
+            f"The result's link expired before the image was stored (its host answered {error})"
+        )
         return FailureCode.RESULT_EXPIRED, message
     return FailureCode.RESULT_EXPIRED, f"{late}{error}"

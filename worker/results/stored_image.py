@@ -1,4 +1,4 @@
-"""A job's image in the bucket, and the manifest beside it: put once, and known again."""
+"""A job's image and manifest in the bucket: stored once, and recognized by later runs."""
 
 import io
 import json
@@ -16,23 +16,23 @@ from core.storage.s3_errors import RequestRefused
 from worker.clients.download import CONTENT_TYPES, Result
 from worker.deps import Deps
 
-#: What says in an object's metadata which task at the provider made it, percent-encoded; all of an
-#: object's metadata must fit into 2 kB.
+#: Metadata field for the provider's task id, percent-encoded; all metadata of an object must fit
+#: into 2 kB.
 _TASK: Final = "provider-id"
 _LONGEST_TASK: Final = 400
-#: So often is a key tried that is taken although nothing lies there.
-_LOOKS: Final = 2
-#: What the record says of an image; its provider id is that of the task which made this one.
+#: Attempts at a key that is reported as taken although no object is there.
+_ATTEMPTS: Final = 2
+#: What the record holds about an image. `provider_id` is the task that made this image.
 StoredImage = dict[str, str | int | None]
 
 
 def put_image(job: Job, result: Result, deps: Deps) -> StoredImage:
-    """Store the image once; return what is recorded of the one that lies there.
+    """Store the image once; return what is recorded about the object at its key.
 
     Raises:
-        RequestRefused: S3 will never take the key.
+        RequestRefused: S3 will never accept the key.
         StorageUnavailable: It may go well later.
-        Permanent: The key holds somebody else's object.
+        Permanent: The key holds another object.
     """
     key = object_key(job, result.extension, deps)
     ours: StoredImage = {
@@ -50,31 +50,32 @@ def put_image(job: Job, result: Result, deps: Deps) -> StoredImage:
     if not _is_ours(job, there):
         message = f"The key {key} already holds another object, which was not overwritten"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
-    if not there.whole:  # the server kept less than it was sent
-        deps.objects.replace(key, result.file, **_particulars(job, result))
+    if not there.whole:  # the server stored fewer bytes than it was sent
+        deps.objects.replace(key, result.file, **_put_arguments(job, result))
         return ours
-    # It may be what an earlier task of the job made, which was given up too soon.
+    # It may come from an earlier task of the job that was abandoned too soon.
     same = there.sha256 == ours["sha256"]
     return ours if same else _stored(key, result.content_type, there)
 
 
 def _put(job: Job, key: str, result: Result, deps: Deps) -> StoredObject | None:
-    """Put the image unless the key is taken; return what has taken it."""
-    for _ in range(_LOOKS):
-        if deps.objects.put_once(key, result.file, **_particulars(job, result)):
+    """Put the image unless the key is taken; return the object that has taken it."""
+    for _ in range(_ATTEMPTS):
+        if deps.objects.put_once(key, result.file, **_put_arguments(job, result)):
             return None
         if there := deps.objects.head(key):
             return there
-        # It came and went, or the server has no room for a key beside one that begins with it.
+        # The object was deleted meanwhile, or the server cannot store a key beside one that is its
+        # prefix.
     message = (
-        f"S3 calls the key {key} taken, but nothing lies there: "
-        "another object's key begins with it, or it begins with another's"
+        f"S3 reports the key {key} as taken, but it holds no object: "
+        "it may be a prefix of another object's key, or the other way round"
     )
     raise RequestRefused(message, 0)
 
 
-def _particulars(job: Job, result: Result) -> dict[str, Any]:
-    """Return what is said of the image to S3."""
+def _put_arguments(job: Job, result: Result) -> dict[str, Any]:
+    """Return the checksum, type and metadata that S3 gets with the image."""
     metadata = {
         "job-id": job.id,
         "model": job.request.model,
@@ -94,7 +95,7 @@ def _particulars(job: Job, result: Result) -> dict[str, Any]:
 
 
 def find_image(job: Job, deps: Deps) -> StoredImage | None:
-    """Return what is known of an image that an earlier run put into the bucket before it died."""
+    """Return what is known about an image that an earlier run stored before it died."""
     for extension, content_type in CONTENT_TYPES.items():
         key = object_key(job, extension, deps)
         there = deps.objects.head(key)
@@ -104,10 +105,7 @@ def find_image(job: Job, deps: Deps) -> StoredImage | None:
 
 
 def _stored(key: str, content_type: str, there: StoredObject) -> StoredImage:
-    """Return what is recorded of an image that was stored by another run.
-
-    A key without an ending is the same for every type, so the one that the bucket states counts.
-    """
+    """Return what is recorded about an image that another run stored."""
     stated = there.content_type
     return {
         "key": key,
@@ -121,10 +119,10 @@ def _stored(key: str, content_type: str, there: StoredObject) -> StoredImage:
 
 
 def put_manifest(job: Job, image: dict[str, Any], deps: Deps) -> None:
-    """Store the manifest once, beside the image; one of an earlier run stays.
+    """Store the manifest beside the image, once; an earlier run's manifest stays.
 
     Raises:
-        RequestRefused: Its key holds somebody else's object, or S3 will never take it.
+        RequestRefused: Its key holds another object, or S3 will never accept it.
         StorageUnavailable: It may go well later.
     """
     key = f"{image['key']}{MANIFEST_ENDING}"
@@ -148,7 +146,7 @@ def _is_ours(job: Job, there: StoredObject) -> bool:
 
 
 def object_key(job: Job, extension: str, deps: Deps) -> str:
-    """Return where the image goes: the same for each run, for it depends on the job alone."""
+    """Return the image's key: the same in each run, because it depends on the job alone."""
     template = job.request.output_key or deps.settings.s3_key_template
     created = datetime.fromtimestamp(job.request.created_at, UTC)
     return template.format(
@@ -161,7 +159,7 @@ def object_key(job: Job, extension: str, deps: Deps) -> str:
 
 
 def _manifest(job: Job, image: dict[str, Any], deps: Deps) -> dict[str, Any]:
-    """Return what is kept beside the image and outlives the record in Redis."""
+    """Return what is stored beside the image and outlives the record in Redis."""
     return {
         "job_id": job.id,
         "tenant": job.request.tenant,

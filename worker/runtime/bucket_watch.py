@@ -1,4 +1,4 @@
-"""Tries now and again what the bucket's server does with a PUT, and tells the service."""
+"""Checks periodically how the bucket's server handles a PUT, and records it for the service."""
 
 import threading
 from typing import Final
@@ -8,16 +8,16 @@ from core.redis.store import JobStore
 from core.storage.bucket_capabilities import CAPABILITIES_KEY, CAPABILITIES_LIFE
 from core.storage.object_store import ObjectStore
 
-#: Seconds between two tries: servers and the proxies before them are exchanged, but seldom.
+#: Seconds between checks: servers and their proxies are replaced, but seldom.
 _EVERY: Final = 600.0
-#: Seconds after which a server is tried again that could not be.
+#: Seconds before a failed check is repeated.
 _SOON: Final = 30.0
 
 
 def watch(objects: ObjectStore, store: JobStore, stop: threading.Event) -> None:
-    """Try the server until told to stop; what is found is in Redis, for `/readyz`.
+    """Check the server until told to stop; the result is in Redis, for `/readyz`.
 
-    A process that dies here leaves what was found last; the next one, of any host, tries anew.
+    If the process dies, the last result stays, and the next process checks anew.
     """
     while not stop.is_set():
         known = note_habits(objects, store)

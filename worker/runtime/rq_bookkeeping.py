@@ -1,9 +1,9 @@
-"""RQ's books of running tasks, kept in two round trips per task where RQ takes eight.
+"""RQ's records of running tasks, written in two round trips per task where RQ needs eight.
 
-Both scripts (`worker/runtime/lua`) leave what RQ's own worker would leave, but for the results,
-which our steps do not have; a test compares the two, and RQ's version is pinned. Tasks that fail
-are entered by RQ itself. Only tasks that `core/redis/lua` enqueued are run: they have no callbacks,
-dependents, repetitions or webhooks of RQ's, so none are looked for.
+Both scripts (`worker/runtime/lua`) leave what RQ's own worker would leave, except for results,
+which our steps do not have; a test compares the two, and RQ's version is pinned. Failed tasks are
+recorded by RQ itself. Only tasks that `core/redis/lua` enqueued are run: they have none of RQ's
+callbacks, dependents, repetitions or webhooks, so none are looked up.
 """
 
 import importlib
@@ -27,34 +27,34 @@ from rq.utils import now, utcformat
 from core.scheduling.task_queue import RESULT_TTL, SERIALIZER, TASK_TIMEOUT
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-#: Seconds after which RQ takes a running task for abandoned (`rq.SimpleWorker.get_heartbeat_ttl`).
+#: Seconds after which RQ treats a running task as abandoned (`rq.SimpleWorker.get_heartbeat_ttl`).
 _EXECUTION_TTL: Final = TASK_TIMEOUT + 60
 
 
 @dataclass(slots=True)
 class Run:
-    """A task that is being run."""
+    """A running task."""
 
     task_id: str
-    #: RQ's record of the task as it was enqueued.
+    #: RQ's record of the task as enqueued.
     record: Mapping[bytes, bytes]
     execution: Execution
     started_at: datetime
-    #: The step, the job, and names and values of our record of it in turn, as the task was taken.
+    #: The step, the job, and our record of it (names and values in turn) when the task was taken.
     prefetched: tuple[str, str, list[str]]
     ended_at: datetime | None = None
 
     def perform(self) -> None:
-        """Call what the task names."""
+        """Call the task's function."""
         data = self.record[b"data"]
-        if data[:1] != b"[":  # RQ itself wrote it, to have the task run again
+        if data[:1] != b"[":  # RQ itself wrote it, to rerun the task
             data = zlib.decompress(data)
         name, _, arguments, named = json.loads(data)
         module, _, function = name.rpartition(".")
         getattr(importlib.import_module(module), function)(*arguments, **named)
 
     def task(self, connection: "redis.Redis") -> Task:
-        """Return RQ's own form of the task, which is slow to make."""
+        """Return RQ's own object for the task, which is slow to create."""
         task = Task(self.task_id, connection=connection, serializer=SERIALIZER)
         task.restore(dict(self.record))
         task.worker_name = self.execution.worker_name
@@ -64,16 +64,16 @@ class Run:
 
 
 class RqBookkeeping:
-    """Takes tasks off one queue and enters their ends.
+    """Takes tasks off one queue and records in RQ how they end.
 
-    One thread may take while another finishes.
+    One thread may call `take` while another calls `finish`.
 
     Args:
-        client: Decodes nothing.
+        client: Must not decode replies.
         queue: The queue's name.
         worker: The worker's name.
-        worker_ttl: Seconds after which RQ takes the worker for dead.
-        lease: Seconds that a step gets which begins with what is taken; None takes RQ's tasks only.
+        worker_ttl: Seconds after which RQ treats the worker as dead.
+        lease: Seconds of a step's lease, renewed when its task is taken; None: tasks only.
     """
 
     def __init__(
@@ -91,15 +91,15 @@ class RqBookkeeping:
         self._worker_ttl = worker_ttl
         self._lease = "" if lease is None else lease
         self._list = f"{RQ_KEY_PREFIX}:queue:{queue}"
-        self._taking = _Line(client, "take")
-        self._finishing = _Line(client, "finish")
+        self._take_script = _ScriptConnection(client, "take")
+        self._finish_script = _ScriptConnection(client, "finish")
 
     def take(self, most: int, wait: int = 0) -> list[Run]:
-        """Take up to so many tasks and enter them as started.
+        """Take up to `most` tasks and record them as started.
 
         Args:
-            most: How many at most.
-            wait: Seconds to wait for one.
+            most: Maximum number of tasks.
+            wait: Seconds to wait for a task.
         """
         asked_at = now()
         arguments = (
@@ -108,8 +108,8 @@ class RqBookkeeping:
             self._lease,
         )
         popping = ("BLMOVE", self._list, f"{self._list}:intermediate", "LEFT", "RIGHT", wait)
-        # Sent together, both are done as soon as there is a task, and wait for one fsync.
-        taken = self._taking.run(*arguments, after=popping if wait else None)
+        # Sent together, both run as soon as there is a task, and share one fsync.
+        taken = self._take_script.run(*arguments, after=popping if wait else None)
         runs = []
         started_at = now()
         for raw, pairs, execution_id, step, job, fields in taken:
@@ -121,7 +121,7 @@ class RqBookkeeping:
         return runs
 
     def finish(self, runs: Sequence[Run]) -> None:
-        """Enter that tasks ended well."""
+        """Record that tasks succeeded."""
         ends: list[str | float] = []
         for run in runs:
             ended_at = run.ended_at or now()
@@ -129,15 +129,15 @@ class RqBookkeeping:
             started, ended = utcformat(run.started_at), utcformat(ended_at)
             ends += [run.task_id, run.execution.id, started, ended, took]
         head = (RQ_KEY_PREFIX, self._queue, self._worker, now().timestamp(), RESULT_TTL)
-        self._finishing.run(*head, *ends)
+        self._finish_script.run(*head, *ends)
 
 
-class _Line:
-    """One connection and one script, without what redis-py does around each command.
+class _ScriptConnection:
+    """One connection for one script, without redis-py's overhead per command.
 
     Args:
-        client: Whose server.
-        script: The script's file name without ending.
+        client: Client of the server.
+        script: Name of the script's file, without its extension.
     """
 
     def __init__(self, client: "redis.Redis", script: str) -> None:
@@ -147,12 +147,12 @@ class _Line:
         self._digest = ""
 
     def run(self, *arguments: str | float, after: Sequence[str | float] | None = None) -> Any:
-        """Run the script, right after another command if there is one; return its answer."""
+        """Run the script, after another command if one is given; return the script's reply."""
         if not self._digest:
             self._load()
         commands = [after] if after else []
         answer = self._call(*commands, ("EVALSHA", self._digest, 0, *arguments))
-        if isinstance(answer, NoScriptError):  # the server was restarted and forgot its scripts
+        if isinstance(answer, NoScriptError):  # the server restarted and lost its script cache
             self._load()
             answer = self._call(("EVALSHA", self._digest, 0, *arguments))
         if isinstance(answer, ResponseError):
@@ -166,13 +166,13 @@ class _Line:
         self._digest = answer.decode()
 
     def _call(self, *commands: Sequence[str | float]) -> Any:
-        """Run commands in one round trip; return the last one's answer, or what is against it."""
+        """Run commands in one round trip; return the last reply, or its error."""
         connection = self._connected()
         try:
             connection.send_packed_command(connection.pack_commands(commands))
             answers = [_read(connection) for _ in commands]
         except BaseException:
-            # An answer that nobody read would be taken for the next command's.
+            # An unread reply would be taken for the next command's.
             connection.disconnect()
             raise
         for answer in answers[:-1]:
@@ -181,7 +181,7 @@ class _Line:
         return answers[-1]
 
     def _connected(self) -> Any:
-        """Return the connection, made anew where the server hung up meanwhile."""
+        """Return the connection, reopened if the server closed it."""
         if self._connection is None:
             self._connection = self._pool.get_connection()
             return self._connection
@@ -195,10 +195,10 @@ class _Line:
 
 
 def _read(connection: Any) -> Any:
-    """Return an answer, or what the server has against the command."""
+    """Return a reply, or the server's error."""
     try:
         return connection.read_response()
-    except ReadOnlyError:  # after a failover: hung up on, for its name leads to another server now
+    except ReadOnlyError:  # after a failover the host name leads to another server
         raise
     except ResponseError as error:
         return error

@@ -1,9 +1,9 @@
 """An RQ worker that runs many tasks at a time in one process.
 
-Submit, collect and notify wait on the network nearly all the time. RQ ships workers that run one
-task at a time, in a fork or in the process itself; this one runs each in a thread of a pool, with
-clients that live as long as the process. It stays an RQ worker to RQ's own tools: registries,
-`rq info`, suspension, retries, graceful stop.
+Submit, collect and notify spend nearly all their time waiting for the network. RQ's own workers run
+one task at a time, in a fork or in the process; this one runs each task in a thread of a pool, with
+clients that live as long as the process. To RQ's own tools it stays an RQ worker: registries, `rq
+info`, suspension, retries, graceful stop.
 """
 
 import logging
@@ -31,51 +31,51 @@ from worker.runtime.rq_bookkeeping import RqBookkeeping, Run
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two looks for a stop while there is no task.
-_LOOK_EVERY: Final = 2
+#: Seconds between checks for a stop while there is no task.
+_STOP_CHECK_EVERY: Final = 2
 #: RQ waits for a task 15 s less than this.
-_WORKER_TTL: Final = 15 + _LOOK_EVERY
-#: Seconds between two rounds of RQ's own book-keeping.
+_WORKER_TTL: Final = 15 + _STOP_CHECK_EVERY
+#: Seconds between rounds of RQ's own maintenance.
 _MAINTENANCE: Final = 30
-#: Seconds between two looks at whether RQ's workers are suspended, which are signs of life, too.
-#: RQ would look, and give seven more signs, per task.
+#: Seconds between checks whether RQ's workers are suspended, which also send a heartbeat. RQ would
+#: do this, and send seven more heartbeats, per task.
 _SUSPENSION_EVERY: Final = 1.0
-#: Seconds between two tries to reach a Redis that is away.
+#: Seconds between attempts to reach Redis.
 _RECONNECT: Final = 1.0
-#: Most tasks taken at a time: a worker must not starve those of other processes.
+#: Maximum number of tasks taken at a time: a worker must not starve those of other processes.
 _BATCH: Final = 8
 
 
 def _pass_over(_step: str, _job: str, _record: Sequence[str]) -> None:
-    """Let each step ask for its record itself."""
+    """Ignore the record: each step then reads it itself."""
 
 
 class NoDeathPenalty(BaseDeathPenalty):
-    """RQ's time limit on tasks, left out: signals reach the main thread only.
+    """Disables RQ's time limit on tasks: signals reach the main thread only.
 
-    Steps bound themselves, by the time limits of their clients.
+    Steps are bounded by the timeouts of their clients.
     """
 
     def setup_death_penalty(self) -> None:
-        """Set nothing up."""
+        """Do nothing."""
 
     def cancel_death_penalty(self) -> None:
-        """Have nothing to cancel."""
+        """Do nothing."""
 
 
 class ConcurrentWorker(SimpleWorker):
     """Runs up to `concurrency` tasks of one queue at a time.
 
     Args:
-        queue: The one queue it listens to; RQ pops safely from a single queue only.
-        connection: Redis, for RQ's own use; decodes nothing.
-        concurrency: How many tasks run at a time; when all are busy, none is fetched.
-        lease: Seconds that a step gets; None leaves it to the step to ask for its record.
-        grace: Seconds that running tasks get once it was told to stop; None: what they need.
-            What is cut off then is started again by `sweep`, exactly as after a crash; but a
-            submit is then in doubt, and a result's link has that much less to live.
-        on_prefetch: Told, on a task's thread, the step, the job, and our record of it as names and
-            values in turn: as they were when the task was taken and its lease was renewed.
+        queue: The only queue it listens to; RQ pops safely from a single queue only.
+        connection: Redis, for RQ's own use; it must not decode replies.
+        concurrency: Maximum number of running tasks; no more are fetched than can run.
+        lease: Seconds of a step's lease; None: the step reads its record itself.
+        grace: Seconds that running tasks get after a stop; None: no limit. `sweep` restarts tasks
+            that were cut off, as after a crash; but a submit is then in doubt, and a result's
+            link is that much closer to its expiry.
+        on_prefetch: Called on a task's thread with the step, the job, and our record of the job
+            (names and values in turn), as read when the task was taken and its lease renewed.
     """
 
     death_penalty_class = NoDeathPenalty
@@ -103,7 +103,7 @@ class ConcurrentWorker(SimpleWorker):
         )
         self._on_prefetch = on_prefetch
         self._grace = grace
-        #: Set when there is nothing more to wait for after a stop.
+        #: Set when a stop has nothing more to wait for.
         self._over = threading.Event()
         self._signed_off = False
         self._free = threading.BoundedSemaphore(concurrency)
@@ -111,7 +111,7 @@ class ConcurrentWorker(SimpleWorker):
         self._running = 0
         self._lock = threading.Lock()
         self._ended: deque[Run] = deque()
-        self._entering = threading.Lock()
+        self._recording = threading.Lock()
         self._maybe_more = True
         self._looked_at = -math.inf
 
@@ -120,14 +120,14 @@ class ConcurrentWorker(SimpleWorker):
         timeout: int | None,
         max_idle_time: int | None = None,  # noqa: ARG002 - RQ names it
     ) -> tuple[Task, Queue] | None:
-        """Take tasks, as many as threads are free, and have them run; return None to leave.
+        """Take as many tasks as threads are free and run them; return None to exit.
 
-        This stands in place of RQ's own loop, which handles one task at a time and would not look
-        for a stop while it waits for one.
+        This replaces RQ's own loop, which handles one task at a time and would not check for a stop
+        while it waits for one.
 
         Args:
-            timeout: None in burst mode: leave when there is no task.
-            max_idle_time: Not used; a worker of ours stays.
+            timeout: None in burst mode: exit when there is no task.
+            max_idle_time: Not used; our workers do not exit when idle.
         """
         burst = timeout is None
         self.set_state(WorkerStatus.IDLE)
@@ -143,25 +143,25 @@ class ConcurrentWorker(SimpleWorker):
         return None
 
     def _round(self, *, burst: bool) -> bool:
-        """Hand over what can be run; False where there is nothing left to do."""
+        """Start what can be run; False if there is nothing left to do."""
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ's is not annotated
-        places = self._places()
+        places = self._reserve_threads()
         runs: list[Run] = []
         try:
-            # The thread that is free now may be so because its task was the last one to end.
+            # A stop may have come while this waited for a free thread.
             if places and not self._stop_requested:
                 runs = self._fetch(places, wait=not burst)
         finally:
             for _ in range(places - len(runs)):
                 self._free.release()
         for run in runs:
-            self._hand_over(run)
+            self._dispatch(run)
         return bool(runs) or not places or not burst
 
-    def _places(self) -> int:
-        """Wait a little for a free thread; take as many as there are, up to a batch."""
+    def _reserve_threads(self) -> int:
+        """Wait briefly for a free thread; reserve all that are free, up to a batch."""
         if not self._free.acquire(timeout=1.0):
             return 0
         count = 1
@@ -171,13 +171,13 @@ class ConcurrentWorker(SimpleWorker):
 
     def _fetch(self, places: int, *, wait: bool) -> list[Run]:
         runs = self._bookkeeping.take(
-            places, wait=0 if self._maybe_more or not wait else _LOOK_EVERY
+            places, wait=0 if self._maybe_more or not wait else _STOP_CHECK_EVERY
         )
         self._maybe_more = len(runs) == places
         return runs
 
-    def _hand_over(self, run: Run) -> None:
-        """Hand a task, and the place that was taken for it, to a thread."""
+    def _dispatch(self, run: Run) -> None:
+        """Hand a task, and its reserved thread, to the pool."""
         self.executions[run.execution.id] = run.execution
         with self._lock:
             self._running += 1
@@ -185,46 +185,46 @@ class ConcurrentWorker(SimpleWorker):
 
     def _run(self, run: Run) -> None:
         try:
-            if self._performed(run):
+            if self._perform(run):
                 self._ended.append(run)
-                self._enter_ends()
-        except Exception:  # noqa: BLE001 - RQ's own books failed; the step is safe in our record
+                self._record_ends()
+        except Exception:  # noqa: BLE001 - RQ's records failed; the step is safe in ours
             event(_log, "task.books_failed", logging.ERROR, task_id=run.task_id)
         finally:
             with self._lock:
                 self._running -= 1
             self._free.release()
 
-    def _performed(self, run: Run) -> bool:
-        """Run a task; where it raises, RQ enters that, and runs it again."""
+    def _perform(self, run: Run) -> bool:
+        """Run a task; if it raises, RQ records that and runs it again."""
         try:
             self._on_prefetch(*run.prefetched)
             run.perform()
-        except BaseException:  # noqa: BLE001 - as RQ does; a thread has nobody above it
+        except BaseException:  # noqa: BLE001 - as RQ does; a thread has no caller
             task = run.task(self.connection)
             self._finalize_failure(task, self.queues[0], run.execution, sys.exc_info())
             return False
         run.ended_at = now()
         return True
 
-    def _enter_ends(self) -> None:
-        """Enter all tasks that have ended, unless another thread is about to."""
-        while self._ended and self._entering.acquire(blocking=False):
+    def _record_ends(self) -> None:
+        """Record all ended tasks, unless another thread is doing so."""
+        while self._ended and self._recording.acquire(blocking=False):
             try:
                 runs = [self._ended.popleft() for _ in range(len(self._ended))]
                 self._bookkeeping.finish(runs)
                 for run in runs:
                     self.executions.pop(run.execution.id, None)
             finally:
-                self._entering.release()
+                self._recording.release()
 
     @property
     def running(self) -> int:
-        """How many tasks run now."""
+        """Number of running tasks."""
         return self._running
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Look once a second whether RQ's workers are to rest; it is a heartbeat, too."""
+        """Check once a second whether RQ's workers are suspended; this is a heartbeat, too."""
         if time.monotonic() >= self._looked_at + _SUSPENSION_EVERY:
             self._looked_at = time.monotonic()
             super().check_for_suspension(burst)
@@ -233,27 +233,27 @@ class ConcurrentWorker(SimpleWorker):
         """Leave signals to `worker.__main__`, which outlives this object."""
 
     def request_stop(self, *_signal: Any) -> None:
-        """Fetch no more; leave once the running tasks are done, or the grace is over.
+        """Fetch no more tasks; exit when the running ones have ended or the grace period is over.
 
-        RQ would raise from the signal handler here, which drops a task that was just popped.
+        RQ would raise from the signal handler here, which loses a task that was just popped.
         """
         if self._stop_requested:
             return
         self._stop_requested = True
-        # A thread, for it writes to the log, which a signal handler may have interrupted.
-        threading.Thread(target=self._bound_the_stop, daemon=True).start()
+        # In a thread, because it writes to the log, whose lock the interrupted code may hold.
+        threading.Thread(target=self._enforce_grace, daemon=True).start()
 
-    def hurry(self) -> None:
-        """Leave at once, if it was told to stop before."""
+    def exit_now(self) -> None:
+        """Exit at once, if a stop was requested before."""
         self._over.set()
 
-    def _bound_the_stop(self) -> None:
+    def _enforce_grace(self) -> None:
         event(_log, "worker.stopping", running=self._running, grace_seconds=self._grace)
         bound = None if self._grace is None else min(self._grace, threading.TIMEOUT_MAX)
         hurried = self._over.wait(bound)
         if not self._signed_off:
-            reason = "it was told to stop twice" if hurried else "its grace period is over"
-            _leave(self._running, reason)
+            reason = "a second stop signal" if hurried else "the grace period ended"
+            _exit_process(self._running, reason)
 
     def teardown(self) -> None:
         """Let the running tasks end, then sign off."""
@@ -265,8 +265,8 @@ class ConcurrentWorker(SimpleWorker):
             self._over.set()
 
 
-def _leave(running: int, reason: str) -> None:
-    """End the process at once, as a crash would; a thread cannot be stopped otherwise."""
+def _exit_process(running: int, reason: str) -> None:
+    """Exit at once, as a crash would: a thread cannot be stopped in another way."""
     event(_log, "worker.cut_off", logging.WARNING, running=running, reason=reason)
     logging.shutdown()
     os._exit(0)

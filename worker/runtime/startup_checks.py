@@ -1,4 +1,4 @@
-"""Tries a worker's settings by what will use them, before it starts.
+"""Checks a worker's settings with the code that will use them, before it starts.
 
 See `core.operations.startup_checks`.
 """
@@ -14,17 +14,17 @@ from worker.network.proxies import environment_proxies
 
 
 def check_settings(values: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with settings that look well, a line each, without any secret.
+    """Return the problems of settings that passed validation, a line each, without secrets.
 
     Args:
-        values: Field of the settings -> value; None for what is wrong.
+        values: Settings field -> value; None for an invalid one.
     """
     found = startup_checks.check_settings(values)
     for name, url in dict.fromkeys(_urls(values)):
         if problem := _url_problem(url):
             found.append(f"{name}: {problem}")
         elif name != "FLUXRELAY_PUBLIC_URL" and httpx.URL(url).userinfo:
-            found.append(f"{name}: must not hold a user name or password, which is never sent")
+            found.append(f"{name}: must not hold a user name or password: they would never be sent")
     for name in ("proxy", "callback_proxy"):
         if values[name] and (problem := _proxy_problem(values[name].reveal())):
             found.append(f"FLUXRELAY_{name.upper()}: {problem}")
@@ -32,13 +32,13 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
 
 
 def _proxy_problem(url: str) -> str | None:
-    """Say why the HTTP client cannot use this proxy, or one of the environment's; or None."""
+    """Return why the HTTP client cannot use this proxy (or one of the environment's), or None."""
     for each in environment_proxies().values() if url == text_values.ENVIRONMENT else [url]:
         try:
             httpx.HTTPTransport(proxy=text_values.proxy(each).reveal(), trust_env=False).close()
-            httpx.URL(each).raw_host.decode("ascii").encode("idna")  # as a look-up does
-        except (ValueError, httpx.InvalidURL):  # a host that is none is a ValueError, too
-            return "the HTTP client cannot use it: its URL is not valid, or no http(s):// one"
+            httpx.URL(each).raw_host.decode("ascii").encode("idna")  # as a lookup does
+        except (ValueError, httpx.InvalidURL):  # an invalid host is a ValueError, too
+            return "its URL is invalid, or not http(s)://"
     return None
 
 
@@ -55,10 +55,10 @@ def _urls(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _url_problem(url: str) -> str | None:
-    """Say why the HTTP client cannot call this URL, or None."""
+    """Return why the HTTP client cannot call this URL, or None."""
     try:
         request = httpx.Request("GET", url)
         request.url.raw_host.decode("ascii").encode("idna")  # as a look-up does
     except (httpx.InvalidURL, UnicodeError):
-        return "the HTTP client cannot call it: its host or path is not valid"
+        return "its host or path is invalid"
     return None if request.url.port != 0 else "the port must not be 0"

@@ -1,8 +1,8 @@
-"""The sweep: starts whatever no event started. One process at a time does it, by a lease.
+"""The sweep starts every step that no event started. One process at a time runs it, under a lease.
 
-Each round is one script on the server (`core/redis/lua/sweep.lua`), driven by due times: lost
-webhooks, steps whose worker died, retries, owed callbacks, deadlines, slots of lost holders, and
-inputs of jobs that were never accepted. Its cost grows with what is due, not with what exists.
+Each round is one Lua script (`core/redis/lua/sweep.lua`), driven by due times: lost webhooks, steps
+whose worker died, retries, pending callbacks, deadlines, slots of lost holders, and inputs of jobs
+that were never accepted. Its cost grows with what is due, not with what exists.
 """
 
 import logging
@@ -23,18 +23,18 @@ from core.redis.store import JobStore
 
 _log = logging.getLogger(__name__)
 
-#: Seconds after which another process may take over from one that shows no sign of life.
+#: Seconds without a sign of life after which another process takes over.
 _LEASE: Final = 5.0
-#: Seconds between two looks for jobs that no account's lane holds.
+#: Seconds between searches for jobs in lanes that belong to no account.
 _ADOPT_EVERY: Final = 30.0
 
 
 def sweep_forever(
     store: JobStore, accounts: AccountRegistry, interval: float, stop: threading.Event
 ) -> None:
-    """Sweep every `interval` seconds until `stop` is set, whenever the lease is ours.
+    """Sweep every `interval` seconds until `stop` is set, while this process holds the lease.
 
-    The lease's token is new each time it is taken, and the script refuses an old one: a sweeper
+    The lease gets a new token each time it is taken, and the script refuses old tokens: a sweeper
     that was frozen for a while cannot act beside the one that took over.
     """
     token, adopt_at = "", 0.0
@@ -53,7 +53,7 @@ def sweep_forever(
 
 
 def _adopt(accounts: AccountRegistry) -> None:
-    """See after jobs in lanes that the settings do not know; some come late, so again and again."""
+    """Move jobs out of lanes that the settings do not know; repeated, because some come late."""
     adopted = accounts.adopt()
     if adopted:
         event(_log, "sweep.adopted", logging.WARNING, jobs=adopted)
@@ -64,8 +64,8 @@ def _unhindered() -> None:
 
 
 def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
-    """End what workers died of each time that they handled it, so that they live for the others."""
-    why = "FluxRelay's worker died each time that it handled this {}"
+    """Give up what killed its worker every time, to protect the workers."""
+    why = "FluxRelay's worker died every time it handled this {}"
     if step is Step.NOTIFY:
         ended = store.give_up_callback(job_id, why.format("callback"), store.now(), {})
     elif step is Step.CLEANUP:
@@ -79,15 +79,15 @@ def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
 def sweep_once(
     store: JobStore, token: str, blocking_reason: Callable[[], str | None] = _unhindered
 ) -> tuple[str, bool]:
-    """Do one round if the lease is, or becomes, ours.
+    """Run one round if this process holds, or gets, the lease.
 
     Args:
-        store: Where jobs are.
-        token: The lease's, if it was ours before.
-        blocking_reason: Says why jobs wait, to those whose time is over.
+        store: The job store.
+        token: The token of the lease, if it was held before.
+        blocking_reason: Returns why jobs wait, for the error of overdue jobs.
 
     Returns:
-        The token to go on with, and whether more is due than one round looks at.
+        The token for the next round, and whether more is due than one round handles.
     """
     if not token:
         token = uuid.uuid4().hex

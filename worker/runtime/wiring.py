@@ -1,4 +1,4 @@
-"""Builds what steps work with, once per process, and keeps it for RQ's tasks."""
+"""Builds the dependencies of steps, once per process, and holds them for RQ's tasks."""
 
 import random
 import ssl
@@ -12,14 +12,14 @@ from core.storage.object_store import ObjectStore
 from worker.clients.callbacks import CallbackClient
 from worker.clients.download import Downloader
 from worker.clients.provider import ProviderClient
-from worker.clients.receiver_breakers import HostBreakers
+from worker.clients.receiver_breakers import ReceiverBreakers
 from worker.deps import Deps
 
 _deps: Deps | None = None
 
 
 def build(settings: Settings) -> Deps:
-    """Return fresh clients for all outside systems; they are safe to use from many threads."""
+    """Return new clients for all outside systems; they are thread-safe."""
     connections = settings.worker_concurrency
     ssl_context = ssl.create_default_context()
     store = JobStore(connect(settings), settings)
@@ -46,8 +46,8 @@ def build(settings: Settings) -> Deps:
             ssl_context=ssl_context,
             proxy=settings.callback_proxy,
         ),
-        receivers=HostBreakers(
-            trying=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
+        receivers=ReceiverBreakers(
+            attempt_seconds=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
         ),
         clock=time.time,
         rng=rng,
@@ -60,7 +60,7 @@ def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, Pro
             account.url,
             settings.account_keys[account.name],
             timeout=settings.provider_timeout_seconds,
-            # Sending and the answer's last word must both come before the doubt is over.
+            # Sending and the answer must both end before the doubt does.
             send_timeout=settings.submit_in_doubt_seconds - 2 * settings.provider_timeout_seconds,
             lifetime=settings.result_lifetime_seconds,
             connections=settings.worker_concurrency,
@@ -74,16 +74,16 @@ def _providers(settings: Settings, ssl_context: ssl.SSLContext) -> dict[str, Pro
 
 
 def install(built: Deps) -> None:
-    """Make `built` what this process's tasks work with."""
-    global _deps  # noqa: PLW0603 - RQ calls tasks by name; this is how they find their world
+    """Make `built` the dependencies of this process's tasks."""
+    global _deps  # noqa: PLW0603 - RQ calls tasks by name, without arguments of ours
     _deps = built
 
 
 def deps() -> Deps:
-    """Return what was installed.
+    """Return the installed dependencies.
 
     Raises:
-        RuntimeError: Nothing was; tasks run in `python -m worker` only.
+        RuntimeError: None are installed; tasks run in `python -m worker` only.
     """
     if _deps is None:
         raise RuntimeError("tasks run inside `python -m worker`, which installs what they need")

@@ -1,1 +1,1 @@
-"""One module for each step of a job; steps do no I/O of their own."""
+"""The steps of a job, one module each. All I/O goes through the clients in `Deps`."""

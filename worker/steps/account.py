@@ -1,4 +1,4 @@
-"""The account step: ask for an account's credits, and let a refused one work again."""
+"""The account step: reads an account's credits, and resumes a refused account when it works."""
 
 import logging
 
@@ -10,20 +10,20 @@ _log = logging.getLogger(__name__)
 
 
 def check_account(name: str, deps: Deps) -> None:
-    """Ask once, and set the time to ask again.
+    """Check the account once, and schedule the next check.
 
-    An account without credits (402), or whose key is refused (401, 403), makes no jobs until an
-    answer here shows that it may.
+    An account without credits (402), or whose key is refused (401, 403), gets no jobs until a check
+    succeeds.
 
     Args:
-        name: The account's.
-        deps: What to work with.
+        name: The account's name.
+        deps: The step's dependencies.
 
     Raises:
-        Transient: The provider is away.
+        Transient: The provider is unreachable.
     """
     provider = deps.providers.get(name)
-    if provider is None:  # it is configured no more; nothing sets its due time again
+    if provider is None:  # removed from the configuration: no further checks
         deps.accounts.unschedule_check(name)
         return
     now, settings = deps.clock(), deps.settings

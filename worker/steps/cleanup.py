@@ -1,4 +1,4 @@
-"""The cleanup step: delete the inputs of a job that ended, or that was never accepted."""
+"""The cleanup step: deletes the inputs of a job that has ended or was never accepted."""
 
 from core.jobs.job import JobId
 from core.jobs.status import TERMINAL, Step
@@ -8,10 +8,10 @@ from worker.deps import Deps
 
 
 def cleanup(job_id: JobId, deps: Deps) -> None:
-    """Delete everything below the job's input prefix; again and again does no harm.
+    """Delete every object below the job's input prefix; safe to repeat.
 
     Raises:
-        Transient: S3 is away.
+        Transient: S3 is unreachable.
     """
     job = deps.store.begin(Step.CLEANUP, job_id)
     if job is not None and job.status not in TERMINAL:

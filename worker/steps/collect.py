@@ -1,4 +1,4 @@
-"""The collect step: copy a result into S3 before its URL dies."""
+"""The collect step: copies a result into S3 before its URL expires."""
 
 import json
 import logging
@@ -24,17 +24,18 @@ _log = logging.getLogger(__name__)
 
 
 def collect(job_id: JobId, deps: Deps) -> None:
-    """Store the result of a job that is `storing`.
+    """Store the result of a job whose status is `storing`.
 
-    1. Leave a job alone that is not: a twin was faster.
-    2. Download, and check that it is one whole image. Where the link fails, the provider is asked
-       for a better one (`worker.results.result_links`).
-    3. Put it at the job's own key unless something is there; S3 verifies the checksum. What is
-       there may be ours, from a run that died before 5: then it is taken for stored.
-    4. Put the manifest beside it. 5. Record `succeeded`, which owes the callback.
+    1. Return if the job has another status: another run has already stored it.
+    2. Download the result and check that it is one complete image. If the link fails, ask the
+       provider for a new one (`worker.results.result_links`).
+    3. Put the image at the job's own key unless the key is taken; S3 verifies the checksum. An
+       object of this job comes from a run that died before 5 and counts as stored.
+    4. Put the manifest beside it.
+    5. Record `succeeded`, which also schedules the callback.
 
     Raises:
-        Transient: To be tried again, while the URL lives.
+        Transient: To be retried while the URL is valid.
         Permanent: The job fails.
     """
     job = deps.store.begin(Step.COLLECT, job_id)
@@ -43,17 +44,19 @@ def collect(job_id: JobId, deps: Deps) -> None:
     try:
         _collect(job, deps)
     except StoreUnavailable:
-        raise  # Redis says nothing of the image, which may be stored already
+        raise  # a failure of Redis tells nothing about the image, which may already be stored
     except (Transient, ResultGone, LinkRefused) as error:
         if isinstance(error, RequestRefused) and job.request.output_key:
-            # The deployment's own keys are for the operator to mend, but this one is the caller's.
-            message = f"S3 does not take the key {job.request.output_key}: {error}"
+            # Keys from the deployment's template are for the operator to fix; this key is the
+            # caller's.
+            message = f"S3 does not accept the key {job.request.output_key}: {error}"
             raise Permanent(FailureCode.STORAGE_FAILED, message) from error
         if deps.clock() >= (job.result_expires_at or 0):
             _give_up(job, error, deps)
         elif isinstance(error, ResultGone):
-            # It should live: a slip of the storage must not cost an image that is paid for.
-            raise Transient(f"the result's host answered {error} before the URL's end") from error
+            # The URL should still be valid. An error of the host must not cost an image that is
+            # paid for.
+            raise Transient(f"the result's host answered {error} before the URL expired") from error
         elif isinstance(error, LinkRefused):
             raise Transient(str(error)) from error
         else:
@@ -61,7 +64,7 @@ def collect(job_id: JobId, deps: Deps) -> None:
 
 
 def _collect(job: Job, deps: Deps) -> None:
-    result = _fetched(job, deps)
+    result = _download(job, deps)
     if result is None:
         return
     with result.file:
@@ -69,9 +72,9 @@ def _collect(job: Job, deps: Deps) -> None:
     _finish(job, stored, deps)
 
 
-def _fetched(job: Job, deps: Deps) -> Result | None:
-    """Download the result; None where the job has a better link now, with which it begins anew."""
-    alive = _lease_keeper(job.id, deps)
+def _download(job: Job, deps: Deps) -> Result | None:
+    """Download the result; None if the job got a better link, with which `collect` starts again."""
+    alive = _lease_renewer(job.id, deps)
     try:
         return deps.downloader.fetch(job.result_url or "", alive)
     except StoreUnavailable:
@@ -87,7 +90,7 @@ def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
     """Put the manifest beside a stored image, and record the success.
 
     Raises:
-        StorageUnavailable: The manifest was not taken; until the deadline it is waited for.
+        StorageUnavailable: The manifest could not be stored; retried until the deadline.
     """
     image = {"bucket": deps.objects.bucket, **stored}
     try:
@@ -96,7 +99,7 @@ def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
         waits = not isinstance(error, RequestRefused)
         if waits and deps.clock() < max(job.request.deadline_at, job.result_expires_at or 0):
             raise
-        # The image is there, which is what was promised.
+        # The image is stored, which is what was promised; a missing manifest does not fail the job.
         event(_log, "job.manifest_missing", logging.WARNING, job_id=job.id, reason=str(error))
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
@@ -116,8 +119,8 @@ def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
     )
 
 
-def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
-    """Return a function that renews the step's lease, when called often, three times per lease."""
+def _lease_renewer(job_id: JobId, deps: Deps) -> Callable[[], None]:
+    """Return a function that renews the step's lease, at most three times per lease period."""
     every = deps.settings.watch_seconds / 3
     last = time.monotonic()
 
@@ -131,21 +134,21 @@ def _lease_keeper(job_id: JobId, deps: Deps) -> Callable[[], None]:
 
 
 def _give_up(job: Job, error: Exception, deps: Deps) -> None:
-    """End a job whose result is out of reach, unless an earlier run stored its image."""
+    """Fail a job whose result is out of reach, unless an earlier run stored its image."""
     try:
         stored = find_image(job, deps)
     except StorageUnavailable:
         if deps.clock() < job.request.deadline_at:
-            raise  # nobody can say now; the bucket will
+            raise  # not known until the bucket is back
         stored = None
     if stored:
         _finish(job, stored, deps)
         return
     try:
-        if result_links.renew(job, error, deps, _lease_keeper(job.id, deps)):
+        if result_links.renew(job, error, deps, _lease_renewer(job.id, deps)):
             return
     except LinkRefused as refused:
         error = refused
-    # Where links lead to is for the operator to mend, and another one would lead there as well.
+    # A refused host is for the operator to allow; a new link would lead there as well.
     if isinstance(error, LinkRefused) or not regenerate(job, error, deps):
-        deps.store.fail(job.id, *result_links.reason(job, error))
+        deps.store.fail(job.id, *result_links.failure_reason(job, error))

@@ -1,8 +1,8 @@
-"""Submits whose outcome is unknown, or whose task nobody can name: what they wait for, and end in.
+"""Submits in doubt: the outcome is unknown, or the accepted task cannot be identified.
 
-Each repetition may be paid for, so there are few of them, and none after the provider said yes.
-Only the webhook can settle a doubt, for its path carries our job id. Where none was asked for,
-nothing is waited for.
+Every resubmit may be paid for, so there are few, and none after the provider accepted the job. Only
+the webhook can resolve a doubt, because its path carries our job id. If no webhook was requested,
+there is nothing to wait for.
 """
 
 import logging
@@ -20,9 +20,9 @@ from worker.deps import Deps
 
 _log = logging.getLogger(__name__)
 
-_UNHEARD: Final = "the worker that posted the job went away before it noted the answer"
+_WORKER_DIED: Final = "the worker that posted the job died before it recorded the answer"
 _LONGEST_REASON: Final = 500  # characters
-#: So many times the time limit of a request, one without images is certainly over.
+#: After this many request timeouts, a request without images is certainly over.
 _REQUEST_LIMITS: Final = 3
 MAYBE_PAID: Final = (
     "It may have been made and paid for, so it is not submitted again automatically; "
@@ -31,51 +31,52 @@ MAYBE_PAID: Final = (
 
 
 def has_webhook(job: Job, deps: Deps) -> bool:
-    """Say whether the provider is asked for a webhook; without one the result is polled.
+    """Return whether the provider is asked for a webhook; without one the result is polled.
 
-    A model that was taken out of the models file meanwhile may have been asked for one.
+    A model that was removed from the models file in the meantime may have been asked for one.
     """
     model = deps.settings.models.get(job.request.model)
     return bool(deps.settings.public_url) and (model is None or model.webhook)
 
 
-def note(job: Job, claim: str, reason: str, deps: Deps, *, taken: bool = False) -> None:
-    """Write down that a submit ended in doubt; where no webhook can settle it, act at once.
+def record(job: Job, claim: str, reason: str, deps: Deps, *, taken: bool = False) -> None:
+    """Record that a submit ended in doubt; if no webhook can resolve it, act at once.
 
     Args:
-        job: As it was read before it was posted.
-        claim: Of the run that posted it.
-        reason: What was heard, in words.
-        deps: What to work with.
-        taken: The provider said yes, and nothing that names the task.
+        job: The record as read before the post.
+        claim: The claim of the run that posted it.
+        reason: What happened, as text.
+        deps: The step's dependencies.
+        taken: The provider accepted the job, but its answer does not identify the task.
     """
     event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=reason, taken=taken)
-    # What befell this job would befall the next one; another account may be better off.
+    # The next job would probably fail the same way; another account may work.
     failed = {circuit_breakers.provider(job.pool): reason}
     if not has_webhook(job, deps):
         _end(job, claim, deps, failed=failed, taken=taken)
         return
-    until = _until(job, deps.clock(), deps)
+    until = _doubt_ends_at(job, deps.clock(), deps)
     change = Change(
         expect={"posting_by": claim},
-        set=_shown(reason, until) | ({"taken": 1} if taken else {}),
+        set=_doubt_fields(reason, until) | ({"taken": 1} if taken else {}),
         due={Step.SUBMIT: until},
         failed=failed,
     )
     deps.store.change(job.id, {Status.SUBMITTING}, change)
 
 
-def settle(job: Job, posting_at: float, deps: Deps) -> None:
-    """Wait on for the webhook of a submit in doubt, or end the doubt.
+def resolve(job: Job, posting_at: float, deps: Deps) -> None:
+    """Keep waiting for the webhook of a submit in doubt, or end the doubt.
 
-    One that nobody noted is waited for without a webhook too: whoever posts it may be alive.
+    A doubt that no worker recorded is waited out even without a webhook: the worker that posts the
+    job may be alive.
     """
-    until = job.doubt_until or _until(job, posting_at, deps)
+    until = job.doubt_until or _doubt_ends_at(job, posting_at, deps)
     claim = job.posting_by or ""
     if deps.clock() < until:
         change = Change(
             expect={"posting_by": claim},
-            set=_shown(job.doubt_reason or _UNHEARD, until),
+            set=_doubt_fields(job.doubt_reason or _WORKER_DIED, until),
             due={Step.SUBMIT: until},
         )
         deps.store.change(job.id, {Status.SUBMITTING}, change)
@@ -83,12 +84,12 @@ def settle(job: Job, posting_at: float, deps: Deps) -> None:
         _end(job, claim, deps, taken=job.taken)
 
 
-def _shown(reason: str, until: float) -> dict[str, str | int | float | None]:
+def _doubt_fields(reason: str, until: float) -> dict[str, str | int | float | None]:
     return {"doubt_reason": reason[:_LONGEST_REASON], "doubt_until": until}
 
 
-def _until(job: Job, since: float, deps: Deps) -> float:
-    """Return when a doubt is over: later each time, but never after the job's deadline."""
+def _doubt_ends_at(job: Job, since: float, deps: Deps) -> float:
+    """Return when a doubt ends: later after each resubmit, but never after the job's deadline."""
     settings = deps.settings
     seconds = settings.submit_in_doubt_seconds
     if has_webhook(job, deps):
@@ -101,20 +102,20 @@ def _until(job: Job, since: float, deps: Deps) -> float:
 def _end(
     job: Job, claim: str, deps: Deps, *, taken: bool, failed: Mapping[str, str] | None = None
 ) -> None:
-    """Submit the job once more, if that may be, else give it up."""
+    """Submit the job once more if that is allowed, otherwise fail it."""
     most = job.request.max_resubmits
     most = deps.settings.max_resubmits if most is None else most
     if job.request.model not in deps.settings.models:
         most = 0  # it cannot be posted again
     if taken or job.resubmits >= most or deps.clock() >= job.request.deadline_at:
-        said = "accepted the job in an answer that names no task, and no webhook told of it"
+        said = "accepted the job in an answer without a task id, and no webhook came"
         said = said if taken else "never said whether it took the job"
         error = error_record(FailureCode.LOST, f"The provider {said}. {MAYBE_PAID}")
         change = Change(expect={"posting_by": claim}, set={"error": error}, failed=failed or {})
         deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         return
     event(_log, "job.resubmitted", logging.WARNING, job_id=job.id, resubmits=job.resubmits + 1)
-    # By way of the backlog, where it is the first: a provider in trouble is not asked again yet.
+    # Through the backlog, where it comes first: a failing provider is not called again yet.
     change = Change(
         expect={"posting_by": claim},
         clear=["posting_at", "posting_by"],

@@ -1,4 +1,4 @@
-"""The notify step: tell the caller, signed, at least once."""
+"""The notify step: sends a signed callback, at least once."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from core.redis.change import Change
 from core.redis.store import CALLBACK_LOG
 from core.security.signatures import callback_secret, sign_callback
 from worker.clients.backoff import backoff
-from worker.clients.callbacks import LEFT_ALONE, Delivery
+from worker.clients.callbacks import BREAKER_OPEN, Delivery
 from worker.deps import Deps
 
 _log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ _LONGEST_DELAY: Final = 300.0
 def notify(job_id: JobId, deps: Deps) -> None:
     """Make one attempt at the callback of a job that has ended.
 
-    Dying after the receiver took it and before that is recorded sends it twice; its `webhook-id`
-    is the same, so the receiver can tell.
+    If the worker dies after the receiver accepted the callback and before that is recorded, the
+    callback is sent twice with the same `webhook-id`, so the receiver can deduplicate.
     """
     job = deps.store.begin(Step.NOTIFY, job_id)
     if job is None or job.callback_state is not CallbackState.PENDING:
@@ -38,18 +38,18 @@ def notify(job_id: JobId, deps: Deps) -> None:
     url = job.request.callback_url or ""
     now = deps.clock()
     give_up_at = _give_up_at(job, now, deps)
-    at_its_end = now >= give_up_at
-    # A pause that the receiver asked for does not cost a callback its last attempt.
-    wait = deps.receivers.wait(url, despite_pause=at_its_end)
-    # Each has one attempt of its own, for the trouble may be that of others.
-    had_its_own = job.callback_attempts > job.callback_before
-    delivery = Delivery(error=LEFT_ALONE)
-    if not wait or (at_its_end and not had_its_own):
+    is_last_attempt = now >= give_up_at
+    # A pause that the receiver asked for must not cost a callback its last attempt.
+    wait = deps.receivers.wait(url, despite_pause=is_last_attempt)
+    # Every callback gets at least one attempt: the failures may be those of other callbacks.
+    was_attempted = job.callback_attempts > job.callback_before
+    delivery = Delivery(error=BREAKER_OPEN)
+    if not wait or (is_last_attempt and not was_attempted):
         delivery = _attempt(job, url, now, deps)
-    # All that are owed there may come to their end together: for them, another's attempt after it
-    # is enough, or they would hold up the callbacks of others.
-    is_found_out = had_its_own and now - deps.receivers.failed_ago(url) >= give_up_at
-    if not delivery.made and not is_found_out:
+    # Many callbacks to a receiver may reach their end at the same time. A failed attempt of another
+    # one after that end is enough to give this one up; else they would hold up other receivers.
+    failed_after_end = was_attempted and now - deps.receivers.failed_ago(url) >= give_up_at
+    if not delivery.attempted and not failed_after_end:
         later = _later(job, now, wait, give_up_at, deps)
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
         return
@@ -65,32 +65,32 @@ def notify(job_id: JobId, deps: Deps) -> None:
 
 
 def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
-    """Make an attempt; whatever it raises is how it went, so that the callback comes to its end."""
+    """Make an attempt; any exception counts as its outcome, so that every callback ends."""
     try:
         message = _message(job, now, deps)
-    except Exception as error:  # noqa: BLE001 - a mistake of ours, which is told and has its end
+    except Exception as error:  # noqa: BLE001 - a bug of ours; it is recorded
         kind = type(error).__name__
         event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
-        return Delivery(error=f"FluxRelay could not make the callback: {kind}")
+        return Delivery(error=f"FluxRelay could not build the callback: {kind}")
     delivery = deps.callbacks.post(url, *message)
-    if delivery.made:
+    if delivery.attempted:
         _tell_breakers(url, delivery, deps)
     return delivery
 
 
 def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
-    """Count the attempt for the URL, or for its whole host where there was no answer."""
+    """Count the attempt for the URL, or for the whole host if there was no answer."""
     if delivery.answered:
-        deps.receivers.passed(url)
+        deps.receivers.record_success(url)
     elif delivery.status is not None:
-        deps.receivers.troubled(url)
-    elif not delivery.hopeless:  # else it is the URL, and nobody was called
-        deps.receivers.silent(url)
-    if pause := _asked_for(delivery, deps):
-        deps.receivers.asked_for_rest(url, pause)
+        deps.receivers.record_error(url)
+    elif not delivery.never_retry:  # otherwise the URL is unusable, and nothing was called
+        deps.receivers.record_no_answer(url)
+    if pause := _requested_pause(delivery, deps):
+        deps.receivers.record_pause(url, pause)
 
 
-def _asked_for(delivery: Delivery, deps: Deps) -> float:
+def _requested_pause(delivery: Delivery, deps: Deps) -> float:
     """Return the seconds that the receiver's `Retry-After` asks for, within bounds."""
     if delivery.final:
         return 0.0
@@ -98,7 +98,7 @@ def _asked_for(delivery: Delivery, deps: Deps) -> float:
 
 
 def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
-    """Return the body and the headers of the Standard Webhooks specification."""
+    """Return the body and headers as Standard Webhooks defines them."""
     if job.request.origin:
         return _provider_message(job, job.request.origin, deps)
     body = json.dumps(
@@ -121,7 +121,7 @@ def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
 
 
 def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[str, str]]:
-    """Return what the provider would send: the finished task, and the client's own secret."""
+    """Return what the provider would send: the finished task, with the client's own secret."""
     settings = deps.settings
     master = settings.webhook_secrets[0].reveal()
     headers = {"content-type": "application/json", "user-agent": "FluxRelay"}
@@ -133,19 +133,19 @@ def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[st
 def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
     log = [*job.callback_log, attempt][-CALLBACK_LOG:]
-    attempts = job.callback_attempts + delivery.made
+    attempts = job.callback_attempts + delivery.attempted
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
-    # A twin that was slow must not undo what another attempt achieved; a delivery always counts.
-    as_read = {
+    # A slow concurrent run must not undo another attempt's result; a delivery always counts.
+    unchanged = {
         "callback_state": str(job.callback_state),
         "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
     }
-    expect = {} if delivery.delivered else as_read
+    expect = {} if delivery.delivered else unchanged
     give_up_at = _give_up_at(job, now, deps)
     if not delivery.final and now < give_up_at:
-        # A pause that is asked for begins with the answer. Whatever the wait would be, there is a
-        # last attempt when the time for attempts ends.
-        due = max(now + _backoff(job, deps), deps.clock() + _asked_for(delivery, deps))
+        # `Retry-After` counts from the answer. However long the wait, the last attempt is made when
+        # the time for attempts ends.
+        due = max(now + _backoff(job, deps), deps.clock() + _requested_pause(delivery, deps))
         return Change(set=fields, expect=expect, due={Step.NOTIFY: min(due, give_up_at)})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
     return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
@@ -168,6 +168,6 @@ def _backoff(job: Job, deps: Deps) -> float:
 
 
 def _give_up_at(job: Job, now: float, deps: Deps) -> float:
-    """Return the Unix time of the last attempt; what fails then, or later, is given up."""
+    """Return the Unix time of the last attempt; if that fails, the callback is given up."""
     since = job.callback_from or job.ended_at or now
     return since + deps.settings.callback_give_up_seconds

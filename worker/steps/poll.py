@@ -1,4 +1,4 @@
-"""The poll step: ask the provider for a result whose webhook is overdue, or was never asked for."""
+"""The poll step: asks the provider for a result whose webhook is overdue or was never requested."""
 
 from dataclasses import replace
 from typing import Final
@@ -11,32 +11,32 @@ from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from worker.deps import Deps
-from worker.results.provider_lookup import ask
+from worker.results.provider_lookup import look_up_result
 
-_SLOWEST_POLL: Final = 15.0  # seconds between two polls of one job
-_LAST_WORD: Final = 2.0  # seconds that the provider has for it past the deadline
+_LONGEST_WAIT: Final = 15.0  # seconds between two polls of one job
+_LAST_POLL_SECONDS: Final = 2.0  # seconds that the last poll may take past the deadline
 _GROWTH: Final = 1.3
 _MOST_GROWTHS: Final = 30
-#: Counts the answers that name no result. They are believed when so many came, over so many times
-#: the time after which a webhook is overdue: a slip passes.
+#: Counts answers without a result. They are final after this many, over this many webhook-overdue
+#: periods, so that a passing error does no harm.
 _UNUSABLE: Final = "unusable"
 _UNUSABLE_PERIODS: Final = 3
 _UNUSABLE_TIMES: Final = 3
 
 
 def poll(job_id: JobId, deps: Deps) -> None:
-    """Ask once; act on what is said, or set the time to ask again.
+    """Ask once; handle the answer, or schedule the next poll.
 
     Raises:
-        Transient: Nobody could say anything.
+        Transient: No host gave a usable answer.
     """
     job = deps.store.begin(Step.POLL, job_id)
     if job is None or job.status is not Status.GENERATING:
         return
     try:
-        # The deadline's last question must not outlast it by much.
+        # The last poll must not outlast the deadline by much.
         left = job.request.deadline_at - deps.clock()
-        notice = ask(job, deps, within=max(_LAST_WORD, left))
+        notice = look_up_result(job, deps, within=max(_LAST_POLL_SECONDS, left))
     except Transient:
         if deps.clock() < job.request.deadline_at:
             raise
@@ -46,17 +46,17 @@ def poll(job_id: JobId, deps: Deps) -> None:
         notice = replace(notice, provider_id=notice.provider_id or job.provider_id)
         if apply_notice(deps.store, job.id, notice, "poll"):
             return
-        # It moved on meanwhile; or this is about a task that was given up, and the time runs.
+        # The job has moved on, or this is about an abandoned task; the deadline still applies.
         notice = Notice(kind=Kind.PENDING, status="")
     now = deps.clock()
     if now >= job.request.deadline_at:
         message = "The provider did not finish before the job's deadline"
         _end(job, FailureCode.TIMED_OUT, message, deps)
-    elif notice.kind is Kind.NOT_FOUND and now >= _forgotten_at(job, deps):
-        message = "The provider no longer knows the task, on any of its hosts"
+    elif notice.kind is Kind.NOT_FOUND and now >= _not_found_final_at(job, deps):
+        message = "None of the provider's hosts knows the task any more"
         _end(job, FailureCode.LOST, message, deps)
     elif notice.kind is Kind.UNUSABLE and _is_final(job, deps):
-        # It will be no other tomorrow, and the job holds a slot.
+        # Later answers will be no better, and the job holds a slot.
         _end(job, FailureCode.PROVIDER_ERROR, notice.message, deps, provider_status=notice.status)
     else:
         _put_off(job, notice, deps)
@@ -76,7 +76,7 @@ def _same_task(job: Job) -> dict[str, str]:
 def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
     tries = job.tries.get(Step.POLL, 0)
     wait = min(
-        _SLOWEST_POLL, deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS)
+        _LONGEST_WAIT, deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS)
     )
     now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
     change = Change(
@@ -91,13 +91,13 @@ def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
 
 
 def _is_final(job: Job, deps: Deps) -> bool:
-    """Say whether answers that name no result have come for long, and often, enough."""
+    """Return whether answers without a result have come for long enough, and often enough."""
     since = deps.clock() if job.unusable_since is None else job.unusable_since
     for_long = deps.clock() - since >= _UNUSABLE_PERIODS * deps.settings.webhook_overdue_seconds
     return for_long and job.tries.get(_UNUSABLE, 0) >= _UNUSABLE_TIMES
 
 
-def _forgotten_at(job: Job, deps: Deps) -> float:
-    """Return when "not found" is final: the task's result would be dead by then as well."""
+def _not_found_final_at(job: Job, deps: Deps) -> float:
+    """Return when "not found" is final: the task's result would have expired by then as well."""
     since = job.timeline[-1][1]
     return since + deps.settings.result_lifetime_seconds + deps.settings.webhook_overdue_seconds

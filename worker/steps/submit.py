@@ -1,8 +1,8 @@
-"""The submit step: post a job to the provider, exactly once.
+"""The submit step: posts a job to the provider, once.
 
-The order is the promise. "Posting since" is on disk before the request leaves; so a worker that
-dies, at whatever line, leaves a record that says whether the provider may have the job. Where it
-may, the job is in doubt (`worker.steps.doubts`).
+The order of writes guarantees that. `posting_at` is on disk before the request is sent, so a worker
+that dies at any line leaves a record that says whether the provider may have the job. If it may,
+the job is in doubt (`worker.steps.doubts`).
 """
 
 import logging
@@ -22,12 +22,12 @@ from core.storage.object_store import gone
 from worker.clients.submit_body import Source
 from worker.clients.submit_outcomes import (
     Accepted,
+    AcceptedWithoutId,
     AccountRefused,
     Busy,
     InDoubt,
     NotSent,
     Rejected,
-    Unnamed,
 )
 from worker.deps import Deps
 from worker.steps import doubts
@@ -36,25 +36,27 @@ _log = logging.getLogger(__name__)
 
 
 def submit(job_id: JobId, deps: Deps) -> None:
-    """Post the job, if it is its turn.
+    """Post the job if it holds a slot.
 
-    1. Leave a job alone that is not `submitting`: a twin, or its webhook, was faster.
-    2. One that somebody began to post before is in doubt: settle that instead.
-    3. Look whether its images are there: what S3 refuses now, it refuses before 4.
-    4. Write "posting since", durably and only if nobody did; the loser of that race leaves.
-    5. Post. 6. Record what came of it.
+    1. Return if the job is not `submitting`: another run, or the webhook, was faster.
+    2. If an earlier run began to post it, the job is in doubt: handle that instead.
+    3. Check that its images exist.
+    4. Record `posting_at`, durably and by compare-and-set; if another run was first, return.
+    5. Post the job.
+    6. Record the outcome.
 
-    Dying before 4 costs nothing; dying between 4 and 6 leaves the job in doubt.
+    A worker that dies before 4 leaves a job that can simply be submitted again. One that dies
+    between 4 and 6 leaves the job in doubt.
 
     Raises:
         Transient: An image cannot be read now; nothing was posted.
-        Permanent: An image is gone; nothing was posted.
+        Permanent: An image is missing; nothing was posted.
     """
     job = deps.store.begin(Step.SUBMIT, job_id)
     if job is None or job.status is not Status.SUBMITTING:
         return
     if job.posting_at is not None:
-        doubts.settle(job, job.posting_at, deps)
+        doubts.resolve(job, job.posting_at, deps)
     elif deps.clock() >= job.request.deadline_at:
         message = "The job's deadline passed before it could be submitted"
         deps.store.fail(job.id, FailureCode.TIMED_OUT, message, was=[Status.SUBMITTING])
@@ -62,7 +64,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
         _fail_unknown_model(job, deps)
     elif job.pool not in deps.providers:
         pause = (job.pool or "", deps.wait(0), "the account is not configured here")
-        _give_back(job, "", deps, Change(pause=pause), pause[2])
+        _return_slot(job, "", deps, Change(pause=pause), pause[2])
     else:
         images = {name: _source(key, deps) for name, key in job.request.input_keys.items()}
         claim = uuid.uuid4().hex
@@ -71,18 +73,18 @@ def submit(job_id: JobId, deps: Deps) -> None:
 
 
 def _fail_unknown_model(job: Job, deps: Deps) -> None:
-    """End a job whose model was taken out of the models file since it was accepted."""
+    """Fail a job whose model was removed from the models file after it was accepted."""
     code = FailureCode.PROVIDER_REJECTED
-    message = f"This deployment no longer knows the model {job.request.model}"
-    if job.resubmits:  # an earlier submit may have been taken
+    message = f"This deployment no longer has the model {job.request.model}"
+    if job.resubmits:  # an earlier submit may have been accepted
         code, message = FailureCode.LOST, f"{message}. {doubts.MAYBE_PAID}"
     deps.store.fail(job.id, code, message, was=[Status.SUBMITTING])
 
 
 def _claim(job: Job, claim: str, deps: Deps) -> bool:
-    """Write "posting since"; True for the only one that may post."""
+    """Record `posting_at`; True for the one run that may post."""
     change = Change(
-        # As it was read: granted again meanwhile, it may belong to another account's slot.
+        # As it was read: if a slot was granted anew, it may be another account's.
         expect={
             "posting_at": "",
             "pool": job.pool or "",
@@ -95,7 +97,7 @@ def _claim(job: Job, claim: str, deps: Deps) -> bool:
 
 
 def _unclaim(job: Job, claim: str, deps: Deps) -> None:
-    """Take "posting since" back: the request was cut off, so nobody has it."""
+    """Clear `posting_at`: the request was cut off, so the provider cannot have accepted it."""
     change = Change(expect={"posting_by": claim}, clear=["posting_at", "posting_by"])
     deps.store.change(job.id, {Status.SUBMITTING}, change)
 
@@ -108,10 +110,10 @@ def _source(key: str, deps: Deps) -> Source:
 
 
 def _body(job: Job, deps: Deps) -> dict[str, Any]:
-    """Return what is sent besides images: the caller's parameters, and our webhook if it may."""
+    """Return what is sent besides images: the caller's parameters, and our webhook if allowed."""
     body = dict(job.request.input)
     if job.regenerations and job.seed is not None and _takes_seed(job, deps):
-        body["seed"] = job.seed  # the same picture again
+        body["seed"] = job.seed  # to make the same picture again
     if doubts.has_webhook(job, deps):
         body["webhook_url"] = f"{deps.settings.public_url}/webhooks/bfl/{job.id}"
         body["webhook_secret"] = webhook_secret(deps.settings.webhook_secrets[0].reveal(), job.id)
@@ -144,23 +146,23 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             pause = retry_after or deps.settings.pool_pause_seconds
             passed = [circuit_breakers.provider(job.pool)]
             change = Change(shrink=(job.pool or "", pause), passed=passed)
-            _give_back(job, claim, deps, change, "429")
+            _return_slot(job, claim, deps, change, "429")
         case AccountRefused(reason):
             event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
             check_at = deps.clock() + deps.settings.pool_pause_seconds
-            # Once it is served again, one job goes first: its few credits may not suffice.
+            # Afterwards, one job goes first: the few credits may not be enough for more.
             failed = {circuit_breakers.provider(job.pool): reason}
             change = Change(refuse=(job.pool or "", check_at, reason), failed=failed)
-            _give_back(job, claim, deps, change, reason)
+            _return_slot(job, claim, deps, change, reason)
         case NotSent(message, retry_after):
-            # The provider is away for every job, so all of them wait, in the backlog.
+            # The provider is unreachable for every job, so all of them wait in the backlog.
             pausing = (job.pool or "", retry_after, message) if retry_after else None
             change = Change(failed={circuit_breakers.provider(job.pool): message}, pause=pausing)
-            _give_back(job, claim, deps, change, message)
+            _return_slot(job, claim, deps, change, message)
         case InDoubt(message):
-            doubts.note(job, claim, message, deps)
-        case Unnamed(message):
-            doubts.note(job, claim, message, deps, taken=True)
+            doubts.record(job, claim, message, deps)
+        case AcceptedWithoutId(message):
+            doubts.record(job, claim, message, deps, taken=True)
 
 
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
@@ -175,7 +177,7 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
         "input_megapixels": submission.input_megapixels,
         "output_megapixels": submission.output_megapixels,
     }
-    # A late answer about a task whose result died, and that is made anew, must not bring it back.
+    # A late answer about an abandoned task must not bring it back.
     given_up = {"expired_id": submission.provider_id} if submission.provider_id else {}
     moved = deps.store.move(
         job.id,
@@ -187,16 +189,16 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
             passed=[circuit_breakers.provider(job.pool)],
         ),
     )
-    if not moved:  # the webhook was faster; what it did not say is noted
+    if not moved:  # the webhook was faster; record what it did not say
         more = known | {"polling_url": submission.polling_url}
         change = Change(set=more, unless=given_up, passed=[circuit_breakers.provider(job.pool)])
         deps.store.change(job.id, list(Status), change)
 
 
-def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) -> None:
-    """Return the slot; the job keeps its place, which by its age is the front of the backlog.
+def _return_slot(job: Job, claim: str, deps: Deps, change: Change, reason: str) -> None:
+    """Return the slot; the job goes back to the front of the backlog, because of its age.
 
-    Only the run that holds the claim may: a late one must not undo a newer submit.
+    Only the run that holds the claim may do so: a late run must not undo a newer submit.
     """
     event(_log, "job.given_back", logging.WARNING, job_id=job.id, pool=job.pool, reason=reason)
     back = Change(
@@ -209,5 +211,5 @@ def _give_back(job: Job, claim: str, deps: Deps, change: Change, reason: str) ->
         failed=change.failed,
         passed=change.passed,
     )
-    # Not from `storing`: the webhook of an earlier submit may have come meanwhile.
+    # Not from `storing`: the webhook of an earlier submit may have arrived.
     deps.store.move(job.id, Status.QUEUED, back, was=[Status.SUBMITTING])

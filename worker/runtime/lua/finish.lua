@@ -1,7 +1,7 @@
--- Enter into RQ's books that tasks ended well, as rq.Worker does in three round trips and a watch
--- each (handle_execution_ended, handle_job_success). Results are not kept: our steps return none.
--- Arguments after the first: for each task its id, its execution, when it began and
--- ended, and its seconds. It was entered as begun when its worker began to wait for it.
+-- Records in RQ that tasks succeeded, as rq.Worker does in three round trips and a watch each
+-- (handle_execution_ended, handle_job_success). Results are not kept: our steps return none.
+-- Arguments after the first five: for each task its id, its execution, its start, its end, and its
+-- seconds.
 local rq, queue, worker, now, result_ttl = unpack(ARGV)
 local me = rq .. ':worker:' .. worker
 local seconds = 0

@@ -1,27 +1,27 @@
--- Take up to `most` tasks off a queue and enter them into RQ's books as being run, as rq.Worker
--- does in four round trips (dequeue, fetch, prepare_execution, prepare_job_execution).
--- What was popped but not entered yet goes first: it was popped for this call, or its worker died.
--- Returns for each its id, its record, the id of its execution, and, where a lease is told, its step
--- and its job with our own record: the step begins with this, its lease renewed, as in
+-- Takes up to `most` tasks off a queue and records in RQ that they run, as rq.Worker does in four round
+-- trips (dequeue, fetch, prepare_execution, prepare_job_execution).
+-- Tasks in the intermediate list go first: they were popped for this call, or their worker died.
+-- Returns for each task its id, its record, the id of its execution, and, if a lease is given, its step
+-- and job with our own record. The step then starts with that record, its lease renewed as in
 -- core/redis/lua/begin.lua, and needs no round trip of its own.
 local rq, queue, worker, most, token, now, stamp, ttl, worker_ttl, lease = unpack(ARGV)
 local list, me = rq .. ':queue:' .. queue, rq .. ':worker:' .. worker
 local taken = {}
--- Woken within this instant, a step has its whole lease already; then nothing is written.
+-- A step whose lease was set this recently (seconds) needs no renewal.
 local INSTANT = 0.25
 local function begin(id)
   local job, step = string.match(id, '^(.+)%-(%a+)%-%d+$')
   if lease == '' or not job then return '', '', {} end
   local member, over = step .. ':' .. job, now + lease
   local due = tonumber(redis.call('ZSCORE', 'due', member) or over)
-  -- `now` may be seconds old where this worker waited: a lease that was set meanwhile stays.
+  -- `now` may be seconds old if this worker waited: a lease that was set meanwhile stays.
   if due < over - INSTANT then redis.call('ZADD', 'due', over, member) end
   return step, job, redis.call('HGETALL', 'job:' .. job)
 end
 local function take(id)
   local key = rq .. ':job:' .. id
   local record = redis.call('HGETALL', key)
-  if #record == 0 then return end  -- RQ passes over tasks that are gone, too
+  if #record == 0 then return end  -- RQ ignores missing tasks, too
   local execution = token .. #taken
   local composite = id .. ':' .. execution
   redis.call('HSET', key, 'last_heartbeat', stamp, 'status', 'started', 'started_at', stamp, 'worker_name', worker)

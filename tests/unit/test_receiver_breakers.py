@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from worker.clients.receiver_breakers import HostBreakers
+from worker.clients.receiver_breakers import ReceiverBreakers
 
 URL = "https://slow.example/callback"
 SAME_HOST = "https://slow.example/other"
@@ -17,15 +17,16 @@ ENOUGH, FIRST_REST, LONGEST_REST = 5, 2.0, 300.0
 class _World:
     def __init__(self) -> None:
         self.now = 1000.0
-        self.hosts = HostBreakers(trying=15, clock=lambda: self.now, rng=random.Random(1))  # noqa: S311 - no secret
+        rng = random.Random(1)  # noqa: S311 - no secret
+        self.breakers = ReceiverBreakers(attempt_seconds=15, clock=lambda: self.now, rng=rng)
 
     def fail(self, times: int = 1) -> None:
         for _ in range(times):
-            self.hosts.silent(URL)
+            self.breakers.record_no_answer(URL)
 
     def trouble(self, times: int = 1) -> None:
         for _ in range(times):
-            self.hosts.troubled(URL)
+            self.breakers.record_error(URL)
 
 
 @pytest.fixture
@@ -38,29 +39,29 @@ def test_a_few_failures_change_nothing(world: _World) -> None:
     """A receiver may restart."""
     world.fail(ENOUGH - 1)
 
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
 
 
 def test_a_receiver_that_failed_often_is_left_alone(world: _World) -> None:
     """It rests, whatever the path; others are called as ever."""
     world.fail(ENOUGH)
 
-    assert FIRST_REST / 2 <= world.hosts.wait(SAME_HOST) <= FIRST_REST
-    assert world.hosts.wait(OTHER) == 0
+    assert FIRST_REST / 2 <= world.breakers.wait(SAME_HOST) <= FIRST_REST
+    assert world.breakers.wait(OTHER) == 0
 
 
 def test_a_url_rests_for_as_long_as_it_asks(world: _World) -> None:
     """One answer is enough for that, a shorter wish takes nothing off, and a good one ends it."""
-    world.hosts.asked_for_rest(URL, 100)
-    world.hosts.asked_for_rest(URL, 10)
+    world.breakers.record_pause(URL, 100)
+    world.breakers.record_pause(URL, 10)
 
-    assert world.hosts.wait(URL) == 100
-    assert world.hosts.wait(SAME_HOST) == 0
+    assert world.breakers.wait(URL) == 100
+    assert world.breakers.wait(SAME_HOST) == 0
     world.now += 100
-    assert world.hosts.wait(URL) == 0
-    world.hosts.asked_for_rest(URL, 100)
-    world.hosts.passed(URL)
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
+    world.breakers.record_pause(URL, 100)
+    world.breakers.record_success(URL)
+    assert world.breakers.wait(URL) == 0
 
 
 def test_one_callback_at_a_time_finds_out(world: _World) -> None:
@@ -68,23 +69,23 @@ def test_one_callback_at_a_time_finds_out(world: _World) -> None:
     world.fail(ENOUGH)
     world.now += FIRST_REST
 
-    assert world.hosts.wait(URL) == 0
-    assert world.hosts.wait(URL) == 15
+    assert world.breakers.wait(URL) == 0
+    assert world.breakers.wait(URL) == 15
     world.now += 15
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
 
 
 def test_a_success_ends_it(world: _World) -> None:
     """All may go again, and the count begins anew."""
     world.fail(ENOUGH)
     world.now += FIRST_REST
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
 
-    world.hosts.passed(URL)
+    world.breakers.record_success(URL)
 
-    assert [world.hosts.wait(URL) for _ in range(3)] == [0, 0, 0]
+    assert [world.breakers.wait(URL) for _ in range(3)] == [0, 0, 0]
     world.fail(ENOUGH - 1)
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
 
 
 def test_rests_grow_to_their_longest(world: _World) -> None:
@@ -92,9 +93,9 @@ def test_rests_grow_to_their_longest(world: _World) -> None:
     world.fail(ENOUGH)
     rests = []
     for _ in range(12):
-        rests.append(world.hosts.wait(URL))
+        rests.append(world.breakers.wait(URL))
         world.now += rests[-1]
-        assert world.hosts.wait(URL) == 0
+        assert world.breakers.wait(URL) == 0
         world.fail()
 
     assert rests[1] > rests[0] / 2
@@ -105,15 +106,15 @@ def test_attempts_that_began_together_count_once(world: _World) -> None:
     """Sixteen threads that wait for one receiver are told together."""
     world.fail(ENOUGH + 16)
 
-    assert world.hosts.wait(URL) <= FIRST_REST
+    assert world.breakers.wait(URL) <= FIRST_REST
 
 
 def test_a_url_in_trouble_says_nothing_of_its_neighbours(world: _World) -> None:
-    """Tenants share hosts: one's answers of 500 must not keep another's callbacks back."""
+    """Tenants share breakers: one's answers of 500 must not keep another's callbacks back."""
     world.trouble(ENOUGH)
 
-    assert FIRST_REST / 2 <= world.hosts.wait(URL) <= FIRST_REST
-    assert world.hosts.wait(SAME_HOST) == 0
+    assert FIRST_REST / 2 <= world.breakers.wait(URL) <= FIRST_REST
+    assert world.breakers.wait(SAME_HOST) == 0
 
 
 def test_a_host_that_answers_is_there(world: _World) -> None:
@@ -122,50 +123,50 @@ def test_a_host_that_answers_is_there(world: _World) -> None:
     world.trouble()
     world.fail(ENOUGH - 1)
 
-    assert world.hosts.wait(SAME_HOST) == 0
+    assert world.breakers.wait(SAME_HOST) == 0
     world.trouble(ENOUGH)
-    assert world.hosts.wait(URL) > 0
+    assert world.breakers.wait(URL) > 0
 
 
 def test_a_url_that_waits_takes_no_turn_of_its_host(world: _World) -> None:
     """The one callback that finds out whether the host is back must be one that goes."""
     world.trouble(ENOUGH)
     world.now += FIRST_REST
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
     world.trouble()
     world.fail(ENOUGH)
-    assert world.hosts.wait(SAME_HOST) > 0
+    assert world.breakers.wait(SAME_HOST) > 0
     world.now += FIRST_REST
-    assert world.hosts.wait(URL) > 0
+    assert world.breakers.wait(URL) > 0
 
-    assert world.hosts.wait(SAME_HOST) == 0
+    assert world.breakers.wait(SAME_HOST) == 0
 
 
-@pytest.mark.parametrize("note", ["silent", "troubled"])
+@pytest.mark.parametrize("note", ["record_no_answer", "record_error"])
 def test_receivers_in_trouble_are_bounded(world: _World, note: str) -> None:
-    """Callers can name any number of hosts and URLs; what is kept of them is bounded."""
+    """Callers can name any number of breakers and URLs; what is kept of them is bounded."""
     for _ in range(ENOUGH):
-        getattr(world.hosts, note)(URL)
+        getattr(world.breakers, note)(URL)
     for number in range(10_000):
-        getattr(world.hosts, note)(f"https://h{number}.example/")
+        getattr(world.breakers, note)(f"https://h{number}.example/")
 
-    assert world.hosts.wait(URL) == 0
+    assert world.breakers.wait(URL) == 0
 
 
 def test_the_time_of_the_last_failure_is_known(world: _World) -> None:
     """Counted from when that attempt began at the earliest; silence counts for the whole host."""
-    assert world.hosts.failed_ago(URL) == math.inf
+    assert world.breakers.failed_ago(URL) == math.inf
 
     world.fail()
     world.now += 10
     world.trouble()
     world.now += 5
 
-    assert (world.hosts.failed_ago(URL), world.hosts.failed_ago(SAME_HOST)) == (20, math.inf)
+    assert (world.breakers.failed_ago(URL), world.breakers.failed_ago(SAME_HOST)) == (20, math.inf)
     world.fail(ENOUGH)
     world.now += 1
     world.fail()  # begun before the breaker opened, but a failure all the same
-    assert (world.hosts.failed_ago(URL), world.hosts.failed_ago(SAME_HOST)) == (15, 15)
-    assert world.hosts.failed_ago(OTHER) == math.inf
-    world.hosts.passed(URL)
-    assert world.hosts.failed_ago(URL) == math.inf
+    assert (world.breakers.failed_ago(URL), world.breakers.failed_ago(SAME_HOST)) == (15, 15)
+    assert world.breakers.failed_ago(OTHER) == math.inf
+    world.breakers.record_success(URL)
+    assert world.breakers.failed_ago(URL) == math.inf
