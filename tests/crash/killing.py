@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from core.jobs.status import Step
 from tests.crash.conftest import Lethal, LethalFactory
-from tests.e2e.conftest import Customer
+from tests.e2e.conftest import Customer, Order
 
 _MOST_LINES: Final = 1000
 #: Jobs sent at a time: while one is killed, the others need not be waited for.
@@ -19,7 +19,7 @@ def small(number: int) -> dict[str, Any]:
 
 
 def kill_at_every_line(
-    customer: Customer, worker: Lethal, ready: Callable[[str], bool]
+    customer: Customer, worker: Lethal, ready: Callable[[str], bool], order: Order = small
 ) -> tuple[list[str], list[str]]:
     """Send one job per line of a step and kill the worker there.
 
@@ -29,6 +29,7 @@ def kill_at_every_line(
         customer: Sends the jobs.
         worker: The one to kill.
         ready: Says of a job's id whether its task waits in the queue.
+        order: Makes a job's body of its number.
 
     Returns:
         The jobs, and the places where workers died.
@@ -38,7 +39,7 @@ def kill_at_every_line(
     waiting: list[str] = []
     for k in range(1, _MOST_LINES):
         if not waiting:
-            waiting = customer.send(_BATCH, small)
+            waiting = customer.send(_BATCH, order)
             jobs += waiting
             for job_id in waiting:
                 customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now

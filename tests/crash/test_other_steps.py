@@ -11,7 +11,7 @@ from PIL import Image
 from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import LethalFactory, crash_stack
-from tests.crash.killing import small, started, stopped, task_waits
+from tests.crash.killing import kill_at_every_line, small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 
 _NEVER = 10**9
@@ -64,16 +64,13 @@ def test_cleanup_survives_a_kill_at_every_line(customer: Customer, lethal: Letha
     """Wherever the clean-up dies, no input is left in the bucket in the end."""
     stopped(customer, "worker.collect")
     worker = lethal(customer.stack, "collect", Step.CLEANUP)
-    waits = task_waits(customer, Step.COLLECT, "collect")
-    jobs: list[str] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        [job_id] = customer.send(1, _edit)
-        jobs.append(job_id)
-        customer.eventually(lambda job_id=job_id: waits(job_id))  # type: ignore[misc]  # bound now
-        place = worker.kill_at(len(places) + 1)
-        places += [place] if place else []
+    collects = task_waits(customer, Step.COLLECT, "collect")
+    cleans = task_waits(customer, Step.CLEANUP, "collect")
+
+    # The first to die has collected all that waited by then; the next ones meet the clean-ups.
+    jobs, places = kill_at_every_line(
+        customer, worker, lambda job_id: collects(job_id) or cleans(job_id), _edit
+    )
     started(customer, "worker.collect")
 
     customer.judge(customer.wait_for_end(jobs, 90))
