@@ -163,7 +163,7 @@ class Away(ObjectStore):
     def __init__(self, real: ObjectStore) -> None:
         self.bucket = real.bucket
 
-    def look(self, key: str) -> None:
+    def head(self, key: str) -> None:
         """Fail."""
         raise StorageUnavailable(f"S3 is away: {key}")
 
