@@ -108,7 +108,7 @@ def test_a_message_that_cannot_be_made_is_an_attempt(
     bench.redis.hset(f"job:{A}", field, value)
     run(Step.NOTIFY, notify, A, bench.deps)
     assert _state(bench) == CallbackState.PENDING
-    assert "could not make the callback" in bench.job.callback_log[-1]["error"]
+    assert "could not build the callback" in bench.job.callback_log[-1]["error"]
     assert 0 < (bench.due_in(Step.NOTIFY) or 0) < 10
     bench.clock.now += DAY
 

@@ -44,7 +44,7 @@ def _stock(client: "redis.Redis") -> SimpleWorker:
 @pytest.fixture
 def in_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ConcurrentWorker], None]]:
     """Return a function that runs a worker in a thread, which is stopped after the test."""
-    monkeypatch.setattr(rq_worker, "_leave", lambda: None)  # it would end this process
+    monkeypatch.setattr(rq_worker, "_exit_process", lambda: None)  # it would end this process
     running: list[tuple[ConcurrentWorker, threading.Thread]] = []
 
     def begin(worker: ConcurrentWorker) -> None:
