@@ -35,7 +35,7 @@ def link_of(body: Mapping[str, Any]) -> str | None:
     """
     result = body.get("result") or {name: body.get(name) for name in ("sample", "samples")}
     sample = result_of(body).get("sample")
-    stated = sample if isinstance(sample, str) and len(sample) <= _LONGEST_LINK else ""
+    stated = sample.strip() if isinstance(sample, str) and len(sample) <= _LONGEST_LINK else ""
     links = {stated} if _LINK.match(stated) else set(_links(result))
     if len(links) == 1:
         return links.pop()
@@ -53,8 +53,8 @@ def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _links(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield all links under keys that may hold an image link."""
-    if isinstance(value, str) and _LINK.match(value) and len(value) <= _LONGEST_LINK:
-        yield value
+    if isinstance(value, str) and len(value) <= _LONGEST_LINK and _LINK.match(value.strip()):
+        yield value.strip()
     elif depth == _DEEPEST:
         return
     elif isinstance(value, list):

@@ -1,8 +1,9 @@
 """The environment as a source of the settings, and what is wrong with it in words."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -11,6 +12,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from core.settings.field_types import WORKER, is_confidential, meaning, only_reader
 from core.settings.variables import is_injected
 from core.text_values import ManyProblems
+
+#: Bytes of a secret's file; a file that holds more was named by mistake.
+_LONGEST_SECRET: Final = 65_536
 
 
 class Environment(EnvSettingsSource):
@@ -61,11 +65,27 @@ class Environment(EnvSettingsSource):
         if not path:
             return text
         try:
-            return Path(path).read_text(encoding="utf-8").strip() or None
+            return _text_of(Path(path)) or None
         except OSError as error:
             raise ValueError(f"{name}_FILE: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"{name}_FILE: is not a text file") from None
+
+
+def _text_of(path: Path) -> str:
+    """Return a secret file's text, without whitespace around it.
+
+    Raises:
+        OSError, ValueError: It cannot be read, or should not: reading a pipe waits for its writer,
+            and a device may never end.
+    """
+    if not path.is_file() and path.exists():
+        raise OSError(errno.EINVAL, "not a regular file")
+    with path.open("rb") as file:
+        raw = file.read(_LONGEST_SECRET + 1)
+    if len(raw) > _LONGEST_SECRET:
+        raise OSError(errno.EFBIG, f"larger than {_LONGEST_SECRET} bytes")
+    return raw.decode().strip()
 
 
 def problems_of(error: ValidationError, settings_cls: type[BaseSettings]) -> list[str]:

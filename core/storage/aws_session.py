@@ -1,6 +1,7 @@
 """Creates and checks the AWS session; the only module that does."""
 
 import os
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ _FILES: Final = (
     "AWS_CA_BUNDLE",
 )  # fmt: skip
 _UNREADABLE: Final = "one of them, or the profile, has a value that the AWS SDK cannot parse"
+_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -60,6 +62,11 @@ def aws_problems() -> list[str]:
         f"{name}: cannot be read: {reason}"
         for name in _FILES
         if given[name] and (reason := _unreadable(given[name]))
+    ]
+    found += [
+        f"{name}: holds a blank, a line break or another character that no header can hold"
+        for name in _CREDENTIALS
+        if not re.fullmatch(r"[!-~]*", os.environ.get(name, "").strip())
     ]
     for name in _REGIONS:
         try:

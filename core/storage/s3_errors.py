@@ -29,7 +29,8 @@ _LONGEST_MESSAGE: Final = 200  # characters
 _LONGEST_CODE: Final = 60  # characters
 #: Patterns that may grant access: URLs, access keys and signatures.
 _HIDDEN: Final = re.compile(
-    r"\w+://\S+|\b[A-Z]{4}[0-9A-Z]{16}\b|\b[0-9a-fA-F]{64}\b|\b(x-amz-\w+|signature|credential)=\S+",
+    r"\w+://\S+|\b[A-Z]{4}[0-9A-Z]{16}\b|\b[0-9a-fA-F]{64}\b|\b(x-amz-\w+|signature|credential)=\S+"
+    r"|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\[[0-9a-f:.]+\](:\d+)?|\baccess ?key( ?id)?\W{1,3}\w{8,}",
     re.IGNORECASE,
 )
 
@@ -184,5 +185,5 @@ def translated(action: str) -> Iterator[None]:
 
 
 def _element(body: bytes, name: bytes) -> str:
-    found = re.search(rb"<%b>([^<]{1,2000})</%b>" % (name, name), body)
+    found = re.search(rb"<%b>([^<]{1,2000})" % name, body)
     return html.unescape(found[1].decode(errors="replace")).strip() if found else ""

@@ -74,6 +74,25 @@ def test_no_secret_is_repeated(wary: ObjectStore, s3: S3StandIn) -> None:
     assert len(text) < 300
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    ["10.0.0.7:9000", "192.168.1.20", "[fd00::1]:9000", "Access Key Id: fluxrelaykey", "x" * 0],
+)
+@pytest.mark.parametrize("length", [0, 3500])
+def test_long_and_private_words_leave_the_rest(
+    wary: ObjectStore, s3: S3StandIn, hidden: str, length: int
+) -> None:
+    """What stays of S3's words is enough to know what it has against the request."""
+    wary.probe_capabilities()
+    told = f"The account is closed, says {hidden} " + "b" * length
+    s3.capabilities.refusal = Refusal(403, "AccountProblem", told)
+
+    with pytest.raises(Refused, match="AccountProblem: The account is closed, says") as caught:
+        put_image(wary, "a.png")
+
+    assert not hidden or hidden not in str(caught.value)
+
+
 def test_a_bucket_that_moved_is_found_by_boto3(
     wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,9 @@ def _ready(result: Any) -> Notice:
         [{"sample": URL}],
         {"sample": URL, "samples": [URL, OTHER]},
         {"sample": [URL], "prompt": OTHER, "webhook_url": OTHER},
+        {"sample": f" {URL}"},
+        {"sample": f"{URL}\n"},
+        {"samples": [f"\t{URL} "]},
     ],
 )
 def test_one_link_is_understood_wherever_it_stands(result: Any) -> None:

@@ -1,5 +1,6 @@
 """Settings come from the environment, complete, with every problem at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,25 @@ def test_a_bad_secret_file_is_a_problem(tmp_path: Path, content: bytes | None, w
 
     assert problem.startswith("BFL_API_KEY")
     assert words in problem
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "endless", "huge"])
+def test_a_secret_is_read_of_a_file_alone(tmp_path: Path, kind: str) -> None:
+    """A pipe would be waited for, and a device read for ever; both are told instead."""
+    path = tmp_path / "secret"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "endless":
+        path = Path("/dev/zero")
+    else:
+        path.write_bytes(b"x" * 70_000)
+
+    (problem,) = _problems(_without("BFL_API_KEY") | {"BFL_API_KEY_FILE": str(path)})
+
+    assert "BFL_API_KEY_FILE: cannot be read: " in problem
+    assert "not a regular file" in problem or "larger than 65536 bytes" in problem
 
 
 def test_a_secret_that_is_set_twice_is_a_problem(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ def test_a_redis_url_that_may_work_is_taken(url: str) -> None:
         ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, ["SSL_CERT_FILE"]),
         ({"SSL_CERT_FILE": "/etc/hosts"}, ["SSL_CERT_FILE"]),
         ({"AWS_SECRET_ACCESS_KEY": ""}, ["AWS_*"]),
+        ({"AWS_SESSION_TOKEN": "first\nsecond"}, ["AWS_SESSION_TOKEN"]),
+        ({"AWS_SECRET_ACCESS_KEY": f"{PASSWORD} "}, []),
+        ({"AWS_ACCESS_KEY_ID": "kéy"}, ["AWS_ACCESS_KEY_ID"]),
         (
             {"AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL_S3": "minio:9000", "AWS_REGION": "a b"},
             ["AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_PROFILE"],
