@@ -1,4 +1,4 @@
-"""From an environment variable's text to its value; a `ValueError` says what is allowed.
+"""Parses the text of settings; a `ValueError` states what is allowed.
 
 No message repeats the text of a secret.
 """
@@ -15,30 +15,30 @@ from core.security.address_rules import Network
 from core.security.host_names import ascii_name
 from core.storage.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
 
-#: How often a job may be submitted again after a doubt; each time may be paid for.
+#: Most resubmits of a job after doubtful submits; each may be paid for.
 MOST_RESUBMITS = 3
-#: Seconds, ten years: whatever is added to it, Redis can still count the milliseconds.
+#: Seconds (ten years); low enough that Redis can represent sums in milliseconds.
 LONGEST_DURATION = 315_360_000
 _SHORTEST_MASTER = 32  # characters
 _SHORTEST_API_KEY = 16  # characters
-#: S3 user guide, bucket naming rules; as the SDK checks it, for other servers allow capitals.
+#: S3 user guide, bucket naming rules, as the SDK checks them; other servers allow capitals.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
-#: Options of a redis URL; the others of redis-py would change what is asked and how it is read.
+#: Allowed options of a Redis URL; others of redis-py would change how replies are read.
 _REDIS_OPTIONS = (
     "db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout",
     "socket_keepalive", "health_check_interval",
 )  # fmt: skip
 
 
-#: Where a proxy is named: that the environment's variables name it.
+#: Value of a proxy setting: use the proxy variables of the environment.
 ENVIRONMENT = "environment"
 
 
 class ManyProblems(ValueError):
-    """A value with more than one thing wrong.
+    """A value with several problems.
 
     Args:
-        problems: All of them, one line each.
+        problems: All problems, one line each.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class ManyProblems(ValueError):
 
 
 class Secret:
-    """A text that does not show in a log, a traceback or a page."""
+    """A text that is not shown in logs, tracebacks or pages."""
 
     __slots__ = ("_text",)
 
@@ -55,7 +55,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself."""
+        """Return the text."""
         return self._text
 
     def __repr__(self) -> str:
@@ -66,48 +66,48 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """How many tasks may be active: in all, and of single models (which count in both)."""
+    """Most active tasks: in total, and per model (which count towards both)."""
 
     total: int
     by_model: Mapping[str, int] = field(default_factory=dict)
 
 
 def names(value: str) -> tuple[str, ...]:
-    """Names, comma-separated."""
+    """Comma-separated names."""
     return tuple(_items(value))
 
 
 def secret(value: str) -> Secret:
-    """Hide it; it is sent in an HTTP header, which limits what it may hold."""
+    """A secret; it is sent in an HTTP header, which limits its characters."""
     if not value.isascii() or not value.isprintable():
         raise ValueError("must be printable ASCII characters in one line")
     return Secret(value)
 
 
 def base_url(value: str) -> str:
-    """An http(s) URL with a host and without query; a slash at the end is dropped."""
+    """An http(s) URL with a host and without query; trailing slashes are dropped."""
     parts = _url_parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// URL with a host and no query")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password")
+        raise ValueError("must not contain a user name or password")
     return value.rstrip("/")
 
 
 def base_urls(value: str) -> tuple[str, ...]:
-    """URLs, comma-separated."""
+    """Comma-separated URLs."""
     return tuple(base_url(item) for item in _items(value))
 
 
 def redis_url(value: str) -> Secret:
-    """A redis URL; it may hold a password, so it is hidden, and no part of it is repeated."""
+    """A Redis URL; hidden because it may contain a password."""
     parts = _url_parts(value)
     is_socket = parts.scheme == "unix"
     place = parts.path if is_socket else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not place:
         raise ValueError("must be a redis://, rediss:// or unix:// URL")
     if parts.fragment or "#" in value:
-        raise ValueError("must not hold #; in a password it is %23")
+        raise ValueError("must not contain #; in a password write %23")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if any(name not in _REDIS_OPTIONS and not name.startswith("ssl_") for name in options):
         raise ValueError(f"allowed options are ssl_... and {', '.join(_REDIS_OPTIONS)}")
@@ -124,7 +124,7 @@ def redis_url(value: str) -> Secret:
 
 
 def proxy(value: str) -> Secret:
-    """A proxy's URL, maybe with user name and password, or the word for the environment's."""
+    """A proxy URL, optionally with user name and password, or `environment`."""
     if value == ENVIRONMENT:
         return Secret(value)
     parts = _url_parts(value)
@@ -150,14 +150,14 @@ def slot_limits(value: str) -> SlotLimits:
         limits = {model.strip(): whole_number(count.strip()) for model, _, count in pairs}
         limits_ok = all(count > 0 and model for model, count in limits.items())
         if not limits_ok or whole_number(total) < 1:
-            raise ValueError  # noqa: TRY301 - one message for every way to get it wrong
+            raise ValueError  # noqa: TRY301 - one message for all mistakes
     except ValueError:
         raise ValueError("must look like 24,flux-kontext-max=6 with numbers above 0") from None
     return SlotLimits(whole_number(total), limits)
 
 
 def host_suffixes(value: str) -> tuple[str, ...]:
-    """Hosts, comma-separated; a leading dot stands for every host below."""
+    """Comma-separated hosts; a leading dot means every host below."""
     hosts = tuple(item.lower() for item in _items(value))
     for host in hosts:
         name = host.removeprefix(".")
@@ -168,17 +168,17 @@ def host_suffixes(value: str) -> tuple[str, ...]:
 
 
 def master_secrets(value: str) -> tuple[Secret, ...]:
-    """One or more secrets, newest first, each long enough not to be guessed."""
+    """One or more secrets, newest first, each too long to guess."""
     masters = _items(value)
     if not masters or any(len(master) < _SHORTEST_MASTER for master in masters):
-        raise ValueError(f"each secret must have {_SHORTEST_MASTER} characters or more")
+        raise ValueError(f"each secret must have at least {_SHORTEST_MASTER} characters")
     return tuple(Secret(master) for master in masters)
 
 
 def api_keys(value: str) -> Mapping[str, str]:
-    """`name:key,…` -> SHA-256 of the key (hex) to name; keys themselves are not kept.
+    """`name:key,…` -> SHA-256 of the key (hex) to name; the keys themselves are not kept.
 
-    A name may stand there with two keys, so that a caller can change from one to the other.
+    A name may have two keys, so that a caller can switch from one to the other.
     """
     names: dict[str, str] = {}
     for number, item in enumerate(_items(value), start=1):
@@ -187,16 +187,18 @@ def api_keys(value: str) -> Mapping[str, str]:
         if not name or set(name) - set(allowed):
             raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
         if not name.strip(".") or f"{name.lower()}/" in (INPUT_PREFIX, PROBE_PREFIX):
-            # {tenant} in a key stands for it.
-            raise ValueError(f"the name of key {number} is none that an object may have")
+            # The name replaces {tenant} in object keys.
+            raise ValueError(f"the name of key {number} cannot be part of an object key")
         if len(key) < _SHORTEST_API_KEY or not key.isascii():
-            raise ValueError(f"key {number} needs a name, and {_SHORTEST_API_KEY} ASCII characters")
+            raise ValueError(
+                f"key {number} must have at least {_SHORTEST_API_KEY} ASCII characters"
+            )
         digest = sha256(key.encode()).hexdigest()
         if names.get(digest, name) != name:
-            raise ValueError(f"key {number} stands there for another name too")
+            raise ValueError(f"key {number} is also given to another name")
         names[digest] = name
     if not names:
-        raise ValueError("holds no key")
+        raise ValueError("contains no key")
     return names
 
 
@@ -208,24 +210,24 @@ def bucket(value: str) -> str:
 
 
 def key_template(value: str) -> str:
-    """A key template that gives every job a key of its own."""
+    """A key template that gives every job its own key."""
     problem = template_problem(value)
     if problem:
         raise ValueError(problem)
     if "job_id" not in [part[1] for part in string.Formatter().parse(value)]:
-        raise ValueError("must hold {job_id}, or jobs would share a key")
+        raise ValueError("must contain {job_id}, or jobs would share a key")
     return value
 
 
 def resubmits(value: str) -> int:
-    """A whole number from 0 to the most that a job may be submitted again."""
+    """A whole number from 0 to the most allowed resubmits."""
     if value not in {str(count) for count in range(MOST_RESUBMITS + 1)}:
         raise ValueError(f"must be a whole number from 0 to {MOST_RESUBMITS}")
     return int(value)
 
 
 def networks(value: str) -> tuple[Network, ...]:
-    """CIDR networks, comma-separated."""
+    """Comma-separated CIDR networks."""
     try:
         return tuple(ip_network(item) for item in _items(value))
     except ValueError:
@@ -237,10 +239,10 @@ def _items(value: str) -> list[str]:
 
 
 def _url_parts(value: str) -> SplitResult:
-    """Split a URL; what cannot be split may hold a password, so no message repeats it."""
+    """Split a URL; error messages do not repeat it, because it may contain a password."""
     try:
         parts = urlsplit(value)
-        _ = parts.port  # reading it is what checks it
+        _ = parts.port  # validated on access
     except ValueError:
         raise ValueError("is not a URL; a password in it must be percent-encoded") from None
     return parts

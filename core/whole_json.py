@@ -1,4 +1,4 @@
-"""JSON that every reader takes: JSON can escape half of a character, which many readers refuse."""
+"""JSON encoding without lone surrogates, which many parsers reject."""
 
 import json
 from typing import Any, Final
@@ -8,13 +8,13 @@ _encode_as_is: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=Fals
 
 
 def whole_json(value: Any) -> str:
-    """Return a value as JSON, as short as it can be, with U+FFFD for each lone surrogate in it.
+    """Encode a value as compact JSON, with lone surrogates replaced by U+FFFD.
 
-    Text from outside may hold such halves (RFC 8259 section 8.2). Lua's reader fails at them, and
-    so do the readers of callers.
+    Text from outside may contain them (RFC 8259 section 8.2). Lua's cjson rejects them, and so do
+    many callers' parsers.
     """
     text = _encode(value)
-    if "\\ud" not in text:  # neither half of a surrogate pair is in it
+    if "\\ud" not in text:  # no surrogate at all
         return text
     text = _encode_as_is(value)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

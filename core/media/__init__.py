@@ -1,1 +1,1 @@
-"""Image files: what they are and where they end."""
+"""Image file formats."""

@@ -1,9 +1,8 @@
-"""Reads of an image file what it is, where it ends and how large it is; pixels are never unpacked.
+"""Reads an image file's format, dimensions and end, without decoding pixels.
 
-One rule for images that come in and for results: a file is whole if the marks of its format lead
-to the end of its first picture. What lies behind that end is nobody's harm: padding, or the further
-pictures of a camera's photo (CIPA DC-007, "MPO"). Files are read in pieces, and in time that their
-size bounds.
+One rule for input images and results: a file is complete if its format's structure leads to the end
+of its first picture. Data after that end is harmless: padding, or further pictures of a camera
+(CIPA DC-007, "MPO"). Files are read in pieces, in time bounded by their size.
 """
 
 import re
@@ -15,7 +14,7 @@ from zlib import crc32
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """A format that is taken and stored."""
+    """A supported format."""
 
     name: str
     content_type: str
@@ -25,20 +24,20 @@ class FileFormat:
 JPEG: Final = FileFormat("JPEG", "image/jpeg", "jpg")
 PNG: Final = FileFormat("PNG", "image/png", "png")
 WEBP: Final = FileFormat("WebP", "image/webp", "webp")
-#: The provider's name of a format, as `output_format` has it -> the format.
+#: `output_format` value of the provider -> format.
 FORMATS: Final[Mapping[str, FileFormat]] = {"jpeg": JPEG, "png": PNG, "webp": WEBP}
 
-_PIECE: Final = 256 * 1024  # bytes that are read at a time
-#: Parts of one file; a real one has some thousands, and each costs about a microsecond.
+_PIECE: Final = 256 * 1024  # bytes read at a time
+#: Most parts of a file; real ones have some thousands, and each costs about a microsecond.
 _MOST_PARTS: Final = 100_000
 _JPEG_START: Final = b"\xff\xd8\xff"
 _PNG_START: Final = b"\x89PNG\r\n\x1a\n"
-#: What tells a picture's data from a marker: FF 00 is data, FF D0 to D7 restart it, FF FF fills up.
+#: Finds a marker in image data: FF 00 is data, FF D0 to D7 are restarts, FF FF is padding.
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _TEM, _SOI, _EOI, _SOS, _APP0 = 0x01, 0xD8, 0xD9, 0xDA, 0xE0  # ITU-T T.81, table B.1
 _SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _SAMPLE_BITS: Final = 8
-#: Colour type -> bits of a sample (PNG specification, section 11.2.2).
+#: Color type -> bits per sample (PNG specification, section 11.2.2).
 _PNG_DEPTHS: Final[Mapping[int, tuple[int, ...]]] = {
     0: (1, 2, 4, 8, 16),
     2: (8, 16),
@@ -49,7 +48,7 @@ _PNG_DEPTHS: Final[Mapping[int, tuple[int, ...]]] = {
 _VP8L_SIGNATURE: Final = 0x2F
 _VP8_START: Final = b"\x9d\x01\x2a"
 
-#: How files begin that are none of ours: offset, bytes, and the name to tell.
+#: Signatures of unsupported formats: offset, bytes, name.
 _OTHERS: Final = (
     *((0, b"GIF8", "GIF"), (0, b"BM", "BMP"), (0, b"%PDF", "PDF"), (0, b"<svg", "SVG")),
     *((0, b"II*\x00", "TIFF"), (0, b"MM\x00*", "TIFF"), (0, b"\x00\x00\x01\x00", "ICO")),
@@ -60,12 +59,12 @@ _OTHERS: Final = (
 
 
 class BadImage(ValueError):
-    """The file is no image that we take, or a part of one; the text goes on from its name."""
+    """The file is not a supported image, or incomplete; the message continues a field's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The first picture of a whole file; sizes are in pixels, `end` is in bytes."""
+    """The first picture of a complete file; dimensions in pixels, `end` in bytes."""
 
     format: FileFormat
     width: int
@@ -77,11 +76,11 @@ def read_picture(file: IO[bytes], size: int) -> Picture:
     """Find the first picture of a file.
 
     Args:
-        file: Can be read at any place.
-        size: How many bytes it has.
+        file: A seekable file.
+        size: Its size in bytes.
 
     Raises:
-        BadImage: It is not a whole JPEG, PNG or WebP.
+        BadImage: It is not a complete JPEG, PNG or WebP.
         OSError: It cannot be read.
     """
     file.seek(0)
@@ -96,12 +95,12 @@ def read_picture(file: IO[bytes], size: int) -> Picture:
 
 
 def begins_as_image(head: bytes) -> bool:
-    """Say whether a file begins as the formats do that are taken; 12 bytes are enough."""
+    """Return whether a file starts like a supported format; 12 bytes are enough."""
     return any(begins(head) for begins, _ in _READERS)
 
 
 def _other(head: bytes) -> str:
-    """Say what a file is that is none of ours."""
+    """Describe an unsupported file."""
     low = head.lstrip().lower()
     for offset, mark, name in _OTHERS:
         text = mark.startswith(b"<")
@@ -119,29 +118,29 @@ def _broken(form: FileFormat, what: str) -> BadImage:
 
 
 class _Markers:
-    """Finds the markers of a JPEG one after the other."""
+    """Iterates over the markers of a JPEG."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._piece = b""
-        self._start = 0  # of the piece
+        self._start = 0  # offset of the piece
 
     def next(self, at: int) -> tuple[int, int]:
-        """Return the next marker from `at` on, and where its segment begins.
+        """Return the next marker at or after `at`, and the offset of its segment.
 
         Raises:
-            BadImage: There is none.
+            BadImage: There is no further marker.
         """
         while True:
             if not self._start <= at < self._start + len(self._piece) - 1:
                 self._read(at)
             if found := _MARKER.search(self._piece, at - self._start):
                 return self._piece[found.end() - 1], self._start + found.end()
-            # A marker's first byte may be the last one of the piece.
+            # A marker's first byte may be the last byte of the piece.
             at = self._start + len(self._piece) - 1
 
     def at(self, at: int, count: int) -> bytes:
-        """Return so many bytes from `at` on.
+        """Return `count` bytes at offset `at`.
 
         Raises:
             BadImage: There are fewer.
@@ -162,7 +161,7 @@ class _Markers:
 
 
 def _jpeg(file: IO[bytes], _size: int) -> Picture:
-    """Go from marker to marker; a thumbnail lies within its segment, which is passed whole."""
+    """Walk the markers; a thumbnail is inside a segment, which is skipped as a whole."""
     markers, at = _Markers(file), 2
     frame: tuple[int, int] | None = None
     scanned = False
@@ -170,7 +169,7 @@ def _jpeg(file: IO[bytes], _size: int) -> Picture:
         marker, at = markers.next(at)
         if marker == _EOI:
             if frame is None or not scanned:
-                raise _broken(JPEG, "holds no picture")
+                raise _broken(JPEG, "contains no picture")
             return Picture(JPEG, *frame, at)
         if marker == _TEM:
             continue
@@ -185,15 +184,15 @@ def _jpeg(file: IO[bytes], _size: int) -> Picture:
 
 
 def _frame(data: bytes) -> tuple[int, int]:
-    """Read width and height of a frame (ITU-T T.81, B.2.2)."""
+    """Parse width and height of a frame (ITU-T T.81, B.2.2)."""
     bits, parts = data[2], data[7]
     if bits != _SAMPLE_BITS or parts not in (1, 3, 4):
-        raise BadImage(f"is a JPEG of {bits} bits and {parts} colours, which few can read")
+        raise BadImage(f"is an unsupported JPEG with {bits} bits and {parts} color components")
     return int.from_bytes(data[5:7], "big"), int.from_bytes(data[3:5], "big")
 
 
 def _png(file: IO[bytes], _size: int) -> Picture:
-    """Go from chunk to chunk; each has its checksum (PNG specification, chunk layout)."""
+    """Walk the chunks and verify their checksums (PNG specification, chunk layout)."""
     file.seek(len(_PNG_START))
     frame: tuple[int, int] | None = None
     filled = False
@@ -204,18 +203,18 @@ def _png(file: IO[bytes], _size: int) -> Picture:
         name, start = head[4:], _checked_chunk(file, head)
         if frame is None:
             if name != b"IHDR":
-                raise _broken(PNG, "does not begin with its size")
+                raise _broken(PNG, "does not start with its header")
             frame = _png_frame(start)
         filled = filled or name == b"IDAT"
         if name == b"IEND":
             if not filled:
-                raise _broken(PNG, "holds no picture")
+                raise _broken(PNG, "contains no picture")
             return Picture(PNG, *frame, file.tell())
     raise _broken(PNG, "has too many parts")
 
 
 def _checked_chunk(file: IO[bytes], head: bytes) -> bytes:
-    """Read a chunk and its checksum; return how it begins."""
+    """Read a chunk and verify its checksum; return its first bytes."""
     left, check, start = int.from_bytes(head[:4], "big"), crc32(head[4:]), b""
     while part := file.read(min(left, _PIECE)):
         check, left = crc32(part, check), left - len(part)
@@ -224,18 +223,18 @@ def _checked_chunk(file: IO[bytes], head: bytes) -> bytes:
     if left or len(stated) < 4:  # noqa: PLR2004 - a checksum's bytes
         raise _cut(PNG)
     if stated != check.to_bytes(4, "big"):
-        raise _broken(PNG, "has a part whose checksum is wrong")
+        raise _broken(PNG, "has a chunk with a wrong checksum")
     return start
 
 
 def _png_frame(data: bytes) -> tuple[int, int]:
     if len(data) < 13 or data[8] not in _PNG_DEPTHS.get(data[9], ()):  # noqa: PLR2004 - IHDR's size
-        raise _broken(PNG, "has a head that no reader knows")
+        raise _broken(PNG, "has an invalid header")
     return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
 
 
 def _webp(file: IO[bytes], size: int) -> Picture:
-    """Go from chunk to chunk to the end that the file states (RFC 9649 sections 2.3 and 2.4)."""
+    """Walk the chunks to the end that the file states (RFC 9649 sections 2.3 and 2.4)."""
     file.seek(4)
     end = int.from_bytes(file.read(4), "little") + 8
     if end > size:
@@ -255,12 +254,12 @@ def _webp(file: IO[bytes], size: int) -> Picture:
         filled = filled or name in (b"VP8 ", b"VP8L", b"ANMF")
         at += length % 2
     if frame is None or not filled or at + 8 <= end:
-        raise _broken(WEBP, "holds no picture")
+        raise _broken(WEBP, "contains no picture")
     return Picture(WEBP, *frame, end)
 
 
 def _webp_frame(name: bytes, data: bytes) -> tuple[int, int]:
-    """Read a picture's size from its file's first chunk (RFC 9649 sections 2.5 to 2.7)."""
+    """Parse a picture's dimensions from the first chunk (RFC 9649 sections 2.5 to 2.7)."""
     if name == b"VP8X" and len(data) >= 10:  # noqa: PLR2004 - the chunk's size
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
     elif name == b"VP8L" and len(data) >= 5 and data[0] == _VP8L_SIGNATURE:  # noqa: PLR2004 - likewise
@@ -269,7 +268,7 @@ def _webp_frame(name: bytes, data: bytes) -> tuple[int, int]:
     elif name == b"VP8 " and len(data) >= 10 and data[3:6] == _VP8_START:  # noqa: PLR2004 - likewise
         width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
     else:
-        raise _broken(WEBP, "holds no picture")
+        raise _broken(WEBP, "contains no picture")
     return width, height
 
 
