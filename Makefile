@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYTEST = $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up quick test rules check chaos bench format lock clean
+.PHONY: help demo up quick quick-lint quick-types quick-unit test rules check chaos bench format lock clean
 
 help: ## Show what can be run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,17 +28,6 @@ demo: $(STAMP) ## Start everything on this machine, run one job to its stored im
 
 up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
 	@$(BIN)/python -m stack up
-
-# Types and unit tests side by side. mypy remembers what it checked: its first run takes longer.
-quick: $(STAMP) ## Lint, types, architecture and unit tests: the verdict in under a minute
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/lint-imports >.quick-imports 2>&1 & imports=$$!; \
-	$(BIN)/mypy >.quick-types 2>&1 & types=$$!; \
-	$(BIN)/python -m pytest -n 2 -q --no-header tests/unit; tests=$$?; \
-	wait $$types || { cat .quick-types; tests=1; }; \
-	wait $$imports || { cat .quick-imports; tests=1; }; \
-	rm -f .quick-types .quick-imports; exit $$tests
 
 # Side by side, and all three to their end: one run shows everything that there is to mend.
 quick: $(STAMP) ## Lint, types and unit tests, in under a minute (the first time two: mypy reads everything)

@@ -1,6 +1,7 @@
 """The house's own rules, as far as a test can hold them."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,21 @@ def test_imports_do_nothing() -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_make_has_nothing_to_warn_of() -> None:
+    """No target has two recipes, of which make would take one and say so at each call."""
+    # Not the variables of the make that may run this test, for they change what is said.
+    done = subprocess.run(
+        ["make", "help"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_architecture_holds() -> None:
