@@ -114,3 +114,14 @@ def copy(tests: Sequence[str]) -> Iterator[Copy]:
 def named_tests(rules: Iterable[Rule]) -> list[str]:
     """Return the tests that rules name, each once, sorted."""
     return sorted({test for rule in rules for test in rule.tests})
+
+
+def shares(tests: Sequence[str], count: int) -> list[list[str]]:
+    """Deal tests out to at most so many runs, those of one file together."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        files.setdefault(test.partition("::")[0], []).append(test)
+    dealt: list[list[str]] = [[] for _ in range(count)]
+    for named in sorted(files.values(), key=len, reverse=True):
+        min(dealt, key=len).extend(named)
+    return [share for share in dealt if share]

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.rules.rule import ROOT, Rule, markdown, read_rules
-from tests.rules.spoiling import named_tests
+from tests.rules.spoiling import named_tests, shares
 
 RULES = read_rules()
 LUA = ROOT / "core" / "redis" / "lua"
@@ -102,6 +102,15 @@ def test_a_rule_that_no_test_holds_is_told(tmp_path: Path) -> None:
     assert "idle: NOT HELD\n" in done.stdout
     assert "broken: NOT HELD, for the code is no code then" in done.stdout
     assert "0 of 2 rules are held" in done.stdout
+
+
+def test_a_share_keeps_a_file_together_and_is_never_empty() -> None:
+    """Two runs of one file would start its servers twice, and a run of nothing would run all."""
+    tests = ["a.py::one", "a.py::two", "b.py::one"]
+
+    assert shares(tests, 2) == [["a.py::one", "a.py::two"], ["b.py::one"]]
+    assert shares(tests, 3) == [["a.py::one", "a.py::two"], ["b.py::one"]]
+    assert shares(tests, 1) == [tests]
 
 
 def test_the_page_has_the_rules() -> None:
