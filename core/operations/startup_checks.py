@@ -6,6 +6,7 @@ the machine know; without them a process would start and then fail on every requ
 
 import os
 import re
+import resource
 import socket
 import ssl
 from collections.abc import Mapping
@@ -30,6 +31,10 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
         found.append(f"FLUXRELAY_REDIS_URL: {problem}")
     if values["host"] and (problem := _listen_problem(values["host"])):
         found.append(f"FLUXRELAY_HOST: {problem}")
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if values["max_connections"] and resource.RLIM_INFINITY != files <= values["max_connections"]:
+        fix = "raise it (ulimit -n) or lower FLUXRELAY_MAX_CONNECTIONS"
+        found.append(f"FLUXRELAY_MAX_CONNECTIONS: the limit of open files is {files}: {fix}")
     return [*found, *_authority_problems(), *aws_problems()]
 
 

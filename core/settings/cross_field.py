@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from core.provider.accounts import DEFAULT_ACCOUNT, Account
 from core.provider.catalogue import MODELS, Model
 from core.provider.models_file import offered
+from core.settings.contradictions import contradictions
 from core.settings.environment import Environment
 from core.settings.variables import PREFIX
 from core.text_values import ManyProblems, Secret, secret
@@ -99,33 +100,21 @@ class CrossFieldRules(BaseSettings):
         cls, names: tuple[str, ...] | None, info: ValidationInfo
     ) -> Mapping[str, Model]:
         """Look the names up; workers know all, for a job that was accepted is done."""
-        return offered(names, info.data.get("added_models"))
-
-    @field_validator("submit_in_doubt_seconds", check_fields=False)
-    @classmethod
-    def _doubt_outlasts_the_request(cls, doubt: float, info: ValidationInfo) -> float:
-        if doubt <= info.data.get("provider_timeout_seconds", 0):
-            raise ValueError(
-                "must be longer than FLUXRELAY_PROVIDER_TIMEOUT_SECONDS, or a slow submit would be "
-                "repeated"
-            )
-        return doubt
-
-    @field_validator("watch_seconds", check_fields=False)
-    @classmethod
-    def _lease_outlasts_a_callback(cls, watch: float, info: ValidationInfo) -> float:
-        if watch <= info.data.get("callback_timeout_seconds", 0):
-            raise ValueError(
-                "must be longer than FLUXRELAY_CALLBACK_TIMEOUT_SECONDS, or a slow receiver would "
-                "be called twice at a time"
-            )
-        return watch
+        found = offered(names, info.data.get("added_models"))
+        accounts = info.data.get("accounts", ())
+        orphans = [
+            name for name in names or () if not any(one.serves(name, None) for one in accounts)
+        ]
+        if orphans and accounts:
+            listed = ", ".join(orphans)
+            raise ValueError(f"no account in FLUXRELAY_ACCOUNTS serves {listed}")
+        return found
 
     @field_validator("trial", check_fields=False)
     @classmethod
     def _passes_the_trial(cls, trial: Trial, info: ValidationInfo) -> Trial:
         values = {name: info.data.get(name) for name in cls.model_fields}
-        if problems := [*_unknown_limits(values), *trial(values)]:
+        if problems := [*contradictions(values), *_unknown_models(values), *trial(values)]:
             raise ManyProblems(problems)
         return trial
 
@@ -136,14 +125,21 @@ def _api_key(text: str | None) -> Secret:
     return secret(text)
 
 
-def _unknown_limits(values: Mapping[str, Any]) -> list[str]:
-    """Say which limits of slots are for models that there are not."""
+def _unknown_models(values: Mapping[str, Any]) -> list[str]:
+    """Return which models the accounts name that there are not."""
     models = {**MODELS, **(values["added_models"] or {})}
     known = {*models} | {model.lane for model in models.values() if model.lane}
-    return [
-        f"{'FLUXRELAY_SLOTS' if account.name == DEFAULT_ACCOUNT else 'FLUXRELAY_ACCOUNTS'}: "
-        f"limits {model}, which is no known model"
-        for account in values["accounts"] or ()
-        for model in sorted(account.slots.by_model if account.slots else ())
-        if model not in known
-    ]
+    found = []
+    for account in values["accounts"] or ():
+        is_default = account.name == DEFAULT_ACCOUNT
+        start = "FLUXRELAY_SLOTS:" if is_default else f"FLUXRELAY_ACCOUNTS: account {account.name}"
+        limited = account.slots.by_model if account.slots else ()
+        found += [
+            f"{start} limits {model}, which is no known model"
+            for model in sorted({*limited} - known)
+        ]
+        found += [
+            f"{start} serves {model}, which is no known model"
+            for model in sorted((account.models or frozenset()) - models.keys())
+        ]
+    return found

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -205,6 +206,31 @@ def test_an_address_that_cannot_be_listened_on_is_told_at_start(host: str) -> No
     (problem,) = problems({"FLUXRELAY_HOST": host}, SERVICE)
 
     assert problem.startswith("FLUXRELAY_HOST: cannot be listened on")
+
+
+@pytest.mark.parametrize(("value", "right"), [("4.9", True), ("5", False), ("20", False)])
+def test_sweep_must_come_round_before_its_lease_ends(value: str, *, right: bool) -> None:
+    """A longer interval would lose the lease between two rounds, and half of the rounds with it."""
+    found = problems({"FLUXRELAY_SWEEP_INTERVAL_SECONDS": value})
+
+    assert [line.partition(":")[0] for line in found] == (
+        [] if right else ["FLUXRELAY_SWEEP_INTERVAL_SECONDS"]
+    )
+
+
+@pytest.mark.parametrize(("margin", "right"), [(-1, True), (0, False), (1, False)])
+def test_more_connections_than_open_files_are_refused(margin: int, *, right: bool) -> None:
+    """Each connection is an open file, and what is beyond their limit would never be reached."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, before[1]))
+    try:
+        found = problems({"FLUXRELAY_MAX_CONNECTIONS": str(1000 + margin)}, SERVICE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert [line.partition(":")[0] for line in found] == (
+        [] if right else ["FLUXRELAY_MAX_CONNECTIONS"]
+    )
 
 
 def test_all_that_is_wrong_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

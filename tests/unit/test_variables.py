@@ -63,6 +63,8 @@ def test_a_limit_for_no_model_is_told(variables: dict[str, str], variable: str) 
     """A misspelt model would have no limit of its own, and its jobs be refused by the provider."""
     found = problems(variables, SERVICE)
     assert any(
-        problem.startswith(f"{variable}: limits flux-") and "no known model" in problem
+        problem.startswith(f"{variable}: ")
+        and "limits flux-" in problem
+        and "no known model" in problem
         for problem in found
     ), found

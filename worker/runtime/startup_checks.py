@@ -11,6 +11,7 @@ import httpx
 from core import text_values
 from core.operations import startup_checks
 from worker.network.proxies import environment_proxies
+from worker.runtime import sweep
 
 
 def check_settings(values: Mapping[str, Any]) -> list[str]:
@@ -28,6 +29,10 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
     for name in ("proxy", "callback_proxy"):
         if values[name] and (problem := _proxy_problem(values[name].reveal())):
             found.append(f"FLUXRELAY_{name.upper()}: {problem}")
+    interval = values["sweep_interval_seconds"]
+    if interval and interval >= sweep.LEASE:
+        why = "or sweep loses its lease between two rounds"
+        found.append(f"FLUXRELAY_SWEEP_INTERVAL_SECONDS: must be below {sweep.LEASE:g}, {why}")
     return found
 
 

@@ -24,7 +24,7 @@ from core.redis.store import JobStore
 _log = logging.getLogger(__name__)
 
 #: Seconds without a sign of life after which another process takes over.
-_LEASE: Final = 5.0
+LEASE: Final = 5.0
 #: Seconds between searches for jobs in lanes that belong to no account.
 _ADOPT_EVERY: Final = 30.0
 
@@ -91,10 +91,10 @@ def sweep_once(
     """
     if not token:
         token = uuid.uuid4().hex
-        if not store.take_sweep_lease(token, _LEASE):
+        if not store.take_sweep_lease(token, LEASE):
             return "", False
         event(_log, "sweep.leading")
-    report = store.sweep(token, _LEASE)
+    report = store.sweep(token, LEASE)
     if report is None:
         return "", False
     why = blocking_reason() if report["overdue"] else None
