@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections.abc import Callable
 
 import pytest
@@ -45,3 +46,15 @@ def plain_settings() -> Settings:
         "FLUXRELAY_S3_BUCKET": "pictures",
     }
     return Settings.from_env(environ, SERVICE)
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave of what libraries read in the environment nothing but AWS keys: no proxy, no file."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "SSL_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")

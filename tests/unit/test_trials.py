@@ -1,54 +1,19 @@
 """Settings are tried by what will use them: what would fail later is told at the start."""
 
 import logging
-import os
 import resource
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from core.errors import SettingsError
 from core.log import event_of_injected
-from core.operations import startup_checks
 from core.settings.settings import SERVICE, WORKER, Settings
 from core.settings.variables import injected
-from worker.runtime.startup_checks import check_settings
+from tests.unit.startup import GOOD, PASSWORD, problems
 
-PASSWORD = "hunter2"
-GOOD = {
-    "BFL_API_KEY": "provider-key-of-a-test",
-    "FLUXRELAY_WEBHOOK_SECRET": "a-master-secret-that-is-long-enough-for-tests",
-    "FLUXRELAY_API_KEYS": "demo:api-key-of-a-test-0001",
-    "FLUXRELAY_REDIS_URL": "redis://127.0.0.1:1/0",
-    "FLUXRELAY_S3_BUCKET": "pictures",
-}
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
 BASE = f"redis://:{PASSWORD}@127.0.0.1:6379"
 SECURE = f"rediss://:{PASSWORD}@127.0.0.1:6379"
-
-
-@pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave of what libraries read in the environment nothing but AWS keys."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "SSL_")):
-            monkeypatch.delenv(name)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, os.devnull)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
-
-
-def problems(variables: Mapping[str, str], process: str = WORKER) -> list[str]:
-    """Return what is said of settings, which must not hold the password."""
-    trial = check_settings if process == WORKER else startup_checks.check_settings
-    found: list[str] = []
-    try:
-        Settings.from_env({**GOOD, **variables}, process, trial=trial)
-    except SettingsError as error:
-        found += error.problems
-    assert PASSWORD not in "".join(found)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -107,41 +72,6 @@ def test_a_redis_url_that_the_clients_cannot_use_is_told_at_start(url: str) -> N
 def test_a_redis_url_that_may_work_is_taken(url: str) -> None:
     """Whether anybody answers is no question of the settings."""
     assert problems({"FLUXRELAY_REDIS_URL": url}) == []
-
-
-@pytest.mark.parametrize(
-    ("variables", "names"),
-    [
-        ({"AWS_PROFILE": "nobody"}, ["AWS_PROFILE"]),
-        ({"AWS_ENDPOINT_URL_S3": "minio:9000"}, ["AWS_ENDPOINT_URL_S3"]),
-        ({"AWS_ENDPOINT_URL_S3": "http://"}, ["AWS_ENDPOINT_URL_S3"]),
-        ({"AWS_ENDPOINT_URL": f"ftp://u:{PASSWORD}@minio"}, ["AWS_ENDPOINT_URL"]),
-        ({"AWS_REGION": "eu central 1"}, ["AWS_REGION"]),
-        ({"AWS_DEFAULT_REGION": "Frankfurt!"}, ["AWS_DEFAULT_REGION"]),
-        ({"AWS_CONFIG_FILE": "/nowhere/config"}, ["AWS_CONFIG_FILE"]),
-        ({"AWS_CA_BUNDLE": "/nowhere/ca.pem"}, ["AWS_CA_BUNDLE"]),
-        ({"AWS_CA_BUNDLE": "/etc/hosts"}, ["AWS_CA_BUNDLE"]),
-        ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, ["SSL_CERT_FILE"]),
-        ({"SSL_CERT_FILE": "/etc/hosts"}, ["SSL_CERT_FILE"]),
-        ({"AWS_SECRET_ACCESS_KEY": ""}, ["AWS_*"]),
-        ({"AWS_SESSION_TOKEN": "first\nsecond"}, ["AWS_SESSION_TOKEN"]),
-        ({"AWS_SECRET_ACCESS_KEY": f"{PASSWORD} "}, []),
-        ({"AWS_ACCESS_KEY_ID": "kéy"}, ["AWS_ACCESS_KEY_ID"]),
-        (
-            {"AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL_S3": "minio:9000", "AWS_REGION": "a b"},
-            ["AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_PROFILE"],
-        ),
-        ({"AWS_ENDPOINT_URL_S3": "https://minio:9000", "AWS_REGION": "garage"}, []),
-    ],
-)
-def test_what_the_aws_sdk_cannot_use_is_told_at_start(
-    variables: Mapping[str, str], names: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each variable is named, all at once, and none of their values is a traceback."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    assert [line.partition(":")[0] for line in problems({})] == names
 
 
 @pytest.mark.parametrize(
@@ -300,13 +230,3 @@ def test_what_was_ignored_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = caplog.records
     assert line.getMessage() == "settings.ignored"
     assert vars(line)["fields"]["variables"] == ["FLUXRELAY_PORT"]
-
-
-def test_a_profile_of_a_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile that is there is no problem."""
-    path = tmp_path / "config"
-    path.write_text("[profile mine]\nregion = eu-west-1\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
-    monkeypatch.setenv("AWS_PROFILE", "mine")
-
-    assert problems({}) == []

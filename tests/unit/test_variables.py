@@ -7,7 +7,7 @@ import pytest
 from core.log import event_of_unknown
 from core.settings.settings import SERVICE, Settings
 from core.settings.variables import unknown
-from tests.unit.test_trials import problems
+from tests.unit.startup import problems
 
 
 @pytest.mark.parametrize(
