@@ -95,6 +95,16 @@ def test_imports_do_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_process_that_serves_loads_the_command_lines_libraries() -> None:
+    """Neither the service nor a worker loads typer or rich, not even through httpx."""
+    for entry in ("service.__main__", "worker.__main__"):
+        program = f"import sys, {entry}; print({{'rich', 'typer', 'pygments'}} & set(sys.modules))"
+        command = [sys.executable, "-B", "-c", program]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+        assert (done.stdout, done.stderr) == ("set()\n", ""), entry
+
+
 def test_make_has_nothing_to_warn_of() -> None:
     """No target has two recipes, of which make would take one and say so at each call."""
     # Not the variables of the make that may run this test, for they change what is said.

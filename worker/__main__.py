@@ -2,7 +2,7 @@
 
 The role may also come from FLUXRELAY_WORKER_ROLE. Exits with 2 if the role or the settings are
 wrong. `python -m worker dead-letters …` is the operator's command
-(worker/commands/dead_letters.py).
+(worker/commands/dead_letters.py); `python -m worker dead-letters --help` tells of it.
 """
 
 import logging
@@ -28,7 +28,6 @@ from core.settings.settings import WORKER, Settings
 from core.settings.variables import ROLE_VARIABLE, injected, unknown
 from core.storage.aws_session import credentials_problem
 from worker import tasks
-from worker.commands import dead_letters
 from worker.runtime import wiring
 from worker.runtime.bucket_watch import watch_in_background
 from worker.runtime.rq_worker import ConcurrentWorker
@@ -46,7 +45,12 @@ _RECONNECT: Final = 1.0
 def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop, or a command; return the exit code."""
     if arguments[:1] == [_DEAD_LETTERS]:
+        from worker.commands import dead_letters  # noqa: PLC0415 - workers do not load its libraries
+
         return dead_letters.main(arguments[1:])
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__)  # noqa: T201 - for a person
+        return 0
     role = arguments[0] if arguments else os.environ.get(ROLE_VARIABLE, "")
     problems: list[str] = []
     if role not in _ROLES:

@@ -41,10 +41,7 @@ def command(
         with monkeypatch.context() as patched:
             for name, value in environment.items():
                 patched.setenv(name, value)
-            try:
-                code = main(["dead-letters", *arguments])
-            except SystemExit as left:
-                code = int(str(left.code))
+            code = main(["dead-letters", *arguments])
         return Done(code, *capsys.readouterr())
 
     return run
@@ -116,6 +113,15 @@ def test_retry(dead: list[str], command: Run, api: Caller) -> None:
     for job_id in dead:
         new: Any = api.ended(api.job(job_id)["retried_as"])
         assert (new["status"], new["retry_of"]) == ("succeeded", job_id)
+
+
+def test_an_empty_id_names_no_job(dead: list[str], command: Run) -> None:
+    """`--id "$UNSET"` does nothing, least of all to every job that is listed."""
+    for action in (["retry"], ["callback"], ["dismiss", "--kind", "job"]):
+        done = command(*action, "--id", "")
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", "There is no such job.\n")
+
+    assert ids(command("list", "--json", "--kind", "job")) == dead
 
 
 def test_callback(command: Run, api: Caller, receiver: CallbackReceiver) -> None:
