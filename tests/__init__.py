@@ -1,1 +1,1 @@
-"""Tests: unit, contract (one outside system each), http (the public face), e2e and crash."""
+"""Tests: unit, contract (one outside system each), http (the public API), e2e and crash."""

@@ -16,7 +16,7 @@ from stack.servers.ports import Ports
 from stack.servers.seaweed import REGION, SeaweedFS
 from stack.servers.valkey import Valkey
 from stack.stack import Stack
-from tests.running import running
+from tests.running_server import running
 from tests.timing import FAST, FAST_SANDBOX
 
 

@@ -12,7 +12,19 @@ from chaos.judge.evidence import BucketObject, Evidence, ReceivedCallback
 from chaos.judge.judge import EvidenceByJob, judge
 from chaos.judge.verdict import Verdict, job_evidence
 from chaos.plan.invariants import RULES
-from tests.chaos.made_up import FAILED, GOOD, ID, KEY, OTHER, SHA, SHA_2, failure, job, task, view
+from tests.chaos.sample_evidence import (
+    FAILED,
+    GOOD,
+    ID,
+    KEY,
+    OTHER,
+    SHA,
+    SHA_2,
+    failure,
+    job,
+    task,
+    view,
+)
 
 Change = Callable[[Evidence], Evidence]
 

@@ -13,7 +13,7 @@ from chaos.actors.killer import Death
 from chaos.judge.evidence import Evidence
 from chaos.judge.judge import EvidenceByJob
 from chaos.judge.verdict import Verdict
-from tests.chaos.made_up import GOOD, ID, failure
+from tests.chaos.sample_evidence import GOOD, ID, failure
 
 Run = Callable[[Evidence, bool], int]
 

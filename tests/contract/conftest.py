@@ -14,11 +14,11 @@ from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
 from stack.servers.ports import Ports
 from stack.servers.valkey import Valkey
-from tests.contract.bench import Bench
+from tests.contract.harness import Bench
 from tests.contract.jobs import Clock
-from tests.contract.scripted import ScriptedServer
-from tests.running import running
-from tests.s3_stand_in import S3StandIn
+from tests.contract.scripted_server import ScriptedServer
+from tests.fake_s3 import S3StandIn
+from tests.running_server import running
 from worker.runtime import wiring
 
 

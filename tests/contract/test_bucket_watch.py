@@ -16,7 +16,7 @@ from core.storage.object_store import ObjectStore
 from service.app import create_app
 from stack.stack import Stack
 from tests.conftest import Eventually
-from tests.s3_stand_in import Capabilities, Refusal, S3StandIn
+from tests.fake_s3 import Capabilities, Refusal, S3StandIn
 from worker.runtime.bucket_watch import note_habits, watch_in_background
 
 

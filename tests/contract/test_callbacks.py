@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from stack.receiver import Answer, CallbackReceiver
-from tests.contract.scripted import ScriptedServer, Wire, answer, head
+from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
 from worker.clients.callbacks import REFUSED, CallbackClient, Delivery
 
 BODY = '{"ä": 1}'.encode()

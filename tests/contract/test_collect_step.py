@@ -17,8 +17,8 @@ from core.jobs.status import Status, Step
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.storage.object_store import ObjectStore
-from tests.contract.bench import A, Bench
-from tests.contract.scripted import Wire, answer, head
+from tests.contract.harness import A, Bench
+from tests.contract.scripted_server import Wire, answer, head
 from worker.results.stored_image import object_key
 from worker.steps import collect as module
 from worker.steps.collect import collect

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import StorageUnavailable
 from core.storage.object_store import ObjectStore
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted_server import ScriptedServer, answer
 
 BODY = b"pixels" * 1000
 CHECKSUM = base64.b64encode(sha256(BODY).digest()).decode()

@@ -8,7 +8,7 @@ from unittest.mock import sentinel
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import Script, ScriptedServer, Wire, answer, head
+from tests.contract.scripted_server import Script, ScriptedServer, Wire, answer, head
 from worker.clients import download
 from worker.clients.download import Downloader, LinkRefused, ResultGone
 

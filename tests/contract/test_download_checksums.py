@@ -8,7 +8,7 @@ from hashlib import md5
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import ScriptedServer, Wire, answer, head
+from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
 from worker.clients.download import Downloader
 
 Draw = Callable[[str], bytes]

@@ -10,8 +10,8 @@ from hashlib import md5
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import ScriptedServer, Wire, answer, head
-from tests.pictures import drawn
+from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
+from tests.image_files import drawn
 from worker.clients import download
 from worker.clients.download import Downloader
 

@@ -7,8 +7,8 @@ from hashlib import md5, sha256
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import ScriptedServer, answer
-from tests.pictures import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
+from tests.contract.scripted_server import ScriptedServer, answer
+from tests.image_files import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
 from worker.clients.download import Downloader
 
 ALL = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from core.errors import Transient
-from tests.contract.scripted import ScriptedServer, Wire, answer
+from tests.contract.scripted_server import ScriptedServer, Wire, answer
 from worker.clients.download import Downloader, LinkRefused, ResultGone
 
 Draw = Callable[[str], bytes]

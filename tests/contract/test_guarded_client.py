@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted_server import ScriptedServer, answer
 from worker.network.guarded_http import guarded_client
 from worker.network.name_lookups import Lookups, system_addresses
 from worker.network.proxies import AddressRefused

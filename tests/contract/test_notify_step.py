@@ -5,8 +5,8 @@ import pytest
 from core.jobs.failures import FailureCode
 from core.jobs.status import CallbackState, Step
 from core.operations.dead_letters import DeadLetters
-from tests.contract.bench import A, Bench, meanwhile
-from tests.contract.scripted import answer
+from tests.contract.harness import A, Bench, meanwhile
+from tests.contract.scripted_server import answer
 from worker.steps.notify import notify
 
 DAY = 86_400.0

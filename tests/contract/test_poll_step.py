@@ -8,8 +8,8 @@ from core.errors import Transient
 from core.jobs.failures import FailureCode
 from core.jobs.status import Status, Step
 from core.redis.change import Change
-from tests.contract.bench import A, Bench, meanwhile, said
-from tests.contract.scripted import Script, Wire, answer
+from tests.contract.harness import A, Bench, meanwhile, said
+from tests.contract.scripted_server import Script, Wire, answer
 from worker.steps.poll import poll
 from worker.tasks import run
 

@@ -10,8 +10,8 @@ import pytest
 from core.jobs.failures import FailureCode
 from core.jobs.status import Status, Step
 from core.provider.wire_format import Kind, Notice
-from tests.contract.bench import A, Bench, meanwhile, said
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.harness import A, Bench, meanwhile, said
+from tests.contract.scripted_server import ScriptedServer, answer
 from worker.clients.provider import ProviderClient
 from worker.steps.poll import poll
 from worker.steps.submit import submit

@@ -7,7 +7,7 @@ import pytest
 
 from core.jobs.failures import FailureCode
 from core.text_values import Secret
-from tests.contract.scripted import ScriptedServer, Wire, answer, head
+from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
 from worker.clients.provider import ProviderClient
 from worker.clients.submit_outcomes import (
     Accepted,

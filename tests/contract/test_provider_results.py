@@ -9,7 +9,7 @@ from core.errors import Transient
 from core.jobs.failures import FailureCode
 from core.provider.wire_format import Kind
 from core.text_values import Secret
-from tests.contract.scripted import ScriptedServer, Wire, answer, head
+from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
 from worker.clients.provider import ProviderClient
 
 KEY = "the-key-of-the-account"

@@ -18,7 +18,7 @@ from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
-from tests.contract.scripted import ScriptedServer, Wire, answer
+from tests.contract.scripted_server import ScriptedServer, Wire, answer
 from worker.deps import Deps
 from worker.runtime import wiring
 from worker.steps.collect import collect

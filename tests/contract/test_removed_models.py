@@ -13,9 +13,9 @@ from core.jobs.status import CallbackState, Status, Step
 from core.jobs.views import job_view
 from core.operations.dead_letters import DeadLetters
 from core.redis.change import Change
-from tests.contract.bench import A, Bench, said
+from tests.contract.harness import A, Bench, said
 from tests.contract.jobs import make_request
-from tests.contract.scripted import answer
+from tests.contract.scripted_server import answer
 from worker.deps import Deps
 from worker.steps.collect import collect
 from worker.steps.notify import notify
@@ -125,7 +125,7 @@ def test_a_result_that_died_is_not_made_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("origin", [None, "https://relay.example"])
 def test_it_is_shown(bench: Bench, origin: str | None) -> None:
-    """Neither face needs the model to show the job."""
+    """Neither API needs the model to show the job."""
     bench.accept(**({"origin": origin} if origin else {}))
     run(Step.SUBMIT, submit, A, _without(bench))
 

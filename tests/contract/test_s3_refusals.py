@@ -5,8 +5,8 @@ import pytest
 from core.errors import StorageUnavailable
 from core.storage.object_store import ObjectStore
 from core.storage.s3_errors import Refused, RequestRefused
-from tests.contract.putting import put_image, requests_of
-from tests.s3_stand_in import Refusal, S3StandIn
+from tests.contract.recorded_put import put_image, requests_of
+from tests.fake_s3 import Refusal, S3StandIn
 
 REFUSALS = {
     "AccessDenied": (403, "Access Denied"),

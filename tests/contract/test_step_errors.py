@@ -11,7 +11,7 @@ from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
 from core.jobs.status import CallbackState, Status, Step
 from core.scheduling import circuit_breakers
-from tests.contract.bench import A, Bench
+from tests.contract.harness import A, Bench
 from worker.deps import Deps
 from worker.steps.cleanup import cleanup
 from worker.tasks import run

@@ -14,7 +14,7 @@ import pytest
 from core.errors import Permanent, StorageUnavailable, Transient
 from core.jobs.failures import FailureCode
 from core.text_values import Secret
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted_server import ScriptedServer, answer
 from worker.clients.provider import ProviderClient
 from worker.clients.submit_body import Source
 from worker.clients.submit_outcomes import (

@@ -9,8 +9,8 @@ from core.jobs.status import Status, Step
 from core.jobs.views import job_view
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
-from tests.contract.bench import A, Bench, meanwhile, said
-from tests.contract.scripted import Script, answer
+from tests.contract.harness import A, Bench, meanwhile, said
+from tests.contract.scripted_server import Script, answer
 from worker.steps.account import check_account
 from worker.steps.submit import submit
 

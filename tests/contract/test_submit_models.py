@@ -14,7 +14,7 @@ from core.jobs.status import Status
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted_server import ScriptedServer, answer
 from worker.runtime.wiring import build
 from worker.steps.submit import submit
 

@@ -16,7 +16,7 @@ from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
 from tests.contract.jobs import make_request
-from tests.contract.scripted import ScriptedServer, answer
+from tests.contract.scripted_server import ScriptedServer, answer
 from worker.deps import Deps
 from worker.runtime import wiring
 from worker.steps.submit import submit

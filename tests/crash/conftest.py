@@ -12,7 +12,7 @@ import pytest
 from stack.options import StackOptions
 from stack.servers.process import ManagedProcess
 from stack.stack import Stack
-from tests.crash.fatal_line import ROOT
+from tests.crash.crash_point import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
 from tests.timing import FAST
 
@@ -102,7 +102,9 @@ class LethalFactory:
 
     def __call__(self, stack: Stack, queue: str, step: str) -> Lethal:
         """Start a worker of a queue, which dies in `step` only."""
-        return self._start("lethal", stack.processes[f"worker.{queue}"].environment, queue, step)
+        return self._start(
+            "crashing_worker", stack.processes[f"worker.{queue}"].environment, queue, step
+        )
 
     def service(self, stack: Stack, path: str, *files: str) -> Lethal:
         """Start a service in the place of the stack's own, which dies of a POST below `path`.
@@ -113,11 +115,11 @@ class LethalFactory:
             files: Whose lines count.
         """
         environment = stack.processes["service"].environment
-        return self._start("lethal_service", environment, path, *files)
+        return self._start("crashing_service", environment, path, *files)
 
     def sweep(self, environment: Mapping[str, str], signal: str = "KILL") -> Lethal:
         """Start a process that does single rounds of sweeping, and dies of `signal` (or STOPs)."""
-        return self._start("lethal_sweep", environment, signal)
+        return self._start("crashing_sweep", environment, signal)
 
     def _start(self, module: str, environment: Mapping[str, str], *arguments: str) -> Lethal:
         process = subprocess.Popen(

@@ -9,7 +9,7 @@ import pytest
 from stack.receiver import Answer
 from stack.servers.process import wait_all_ready
 from stack.stack import Stack
-from tests.crash.killing import small, stopped
+from tests.crash.kill_at_every_line import small, stopped
 from tests.e2e.conftest import Customer, Order
 
 _FOUNDATIONS: Final = ("seaweedfs", "valkey")

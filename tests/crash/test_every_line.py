@@ -4,7 +4,7 @@ import json
 
 from core.jobs.status import Step
 from tests.crash.conftest import LethalFactory
-from tests.crash.killing import survives
+from tests.crash.kill_at_every_line import survives
 from tests.e2e.conftest import Customer
 
 

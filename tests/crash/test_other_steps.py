@@ -11,7 +11,7 @@ from PIL import Image
 from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import LethalFactory, crash_stack
-from tests.crash.killing import kill_at_every_line, small, started, stopped, task_waits
+from tests.crash.kill_at_every_line import kill_at_every_line, small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 
 _NEVER = 10**9

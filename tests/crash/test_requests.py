@@ -15,7 +15,7 @@ from PIL import Image
 from sandbox.webhooks.delivery import RETRY_WAITS
 from stack.stack import Stack
 from tests.crash.conftest import LethalFactory
-from tests.crash.killing import small, started, stopped
+from tests.crash.kill_at_every_line import small, started, stopped
 from tests.e2e.conftest import Customer, Order
 
 # Those that touch what outlives the process. Dying in a rule, or in what reads the request (images

@@ -17,9 +17,9 @@ from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.contract.jobs import Clock
 from tests.crash.conftest import LethalFactory
-from tests.crash.cut_file import everything
-from tests.crash.due import AGE, QUEUES, lay_out
-from tests.crash.killing import small, started, stopped
+from tests.crash.due_work import AGE, QUEUES, lay_out
+from tests.crash.kill_at_every_line import small, started, stopped
+from tests.crash.truncated_aof import everything
 from tests.e2e.conftest import Customer
 from worker.runtime.sweep import sweep_once
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from core.provider.catalogue import MODELS
 from stack.stack import Stack
-from tests.bodies import PICTURE_SIZE, full, minimal
 from tests.conftest import Eventually
+from tests.model_inputs import PICTURE_SIZE, full, minimal
 
 Case = tuple[str, str]
 Sent = tuple[str, dict[str, Any]]

@@ -7,7 +7,7 @@ import pytest
 from stack.options import StackOptions
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
-from tests.faults.bench import opened
+from tests.faults.harness import opened
 from tests.timing import FAST
 
 #: An image takes a tenth of a second, a result lives for 30 s.

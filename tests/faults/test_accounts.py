@@ -17,7 +17,7 @@ from stack.servers.ports import LOOPBACK, Ports
 from stack.servers.process import ManagedProcess
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
-from tests.faults.bench import PATIENCE, account_states, opened, order, owner
+from tests.faults.harness import PATIENCE, account_states, opened, order, owner
 from tests.timing import FAST, FAST_SANDBOX
 
 AMERICAN, EUROPEAN = "key-of-the-us-account", "key-of-the-eu-account"

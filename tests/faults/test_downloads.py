@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import Customer
-from tests.faults.bench import Played, Scene, play
+from tests.faults.harness import Played, Scene, play
 
 TWICE = {"times": 2}
 FORMATS = ("jpeg", "png", "webp")

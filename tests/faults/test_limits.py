@@ -9,7 +9,7 @@ import pytest
 from stack.options import StackOptions
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
-from tests.faults.bench import (
+from tests.faults.harness import (
     PATIENCE,
     Played,
     account_states,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import Customer
-from tests.faults.bench import Played, Scene, play
+from tests.faults.harness import Played, Scene, play
 
 SHED = {"detail": "The model is over capacity and temporarily shedding requests"}
 LATER = {"status": 429, "retry_after": 1, "retry_form": "date", "times": 1}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import Customer
-from tests.faults.bench import Played, Scene, play
+from tests.faults.harness import Played, Scene, play
 
 SILENT: dict[str, dict[str, object]] = {"drop_webhook": {}}
 #: The webhook names a link that is no good, or none that is understood, and get_result a good one.

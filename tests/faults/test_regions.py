@@ -8,7 +8,7 @@ from stack.options import StackOptions
 from stack.servers.ports import LOOPBACK, Ports
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
-from tests.faults.bench import Played, Scene, opened, play
+from tests.faults.harness import Played, Scene, opened, play
 from tests.timing import FAST, FAST_SANDBOX
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import Customer
-from tests.faults.bench import Played, Scene, play
+from tests.faults.harness import Played, Scene, play
 
 #: FAST's provider timeout is 4 s and its doubt lasts 6 s.
 ONCE = {"times": 1}

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import strategies
 
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN
-from tests.bodies import picture
+from tests.model_inputs import picture
 
 _URLS: Final = ("https://images.example/a.png", "http://images.example:8080/b?c=d")
 _CALLBACKS: Final = ("https://example.com/hook", "http://example.com:8080/", "https://1.1.1.1/x?y")

@@ -25,7 +25,7 @@ def _post(relay: Stack, path: str, body: object, encoding: str) -> httpx.Respons
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "zstd", "gzip, identity", "no such"])
 def test_no_encoding_is_read(relay: Stack, nothing_taken_in: NothingTakenIn, encoding: str) -> None:
-    """On both faces, whatever the encoding, and nothing is taken in."""
+    """On both APIs, whatever the encoding, and nothing is taken in."""
     with nothing_taken_in():
         native = _post(relay, "/v1/jobs", JOB, encoding)
         theirs = _post(relay, "/v1/flux-pro-1.1", FLAT, encoding)

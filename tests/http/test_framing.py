@@ -7,8 +7,8 @@ import pytest
 
 from stack.stack import Stack
 from tests.http.conftest import NothingTakenIn
-from tests.http.gated import gated
-from tests.http.wire import Answer, Wire, ask, head, whole
+from tests.http.gated_server import gated
+from tests.http.raw_http import Answer, Wire, ask, head, whole
 
 JOB = json.dumps({"model": "flux-pro-1.1", "input": {"prompt": "p", "width": 256}}).encode()
 CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(JOB), JOB)

@@ -11,7 +11,7 @@ import redis
 
 from stack.stack import Stack
 from tests.http.conftest import Caller, SandboxDesk
-from tests.pictures import PHOTO
+from tests.image_files import PHOTO
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,8 +15,8 @@ from core.provider.catalogue import MODELS
 from stack.servers.fluxrelay import service_process
 from stack.servers.ports import Ports
 from stack.stack import Stack
-from tests.bodies import minimal
 from tests.http.conftest import Caller
+from tests.model_inputs import minimal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Callers = Callable[[str, str | None], Caller]

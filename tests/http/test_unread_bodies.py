@@ -8,7 +8,7 @@ import pytest
 
 from stack.stack import Stack
 from tests.http.conftest import SMALL_BODY, Caller, Rotating
-from tests.http.wire import Answer, Wire, chunked, head, whole
+from tests.http.raw_http import Answer, Wire, chunked, head, whole
 
 #: Larger than what the kernel holds of it on the way, so that it must be read.
 SIZE = 5 * 1024 * 1024
@@ -35,8 +35,8 @@ REFUSED = [
     Refused("no key", "/v1/jobs", 401, "missing-key"),
     Refused("wrong key", "/v1/jobs", 401, "wrong-key", "authorization: Bearer no"),
     Refused("method", "/v1/models", 405, "method-not-allowed"),
-    Refused("face, no key", "/v1/flux-pro-1.1", 403, None),
-    Refused("face, unknown model", "/v1/flux-nothing", 404, None, "x-key: KEY"),
+    Refused("drop-in, no key", "/v1/flux-pro-1.1", 403, None),
+    Refused("drop-in, unknown model", "/v1/flux-nothing", 404, None, "x-key: KEY"),
 ]
 
 
@@ -80,7 +80,7 @@ def test_a_refusal_can_be_read_after_the_whole_body_was_sent(
 @pytest.mark.parametrize("way", ["stated", "chunked"])
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/flux-pro-1.1"])
 def test_a_body_over_the_limit_is_told_so(rotating: Rotating, way: str, path: str) -> None:
-    """413 by the stated length, and where the limit is passed, on both faces."""
+    """413 by the stated length, and where the limit is passed, on both APIs."""
     stated = f"content-length: {SIZE}" if way == "stated" else "transfer-encoding: chunked"
     start = head("POST", path, f"x-key: {rotating.other_key}", stated)
     body = pieces(SIZE) if way == "stated" else chunked(pieces(SIZE))

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
+from tests.rules.mutation import Copy, Verdict, copy, named_tests, shares
 from tests.rules.rule import LISTS, Rule, chosen, markdown, read_rules
-from tests.rules.spoiling import Copy, Verdict, copy, named_tests, shares
 
 
 def main(arguments: list[str]) -> int:

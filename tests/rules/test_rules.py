@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.rules.mutation import named_tests, shares
 from tests.rules.rule import ROOT, Rule, markdown, read_rules
-from tests.rules.spoiling import named_tests, shares
 
 RULES = read_rules()
 LUA = ROOT / "core" / "redis" / "lua"

@@ -13,7 +13,7 @@ import pytest
 
 from core.provider.catalogue import MODELS, Kind, Parameter
 from core.settings.settings import Settings
-from tests.probes import complaints_about, probes
+from tests.boundary_values import complaints_about, probes
 
 _DOCUMENT: Final = json.loads((Path(__file__).parent / "bfl_parameters.json").read_text())
 DOCUMENTED: Final[Mapping[str, Any]] = _DOCUMENT["models"]

@@ -7,8 +7,8 @@ import pytest
 from core.provider.catalogue import MODELS
 from core.settings.settings import Settings
 from service.intake.job_request import parse_job
-from tests.bodies import full, minimal
-from tests.probes import bounds, complaints, complaints_about
+from tests.boundary_values import bounds, complaints, complaints_about
+from tests.model_inputs import full, minimal
 
 PARAMETERS = [(model, name) for model in MODELS for name in MODELS[model].parameters]
 

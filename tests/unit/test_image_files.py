@@ -10,7 +10,7 @@ import pytest
 
 from core.media import image_formats
 from core.media.image_formats import BadImage, Picture, begins_as_image, read_picture
-from tests.pictures import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
+from tests.image_files import JPEGS, OTHERS, PHOTO, PNGS, WEBPS, drawn
 
 ALL = {
     **{f"JPEG, {name}": make for name, make in JPEGS.items()},

@@ -13,7 +13,7 @@ from PIL import Image
 from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
 from service.http.problems import Complaint
 from service.intake.image_checks import InputImage, decode_image
-from tests.pictures import JPEGS, PHOTO, PNGS, WEBPS
+from tests.image_files import JPEGS, PHOTO, PNGS, WEBPS
 
 Encode = Callable[..., str]
 

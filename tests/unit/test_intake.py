@@ -19,7 +19,7 @@ from service.app import create_app
 from service.drop_in.request_body import parse_flat
 from service.intake.intake import Accepted, Intake
 from service.intake.storage_threads import ThreadPool
-from tests.unit.scanning import TEXT, scan
+from tests.unit.scanner_cases import TEXT, scan
 
 JOB_ID = JobId("0198c5a0-0000-7000-8000-000000000001")
 KEY = {"x-key": "api-key-of-a-test-0001"}

@@ -15,8 +15,8 @@ from core.provider.catalogue import MODELS, Kind
 from core.settings.settings import Settings
 from service.app import create_app
 from service.openapi.document import document
-from tests.bodies import full, minimal
-from tests.probes import complaints_about, probes
+from tests.boundary_values import complaints_about, probes
+from tests.model_inputs import full, minimal
 
 #: Modules whose routes are FluxRelay's own API.
 NATIVE: Final = {

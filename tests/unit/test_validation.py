@@ -10,7 +10,7 @@ from core.provider.catalogue import MODELS, Kind
 from service.http.caller_values import kind_of, shown
 from service.http.problems import Complaint
 from service.intake.model_parameters import check_input
-from tests.bodies import minimal
+from tests.model_inputs import minimal
 
 KONTEXT, PRO = MODELS["flux-kontext-pro"], MODELS["flux-pro-1.1"]
 WRONG_TYPES: list[Any] = [True, False, 1, 1.0, "text", [], {}, ["jpeg"], {"a": 1}]

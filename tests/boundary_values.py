@@ -1,0 +1,84 @@
+"""Values at and around every bound of a parameter, for verdicts to be compared on."""
+
+import base64
+from typing import Any, Final
+
+from core.provider.catalogue import Kind, Model, Parameter
+from core.settings.settings import Settings
+from service.http.problems import Problem
+from service.intake.job_request import parse_job
+from tests.model_inputs import minimal, picture
+
+#: Values of every JSON type, some of which any parameter must refuse.
+_ANY: Final[tuple[Any, ...]] = (None, True, 1, 0.5, "", "a text", [], {})
+_TEXTS: Final = ("\ud800",)
+_NUMBERS: Final = (-(2**70), -1, 0, 1, 2**70, 64.0, 1.5, "64")
+_BOOLEANS: Final = (False, 0, "yes")
+_RATIOS: Final = (
+    "21:9", "9:21", "7:3", "3:7", "1:1", "22:9", "9:22", "0:1", "1:0", "16/9", "16:9:1", "-1:1",
+)  # fmt: skip
+_IMAGES: Final = (
+    picture(),
+    f"data:image/png;base64,{picture()}",
+    base64.b64encode(b"no image").decode(),
+    "no base64!",
+    "https://images.example/a.png",
+    "http://",
+)
+
+
+def bounds(parameter: Parameter) -> tuple[list[Any], list[Any]]:
+    """Return what lies just inside of the parameter's bounds, and what lies just outside."""
+    inside: list[Any] = []
+    outside: list[Any] = []
+    if parameter.kind is Kind.TEXT:
+        shortest, longest = int(parameter.minimum or 0), parameter.longest
+        inside += ["x" * shortest, *(["x" * longest] if longest else [])]
+        outside += ["x" * (shortest - 1)] if shortest else []
+        outside += ["x" * (longest + 1)] if longest else []
+    step = _step(parameter)
+    for bound, beyond in ((parameter.minimum, -step), (parameter.maximum, step)):
+        if bound is not None and parameter.kind in (Kind.INTEGER, Kind.NUMBER):
+            exact = int(bound) if parameter.kind is Kind.INTEGER else bound
+            inside += [exact, exact - beyond]
+            outside.append(exact + beyond)
+            if parameter.multiple_of:
+                outside.append(exact - beyond // parameter.multiple_of)
+    inside += parameter.choices
+    outside += [choice.upper() for choice in parameter.choices]
+    return inside, outside
+
+
+def probes(parameter: Parameter) -> list[Any]:
+    """Return values at the bounds, around them, and of every type."""
+    inside, outside = bounds(parameter)
+    special: dict[Kind, tuple[Any, ...]] = {
+        Kind.TEXT: _TEXTS,
+        Kind.INTEGER: _NUMBERS,
+        Kind.NUMBER: _NUMBERS,
+        Kind.BOOLEAN: _BOOLEANS,
+        Kind.CHOICE: (),
+        Kind.ASPECT_RATIO: _RATIOS,
+        Kind.IMAGE: _IMAGES,
+    }
+    return [*_ANY, *inside, *outside, *special[parameter.kind]]
+
+
+def complaints(model: Model, given: dict[str, Any], settings: Settings) -> list[str]:
+    """Return the fields that a job with this input is refused for."""
+    try:
+        parse_job({"model": model.name, "input": given}, settings)
+    except Problem as problem:
+        return [complaint.field for complaint in problem.complaints]
+    return []
+
+
+def complaints_about(model: Model, name: str, value: Any, settings: Settings) -> list[str]:
+    """Return the fields that a job is refused for, whose parameter `name` has this value."""
+    return complaints(model, {**minimal(model), name: value}, settings)
+
+
+def _step(parameter: Parameter) -> Any:
+    if parameter.kind is Kind.NUMBER:
+        return 0.01
+    return parameter.multiple_of or 1

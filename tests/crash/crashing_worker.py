@@ -1,0 +1,104 @@
+"""A worker process that kills itself, with SIGKILL, at a chosen line of a step.
+
+Run as `python -m tests.crash.crashing_worker QUEUE STEP` in a worker's environment. It reads a
+number k per line of its input, forks, and has the child run the tasks of QUEUE until the child is
+about to execute the k-th distinct line of our code within STEP; there the child dies. It answers
+each with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": n} when the
+step ended first.
+"""
+
+import json
+import os
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import redis
+from PIL import Image
+
+from core import log
+from core.settings.settings import WORKER, Settings
+from tests.crash.crash_point import ROOT, FatalLine
+from worker import tasks
+from worker.runtime import wiring
+from worker.runtime.rq_worker import ConcurrentWorker
+
+#: Where a step touches the world. Dying in a pure function is dying at the line that called it.
+_OURS = (
+    str(ROOT / "worker"),
+    *(
+        str(ROOT / "core" / name)
+        for name in ("redis/store.py", "redis/scripts.py", "storage/object_store.py")
+    ),
+)
+
+
+class Killer:
+    """Has the lines of one step count, and no others.
+
+    Args:
+        step: Which.
+        fatal: The line to die at.
+    """
+
+    def __init__(self, step: str, fatal: FatalLine) -> None:
+        self._step = step
+        self._fatal = fatal
+        self._running = False
+
+    def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        """Trace function (`sys.settrace`): follows our own frames within the step."""
+        code = frame.f_code
+        if code is tasks.run.__code__ and event == "call":
+            self._running = str(frame.f_locals["step"]) == self._step
+        if not self._running or not code.co_filename.startswith(_OURS):
+            return self.trace if code is tasks.run.__code__ else None
+        if event == "line":
+            self._fatal.passes(code.co_filename, frame.f_lineno)
+        elif event == "return" and code is tasks.run.__code__:
+            self._running = False
+        return self.trace
+
+
+def _child(settings: Settings, queue: str, step: str, fatal: FatalLine) -> None:
+    threading.settrace(Killer(step, fatal).trace)
+    client = redis.Redis.from_url(settings.redis_url.reveal())
+    prefetched = wiring.deps().store.prefetched
+    worker = ConcurrentWorker(
+        queue, client, 1, lease=settings.watch_seconds, on_prefetch=prefetched.put
+    )
+    worker.work(burst=True, logging_level="WARNING")
+    fatal.tell(lines=fatal.lines)
+
+
+def main(queue: str, step: str) -> None:
+    """Fork one child per number that is read, until the input ends."""
+    log.set_up("ERROR")
+    Image.init()
+    settings = Settings.from_env(os.environ, WORKER)
+    wiring.install(wiring.build(settings))  # opens no connection, so it may be inherited
+    _say("ready")
+    for line in sys.stdin:
+        readable, writable = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(readable)
+            try:
+                _child(settings, queue, step, FatalLine(int(line), writable))
+            finally:
+                os._exit(0)
+        os.close(writable)
+        with os.fdopen(readable) as answers:
+            answer = answers.read()
+        os.waitpid(child, 0)
+        _say(answer.strip() or json.dumps({"lines": -1}))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,24 @@
+"""A worker is killed at each line of a copy that has to ask the provider for a better link."""
+
+import httpx
+
+from core.jobs.status import Step
+from tests.crash.conftest import LethalFactory
+from tests.crash.kill_at_every_line import survives
+from tests.e2e.conftest import Customer
+
+
+def test_asking_for_a_better_link_survives_a_kill_at_every_line(
+    customer: Customer, lethal: LethalFactory
+) -> None:
+    """Wherever it dies, the better link is found, and the image is stored, paid for once."""
+    faults = f"{customer.stack.sandbox_url}/sandbox/faults"
+    dead = {"odd_result": {"kind": "dead"}}
+    httpx.post(faults, json=dead, trust_env=False).raise_for_status()
+    try:
+        places = survives(customer, lethal, "collect", Step.COLLECT)
+    finally:
+        httpx.post(faults, json={}, trust_env=False).raise_for_status()
+
+    assert any(place.startswith("worker/results/result_links.py") for place in places)
+    assert any(place.startswith("worker/results/provider_lookup.py") for place in places)
