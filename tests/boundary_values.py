@@ -64,18 +64,18 @@ def probes(parameter: Parameter) -> list[Any]:
     return [*_ANY, *inside, *outside, *special[parameter.kind]]
 
 
-def complaints(model: Model, given: dict[str, Any], settings: Settings) -> list[str]:
+def field_errors(model: Model, given: dict[str, Any], settings: Settings) -> list[str]:
     """Return the fields that a job with this input is refused for."""
     try:
         parse_job({"model": model.name, "input": given}, settings)
     except Problem as problem:
-        return [complaint.field for complaint in problem.complaints]
+        return [field_error.field for field_error in problem.errors]
     return []
 
 
-def complaints_about(model: Model, name: str, value: Any, settings: Settings) -> list[str]:
+def field_errors_for(model: Model, name: str, value: Any, settings: Settings) -> list[str]:
     """Return the fields that a job is refused for, whose parameter `name` has this value."""
-    return complaints(model, {**minimal(model), name: value}, settings)
+    return field_errors(model, {**minimal(model), name: value}, settings)
 
 
 def _step(parameter: Parameter) -> Any:

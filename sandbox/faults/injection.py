@@ -73,9 +73,9 @@ class FaultInjection:
         faults, problems = [], []
         for name, value in asked.items():
             for parameters in value if isinstance(value, list) else [value]:
-                complaints = _complaints(name, parameters) or self._unknown(name, parameters)
-                problems += complaints
-                if not complaints:
+                errors = _parameter_errors(name, parameters) or self._unknown(name, parameters)
+                problems += errors
+                if not errors:
                     faults.append(_fault(name, parameters))
         if problems:
             raise UnknownFaultError(problems)
@@ -120,7 +120,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
 
 
-def _complaints(name: str, parameters: object) -> list[str]:
+def _parameter_errors(name: str, parameters: object) -> list[str]:
     if name not in FAULTS:
         return [f"{name}: there is no such fault"]
     if not isinstance(parameters, dict):

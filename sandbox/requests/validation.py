@@ -85,12 +85,12 @@ def parse_json(body: bytes | bytearray) -> object:
         UnreadableBodyError: It is not UTF-8, or holds numbers that JSON readers disagree on.
     """
     if not body:
-        raise InvalidBodyError([_complaint("missing", ["body"], "Field required", None)])
+        raise InvalidBodyError([_field_error("missing", ["body"], "Field required", None)])
     try:
         return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
     except json.JSONDecodeError as error:
-        complaint = _complaint("json_invalid", ["body", error.pos], "JSON decode error", {})
-        raise InvalidBodyError([{**complaint, "ctx": {"error": error.msg}}]) from None
+        field_error = _field_error("json_invalid", ["body", error.pos], "JSON decode error", {})
+        raise InvalidBodyError([{**field_error, "ctx": {"error": error.msg}}]) from None
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError("There was an error parsing the body") from error
 
@@ -99,18 +99,18 @@ def validate(model: Model, body: object) -> Request:
     """Return the request of a parsed body.
 
     Raises:
-        InvalidBodyError: With one complaint per bad field.
+        InvalidBodyError: With one error per bad field.
     """
     sent = _object(body)
-    values, complaints = _read(model.fields, sent)
+    values, errors = _read(model.fields, sent)
     if model.forbids_unknown:
-        complaints += [
-            _complaint("extra_forbidden", ["body", name], "Extra inputs are not permitted", value)
+        errors += [
+            _field_error("extra_forbidden", ["body", name], "Extra inputs are not permitted", value)
             for name, value in sent.items()
             if name not in model.fields
         ]
-    if complaints:
-        raise InvalidBodyError(complaints)
+    if errors:
+        raise InvalidBodyError(errors)
     return Request(model, values, sent)
 
 
@@ -118,11 +118,11 @@ def read_fields(fields: Fields, body: object) -> Values:
     """Return the values of a parsed body that creates no task.
 
     Raises:
-        InvalidBodyError: With one complaint per bad field.
+        InvalidBodyError: With one error per bad field.
     """
-    values, complaints = _read(fields, _object(body))
-    if complaints:
-        raise InvalidBodyError(complaints)
+    values, errors = _read(fields, _object(body))
+    if errors:
+        raise InvalidBodyError(errors)
     return values
 
 
@@ -130,32 +130,34 @@ def _object(body: object) -> Mapping[str, object]:
     if isinstance(body, dict):
         return body
     message = "Input should be a valid dictionary or object to extract fields from"
-    raise InvalidBodyError([_complaint("model_attributes_type", ["body"], message, body)])
+    raise InvalidBodyError([_field_error("model_attributes_type", ["body"], message, body)])
 
 
 def _read(
     fields: Fields, body: Mapping[str, object]
 ) -> tuple[dict[str, FieldValue], list[dict[str, object]]]:
     values: dict[str, FieldValue] = {}
-    complaints: list[dict[str, object]] = []
+    errors: list[dict[str, object]] = []
     for name, field in fields.items():
         if name not in body:
             values[name] = field.default
             if field.required:
-                complaints.append(_complaint("missing", ["body", name], "Field required", body))
+                errors.append(_field_error("missing", ["body", name], "Field required", body))
         elif body[name] is None and field.nullable:
             values[name] = None
         else:
             try:
                 values[name] = field.read(body[name])
             except InvalidValueError as error:
-                complaint = _complaint(error.kind, ["body", name], error.message, body[name])
+                field_error = _field_error(error.kind, ["body", name], error.message, body[name])
                 context = {"ctx": error.context} if error.context else {}
-                complaints.append({**complaint, **context})
-    return values, complaints
+                errors.append({**field_error, **context})
+    return values, errors
 
 
-def _complaint(kind: str, place: list[str | int], message: str, value: object) -> dict[str, object]:
+def _field_error(
+    kind: str, place: list[str | int], message: str, value: object
+) -> dict[str, object]:
     return {"type": kind, "loc": place, "msg": message, "input": value}
 
 

@@ -17,7 +17,7 @@ from core.operations.dead_letters import MAX_PAGE_SIZE, Cursor, DeadLetter, Kind
 from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
-from service.http.problems import Complaint, JsonAnswer, Problem, backlog_full, invalid
+from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
 from service.http.query_parameters import repeated
 from service.intake.storage_threads import ThreadPool
 from service.ownership import owned_job
@@ -91,22 +91,22 @@ async def _sent_again(threads: ThreadPool, action: Callable[[Job], _Value], job:
 
 def _query_filter(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:
     """Parse the query; raises a `Problem` with everything that is wrong."""
-    complaints = [
-        Complaint(
+    errors = [
+        FieldError(
             f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"
         )
         for name in query
         if name not in _PARAMETERS
     ]
-    complaints += repeated(query, _PARAMETERS)
+    errors += repeated(query, _PARAMETERS)
     kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
-    kind = _value(query, "kind", Kind, kinds, complaints)
-    code = _value(query, "code", FailureCode, codes, complaints)
+    kind = _value(query, "kind", Kind, kinds, errors)
+    code = _value(query, "code", FailureCode, codes, errors)
     sizes = f"a whole number from 1 to {MAX_PAGE_SIZE}"
-    limit = _value(query, "limit", _page_length, sizes, complaints)
-    cursor = _value(query, "cursor", Cursor.parse, "a next_cursor of an earlier page", complaints)
-    if complaints:
-        raise invalid(complaints)
+    limit = _value(query, "limit", _page_length, sizes, errors)
+    cursor = _value(query, "cursor", Cursor.parse, "a next_cursor of an earlier page", errors)
+    if errors:
+        raise invalid(errors)
     return LetterFilter(tenant=tenant, kind=kind, code=code), limit or _USUAL_PAGE, cursor
 
 
@@ -115,7 +115,7 @@ def _value(
     name: str,
     parse: Callable[[str], _Value],
     allowed: str,
-    complaints: list[Complaint],
+    errors: list[FieldError],
 ) -> _Value | None:
     text = query.get(name)
     if text is None:
@@ -124,7 +124,7 @@ def _value(
         return parse(text)
     except ValueError:
         fix = f"send {allowed}, or leave it out"
-        complaints.append(Complaint(f"query.{name}", f"is {shown(text)}", allowed, fix))
+        errors.append(FieldError(f"query.{name}", f"is {shown(text)}", allowed, fix))
         return None
 
 

@@ -14,7 +14,7 @@ class InlineImage:
     """A base64 image (RFC 4648 section 4), with or without a `data:` prefix (RFC 2397).
 
     Line breaks are ignored. Feed it the text in pieces, then call `end`. Errors are recorded, not
-    raised, so that they become complaints about the field, reported with all others.
+    raised, so that they become errors about the field, reported with all others.
 
     Args:
         file: Receives the bytes; closed by whoever opened it.

@@ -18,7 +18,7 @@ from service.drop_in.errors import Endpoint, with_provider_errors
 from service.drop_in.request_body import parse_flat
 from service.http.auth import tenant_of
 from service.http.origin import origin_of
-from service.http.problems import Complaint, JsonAnswer, Problem, invalid
+from service.http.problems import FieldError, JsonAnswer, Problem, invalid
 from service.http.query_parameters import only_value
 from service.state import State
 
@@ -69,7 +69,7 @@ async def get_result(request: Request[State]) -> Response:
     tenant = tenant_of(request, settings.api_keys)
     task_id = only_value(request.query_params, "id")
     if task_id is None:
-        raise invalid([Complaint("query.id", "is missing", "a task's id", "add ?id=…")])
+        raise invalid([FieldError("query.id", "is missing", "a task's id", "add ?id=…")])
     job = await run_in_threadpool(state["store"].load, JobId(task_id))
     if job is None or job.request.tenant != tenant:
         return JsonAnswer(unknown_task_view(task_id), HTTPStatus.NOT_FOUND, headers=_FRESH)

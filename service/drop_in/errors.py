@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from core.errors import StorageUnavailable, StoreUnavailable
 from service.http import problems
-from service.http.problems import Complaint, JsonAnswer, Problem, crashed, unavailable
+from service.http.problems import FieldError, JsonAnswer, Problem, crashed, unavailable
 from service.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
@@ -88,16 +88,16 @@ def _detail(problem: Problem) -> Any:
     if problem.kind == "invalid-json":
         return [{"loc": ["body"], "msg": problem.detail, "type": "json_invalid"}]
     if problem.kind == "invalid-fields":
-        return [_error(complaint) for complaint in problem.complaints]
+        return [_error(field_error) for field_error in problem.errors]
     return problem.detail
 
 
-def _error(complaint: Complaint) -> dict[str, Any]:
+def _error(field_error: FieldError) -> dict[str, Any]:
     """Return one validation error (BFL OpenAPI, ValidationError)."""
-    if complaint.detail == "is missing":
-        return {"loc": _location(complaint.field), "msg": "Field required", "type": "missing"}
-    message = f"Value error, it {complaint.detail}; allowed: {complaint.allowed}"
-    return {"loc": _location(complaint.field), "msg": message, "type": "value_error"}
+    if field_error.detail == "is missing":
+        return {"loc": _location(field_error.field), "msg": "Field required", "type": "missing"}
+    message = f"Value error, it {field_error.detail}; allowed: {field_error.allowed}"
+    return {"loc": _location(field_error.field), "msg": message, "type": "value_error"}
 
 
 def _location(field: str) -> list[str]:

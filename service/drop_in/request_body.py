@@ -8,7 +8,7 @@ from core.provider.catalogue import Model
 from core.settings.settings import Settings
 from service.body.inline_images import InlineImage
 from service.http.caller_values import kind_of
-from service.http.problems import Complaint, Problem, invalid
+from service.http.problems import FieldError, Problem, invalid
 from service.intake.job_request import NewJob, parse_job
 from service.intake.lenient_values import converted
 
@@ -43,7 +43,7 @@ def parse_flat(
     """
     if not isinstance(body, dict):
         allowed = "an object with the model's parameters"
-        raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
+        raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
     read = converted(model.parameters, body)
     known = {name: value for name, value in read.items() if name in model.parameters}
     if not model.webhook:  # these endpoints accept no webhook and reject unknown fields
@@ -51,17 +51,17 @@ def parse_flat(
     native: dict[str, Any] = {"model": model.name, "input": known}
     if model.webhook and body.get(_WEBHOOK_URL) is not None:
         native["callback"] = {"url": body[_WEBHOOK_URL]}
-    complaints = _secret_complaints(body)
+    errors = _secret_errors(body)
     try:
         job = parse_job(native, settings, inline)
     except Problem as problem:
-        raise invalid([*problem.complaints, *complaints]) from None
-    if complaints:
-        raise invalid(complaints)
+        raise invalid([*problem.errors, *errors]) from None
+    if errors:
+        raise invalid(errors)
     return replace(job, origin=origin, client_secret=body.get(_WEBHOOK_SECRET) or None)
 
 
-def _secret_complaints(body: Mapping[str, Any]) -> list[Complaint]:
+def _secret_errors(body: Mapping[str, Any]) -> list[FieldError]:
     secret = body.get(_WEBHOOK_SECRET)
     if secret is None:
         return []
@@ -69,4 +69,4 @@ def _secret_complaints(body: Mapping[str, Any]) -> list[Complaint]:
     if fine and secret.isprintable() and secret == secret.strip():
         return []
     allowed = f"a text of up to {_LONGEST_SECRET} printable ASCII characters, no blank at its ends"
-    return [Complaint(_WEBHOOK_SECRET, "cannot be sent in a header", allowed, "send such a text")]
+    return [FieldError(_WEBHOOK_SECRET, "cannot be sent in a header", allowed, "send such a text")]

@@ -1,8 +1,8 @@
-"""Formats a caller's values for complaints."""
+"""Formats a caller's values for errors."""
 
 from typing import Any, Final
 
-#: Most characters of a value that a complaint repeats.
+#: Most characters of a value that an error repeats.
 MOST_SHOWN: Final = 60
 
 

@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER: Final = "2"
 #: Retry-After when the backlog is full: about the time that one image takes.
 _RETRY_WHEN_FULL: Final = "5"
-_MOST_COMPLAINTS: Final = 100
+_MOST_ERRORS: Final = 100
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 #: Status logged for a request whose caller disconnected; nobody receives it.
 _CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class FieldError:
     """One problem with one field of a request."""
 
     #: Path of the field: `input.width`.
@@ -63,7 +63,7 @@ class Problem(Exception):
         status: HTTP status.
         kind: Short name of the problem; the last part of its `type`.
         detail: What happened and what to do.
-        complaints: What is wrong with single fields.
+        errors: What is wrong with single fields.
         headers: Further headers of the answer.
     """
 
@@ -72,14 +72,14 @@ class Problem(Exception):
         status: HTTPStatus,
         kind: str,
         detail: str,
-        complaints: Sequence[Complaint] = (),
+        errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.detail = detail
-        self.complaints = complaints
+        self.errors = errors
         self.headers = headers or {}
 
     def response(self) -> JSONResponse:
@@ -90,10 +90,10 @@ class Problem(Exception):
             "status": self.status.value,
             "detail": self.detail,
         }
-        if self.complaints:
+        if self.errors:
             # Bound the size of the response.
-            shown = self.complaints[:_MOST_COMPLAINTS]
-            document["errors"] = [asdict(complaint) for complaint in shown]
+            shown = self.errors[:_MOST_ERRORS]
+            document["errors"] = [asdict(field_error) for field_error in shown]
         return JsonAnswer(
             document,
             self.status.value,
@@ -102,11 +102,11 @@ class Problem(Exception):
         )
 
 
-def invalid(complaints: Sequence[Complaint]) -> Problem:
+def invalid(errors: Sequence[FieldError]) -> Problem:
     """Return the problem of invalid fields."""
-    count = len(complaints)
+    count = len(errors)
     detail = f"{count} {'field is' if count == 1 else 'fields are'} invalid; see errors"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, complaints)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-fields", detail, errors)
 
 
 def too_large(limit: int, part: str = "") -> Problem:

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from starlette.datastructures import QueryParams
 
-from service.http.problems import Complaint, invalid
+from service.http.problems import FieldError, invalid
 
 
-def repeated(query: QueryParams, names: Iterable[str]) -> list[Complaint]:
-    """Return a complaint about each of these parameters that is given more than once."""
+def repeated(query: QueryParams, names: Iterable[str]) -> list[FieldError]:
+    """Return an error about each of these parameters that is given more than once."""
     return [
-        Complaint(f"query.{name}", "is given more than once", "one value", "send it once")
+        FieldError(f"query.{name}", "is given more than once", "one value", "send it once")
         for name in names
         if len(query.getlist(name)) > 1
     ]
@@ -22,6 +22,6 @@ def only_value(query: QueryParams, name: str) -> str | None:
     Raises:
         Problem: 422; it is given more than once.
     """
-    if complaints := repeated(query, [name]):
-        raise invalid(complaints)
+    if errors := repeated(query, [name]):
+        raise invalid(errors)
     return query.get(name)

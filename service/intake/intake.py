@@ -22,7 +22,7 @@ from core.storage.object_store import ObjectStore
 from service.body.inline_images import InlineImage
 from service.body.json_body import parse_json
 from service.body.json_scanner import ScannedBody
-from service.http.problems import Complaint, Problem, backlog_full
+from service.http.problems import FieldError, Problem, backlog_full
 from service.intake.image_checks import InputImage
 from service.intake.job_request import NewJob, parse_job
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
@@ -181,9 +181,9 @@ def _idempotency(
         return None
     if not _KEY.fullmatch(key):
         allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
-        complaint = Complaint("Idempotency-Key", "is not valid", allowed, "send a UUID")
+        field_error = FieldError("Idempotency-Key", "is not valid", allowed, "send a UUID")
         detail = "The Idempotency-Key header is not valid; see errors"
-        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [complaint])
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [field_error])
     fields = body if job.origin else body["input"]
     if inline or job.images:
         fields = _with_digests(fields, job, inline)
@@ -215,6 +215,6 @@ def _with_digests(
 def _conflict() -> Problem:
     allowed = "a new key for each new body"
     fix = "send the first body again, or this one with a new key"
-    complaint = Complaint("Idempotency-Key", "came with another body before", allowed, fix)
+    field_error = FieldError("Idempotency-Key", "came with another body before", allowed, fix)
     detail = "The Idempotency-Key was already used for another job; nothing was accepted"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-conflict", detail, [complaint])
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-conflict", detail, [field_error])

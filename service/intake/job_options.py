@@ -1,17 +1,17 @@
-"""Parses the options of a job besides model and input; complaints are added to a list."""
+"""Parses the options of a job besides model and input; errors are added to a list."""
 
 import json
 from typing import Any
 
 from core.text_values import MOST_RESUBMITS
 from service.http.caller_values import kind_of, shown
-from service.http.problems import Complaint
+from service.http.problems import FieldError
 from service.intake.lenient_values import whole
 from service.intake.limits import HIGHEST_PRIORITY, LARGEST_METADATA
 from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 
-def priority(given: Any, complaints: list[Complaint]) -> int:
+def priority(given: Any, errors: list[FieldError]) -> int:
     """Return the priority; 0 if absent."""
     if given is None:
         return 0
@@ -20,19 +20,19 @@ def priority(given: Any, complaints: list[Complaint]) -> int:
     if fits and -HIGHEST_PRIORITY <= given <= HIGHEST_PRIORITY:
         return int(given)
     allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
-    complaints.append(Complaint("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
+    errors.append(FieldError("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
     return 0
 
 
-def regenerate(given: Any, complaints: list[Complaint]) -> bool:
+def regenerate(given: Any, errors: list[FieldError]) -> bool:
     """Return whether to regenerate, and pay for, a result that expired before it was stored."""
     if given is not None and not isinstance(given, bool):
         fix = "send true to pay for a second image rather than lose the first, or leave it out"
-        complaints.append(Complaint("regenerate", f"is {shown(given)}", "true or false", fix))
+        errors.append(FieldError("regenerate", f"is {shown(given)}", "true or false", fix))
     return given is True
 
 
-def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
+def max_resubmits(given: Any, errors: list[FieldError]) -> int | None:
     """Return the most resubmits after doubtful submits; None if absent."""
     if given is None:
         return None
@@ -42,11 +42,11 @@ def max_resubmits(given: Any, complaints: list[Complaint]) -> int | None:
         return int(given)
     allowed = f"a whole number from 0 to {MOST_RESUBMITS}"
     fix = "send 0 to never pay for a second task, or leave it out"
-    complaints.append(Complaint("max_resubmits", f"is {shown(given)}", allowed, fix))
+    errors.append(FieldError("max_resubmits", f"is {shown(given)}", allowed, fix))
     return None
 
 
-def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
+def metadata(given: Any, errors: list[FieldError]) -> dict[str, Any]:
     """Return the caller's metadata; empty if absent."""
     if given is None:
         return {}
@@ -60,5 +60,5 @@ def metadata(given: Any, complaints: list[Complaint]) -> dict[str, Any]:
     else:
         return given
     allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
-    complaints.append(Complaint("metadata", detail, allowed, fix))
+    errors.append(FieldError("metadata", detail, allowed, fix))
     return {}

@@ -1,4 +1,4 @@
-"""Parses the body of `POST /v1/jobs` and collects all complaints."""
+"""Parses the body of `POST /v1/jobs` and collects all errors."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from core.storage.object_keys import template_problem
 from service.body.inline_images import InlineImage
 from service.body.json_scanner import LONG
 from service.http.caller_values import kind_of, shown
-from service.http.problems import Complaint, invalid
+from service.http.problems import FieldError, invalid
 from service.intake import job_options
 from service.intake.image_checks import InputImage, check_image, decode_image
 from service.intake.lenient_values import with_whole_numbers
@@ -62,31 +62,29 @@ def parse_job(
     """
     if not isinstance(body, dict):
         allowed = "an object with model and input"
-        raise invalid([Complaint("body", f"is {kind_of(body)}", allowed, "send an object")])
-    complaints = [
-        unknown_field(name, dict.fromkeys(_FIELDS)) for name in body if name not in _FIELDS
-    ]
-    model = _model(body.get("model"), settings.models, complaints)
+        raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
+    errors = [unknown_field(name, dict.fromkeys(_FIELDS)) for name in body if name not in _FIELDS]
+    model = _model(body.get("model"), settings.models, errors)
     images: dict[str, InputImage] = {}
     given = body.get("input")
     if model:
         given = with_whole_numbers(model.parameters, given)
-        complaints += check_input(model, given)
-        images = _images(model, given, inline or {}, complaints)
+        errors += check_input(model, given)
+        images = _images(model, given, inline or {}, errors)
     job = NewJob(
         model=model.name if model else "",
         input=_plain_input(given, images),
         images=images,
-        callback_url=_callback(body.get("callback"), settings, complaints),
-        output_key=_output(body.get("output"), settings, complaints),
-        region=_region(body.get("region"), model, settings, complaints),
-        priority=job_options.priority(body.get("priority"), complaints),
-        regenerate=job_options.regenerate(body.get("regenerate"), complaints),
-        max_resubmits=job_options.max_resubmits(body.get("max_resubmits"), complaints),
-        metadata=job_options.metadata(body.get("metadata"), complaints),
+        callback_url=_callback(body.get("callback"), settings, errors),
+        output_key=_output(body.get("output"), settings, errors),
+        region=_region(body.get("region"), model, settings, errors),
+        priority=job_options.priority(body.get("priority"), errors),
+        regenerate=job_options.regenerate(body.get("regenerate"), errors),
+        max_resubmits=job_options.max_resubmits(body.get("max_resubmits"), errors),
+        metadata=job_options.metadata(body.get("metadata"), errors),
     )
-    if complaints:
-        raise invalid(complaints)
+    if errors:
+        raise invalid(errors)
     return job
 
 
@@ -100,12 +98,12 @@ def image_names(models: Iterable[Model]) -> frozenset[str]:
     )
 
 
-def _model(name: Any, models: Mapping[str, Model], complaints: list[Complaint]) -> Model | None:
+def _model(name: Any, models: Mapping[str, Model], errors: list[FieldError]) -> Model | None:
     model = models.get(name) if isinstance(name, str) else None
     if model is None:
         detail = "is missing" if name is None else f"is {shown(name)}, which is not a known model"
         allowed = "one of " + ", ".join(models)
-        complaints.append(Complaint("model", detail, allowed, "send one of these names"))
+        errors.append(FieldError("model", detail, allowed, "send one of these names"))
     return model
 
 
@@ -116,9 +114,9 @@ def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]
 
 
 def _images(
-    model: Model, given: Any, inline: Mapping[str, InlineImage], complaints: list[Complaint]
+    model: Model, given: Any, inline: Mapping[str, InlineImage], errors: list[FieldError]
 ) -> dict[str, InputImage]:
-    """Validate base64 images; values that are not text were complained about before."""
+    """Validate base64 images; values that are not text have their error already."""
     images: dict[str, InputImage] = {}
     for name, value in given.items() if isinstance(given, dict) else ():
         parameter = model.parameters.get(name)
@@ -127,36 +125,36 @@ def _images(
         path, image = f"input.{name}", inline.get(value)
         if parameter.kind is Kind.IMAGE:
             found = check_image(path, image) if image else decode_image(path, value)
-            if isinstance(found, Complaint):
-                complaints.append(found)
+            if isinstance(found, FieldError):
+                errors.append(found)
             else:
                 images[name] = found
         elif image:  # an image parameter of other models only
             fix = f"shorten {path}"
-            complaints.append(Complaint(path, "is far too long", f"{LONG} bytes", fix))
+            errors.append(FieldError(path, "is far too long", f"{LONG} bytes", fix))
     return images
 
 
 def _object(
-    path: str, given: Any, known: tuple[str, ...], complaints: list[Complaint]
+    path: str, given: Any, known: tuple[str, ...], errors: list[FieldError]
 ) -> dict[str, Any]:
     """Return an optional object with known fields only; empty where it is none."""
     if given is None:
         return {}
     if not isinstance(given, dict):
         allowed = "an object with " + " and ".join(known)
-        complaints.append(Complaint(path, f"is {kind_of(given)}", allowed, f"send {allowed}"))
+        errors.append(FieldError(path, f"is {kind_of(given)}", allowed, f"send {allowed}"))
         return {}
     unknown = (name for name in given if name not in known)
-    complaints += [unknown_field(f"{path}.{name}", dict.fromkeys(known)) for name in unknown]
+    errors += [unknown_field(f"{path}.{name}", dict.fromkeys(known)) for name in unknown]
     return given
 
 
-def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> str | None:
+def _callback(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
     if given is None:
         return None
-    count = len(complaints)
-    url = _object("callback", given, ("url",), complaints).get("url")
+    count = len(errors)
+    url = _object("callback", given, ("url",), errors).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
         # One that is too long is not to lie in memory as well.
@@ -164,20 +162,20 @@ def _callback(given: Any, settings: Settings, complaints: list[Complaint]) -> st
         problem = judge(url, settings.callback_allow_nets)
     if problem is None and isinstance(url, str):
         return url
-    if len(complaints) == count:
+    if len(errors) == count:
         allowed = "an http(s) URL that leads to a public address"
         fix = "send a public URL, or have its network put into FLUXRELAY_CALLBACK_ALLOW_NETS"
-        complaints.append(Complaint("callback.url", str(problem), allowed, fix))
+        errors.append(FieldError("callback.url", str(problem), allowed, fix))
     return None
 
 
-def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str | None:
-    output = _object("output", given, ("bucket", "key"), complaints)
+def _output(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
+    output = _object("output", given, ("bucket", "key"), errors)
     bucket, key = output.get("bucket"), output.get("key")
     if bucket not in (None, settings.s3_bucket):
         allowed = f"the bucket {settings.s3_bucket}"
         fix = "leave output.bucket out"
-        complaints.append(Complaint("output.bucket", f"is {shown(bucket)}", allowed, fix))
+        errors.append(FieldError("output.bucket", f"is {shown(bucket)}", allowed, fix))
     if key is None:
         return None
     problem: str | None = f"is {kind_of(key)}"
@@ -189,7 +187,7 @@ def _output(given: Any, settings: Settings, complaints: list[Complaint]) -> str 
     if problem:
         allowed = f"a key of 1 to {LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
         fix = "send such a key, or leave output.key out"
-        complaints.append(Complaint("output.key", problem, allowed, fix))
+        errors.append(FieldError("output.key", problem, allowed, fix))
     return str(key)
 
 
@@ -205,7 +203,7 @@ def _filled(key: str, settings: Settings) -> str:
 
 
 def _region(
-    given: Any, model: Model | None, settings: Settings, complaints: list[Complaint]
+    given: Any, model: Model | None, settings: Settings, errors: list[FieldError]
 ) -> str | None:
     """Return the region that a job is pinned to; some account must serve its model there."""
     region = given if isinstance(given, str) else None
@@ -213,12 +211,12 @@ def _region(
     if given is not None and region not in {account.region for account in accounts} - {None}:
         allowed = "one of " + (", ".join(_regions(settings)) or "no regions: none is configured")
         fix = "leave region out, or send one of these"
-        complaints.append(Complaint("region", f"is {shown(given)}", allowed, fix))
+        errors.append(FieldError("region", f"is {shown(given)}", allowed, fix))
     elif model and not any(account.serves(model.name, region) for account in accounts):
         where = f"in the region {region}" if region else "here"
         allowed = "a model that one of the provider's accounts serves"
         fix = "send another model or region"
-        complaints.append(Complaint("model", f"is served by no account {where}", allowed, fix))
+        errors.append(FieldError("model", f"is served by no account {where}", allowed, fix))
     return region
 
 

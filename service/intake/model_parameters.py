@@ -1,4 +1,4 @@
-"""Validates model parameters against the catalogue and collects all complaints."""
+"""Validates model parameters against the catalogue and collects all errors."""
 
 import math
 import re
@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 from core.provider.catalogue import WIDEST_RATIO, Kind, Model, Parameter
 from service.http.caller_values import MOST_SHOWN, kind_of, shown
-from service.http.problems import Complaint
+from service.http.problems import FieldError
 from service.intake.limits import LONGEST_URL, RATIO_PATTERN
 
 NOT_UNICODE: Final = "contains an unpaired surrogate, which is not valid Unicode"
 _RATIO: Final = re.compile(RATIO_PATTERN)
 
 
-def check_input(model: Model, given: Any) -> list[Complaint]:
-    """Return all complaints about a model's parameters; image bytes are not checked here.
+def check_input(model: Model, given: Any) -> list[FieldError]:
+    """Return all errors about a model's parameters; image bytes are not checked here.
 
     Args:
         model: The model.
@@ -24,9 +24,9 @@ def check_input(model: Model, given: Any) -> list[Complaint]:
     """
     if not isinstance(given, dict):
         allowed = "an object with the model's parameters"
-        return [Complaint("input", f"is {kind_of(given)}", allowed, 'send {"prompt": "…"}')]
-    complaints = [
-        Complaint(
+        return [FieldError("input", f"is {kind_of(given)}", allowed, 'send {"prompt": "…"}')]
+    errors = [
+        FieldError(
             f"input.{name}",
             "is missing",
             allowed_value(parameter),
@@ -37,37 +37,37 @@ def check_input(model: Model, given: Any) -> list[Complaint]:
     ]
     for name, value in given.items():
         if name not in model.parameters:
-            complaints.append(unknown_field(f"input.{name}", model.parameters))
+            errors.append(unknown_field(f"input.{name}", model.parameters))
         elif value is not None:
-            complaints += _check(f"input.{name}", model.parameters[name], value)
-    return complaints or _too_many_pixels(model, given)
+            errors += _check(f"input.{name}", model.parameters[name], value)
+    return errors or _too_many_pixels(model, given)
 
 
-def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[Complaint]:
-    """Return the complaint about width times height; each is within its bounds by now."""
+def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[FieldError]:
+    """Return the error about width times height; each is within its bounds by now."""
     width = given.get("width")
     sides = [side for side in (width, given.get("height")) if isinstance(side, int | float)]
     if not model.most_pixels or len(sides) < 2 or math.prod(sides) <= model.most_pixels:  # noqa: PLR2004 - both
         return []
     detail = f"is {shown(width)}, which makes {shown(math.prod(sides))} pixels with input.height"
     allowed = f"a width and a height of at most {model.most_pixels} pixels together"
-    return [Complaint("input.width", detail, allowed, "make the width or the height smaller")]
+    return [FieldError("input.width", detail, allowed, "make the width or the height smaller")]
 
 
-def unknown_field(path: str, known: Mapping[str, Any]) -> Complaint:
-    """Return the complaint about an unknown field, which lists the known ones."""
+def unknown_field(path: str, known: Mapping[str, Any]) -> FieldError:
+    """Return the error about an unknown field, which lists the known ones."""
     allowed = "one of " + ", ".join(sorted(known))
-    return Complaint(
+    return FieldError(
         path[:MOST_SHOWN], "is not a known field", allowed, "remove it or correct its name"
     )
 
 
-def _check(path: str, parameter: Parameter, value: Any) -> list[Complaint]:
+def _check(path: str, parameter: Parameter, value: Any) -> list[FieldError]:
     problem = _CHECKS[parameter.kind](parameter, value)
     if problem is None:
         return []
     allowed = allowed_value(parameter)
-    return [Complaint(path, problem, allowed, f"send {allowed}, or leave {path} out")]
+    return [FieldError(path, problem, allowed, f"send {allowed}, or leave {path} out")]
 
 
 def _text(parameter: Parameter, value: Any) -> str | None:

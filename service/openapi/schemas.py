@@ -188,9 +188,9 @@ def _models() -> Json:
 
 
 def _problem() -> Json:
-    complaint = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
+    field_error = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
     required = object_of({"type": TEXT, "title": TEXT, "status": _COUNT, "detail": TEXT})
-    required["properties"]["errors"] = {"type": "array", "items": complaint}
+    required["properties"]["errors"] = {"type": "array", "items": field_error}
     return {**required, "description": "RFC 9457 problem document."}
 
 

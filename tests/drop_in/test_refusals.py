@@ -10,7 +10,7 @@ from tests.drop_in.conftest import MODEL, SMALL, Client, MakeClient, RunService
 
 
 def locations(answer: httpx.Response) -> list[list[str]]:
-    """Check a validation error's shape; return the places it complains about."""
+    """Check a validation error's shape; return the places of its errors."""
     assert answer.status_code == 422, answer.text
     errors: list[dict[str, Any]] = answer.json()["detail"]
     assert list(answer.json()) == ["detail"]
@@ -18,7 +18,7 @@ def locations(answer: httpx.Response) -> list[list[str]]:
     return [error["loc"] for error in errors]
 
 
-def test_every_complaint_at_once(client: Client) -> None:
+def test_all_errors_at_once(client: Client) -> None:
     """Bad parameters and bad webhook fields are told at once, each at its place in the body."""
     body = {
         "prompt": 1, "width": 1000, "seed": "x", "image_prompt": "no base64!",
@@ -36,7 +36,7 @@ def test_a_missing_field(client: Client) -> None:
 
 @pytest.mark.parametrize("body", [[], "text", 7, None])
 def test_no_object(client: Client, body: object) -> None:
-    """A body that is no object is a complaint about the body."""
+    """A body that is no object is an error about the body."""
     assert locations(client.submit(body)) == [["body"]]
 
 

@@ -79,7 +79,7 @@ def test_a_submit_refused_for_good(played: Played, status: int) -> None:
 
 @pytest.mark.parametrize("scene", ["account-401", "account-402", "account-403", "account-422"])
 def test_a_submit_refused_for_the_account(played: Played, scene: str) -> None:
-    """`refuse_submit` with 401, 402, 403 or a complaint about the key ends well, made once."""
+    """`refuse_submit` with 401, 402, 403 or an error about the key ends well, made once."""
     played.made_once(scene)
 
 

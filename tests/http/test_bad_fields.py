@@ -1,4 +1,4 @@
-"""A body with bad fields is refused with every complaint at once, and nothing is taken in."""
+"""A body with bad fields is refused with every error at once, and nothing is taken in."""
 
 import base64
 from typing import Any
@@ -96,14 +96,14 @@ def test_bad_field(
     document = answer.json()
     assert document["type"] == "urn:fluxrelay:problem:invalid-fields"
     assert document["status"] == 422
-    (complaint,) = document["errors"]
-    assert complaint["field"] == field
-    assert allowed in complaint["allowed"]
-    assert complaint["detail"]
-    assert complaint["fix"]
+    (field_error,) = document["errors"]
+    assert field_error["field"] == field
+    assert allowed in field_error["allowed"]
+    assert field_error["detail"]
+    assert field_error["fix"]
 
 
-def test_every_complaint_at_once(api: Caller, nothing_taken_in: NothingTakenIn) -> None:
+def test_all_errors_at_once(api: Caller, nothing_taken_in: NothingTakenIn) -> None:
     """A body with many mistakes, an unreadable image among them, hears of all of them."""
     body: dict[str, Any] = {
         "model": KONTEXT,
@@ -123,7 +123,7 @@ def test_every_complaint_at_once(api: Caller, nothing_taken_in: NothingTakenIn) 
     with nothing_taken_in():
         answer = api.post(body)
     assert answer.status_code == 422
-    assert {complaint["field"] for complaint in answer.json()["errors"]} == {
+    assert {field_error["field"] for field_error in answer.json()["errors"]} == {
         "input.prompt",
         "input.aspect_ratio",
         "input.safety_tolerance",
@@ -144,7 +144,7 @@ def test_regression_key_with_a_format(api: Caller, nothing_taken_in: NothingTake
         with nothing_taken_in():
             answer = api.post(good(output={"key": key}))
         assert answer.status_code == 422, key
-        assert [complaint["field"] for complaint in answer.json()["errors"]] == ["output.key"]
+        assert [field_error["field"] for field_error in answer.json()["errors"]] == ["output.key"]
 
 
 def test_good_job_leaves_traces(api: Caller, traces: Traces) -> None:

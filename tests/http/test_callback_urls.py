@@ -41,15 +41,15 @@ REFUSED = [
 
 @pytest.mark.parametrize("url", REFUSED)
 def test_refused(api: Caller, nothing_taken_in: NothingTakenIn, url: str) -> None:
-    """The complaint names the field, says what a callback may be, and no job appears."""
+    """The error names the field, says what a callback may be, and no job appears."""
     body = {"model": MODEL, "input": {"prompt": "told in vain"}, "callback": {"url": url}}
     with nothing_taken_in():
         answer = api.post(body)
     assert answer.status_code == 422, answer.text
-    (complaint,) = answer.json()["errors"]
-    assert complaint["field"] == "callback.url"
-    assert "public address" in complaint["allowed"]
-    assert "public URL" in complaint["fix"]
+    (field_error,) = answer.json()["errors"]
+    assert field_error["field"] == "callback.url"
+    assert "public address" in field_error["allowed"]
+    assert "public URL" in field_error["fix"]
 
 
 @pytest.mark.parametrize("url", ["http://\ud800.com/", "http://example.com/\udfff"])

@@ -203,13 +203,13 @@ def test_bad_queries(api: Caller, query: str, field: str) -> None:
     """What cannot be understood is a 422 that names the parameter and what it may be."""
     document = problem(api.get(f"/v1/dead-letters?{query}"), 422, "invalid-fields")
 
-    (complaint,) = document["errors"]
-    assert complaint["field"] == f"query.{field}"
-    assert complaint["allowed"]
+    (field_error,) = document["errors"]
+    assert field_error["field"] == f"query.{field}"
+    assert field_error["allowed"]
 
 
 def test_all_mistakes_of_a_query_at_once(api: Caller) -> None:
-    """Each bad parameter has its complaint."""
+    """Each bad parameter has its error."""
     answer = api.get("/v1/dead-letters?kind=x&code=y&limit=z&cursor=&page=2")
 
     fields = {one["field"] for one in problem(answer, 422, "invalid-fields")["errors"]}

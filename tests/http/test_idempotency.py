@@ -102,9 +102,9 @@ def test_unusable_key(api: Caller, nothing_taken_in: NothingTakenIn, key: str) -
         answer = api.post(BODY, idempotency=key)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
-    (complaint,) = answer.json()["errors"]
-    assert complaint["field"] == "Idempotency-Key"
-    assert "255" in complaint["allowed"]
+    (field_error,) = answer.json()["errors"]
+    assert field_error["field"] == "Idempotency-Key"
+    assert "255" in field_error["allowed"]
 
 
 def test_longest_key(api: Caller) -> None:

@@ -94,7 +94,7 @@ def test_the_provider_gets_every_byte(api: Caller, sandbox: SandboxDesk, way: Wa
     assert sent["prompt"] == "ä" * 300
 
 
-def test_all_complaints_at_once(api: Caller, nothing_taken_in: NothingTakenIn) -> None:
+def test_all_errors_at_once(api: Caller, nothing_taken_in: NothingTakenIn) -> None:
     """Each image that is not as it must be is named, and so is everything else."""
     fields = {
         "input_image": "no base64, " * 10_000,

@@ -15,7 +15,7 @@ def _post(relay: Stack, path: str, body: object) -> httpx.Response:
 
 
 def test_many_mistakes_make_no_larger_answer_than_a_hundred(relay: Stack) -> None:
-    """The number of all complaints is told, the first hundred are shown."""
+    """The number of all errors is told, the first hundred are shown."""
     body = {f"unknown-{number}": 1 for number in range(5000)}
 
     answer = _post(relay, "/v1/jobs", body)

@@ -113,9 +113,9 @@ def test_a_model_that_is_not_offered(own: Caller) -> None:
     answer = own.post({"model": "flux-dev", "input": minimal(MODELS["flux-dev"])})
 
     assert answer.status_code == 422
-    (complaint,) = answer.json()["errors"]
-    assert complaint["field"] == "model"
-    assert complaint["allowed"] == "one of flux-own, flux-2-pro"
+    (field_error,) = answer.json()["errors"]
+    assert field_error["field"] == "model"
+    assert field_error["allowed"] == "one of flux-own, flux-2-pro"
 
 
 def test_the_bounds_of_an_own_model(own: Caller) -> None:

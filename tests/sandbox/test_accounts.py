@@ -82,7 +82,7 @@ def test_finetunes_are_listed_told_used_and_deleted(start_sandbox: StartSandbox)
 
 
 def test_the_utility_routes_check_what_they_get(sandbox: RunningSandbox) -> None:
-    """No key is 403 on each, no finetune is a complaint with its place."""
+    """No key is 403 on each, no finetune is an error with its place."""
     paths = (
         ("GET", "/v1/my_finetunes"),
         ("GET", "/v1/finetune_details"),

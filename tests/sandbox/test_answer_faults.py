@@ -165,7 +165,7 @@ def test_a_fault_for_one_account(sandbox: RunningSandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "complaint"),
+    ("asked", "field_error"),
     [
         ({"end_task": {"status": "Ready"}}, "end_task.status: must be one of Request Moderated,"),
         ({"cut_answer": {"model": "flux-9"}}, "cut_answer.model: must be one of flux-kontext-pro,"),
@@ -174,8 +174,8 @@ def test_a_fault_for_one_account(sandbox: RunningSandbox) -> None:
         ({"route_submit": {}}, "route_submit.region: must be text"),
     ],
 )
-def test_a_bad_choice_is_refused(sandbox: RunningSandbox, asked: object, complaint: str) -> None:
+def test_a_bad_choice_is_refused(sandbox: RunningSandbox, asked: object, field_error: str) -> None:
     """Names that this sandbox does not know would never match, so they are not taken."""
     answer = sandbox.client.post("/sandbox/faults", json=asked)
     assert answer.status_code == 422
-    assert answer.json()["detail"][0].startswith(complaint)
+    assert answer.json()["detail"][0].startswith(field_error)

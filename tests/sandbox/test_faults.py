@@ -188,7 +188,7 @@ def test_faults_are_replaced_and_cleared(sandbox: RunningSandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "complaint"),
+    ("asked", "field_error"),
     [
         ({"no_such_fault": {}}, "no_such_fault: there is no such fault"),
         ({"cut_answer": {"speed": 1}}, "cut_answer.speed: there is no such parameter"),
@@ -202,11 +202,11 @@ def test_faults_are_replaced_and_cleared(sandbox: RunningSandbox) -> None:
         ([], "the body must be a JSON object"),
     ],
 )
-def test_a_bad_fault_is_refused(sandbox: RunningSandbox, asked: object, complaint: str) -> None:
+def test_a_bad_fault_is_refused(sandbox: RunningSandbox, asked: object, field_error: str) -> None:
     """The answer says what is wrong and what there is, and the faults before stay in force."""
     sandbox.set_faults(drop_webhook={})
     answer = sandbox.client.post("/sandbox/faults", json=asked)
     assert answer.status_code == 422
-    assert answer.json()["detail"][0].startswith(complaint)
+    assert answer.json()["detail"][0].startswith(field_error)
     assert set(answer.json()["faults"]) == set(FAULTS)
     assert set(sandbox.client.get("/sandbox/faults").json()) == {"drop_webhook"}

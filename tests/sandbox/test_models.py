@@ -155,7 +155,7 @@ def test_a_model_makes_the_asked_picture(sandbox: RunningSandbox, slug: str, ful
 
 @pytest.mark.parametrize("slug", MODELS)
 def test_what_must_be_sent_is_asked_for(sandbox: RunningSandbox, slug: str) -> None:
-    """An empty body gets one complaint for each field that must be there, or is taken."""
+    """An empty body gets one error for each field that must be there, or is taken."""
     answer = sandbox.submit(slug)
     required = {name for name, field in MODELS[slug].fields.items() if field.required}
     if not required:
@@ -185,8 +185,8 @@ def test_outpainting_takes_no_unknown_field(sandbox: RunningSandbox) -> None:
     extra = {"webhook_url": "http://127.0.0.1:1/x", "seed": 5}
     answer = sandbox.submit("flux-tools/outpainting-v1", **CANVAS, **extra)
     assert answer.status_code == 422
-    complaints = {each["loc"][1]: each["type"] for each in answer.json()["detail"]}
-    assert complaints == dict.fromkeys(extra, "extra_forbidden")
+    errors = {each["loc"][1]: each["type"] for each in answer.json()["detail"]}
+    assert errors == dict.fromkeys(extra, "extra_forbidden")
     assert "polling_url" in sandbox.submit("flux-tools/outpainting-v1", **CANVAS).json()
 
 

@@ -1,4 +1,4 @@
-"""Bad bodies are answered as the provider's framework answers them, all complaints at once."""
+"""Bad bodies are answered as the provider's framework answers them, all errors at once."""
 
 from __future__ import annotations
 
@@ -74,17 +74,17 @@ HEADERS = {"x-key": "sandbox-key-1", "content-type": "application/json"}
 def test_a_bad_value_is_named(
     sandbox: RunningSandbox, model: str, field: str, value: object, kind: str
 ) -> None:
-    """One bad value gives one complaint with its place, its kind and the value."""
+    """One bad value gives one error with its place, its kind and the value."""
     # Escaped by the JSON encoder of the standard library: a lone surrogate has no bytes.
     answer = sandbox.client.post(
         f"/v1/{model}", content=json.dumps({"prompt": "fine", field: value}), headers=HEADERS
     )
     assert answer.status_code == 422
-    (complaint,) = answer.json()["detail"]
-    assert complaint["loc"] == ["body", field]
-    assert complaint["type"] == kind
-    assert complaint["input"] == value
-    assert complaint["msg"]
+    (field_error,) = answer.json()["detail"]
+    assert field_error["loc"] == ["body", field]
+    assert field_error["type"] == kind
+    assert field_error["input"] == value
+    assert field_error["msg"]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_a_value_at_the_edge_is_accepted(
     assert sandbox.submit(model, **{"prompt": "fine", field: value}).status_code == 200
 
 
-def test_all_complaints_come_at_once(sandbox: RunningSandbox) -> None:
-    """A body with three mistakes gets three complaints, and no task is made."""
+def test_all_errors_come_at_once(sandbox: RunningSandbox) -> None:
+    """A body with three mistakes gets three errors, and no task is made."""
     before = len(sandbox.ledger()["tasks"])
     answer = sandbox.submit(KONTEXT, seed="x", output_format="bmp")
-    places = {complaint["loc"][1]: complaint["type"] for complaint in answer.json()["detail"]}
+    places = {field_error["loc"][1]: field_error["type"] for field_error in answer.json()["detail"]}
     assert places == {"prompt": "missing", "seed": "int_parsing", "output_format": "enum"}
     assert len(sandbox.ledger()["tasks"]) == before
 

@@ -53,7 +53,7 @@ def _check(
 
 
 def test_everything_holds_for_the_right_picture(seaweed: SeaweedFS, tmp_path: Path) -> None:
-    """The picture is saved as it is in the bucket, and nothing is complained about."""
+    """The picture is saved as it is in the bucket, and no check fails."""
     body = _picture()
     assert _check(seaweed, tmp_path, stored=body, recorded=body, made=(body,)) == []
     assert (tmp_path / "saved" / "p.jpeg").read_bytes() == body
@@ -89,7 +89,7 @@ def test_a_job_paid_not_once_is_noticed(seaweed: SeaweedFS, tmp_path: Path, time
 
 
 def test_a_missing_object_is_noticed(seaweed: SeaweedFS, tmp_path: Path) -> None:
-    """When the bucket does not hold the key, that is the one complaint."""
+    """When the bucket does not hold the key, that is the only error."""
     image = StoredImage("pictures", "gone", "s3://pictures/gone", 1, "", 64, 32)
     checks = check_picture(seaweed.client(), image, tasks=(), size=(64, 32), path=tmp_path / "x")
     assert _failed(checks) == ["stored"]

@@ -65,7 +65,7 @@ def test_all_that_is_shown_has_a_stand_in(terminal: str) -> None:
     ["stack", "chaos", "benchmarks", "benchmarks.page", "worker dead-letters", "worker sweep"],
 )
 def test_every_command_can_say_what_it_does(module: str, terminal: str) -> None:
-    """Help texts, and complaints, hold signs of ours and come whole."""
+    """Help texts, and errors, hold signs of ours and come whole."""
     ended = run(terminal, "-m", *module.split(), *([] if module == "worker sweep" else ["--help"]))
 
     assert b"UnicodeEncodeError" not in ended.stdout

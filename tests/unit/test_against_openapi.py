@@ -13,7 +13,7 @@ import pytest
 
 from core.provider.catalogue import MODELS, Kind, Parameter
 from core.settings.settings import Settings
-from tests.boundary_values import complaints_about, probes
+from tests.boundary_values import field_errors_for, probes
 
 _DOCUMENT: Final = json.loads((Path(__file__).parent / "bfl_parameters.json").read_text())
 DOCUMENTED: Final[Mapping[str, Any]] = _DOCUMENT["models"]
@@ -102,7 +102,7 @@ def _differences(
     parameter = entry.parameters[name]
     found = []
     for value in probes(parameter):
-        accepted = complaints_about(entry, name, value, settings) == []
+        accepted = field_errors_for(entry, name, value, settings) == []
         if accepted != documented_verdict(model, name, value):
             reasons = [
                 one
@@ -158,5 +158,5 @@ def test_parameters(model: str) -> None:
 @pytest.mark.parametrize("model", DOCUMENTED)
 def test_unknown_parameter(model: str, settings: Settings) -> None:
     """An unknown parameter is refused, though most endpoints ignore it: a slip costs an image."""
-    assert complaints_about(MODELS[model], "promt", "x", settings) == ["input.promt"]
+    assert field_errors_for(MODELS[model], "promt", "x", settings) == ["input.promt"]
     assert documented_verdict(model, "promt", "x") == (model not in STRICT)

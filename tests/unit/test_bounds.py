@@ -7,7 +7,7 @@ import pytest
 from core.provider.catalogue import MODELS
 from core.settings.settings import Settings
 from service.intake.job_request import parse_job
-from tests.boundary_values import bounds, complaints, complaints_about
+from tests.boundary_values import bounds, field_errors, field_errors_for
 from tests.model_inputs import full, minimal
 
 PARAMETERS = [(model, name) for model in MODELS for name in MODELS[model].parameters]
@@ -19,9 +19,9 @@ def test_bounds(model: str, name: str, settings: Settings) -> None:
     entry = MODELS[model]
     inside, outside = bounds(entry.parameters[name])
     for value in inside:
-        assert complaints_about(entry, name, value, settings) == [], value
+        assert field_errors_for(entry, name, value, settings) == [], value
     for value in outside:
-        assert complaints_about(entry, name, value, settings) == [f"input.{name}"], value
+        assert field_errors_for(entry, name, value, settings) == [f"input.{name}"], value
 
 
 def test_bounds_are_tried() -> None:
@@ -40,7 +40,7 @@ def test_each_required_parameter_is_missed(model: str, settings: Settings) -> No
     entry = MODELS[model]
     required = [f"input.{name}" for name, one in entry.parameters.items() if one.required]
     for given in ({}, dict.fromkeys(entry.parameters)):
-        assert complaints(entry, given, settings) == required
+        assert field_errors(entry, given, settings) == required
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -59,4 +59,4 @@ def test_everything_wrong_at_once(model: str, settings: Settings) -> None:
     entry = MODELS[model]
     names = [*entry.parameters, "webhook_url"]
     given: dict[str, Any] = {name: [] for name in names}
-    assert complaints(entry, given, settings) == [f"input.{name}" for name in names]
+    assert field_errors(entry, given, settings) == [f"input.{name}" for name in names]

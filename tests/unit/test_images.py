@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 
 from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
-from service.http.problems import Complaint
+from service.http.problems import FieldError
 from service.intake.image_checks import InputImage, decode_image
 from tests.image_files import JPEGS, PHOTO, PNGS, WEBPS
 
 Encode = Callable[..., str]
 
 
-def _complaint(text: str) -> Complaint:
+def _field_error(text: str) -> FieldError:
     result = decode_image("input.input_image", text)
-    assert isinstance(result, Complaint)
+    assert isinstance(result, FieldError)
     assert result.field == "input.input_image"
     assert str(LARGEST_IMAGE_BYTES) in result.allowed
     assert str(LARGEST_IMAGE_PIXELS) in result.allowed
@@ -28,7 +28,7 @@ def _complaint(text: str) -> Complaint:
     return result
 
 
-def _is_whole(result: InputImage | Complaint, data: bytes, content_type: str) -> None:
+def _is_whole(result: InputImage | FieldError, data: bytes, content_type: str) -> None:
     assert isinstance(result, InputImage)
     assert (result.file.read(), result.content_type) == (data, content_type)
     assert result.sha256 == sha256(data).digest()
@@ -102,7 +102,7 @@ def test_usual_wrappings(encoded: Encode, wrapped: Callable[[str], str]) -> None
 )
 def test_what_is_no_base64(encoded: Encode, broken: Callable[[str], str]) -> None:
     """Broken padding, foreign alphabets and paths are told from broken images."""
-    assert "base64" in _complaint(broken(encoded("PNG"))).detail
+    assert "base64" in _field_error(broken(encoded("PNG"))).detail
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ def test_what_is_no_base64(encoded: Encode, broken: Callable[[str], str]) -> Non
 )
 def test_what_is_no_image(data: bytes) -> None:
     """Other files, and heads of images without an image, are refused."""
-    detail = _complaint(_base64(data)).detail
+    detail = _field_error(_base64(data)).detail
     assert re.match(r"is (not an image|not a whole image|SVG|PDF)", detail)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO"])
 def test_other_formats_are_refused(encoded: Encode, kind: str) -> None:
     """Only what the provider is known to read is taken; what came is named."""
-    assert _complaint(encoded(kind)).detail == f"is {kind}, not JPEG, PNG or WebP"
+    assert _field_error(encoded(kind)).detail == f"is {kind}, not JPEG, PNG or WebP"
 
 
 @pytest.mark.parametrize("name", JPEGS)
@@ -172,16 +172,16 @@ def test_a_part_of_an_image_is_refused(encoded: Encode, kind: str, kept: float) 
     """The provider would refuse it later, so it is told at once, by the rule that results have."""
     whole = base64.b64decode(encoded(kind, size=(400, 300)))
 
-    complaint = _complaint(_base64(whole[: int(len(whole) * kept)]))
+    field_error = _field_error(_base64(whole[: int(len(whole) * kept)]))
 
-    assert "not a whole image" in complaint.detail
-    assert "cut off" in complaint.detail
-    assert "whole" in complaint.fix
+    assert "not a whole image" in field_error.detail
+    assert "cut off" in field_error.detail
+    assert "whole" in field_error.fix
 
 
 def test_a_lying_prefix_is_refused(encoded: Encode) -> None:
     """What counts is what the bytes are, not what the prefix says."""
-    assert "is GIF" in _complaint("data:image/png;base64," + encoded("GIF")).detail
+    assert "is GIF" in _field_error("data:image/png;base64," + encoded("GIF")).detail
 
 
 def test_too_many_bytes() -> None:
@@ -190,8 +190,8 @@ def test_too_many_bytes() -> None:
     at_limit = image + bytes(LARGEST_IMAGE_BYTES - len(image))
 
     assert isinstance(decode_image("f", _base64(at_limit)), InputImage)
-    complaint = _complaint(_base64(at_limit + b"\x00"))
-    assert complaint.detail == f"has {LARGEST_IMAGE_BYTES + 1} bytes"
+    field_error = _field_error(_base64(at_limit + b"\x00"))
+    assert field_error.detail == f"has {LARGEST_IMAGE_BYTES + 1} bytes"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_too_many_pixels_are_seen_without_unpacking(
     if detail is None:
         assert isinstance(decode_image("f", image), InputImage)
     else:
-        assert _complaint(image).detail == detail
+        assert _field_error(image).detail == detail
 
 
 def test_a_text_that_would_unpack_to_much_is_never_unpacked(

@@ -20,10 +20,10 @@ def _fields(body: Any, settings: Settings) -> list[str]:
     with pytest.raises(Problem) as caught:
         parse_job(body, settings)
     assert caught.value.status is HTTPStatus.UNPROCESSABLE_ENTITY
-    assert all(one.detail and one.allowed and one.fix for one in caught.value.complaints)
+    assert all(one.detail and one.allowed and one.fix for one in caught.value.errors)
     # Whatever the caller sent, the answer can be sent.
     assert json.loads(bytes(caught.value.response().body))["status"] == 422
-    return [one.field for one in caught.value.complaints]
+    return [one.field for one in caught.value.errors]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_optional_fields_may_be_null(settings: Settings, name: str) -> None:
 
 @pytest.mark.parametrize("body", [None, [], "text", 5, True, 1.5])
 def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
-    """It is one complaint about the body."""
+    """It is one error about the body."""
     assert _fields(body, settings) == ["body"]
 
 
@@ -227,7 +227,7 @@ def test_a_body_that_is_no_object(settings: Settings, body: Any) -> None:
     ],
 )
 def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str]) -> None:
-    """Each bad field is the one complaint, by its path."""
+    """Each bad field is the only error, by its path."""
     assert _fields(GOOD | change, settings) == fields
 
 
@@ -255,7 +255,7 @@ def test_good_fields(settings: Settings, change: dict[str, Any]) -> None:
     assert parse_job(GOOD | change, settings).model == "flux-pro-1.1"
 
 
-def test_every_complaint_at_once(settings: Settings, encoded: Encode) -> None:
+def test_all_errors_at_once(settings: Settings, encoded: Encode) -> None:
     """All parts of a body are checked, an image among them, whatever else is wrong."""
     body = {
         "model": "flux-kontext-pro",

@@ -174,7 +174,7 @@ def test_a_reference_cannot_be_guessed() -> None:
     [TEXT[:-1], TEXT + "=", TEXT + "A", TEXT[:70_000] + "!" * 8, "ä" * 70_000, "a b, c " * 20_000],
 )
 def test_what_is_no_base64_is_noted(text: str) -> None:
-    """A long text that is no base64 is JSON all the same; the field is complained about later."""
+    """A long text that is no base64 is JSON all the same; the field is reported later."""
     for raw in (json.dumps(request(image=text)), json.dumps(request(image=text), indent=1)):
         assert whole(scan([raw[:90_000].encode(), raw[90_000:].encode()])) == request(
             image="no base64"

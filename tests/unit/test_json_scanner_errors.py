@@ -9,7 +9,7 @@ from service.http.problems import Problem
 from tests.unit.scanner_cases import TEXT, at_every, scan, whole
 
 
-def _complaint(pieces: Iterable[bytes]) -> str:
+def _field_error(pieces: Iterable[bytes]) -> str:
     with pytest.raises(Problem) as caught:
         whole(scan(pieces))
     return caught.value.detail
@@ -45,7 +45,7 @@ def test_the_place_of_a_mistake(template: str, words: str) -> None:
         parse_json(raw)
 
     for size in (len(raw), 20_001, 333):
-        detail = _complaint(raw[at : at + size] for at in range(0, len(raw), size))
+        detail = _field_error(raw[at : at + size] for at in range(0, len(raw), size))
         assert words in detail
         assert detail == caught.value.detail
 
@@ -69,4 +69,4 @@ def test_other_mistakes(raw: bytes) -> None:
     edge = body.index(TEXT.encode()) + len(TEXT)
 
     for pieces in at_every(body, range(edge - 3, edge + 4)):
-        assert "not valid JSON" in _complaint(pieces)
+        assert "not valid JSON" in _field_error(pieces)

@@ -15,7 +15,7 @@ from core.provider.catalogue import MODELS, Kind
 from core.settings.settings import Settings
 from service.app import create_app
 from service.openapi.document import document
-from tests.boundary_values import complaints_about, probes
+from tests.boundary_values import field_errors_for, probes
 from tests.model_inputs import full, minimal
 
 #: Modules whose routes are FluxRelay's own API.
@@ -127,7 +127,7 @@ def test_what_a_schema_cannot_say(openapi: dict[str, Any], settings: Settings) -
         schema = openapi["components"]["schemas"][f"Input.{model.name.replace('/', '.')}"]
         for name, one in model.parameters.items():
             for value in probes(one):
-                ours = complaints_about(model, name, value, settings) == []
+                ours = field_errors_for(model, name, value, settings) == []
                 theirs = accepts(openapi, schema, {**minimal(model), name: value})
                 where = f"{model.name}.{name} = {value!r:.80}"
                 assert theirs or not ours, where

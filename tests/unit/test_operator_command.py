@@ -147,7 +147,7 @@ def test_a_narrow_terminal_gets_the_rows_below_each_other(columns: int) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "said"), [("list --help", "--tenant"), ("retry", "--all")])
-def test_on_a_terminal_help_and_complaints_fit(arguments: str, said: str) -> None:
+def test_on_a_terminal_help_and_errors_fit(arguments: str, said: str) -> None:
     """Both are framed to its width, and name what they are about."""
     lines = on_a_terminal(50, _LISTS, "dead-letters", *arguments.split())
 

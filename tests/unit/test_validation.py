@@ -8,7 +8,7 @@ import pytest
 
 from core.provider.catalogue import MODELS, Kind
 from service.http.caller_values import kind_of, shown
-from service.http.problems import Complaint
+from service.http.problems import FieldError
 from service.intake.model_parameters import check_input
 from tests.model_inputs import minimal
 
@@ -16,7 +16,7 @@ KONTEXT, PRO = MODELS["flux-kontext-pro"], MODELS["flux-pro-1.1"]
 WRONG_TYPES: list[Any] = [True, False, 1, 1.0, "text", [], {}, ["jpeg"], {"a": 1}]
 
 
-def _check(name: str, **given: Any) -> list[Complaint]:
+def _check(name: str, **given: Any) -> list[FieldError]:
     model = MODELS[name]
     return check_input(model, minimal(model) | given)
 
@@ -91,12 +91,12 @@ def test_the_catalogue_is_the_provider_s() -> None:
     ],
 )
 def test_bounds(model: str, name: str, good: list[Any], bad: list[Any]) -> None:
-    """A value at or within its bounds is taken; beyond them it is the one complaint."""
+    """A value at or within its bounds is taken; beyond them it is the only error."""
     for value in good:
         assert (value, _check(model, **{name: value})) == (value, [])
     for value in bad:
-        complaints = _check(model, **{name: value})
-        assert (value, [one.field for one in complaints]) == (value, [f"input.{name}"])
+        errors = _check(model, **{name: value})
+        assert (value, [one.field for one in errors]) == (value, [f"input.{name}"])
 
 
 def test_the_longest_url_of_an_image_is_taken() -> None:
@@ -115,9 +115,9 @@ def test_wrong_types_are_named(model: str) -> None:
     for name, parameter in MODELS[model].parameters.items():
         types = fitting.get(parameter.kind, (str,))
         for value in (value for value in WRONG_TYPES if type(value) not in types):
-            complaints = _check(model, **{name: value})
-            assert [one.field for one in complaints] == [f"input.{name}"], (name, value)
-            assert complaints[0].detail.startswith("is ")
+            errors = _check(model, **{name: value})
+            assert [one.field for one in errors] == [f"input.{name}"], (name, value)
+            assert errors[0].detail.startswith("is ")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -130,39 +130,39 @@ def test_null_is_not_sent(model: str) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"prompt": None}])
 def test_a_missing_prompt(given: Mapping[str, Any]) -> None:
-    """Where a prompt is required, its absence and null are the same complaint."""
-    (complaint,) = check_input(KONTEXT, given)
+    """Where a prompt is required, its absence and null are the same error."""
+    (field_error,) = check_input(KONTEXT, given)
 
-    assert (complaint.field, complaint.detail) == ("input.prompt", "is missing")
-    assert complaint.fix == "add prompt to input"
+    assert (field_error.field, field_error.detail) == ("input.prompt", "is missing")
+    assert field_error.fix == "add prompt to input"
     assert check_input(PRO, given) == []
 
 
 @pytest.mark.parametrize("given", [None, [], "text", 1, True, 1.5])
 def test_an_input_that_is_no_object(given: Any) -> None:
-    """It is one complaint about the input as a whole, also where it is missing."""
-    (complaint,) = check_input(PRO, given)
+    """It is one error about the input as a whole, also where it is missing."""
+    (field_error,) = check_input(PRO, given)
 
-    assert complaint.field == "input"
-    assert "an object" in complaint.allowed
+    assert field_error.field == "input"
+    assert "an object" in field_error.allowed
 
 
 @pytest.mark.parametrize("name", ["width", "webhook_url", "Prompt", "", "\ud800", "x" * 999])
 def test_unknown_fields_are_named_with_the_known_ones(name: str) -> None:
-    """A field that the model has not is a complaint that lists those that it has."""
-    (complaint,) = _check("flux-kontext-pro", **{name: 1})
+    """A field that the model has not is an error that lists those that it has."""
+    (field_error,) = _check("flux-kontext-pro", **{name: 1})
 
-    assert complaint.field == f"input.{name}"[:60]
-    assert "aspect_ratio, input_image" in complaint.allowed
+    assert field_error.field == f"input.{name}"[:60]
+    assert "aspect_ratio, input_image" in field_error.allowed
 
 
-def test_every_complaint_at_once() -> None:
+def test_all_errors_at_once() -> None:
     """Whatever is wrong is said in one answer, unknown and missing fields included."""
-    complaints = _check(
+    errors = _check(
         "flux-pro-1.1", width=100, height="tall", seed=1.5, output_format="gif", odd=1, user=""
     )
 
-    assert [complaint.field.removeprefix("input.") for complaint in complaints] == [
+    assert [field_error.field.removeprefix("input.") for field_error in errors] == [
         "width",
         "height",
         "seed",
@@ -187,13 +187,13 @@ def test_every_complaint_at_once() -> None:
         ("output_format", "x" * 999, "is '" + "x" * 59 + "…", "one of jpeg, png, webp"),
     ],
 )
-def test_a_complaint_says_what_is_wrong_allowed_and_to_do(
+def test_a_field_error_says_what_is_wrong_allowed_and_to_do(
     name: str, value: Any, detail: str, allowed: str
 ) -> None:
     """Each names the field, what is wrong with it, what may stand there, and the way out."""
-    (complaint,) = _check("flux-pro-1.1", **{name: value})
+    (field_error,) = _check("flux-pro-1.1", **{name: value})
 
-    assert complaint == Complaint(
+    assert field_error == FieldError(
         f"input.{name}", detail, allowed, f"send {allowed}, or leave input.{name} out"
     )
 
@@ -212,10 +212,10 @@ def test_a_complaint_says_what_is_wrong_allowed_and_to_do(
 def test_width_and_height_together(model: str, width: int, height: int, *, fine: bool) -> None:
     """FLUX.2 makes at most 4,194,304 pixels; more are refused before they wait for a slot."""
     needed = minimal(MODELS[model])
-    complaints = check_input(MODELS[model], {**needed, "width": width, "height": height})
+    errors = check_input(MODELS[model], {**needed, "width": width, "height": height})
 
-    assert [complaint.field for complaint in complaints] == ([] if fine else ["input.width"])
-    assert all("4194304 pixels" in complaint.allowed for complaint in complaints)
+    assert [field_error.field for field_error in errors] == ([] if fine else ["input.width"])
+    assert all("4194304 pixels" in field_error.allowed for field_error in errors)
 
 
 @pytest.mark.parametrize("digits", [20, 2500, 4300])
@@ -223,18 +223,20 @@ def test_a_picture_with_more_pixels_than_python_writes_down(digits: int) -> None
     """Each side is a number that JSON may hold; what they come to is too long to be repeated."""
     side = 10 ** (digits - 1)
 
-    (complaint,) = check_input(MODELS["flux-2-pro"], {"prompt": "a", "width": side, "height": side})
+    (field_error,) = check_input(
+        MODELS["flux-2-pro"], {"prompt": "a", "width": side, "height": side}
+    )
 
-    assert complaint.field == "input.width"
-    assert len(complaint.detail) < 200
+    assert field_error.field == "input.width"
+    assert len(field_error.detail) < 200
 
 
 @pytest.mark.parametrize("model", ["flux-2-pro", "flux-2-flex", "flux-2-klein-9b"])
 def test_the_safety_tolerance_of_flux_2(model: str) -> None:
     """FLUX.2 takes a safety tolerance of 0 to 5, as the provider enforces."""
     assert check_input(MODELS[model], {"prompt": "a", "safety_tolerance": 5}) == []
-    (complaint,) = check_input(MODELS[model], {"prompt": "a", "safety_tolerance": 6})
-    assert complaint.allowed == "a whole number from 0 to 5"
+    (field_error,) = check_input(MODELS[model], {"prompt": "a", "safety_tolerance": 6})
+    assert field_error.allowed == "a whole number from 0 to 5"
 
 
 def test_every_kind_of_json_has_a_name() -> None:

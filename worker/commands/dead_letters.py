@@ -31,7 +31,7 @@ from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
-from worker.commands.output import complain, is_terminal, say, say_rows
+from worker.commands.output import is_terminal, print_error, say, say_rows
 from worker.runtime.startup_checks import check_settings
 
 DONE, NOT_ALL, WRONG, AWAY = 0, 1, 2, 3
@@ -66,10 +66,10 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return int(end.code or DONE)
     except SettingsError as error:
-        complain("The settings are wrong:", *error.problems)
+        print_error("The settings are wrong:", *error.problems)
         return WRONG
     except Transient as error:
-        complain(str(error))
+        print_error(str(error))
         return AWAY
     return DONE
 
@@ -198,13 +198,13 @@ def _act(
             try:
                 say(f"{letter.job.id} {action(letters, letter)}")
             except CannotSendAgain as error:
-                complain(f"{letter.job.id} {error}")
+                print_error(f"{letter.job.id} {error}")
                 all_done = False
             except BacklogFull:
-                complain("The backlog is full; go on later.")
+                print_error("The backlog is full; go on later.")
                 raise typer.Exit(NOT_ALL) from None
     if not count:
-        complain("There are none." if wanted else "There is no such job.")
+        print_error("There are none." if wanted else "There is no such job.")
         all_done = wanted is not None
     raise typer.Exit(DONE if all_done else NOT_ALL)
 

@@ -1,4 +1,4 @@
-"""What the operator's commands print: tables for people, lines for programs, complaints."""
+"""What the operator's commands print: tables for people, lines for programs, errors."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _WIDEST: Final = 60  # characters of a line's last cell, where it is not on a te
 
 
 def is_terminal() -> bool:
-    """Whether a person reads both the output and the complaints."""
+    """Whether a person reads both the output and the errors."""
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
@@ -24,7 +24,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def complain(*lines: str) -> None:
+def print_error(*lines: str) -> None:
     """Print what is wrong to standard error, each further line indented."""
     sys.stderr.write("\n  ".join(lines) + "\n")
 
