@@ -15,7 +15,7 @@ from core.errors import SettingsError
 from core.operations.startup_checks import check_settings
 from core.settings.settings import SERVICE, Settings
 from core.settings.variables import injected, unknown
-from core.storage.aws_session import credentials_problem
+from core.storage.aws_checks import credentials_problem
 from service.app import create_app
 from service.http.drain import Drain
 from service.server.server import Server

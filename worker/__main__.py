@@ -26,7 +26,7 @@ from core.redis.durability import log_durability_in_background
 from core.scheduling.task_queue import QUEUE_OF, QUEUES
 from core.settings.settings import WORKER, Settings
 from core.settings.variables import ROLE_VARIABLE, injected, unknown
-from core.storage.aws_session import credentials_problem
+from core.storage.aws_checks import credentials_problem
 from worker import tasks
 from worker.runtime import wiring
 from worker.runtime.bucket_watch import watch_in_background

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from core.storage.aws_session import aws_problems
+from core.storage.aws_checks import aws_problems
 
 _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.errors import Permanent, StorageUnavailable
-from core.storage.aws_session import credentials_problem
+from core.storage.aws_checks import credentials_problem
 from core.storage.object_store import ObjectStore, StoredObject
 
 BODY = bytes(range(256)) * 500

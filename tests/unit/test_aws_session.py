@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.storage.aws_session import aws_problems, aws_session, credentials_problem
+from core.storage.aws_checks import aws_problems, credentials_problem
+from core.storage.aws_session import aws_session
 from core.storage.object_store import ObjectStore
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
@@ -93,7 +94,9 @@ def test_a_number_that_is_none_is_a_problem(
     """What botocore reads only as it comes to it is told at the start, without a traceback."""
     monkeypatch.setenv(name, value)
 
-    assert "cannot parse" in str(credentials_problem())
+    (problem,) = aws_problems()
+    assert problem.startswith(f"{name}: must be a whole number")
+    assert credentials_problem() is None
 
 
 @pytest.mark.parametrize(
