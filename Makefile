@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The tests wait more than they compute, so one process more than there are cores. The tests of one
 # file stay together, for they share the servers that they start; and the files stay in their order,
-# for those with the fewest tests take the longest, and would be left for the end.
-PYTEST = $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
+# for those with the fewest tests take the longest, and would be left for the end. They start hundreds
+# of processes, each of which would compile every source anew where Python may write no bytecode.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up quick quick-lint quick-types quick-unit test rules check chaos bench format lock clean
@@ -74,3 +75,4 @@ lock: ## Write the hash-pinned requirements anew (needs uv)
 
 clean: ## Remove what was installed and made
 	rm -rf $(VENV) .peers .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +

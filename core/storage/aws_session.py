@@ -1,8 +1,33 @@
 """Creates the AWS session; the only module that does."""
 
 import os
+from typing import Any, Final
 
 import boto3
+import botocore.session
+from botocore.loaders import JSONFileLoader
+
+
+class _ModelFiles(JSONFileLoader):
+    """Reads each of the SDK's model files once per process, and not once per session.
+
+    S3's alone takes longer to parse than the rest of a client takes to build.
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[str, Any] = {}
+
+    def load_file(self, file_path: str) -> Any:
+        """Return what is in a file, which the SDK does not change; None if there is none."""
+        if file_path not in self._read:
+            content = super().load_file(file_path)
+            if content is None:
+                return None
+            self._read[file_path] = content
+        return self._read[file_path]
+
+
+_MODEL_FILES: Final = _ModelFiles()
 
 
 def aws_session() -> boto3.Session:
@@ -21,4 +46,6 @@ def aws_session() -> boto3.Session:
         value = os.environ.pop(name).strip()
         if value:
             os.environ[name] = value
-    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    session = botocore.session.get_session()
+    session.get_component("data_loader").file_loader = _MODEL_FILES
+    return boto3.Session(botocore_session=session, region_name=os.environ.get("AWS_REGION"))

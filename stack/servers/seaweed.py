@@ -1,8 +1,10 @@
 """The embedded SeaweedFS: the S3 server with the bucket for images."""
 
+import functools
 import http.client
 import json
 import secrets
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +30,18 @@ _ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 _GRACE_SECONDS = 0.5
 #: Two cores are shared with everything else that starts now.
 _READY_SECONDS = 60.0
+#: A session of the SDK makes one client at a time.
+_one_at_a_time: Final = threading.Lock()
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    """Return a session without the caller's AWS_* variables and files; it reads S3's model once."""
+    unset = (None, None, None, None)
+    devoid = botocore.session.Session(
+        {"profile": unset, "config_file": unset, "credentials_file": unset}
+    )
+    return boto3.session.Session(botocore_session=devoid, region_name=REGION)
 
 
 class SeaweedFS:
@@ -93,24 +107,20 @@ class SeaweedFS:
             )
 
     def _client(self, config: Config) -> "S3Client":
-        # Ignores the caller's AWS_* variables, files and proxies.
-        unset = (None, None, None, None)
-        devoid = botocore.session.Session(
-            {"profile": unset, "config_file": unset, "credentials_file": unset}
-        )
         direct = Config(
             proxies={},
             retries={"total_max_attempts": 1},
             signature_version="s3v4",
             s3={"addressing_style": "path"},
         )
-        return boto3.session.Session(botocore_session=devoid, region_name=REGION).client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=direct.merge(config),
-        )
+        with _one_at_a_time:
+            return _session().client(
+                "s3",
+                endpoint_url=self.endpoint,
+                aws_access_key_id=self.access_key,
+                aws_secret_access_key=self.secret_key,
+                config=direct.merge(config),
+            )
 
     def _identities(self) -> dict[str, object]:
         key = {"accessKey": self.access_key, "secretKey": self.secret_key}

@@ -108,3 +108,13 @@ def test_an_endpoint_with_more_than_an_address(url: str, monkeypatch: pytest.Mon
 
     (problem,) = aws_problems()
     assert problem.startswith("AWS_ENDPOINT_URL_S3: ")
+
+
+def test_the_models_of_the_sdk_are_read_once() -> None:
+    """A session does not parse again what an earlier one has parsed."""
+    first, second = (
+        aws_session()._session.get_component("data_loader").load_service_model("s3", "service-2")  # noqa: SLF001 - the SDK has no other way to see it
+        for _ in range(2)
+    )
+
+    assert first is second
