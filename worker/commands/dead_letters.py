@@ -45,6 +45,7 @@ could not be done, 2 if arguments or settings are wrong, 3 if Redis or S3 is unr
 # Errors are shown without a traceback of typer's: it could show a secret.
 _app: Final = typer.Typer(help=_HELP, add_completion=False, pretty_exceptions_enable=False)
 
+_Action = Callable[[DeadLetters, DeadLetter], str]
 _Tenant = Annotated[str | None, typer.Option(metavar="TENANT", help="Only those of this tenant.")]
 _Code = Annotated[
     FailureCode | None,
@@ -122,41 +123,38 @@ def _list(
         say(f"There are more: --cursor '{cursor}'")
 
 
-@_app.command("retry")
-def _retry(
-    *,
-    job_id: _Id = None,
-    everything: _All = False,
-    tenant: _Tenant = None,
-    code: _Code = None,
-    limit: _Limit = _USUAL,
-) -> None:
-    """Send failed jobs again, each as a new job."""
+def _command_for(kind: Kind, action: _Action) -> Callable[..., None]:
+    def command(
+        *,
+        job_id: _Id = None,
+        everything: _All = False,
+        tenant: _Tenant = None,
+        code: _Code = None,
+        limit: _Limit = _USUAL,
+    ) -> None:
+        wanted = LetterFilter(tenant=tenant, kind=kind, code=code)
+        _act(action, kind, job_id, wanted if everything else None, limit)
 
-    def send_again(letters: DeadLetters, letter: DeadLetter) -> str:
-        return f"sent again as {letters.retry(letter.job)}"
-
-    wanted = LetterFilter(tenant=tenant, kind=Kind.JOB, code=code)
-    _act(send_again, Kind.JOB, job_id, wanted if everything else None, limit)
+    return command
 
 
-@_app.command("callback")
-def _callback(
-    *,
-    job_id: _Id = None,
-    everything: _All = False,
-    tenant: _Tenant = None,
-    code: _Code = None,
-    limit: _Limit = _USUAL,
-) -> None:
-    """Send callbacks again; with --id also one that was delivered."""
+def _retry(letters: DeadLetters, letter: DeadLetter) -> str:
+    return f"sent again as {letters.retry(letter.job)}"
 
-    def send_again(letters: DeadLetters, letter: DeadLetter) -> str:
-        letters.resend(letter.job)
-        return "callback is sent again"
 
-    wanted = LetterFilter(tenant=tenant, kind=Kind.CALLBACK, code=code)
-    _act(send_again, Kind.CALLBACK, job_id, wanted if everything else None, limit)
+def _resend(letters: DeadLetters, letter: DeadLetter) -> str:
+    letters.resend(letter.job)
+    return "callback is sent again"
+
+
+def _drop(letters: DeadLetters, letter: DeadLetter) -> str:
+    return "dismissed" if letters.dismiss(letter) else "was not listed"
+
+
+_RETRY: Final = "Send failed jobs again, each as a new job."
+_CALLBACK: Final = "Send callbacks again; with --id also one that was delivered."
+_app.command("retry", help=_RETRY)(_command_for(Kind.JOB, _retry))
+_app.command("callback", help=_CALLBACK)(_command_for(Kind.CALLBACK, _resend))
 
 
 @_app.command("dismiss")
@@ -170,16 +168,13 @@ def _dismiss(
     limit: _Limit = _USUAL,
 ) -> None:
     """Take dead letters off the list."""
-
-    def dismiss(letters: DeadLetters, letter: DeadLetter) -> str:
-        return "dismissed" if letters.dismiss(letter) else "was not listed"
-
-    wanted = LetterFilter(tenant=tenant, kind=kind, code=code)
-    _act(dismiss, kind, job_id, wanted if everything else None, limit)
+    _command_for(kind, _drop)(
+        job_id=job_id, everything=everything, tenant=tenant, code=code, limit=limit
+    )
 
 
 def _act(
-    action: Callable[[DeadLetters, DeadLetter], str],
+    action: _Action,
     kind: Kind,
     job_id: str | None,
     wanted: LetterFilter | None,
