@@ -16,6 +16,7 @@ from core.redis.transitions import Transition, Transitions
 _log = logging.getLogger(__name__)
 _Facts = Mapping[str, str | int | float | None]
 _RESULT_UNKNOWN: Final = predecessors(Status.STORING)
+_ENDS: Final = (Kind.READY, Kind.FAILED)
 _ODD: Final = (Kind.UNCLEAR, Kind.UNUSABLE)
 _KEPT = 4096  # bytes of a webhook's body
 
@@ -27,8 +28,8 @@ def apply_notice(
 
     A duplicate notice, or one that comes after the job moved on, changes nothing: the first notice
     about a result counts. A webhook is on disk before it is acknowledged, because the provider will
-    not send it again; a poll can be repeated. An unclear webhook changes nothing, but triggers a
-    poll.
+    not send it again; a poll can be repeated. An unclear webhook, or one about another task than
+    the job's, changes nothing, but triggers a poll.
 
     Args:
         store: Stores the job.
@@ -55,7 +56,12 @@ def prepare_notice(
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
-        change = Change(set=known | result, unless=_expired(notice), wake=[Step.COLLECT])
+        change = Change(
+            set=known | result,
+            unless=_expired(notice),
+            task=_named(notice, source),
+            wake=[Step.COLLECT],
+        )
         moved = yield from transitions.prepare_move(
             job_id, Status.STORING, change, durable=source == "webhook"
         )
@@ -65,6 +71,8 @@ def prepare_notice(
         )
     elif source == "webhook":
         yield from _ask(transitions, job_id, notice, known | {"webhook_body": said})
+    if not moved and notice.kind in _ENDS:
+        yield from _check_own_task(transitions, job_id, notice, source)
     event(
         _log,
         "provider.notice",
@@ -82,6 +90,27 @@ def _expired(notice: Notice) -> dict[str, str]:
     """Return the precondition that the notice is not about an expired task being regenerated."""
     told = {"expired_id": notice.provider_id, "expired_url": notice.url}
     return {name: value for name, value in told.items() if value}
+
+
+def _named(notice: Notice, source: str) -> str | None:
+    """Return the task that a webhook must prove to be the job's; a poll asked for the right one."""
+    return notice.provider_id if source == "webhook" else None
+
+
+def _check_own_task(
+    transitions: Transitions, job_id: JobId, notice: Notice, source: str
+) -> Transition[None]:
+    """If a webhook was not believed because it names another task, poll the job's own one."""
+    task = _named(notice, source)
+    if not task:
+        return
+    change = Change(
+        expect={"resubmits": ""},
+        unless=_expired(notice) | {"provider_id": task},
+        wake=[Step.POLL],
+    )
+    if (yield from transitions.prepare_change(job_id, {Status.GENERATING}, change)):
+        event(_log, "webhook.other_task", logging.WARNING, job_id=job_id, provider_id=task)
 
 
 def _ask(
@@ -129,7 +158,10 @@ def _fail(
         ]
     for expected, unless in cases:
         change = Change(
-            set={**facts, "error": error}, expect=expected, unless=unless | _expired(notice)
+            set={**facts, "error": error},
+            expect=expected,
+            unless=unless | _expired(notice),
+            task=_named(notice, source),
         )
         told = source == "webhook"
         moving = transitions.prepare_move(

@@ -32,6 +32,9 @@ class Change:
     expect: Mapping[str, str] = field(default_factory=dict)
     #: Preconditions: fields that must not have these values ("" for absent).
     unless: Mapping[str, str] = field(default_factory=dict)
+    #: Precondition: the provider's task that this change is about may be the job's. It is not if
+    #: the job has another one, unless a repeated submit may have made two.
+    task: str | None = None
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     clear: Collection[str] = ()
@@ -61,6 +64,7 @@ class Change:
             "expect": dict(self.expect),
             "unless": dict(self.unless),
             # As text: Lua numbers have 53 bits, and a seed may need more.
+            "task": self.task,
             "set": {k: str(v) for k, v in self.set.items() if v is not None},
             "add": dict(self.add),
             "count": dict(self.count),

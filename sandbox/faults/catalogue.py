@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.faults import parameters
+from sandbox.faults import false_webhooks, parameters
 from sandbox.faults.behavior import (
     AnswerPlan,
-    Delivery,
     DownloadPlan,
     PollPlan,
     SubmitPlan,
@@ -35,6 +34,7 @@ CODINGS: Final = ("gzip", "deflate", "br")
 FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
 #: Statuses that a fault can end a task with.
 ENDINGS: Final = (Status.REQUEST_MODERATED, Status.CONTENT_MODERATED, Status.ERROR)
+ENDS: Final = (Status.READY, *ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -122,20 +122,6 @@ def _delay_webhook(plan: WebhookPlan, seconds: float) -> None:
 
 def _reorder_webhook(plan: WebhookPlan, seconds: float) -> None:
     plan.yielding = seconds
-
-
-def _forge_webhook(plan: WebhookPlan, secret: str, sample: str) -> None:
-    body = {key: value for key, value in plan.delivery.body.items() if key != "details"}
-    status = "SUCCESS" if "task_id" in body else "Ready"
-    result = {"sample": sample, "prompt": "forged", "seed": 0}
-    plan.before.append(Delivery({**body, "status": status, "result": result}, secret or None, True))
-
-
-def _progress_webhook(plan: WebhookPlan, text: str) -> None:
-    name = "task_id" if "task_id" in plan.delivery.body else "id"
-    body = {name: plan.delivery.body[name], "status": text, "result": None}
-    plan.before.append(Delivery(body, plan.delivery.secret))
-    plan.after.append(Delivery(body, plan.delivery.secret))
 
 
 def _unknown_status(plan: WebhookPlan, text: str) -> None:
@@ -251,11 +237,16 @@ _OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
     ),
     "forge_webhook": FaultKind(
         WebhookPlan,
-        _forge_webhook,
+        false_webhooks.forge,
         {"secret": parameters.text("forged-secret"), "sample": parameters.text(FORGED_SAMPLE)},
     ),
     "progress_webhook": FaultKind(
-        WebhookPlan, _progress_webhook, {"text": parameters.text("processing")}
+        WebhookPlan, false_webhooks.report_progress, {"text": parameters.text("processing")}
+    ),
+    "webhook_of_another_task": FaultKind(
+        WebhookPlan,
+        false_webhooks.tell_of_another_task,
+        {"status": Parameter(str, default="Ready", options=ENDS)},
     ),
     "unknown_status": FaultKind(WebhookPlan, _unknown_status, {"text": _TEXT}),
     "no_result": FaultKind(WebhookPlan, _no_result),

@@ -20,6 +20,17 @@ SCENES = {
     "progress": Scene({"progress_webhook": {}}, count=2),
     "progress-early": Scene({"progress_webhook": {"text": "Generating"}, "early_webhook": {}}),
     "progress-odd": Scene({"progress_webhook": {"text": "Warming Up"}}),
+    # Late enough for the answer to the submit to be recorded: it names the job's task.
+    "other-ready": Scene({"webhook_of_another_task": {}, "delay_webhook": {"seconds": 2}}),
+    "other-failed": Scene(
+        {"webhook_of_another_task": {"status": "Error"}, "delay_webhook": {"seconds": 2}}
+    ),
+    "other-moderated": Scene(
+        {
+            "webhook_of_another_task": {"status": "Content Moderated"},
+            "delay_webhook": {"seconds": 2},
+        }
+    ),
     "unknown": Scene({"unknown_status": {"text": "Bananas"}}, count=2),
     "unknown-early": Scene({"unknown_status": {"text": "Bananas"}, "early_webhook": {}}),
     "empty": Scene({"unknown_status": {"text": ""}}),
@@ -74,6 +85,16 @@ def test_a_webhook_of_progress(played: Played, scene: str) -> None:
     task = played.made_once(scene)
 
     assert [delivery["status"] // 100 for delivery in task["deliveries"]] == [2] * 3
+
+
+@pytest.mark.parametrize("scene", ["other-ready", "other-failed", "other-moderated"])
+def test_a_webhook_of_another_task(played: Played, scene: str) -> None:
+    """`webhook_of_another_task` is not believed: a good end with the job's own task, made once."""
+    task = played.made_once(scene)
+
+    assert played.job(scene)["provider"]["id"] == task["id"]
+    assert [delivery["status"] for delivery in task["deliveries"]] == [200, 200]
+    assert task["downloads"] == 1
 
 
 @pytest.mark.parametrize("scene", ["unknown", "unknown-early", "empty"])

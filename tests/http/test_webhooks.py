@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
@@ -150,21 +148,48 @@ def test_not_yet(
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("field", "body", "code"),
     [
-        ({"id": "t", "status": "Request Moderated"}, "request_moderated"),
-        ({"task_id": "t", "status": "GENERATED CONTENT MODERATED"}, "content_moderated"),
-        ({"id": "t", "status": "Error"}, "provider_error"),
-        ({"task_id": "t", "status": "FAILED"}, "provider_error"),
-        ({"id": "t", "status": "Error", "details": {"error": "Bad input image"}}, "invalid_input"),
+        ("id", {"status": "Request Moderated"}, "request_moderated"),
+        ("task_id", {"status": "GENERATED CONTENT MODERATED"}, "content_moderated"),
+        ("id", {"status": "Error"}, "provider_error"),
+        ("task_id", {"status": "FAILED"}, "provider_error"),
+        ("id", {"status": "Error", "details": {"error": "Bad input image"}}, "invalid_input"),
     ],
 )
-def test_failures(api: Caller, unannounced: str, send: Send, body: object, code: str) -> None:
+def test_failures(  # noqa: PLR0917 - pytest passes them by name
+    api: Caller,
+    sandbox: SandboxDesk,
+    unannounced: str,
+    send: Send,
+    field: str,
+    body: dict[str, object],
+    code: str,
+) -> None:
     """A failure in any spelling ends the job with its code."""
-    assert send(unannounced, body).json() == {"status": "received"}
+    (task,) = sandbox.tasks(unannounced)
+    assert send(unannounced, {field: task["id"], **body}).json() == {"status": "received"}
     view = api.job(unannounced)
     assert view["status"] == "failed"
     assert view["error"]["code"] == code
+
+
+@pytest.mark.parametrize("status", ["Ready", "Error", "Content Moderated"])
+def test_regression_another_task(
+    api: Caller, sandbox: SandboxDesk, unannounced: str, send: Send, status: str
+) -> None:
+    """Another job's task is not taken for this one's; it used to end the job with that image."""
+    other = api.create("a job whose image is not for others")
+    api.ended(other)
+    (theirs,) = sandbox.tasks(other)
+    result = {"sample": theirs["sample_url"]}
+    answer = send(unannounced, {"id": theirs["id"], "status": status, "result": result})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
+    view = api.ended(unannounced)
+    (task,) = sandbox.tasks(unannounced)
+    assert view["status"] == "succeeded"
+    assert view["image"]["sha256"] == task["sha256"] != theirs["sha256"]
+    assert view["provider"]["id"] == task["id"]
 
 
 @pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity", "1" + "0" * 400])
@@ -205,11 +230,12 @@ def test_instead_of_the_answer(api: Caller, sandbox: SandboxDesk) -> None:
     assert view["provider"]["id"] == task["id"]
 
 
-def test_result_on_a_strange_host(api: Caller, unannounced: str, send: Send) -> None:
-    """A result on a host that is not the provider's is never fetched: it fails with its link."""
-    ends_at = quote((datetime.now(UTC) + timedelta(seconds=2)).isoformat())
-    result = {"sample": f"http://169.254.169.254/latest/meta-data?se={ends_at}"}
-    send(unannounced, {"id": "t", "status": "Ready", "result": result})
+def test_result_on_a_strange_host(
+    api: Caller, sandbox: SandboxDesk, unannounced: str, send: Send
+) -> None:
+    """A result on a host that is not the provider's is not fetched; get_result is asked."""
+    (task,) = sandbox.tasks(unannounced)
+    result = {"sample": "http://169.254.169.254/latest/meta-data"}
+    send(unannounced, {"id": task["id"], "status": "Ready", "result": result})
     view = api.ended(unannounced)
-    assert view["error"]["code"] == "provider_error"
-    assert "does not allow: 169.254.169.254" in view["error"]["message"]
+    assert view["image"]["sha256"] == task["sha256"]

@@ -1,6 +1,7 @@
 """Asks the provider for a task's result, on every host that may have it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from core.errors import Transient
@@ -11,6 +12,8 @@ from worker.deps import Deps
 
 #: Answers after which no other host is asked.
 _DECISIVE: Final = (Kind.READY, Kind.FAILED, Kind.PENDING)
+_ENDS: Final = (Kind.READY, Kind.FAILED)
+_ANOTHER: Final = "The provider answered with another task than the one that was asked for"
 #: Seconds that each host gets at least.
 _MIN_SECONDS: Final = 1.0
 #: If hosts disagree, the later kind in this tuple wins.
@@ -47,6 +50,8 @@ def look_up_result(
         except Transient as error:
             problem = error
             continue
+        if _is_about_another(job, notice):
+            notice = replace(notice, kind=Kind.UNUSABLE, url=None, message=_ANOTHER)
         if notice.kind in _DECISIVE:
             return notice
         if answer is None or _PRECEDENCE.index(notice.kind) > _PRECEDENCE.index(answer.kind):
@@ -57,6 +62,15 @@ def look_up_result(
         # "Not found" proves nothing as long as one host gives no answer.
         raise problem or Transient("no host to ask")
     return answer
+
+
+def _is_about_another(job: Job, notice: Notice) -> bool:
+    """Return whether a result is that of another task than the job's.
+
+    After a repeated submit the job may have two tasks; either one's image is right.
+    """
+    known = job.provider_id and notice.provider_id and not job.resubmits
+    return bool(known) and notice.provider_id != job.provider_id and notice.kind in _ENDS
 
 
 def _urls(job: Job, provider: ProviderClient, deps: Deps) -> Iterator[str]:

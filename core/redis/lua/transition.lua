@@ -14,6 +14,11 @@ for name, value in pairs(input.unless) do
   if (redis.call('HGET', key, name) or '') == value then return status end
 end
 
+if input.task and input.task ~= cjson.null then
+  local known, again = unpack(redis.call('HMGET', key, 'provider_id', 'resubmits'))
+  if known and known ~= input.task and not again then return status end
+end
+
 set_fields(key, input.set)
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
