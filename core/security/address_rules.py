@@ -69,7 +69,9 @@ def callback_url_problem(url: str, allowed: Sequence[Network] = ()) -> str | Non
     if len(url) > _LONGEST_URL:
         return f"is {len(url)} characters long; at most {_LONGEST_URL} are allowed"
     if not url.isprintable() or " " in url:
-        return "contains a space, a control character or an unpaired surrogate"
+        half = any("\ud800" <= character <= "\udfff" for character in url)
+        found = "an unpaired surrogate, which is not valid Unicode"
+        return f"contains {found if half else 'a space or a control character'}"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

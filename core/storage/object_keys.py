@@ -1,6 +1,6 @@
 """Rules for object keys: file names that every S3-like server stores unchanged."""
 
-import string
+import re
 import unicodedata
 from typing import Final
 
@@ -15,6 +15,12 @@ MANIFEST_ENDING: Final = ".json"
 #: Longest key in bytes; S3 allows 1024, and a manifest suffix and a longer tenant name may be
 #: added.
 _LONGEST: Final = 900
+#: Most characters of an invalid field that a message repeats.
+_MOST_SHOWN: Final = 40
+#: A field with both braces, or a single brace.
+_BRACES: Final = re.compile(r"\{[^{}]*\}|[{}]")
+#: Unicode category -> what such a character is.
+_UNPRINTABLE: Final = {"Cc": "a control character", "Cs": "an unpaired surrogate"}
 #: Example values with which a template is checked as a key.
 _EXAMPLE: Final = {
     "job_id": "01a1feec-22ac-7440-8460-9f933b1ed1e6",
@@ -27,21 +33,20 @@ _EXAMPLE: Final = {
 
 def template_problem(template: str) -> str | None:
     """Return what is wrong with a key template, or None."""
-    try:
-        parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError:
-        parts = [("", "", "", None)]
-    # A format such as {job_id:>999999999} would exhaust the memory.
-    if any(name not in TEMPLATE_FIELDS or spec or mark for _, name, spec, mark in parts):
+    # Formats such as {job_id:>999999999}, which would exhaust the memory, are other braces, too; so
+    # are doubled ones, which str.format would read as single ones.
+    others = [found for found in _BRACES.findall(template) if found[1:-1] not in TEMPLATE_FIELDS]
+    if others:
         allowed = ", ".join("{" + name + "}" for name in sorted(TEMPLATE_FIELDS))
-        return f"may contain {allowed} and no other braces"
+        return f"contains {others[0][:_MOST_SHOWN]!r}; allowed are {allowed} and no other braces"
     return key_problem(template.format(**_EXAMPLE))
 
 
 def _unprintable(key: str) -> str:
     """Describe the first unprintable character of a key."""
     found = next((character for character in key if not character.isprintable()), " ")
-    kind = "a control character" if unicodedata.category(found) == "Cc" else "which is invisible"
+    category = unicodedata.category(found)
+    kind = _UNPRINTABLE.get(category, "which is invisible")
     return f"U+{ord(found):04X}, {kind}"
 
 

@@ -6,6 +6,7 @@ Both APIs share the same checks; only the format of errors differs.
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPStatus
+from posixpath import normpath
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -70,8 +71,12 @@ def in_shape_of(path: str, problem: Problem) -> Response:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether a path belongs to the native API, whether or not it exists."""
-    return path.startswith(_OUR_ROOTS) or path in _OUR_PATHS
+    """Return whether a path belongs to the native API, whether or not it exists.
+
+    That includes misspellings: slashes and dots too many, or capitals.
+    """
+    usual = normpath(f"/{path.lstrip('/')}").lower()
+    return usual in _OUR_PATHS or f"{usual}/".startswith(_OUR_ROOTS)
 
 
 def provider_error(problem: Problem) -> JsonAnswer:

@@ -11,6 +11,7 @@ from service.http.caller_values import kind_of
 from service.http.problems import FieldError, Problem, invalid
 from service.intake.job_request import NewJob, parse_job
 from service.intake.lenient_values import converted
+from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 #: The provider's fields that are not model parameters (BFL OpenAPI).
 _WEBHOOK_URL: Final = "webhook_url"
@@ -69,4 +70,7 @@ def _secret_errors(body: Mapping[str, Any]) -> list[FieldError]:
     if fine and secret.isprintable() and secret == secret.strip():
         return []
     allowed = f"a text of up to {_LONGEST_SECRET} printable ASCII characters, no blank at its ends"
-    return [FieldError(_WEBHOOK_SECRET, "cannot be sent in a header", allowed, "send such a text")]
+    problem = "cannot be sent in a header"
+    if isinstance(secret, str) and not is_unicode(secret):
+        problem = NOT_UNICODE
+    return [FieldError(_WEBHOOK_SECRET, problem, allowed, "send such a text")]

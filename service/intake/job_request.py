@@ -17,7 +17,13 @@ from service.intake import job_options
 from service.intake.image_checks import InputImage, check_image, decode_image
 from service.intake.lenient_values import with_whole_numbers
 from service.intake.limits import LONGEST_KEY, LONGEST_URL
-from service.intake.model_parameters import check_input, is_unicode, is_url, unknown_field
+from service.intake.model_parameters import (
+    NOT_UNICODE,
+    check_input,
+    is_unicode,
+    is_url,
+    unknown_field,
+)
 
 _FIELDS: Final = (
     *("model", "input", "callback", "output"),
@@ -122,6 +128,8 @@ def _images(
         parameter = model.parameters.get(name)
         if parameter is None or not isinstance(value, str) or not value or is_url(value):
             continue
+        if not is_unicode(value):
+            continue
         path, image = f"input.{name}", inline.get(value)
         if parameter.kind is Kind.IMAGE:
             found = check_image(path, image) if image else decode_image(path, value)
@@ -178,17 +186,25 @@ def _output(given: Any, settings: Settings, errors: list[FieldError]) -> str | N
         errors.append(FieldError("output.bucket", f"is {shown(bucket)}", allowed, fix))
     if key is None:
         return None
-    problem: str | None = f"is {kind_of(key)}"
-    if isinstance(key, str):
-        fits = key and is_unicode(key) and len(key.encode()) <= LONGEST_KEY
-        problem = template_problem(key) if fits else "is empty or too long"
-        if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
-            problem = "is too long once it is filled in"
+    problem = _key_problem(key, settings)
     if problem:
         allowed = f"a key of 1 to {LONGEST_KEY} bytes; {{job_id}}, {{date}}, {{ext}} are filled in"
         fix = "send such a key, or leave output.key out"
         errors.append(FieldError("output.key", problem, allowed, fix))
     return str(key)
+
+
+def _key_problem(key: Any, settings: Settings) -> str | None:
+    if not isinstance(key, str):
+        return f"is {kind_of(key)}"
+    if not is_unicode(key):
+        return NOT_UNICODE
+    if len(key.encode()) > LONGEST_KEY:
+        return f"has {len(key.encode())} bytes"
+    problem = template_problem(key)
+    if problem is None and len(_filled(key, settings).encode()) > LONGEST_KEY:
+        return "is too long once it is filled in"
+    return problem
 
 
 def _filled(key: str, settings: Settings) -> str:

@@ -123,6 +123,8 @@ def _image(parameter: Parameter, value: Any) -> str | None:
         return f"is {kind_of(value)}"
     if not value:
         return "is empty"
+    if not is_unicode(value):
+        return NOT_UNICODE
     if not is_url(value):
         return None
     if not parameter.urls:
@@ -131,7 +133,7 @@ def _image(parameter: Parameter, value: Any) -> str | None:
         host, length_ok = urlsplit(value).hostname, len(value) <= LONGEST_URL
     except ValueError:
         host, length_ok = None, True
-    return None if host and length_ok and is_unicode(value) else "is not a usable URL"
+    return None if host and length_ok else "is not a usable URL"
 
 
 def is_url(value: str) -> bool:

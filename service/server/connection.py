@@ -7,34 +7,39 @@ timer per request, and no clock read if a request arrives in one piece.
 
 import asyncio
 import logging
-from http import HTTPStatus
 from math import inf
 from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from core.log import event
 from service.body.request_body import TOO_SLOW
 from service.http.problems import Problem
 from service.server.connections import HEALTH_RESERVE, Connections
-from service.server.framing import framing_problem, has_plain_framing, without_upgrade
+from service.server.framing import (
+    framing_problem,
+    has_plain_framing,
+    path_and_query,
+    size_of_head,
+    without_upgrade,
+)
 from service.server.lingering_close import LingeringTransport
+from service.server.refusals import (
+    LARGEST_HEAD,
+    MOST_HEADERS,
+    head_too_large,
+    head_too_slow,
+    no_tunnel,
+    parse_problem,
+    refusal,
+)
 from service.server.reserved_connections import HealthOnly
 
 _log = logging.getLogger(__name__)
 
-#: Most bytes of a head; also of framing between chunks of a body or after its last.
-LARGEST_HEAD: Final = 64 * 1024
-MOST_HEADERS: Final = 200
-#: Overhead per header line: colon, space, line end.
-_AROUND: Final = 4  # bytes
 #: Bytes of a body that must arrive per body timeout. Larger bodies have a stricter rule of their
 #: own (service/body/request_body.py).
 _PROGRESS: Final = 64 * 1024
@@ -71,6 +76,8 @@ class Connection(HttpToolsProtocol):
         self._begun = False
         self._in_body = False
         self._refused = False
+        #: The response to a refused request.
+        self._refusal = b""
         #: Whether the client has closed its sending side.
         self._ended = False
         #: The previous request, if it was still being answered when the newest arrived.
@@ -106,7 +113,10 @@ class Connection(HttpToolsProtocol):
             Whether to keep the transport open; the last response closes it.
         """
         self._ended = True
-        return not self._lingering.is_closing() and self._answers_last()
+        if self._lingering.is_closing() or not self._stop_reading():
+            return False
+        self.cycle.keep_alive &= self._refused  # the refusal is yet to come
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Parse input, within the limits."""
@@ -117,8 +127,10 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        except HttpParserError as error:
+            # Only if all of the data is unused does the request begin with it.
+            start = data if self._unused == len(data) else b""
+            self._refuse_once(parse_problem(error, start))
         except HttpParserUpgrade as offer:
             self._pass_over(data[offer.args[0] :])
         if self._unused or self._in_body:
@@ -136,15 +148,16 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) > MOST_HEADERS or (
             # Received bytes may include more than the head, so the head is measured only if it
             # could be too large.
-            self._unused > LARGEST_HEAD and self._size_of_head() > LARGEST_HEAD
+            self._unused > LARGEST_HEAD and size_of_head(self.url, self.headers) > LARGEST_HEAD
         ):
-            self._refuse_head()
+            self._refuse(head_too_large())
             return
-        if not has_plain_framing(self.headers) or self.expect_100_continue:
-            version = self.parser.get_http_version()
-            if problem := framing_problem(self.headers, version):
-                self._refuse(problem.status, problem.kind, problem.detail)
+        version = self.parser.get_http_version()
+        if not has_plain_framing(self.url, version, self.headers) or self.expect_100_continue:
+            if problem := framing_problem(self.url, version, self.headers):
+                self._refuse(problem)
                 return
+            self.url = path_and_query(self.url)
             self.expect_100_continue &= version != "1.0"  # HTTP/1.0 has no 100
         self._all.works(self)
         self._unused, self._in_body = 0, True
@@ -176,7 +189,12 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Become idle until the next request, or close."""
         super().on_response_complete()
-        if not self.transport.is_closing() and not self._answers():
+        if self.transport.is_closing() or self._answers():
+            return
+        if self._refused:
+            self.transport.write(self._refusal)
+            self.transport.close()
+        else:
             self._all.waits(self)
 
     def shutdown(self) -> None:
@@ -184,10 +202,10 @@ class Connection(HttpToolsProtocol):
         self._keep_alive = False
         super().shutdown()
 
-    def send_400_response(self, msg: str) -> None:
+    def _refuse_once(self, problem: Problem) -> None:
         """Reject invalid HTTP, unless the same request was rejected before."""
         if not self._refused:
-            self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", msg)
+            self._refuse(problem)
 
     def expire(self, now: float) -> None:
         """Act on a deadline that has passed."""
@@ -198,10 +216,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         elif self._awaited == "head":
             if not self._answers():  # a pipelined head may wait
-                detail = (
-                    f"The headers took longer than {self._all.limits.head_seconds:g} s to arrive"
-                )
-                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
+                self._refuse(head_too_slow(self._all.limits.head_seconds))
         elif self._progress >= _PROGRESS or self.cycle.body or self.flow.read_paused:
             self._progress = 0  # it progresses, or the application is not reading
         else:
@@ -219,7 +234,7 @@ class Connection(HttpToolsProtocol):
         """
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
-            self.send_400_response("There are no tunnels here")
+            self._refuse_once(no_tunnel())
             return
         plain = without_upgrade(method, self.url, version, self.headers)
         self.parser = HttpRequestParser(self)
@@ -231,7 +246,7 @@ class Connection(HttpToolsProtocol):
         if self._refused or self._lingering.is_closing():
             return
         if self._unused > LARGEST_HEAD:
-            self._refuse_head()
+            self._refuse(head_too_large())
         elif self._in_body and not self._awaited:
             self._awaited, self._progress = "body", 0
             self.deadline = self.loop.time() + self._all.limits.body_seconds
@@ -239,39 +254,26 @@ class Connection(HttpToolsProtocol):
             self._awaited = "head"
             self.deadline = self.loop.time() + self._all.limits.head_seconds
 
-    def _size_of_head(self) -> int:
-        lines = sum(len(name) + len(value) + _AROUND for name, value in self.headers)
-        return len(self.url) + lines
-
-    def _refuse_head(self) -> None:
-        detail = f"Headers may have {LARGEST_HEAD} bytes and {MOST_HEADERS} lines; send fewer"
-        kind = "head-too-large"
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, kind, detail)
-
-    def _refuse(self, status: HTTPStatus, kind: str, detail: str) -> None:
+    def _refuse(self, problem: Problem) -> None:
         """Answer without calling the application, and close the connection.
 
-        If a previous request is still being answered, only that response is sent.
+        Requests before it are answered first.
         """
         self._refused = True
-        event(_log, "connection.refused", status=status.value, reason=detail)
-        if self._answers_last():
+        event(_log, "connection.refused", status=problem.status.value, reason=problem.detail)
+        self._refusal = refusal(problem, self.server_state.default_headers)
+        if self._stop_reading():
             return
         answers = self._answers()
         if not answers or not self.cycle.response_started:
-            answer = Problem(status, kind, detail).response()
-            headers = [*self.server_state.default_headers, *answer.raw_headers]
-            headers = [pair for pair in headers if pair[0] != b"connection"]
-            lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-            self.transport.write(STATUS_LINE[status.value] + lines + b"connection: close\r\n\r\n")
-            self.transport.write(bytes(answer.body))
+            self.transport.write(self._refusal)
         if answers:  # its output and input no longer matter
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
 
-    def _answers_last(self) -> bool:
-        """Make the response in progress the last one; return whether it is still to come."""
+    def _stop_reading(self) -> bool:
+        """Expect no more input; return whether all that is being answered was read completely."""
         if self._in_body and self.pipeline and self._before:
             # Its rest will not arrive. It is queued behind another request, so the application has
             # not seen it.
@@ -279,7 +281,6 @@ class Connection(HttpToolsProtocol):
             self.cycle, self._in_body = self._before, False
         if self._in_body or not self._answers():
             return False
-        self.cycle.keep_alive = False
         self._awaited, self.deadline = "", inf
         return True
 

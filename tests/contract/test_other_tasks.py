@@ -9,7 +9,7 @@ from core.jobs.status import Status, Step
 from core.operations.provider_results import apply_notice
 from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
-from tests.contract.bench import A, Bench, said
+from tests.contract.harness import A, Bench, said
 from worker.steps.poll import poll
 
 THEIRS = "https://delivery.example/of-another-job.jpeg"

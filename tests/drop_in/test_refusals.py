@@ -1,5 +1,6 @@
 """What is refused, in the provider's error bodies."""
 
+import json
 from typing import Any
 
 import httpx
@@ -25,6 +26,16 @@ def test_all_errors_at_once(client: Client) -> None:
         "webhook_url": "http://10.0.0.8/", "webhook_secret": "two\nlines",
     }  # fmt: skip
     assert sorted(locations(client.submit(body))) == [["body", name] for name in sorted(body)]
+
+
+@pytest.mark.parametrize("field", ["prompt", "image_prompt", "webhook_url", "webhook_secret"])
+def test_half_a_character_is_called_what_it_is(client: Client, field: str) -> None:
+    """A lone surrogate, which JSON can hold and UTF-8 cannot, is named as the mistake."""
+    body = {"prompt": "p", **SMALL, field: "http://x.example/\ud800"}
+    content = json.dumps(body)  # httpx would send it as UTF-8, which it cannot be
+    answer = client.http.post(f"/v1/{MODEL}", content=content, headers=client.headers)
+    assert locations(answer) == [["body", field]]
+    assert "unpaired surrogate" in answer.json()["detail"][0]["msg"]
 
 
 def test_a_missing_field(client: Client) -> None:

@@ -77,6 +77,7 @@ BAD: list[tuple[object, str, str]] = [
     (good(output={"key": "_inputs/{job_id}"}), "output.key", "{job_id}"),
     (good(output={"key": "{job_id.__class__}"}), "output.key", "{job_id}"),
     (good(output={"key": "k" * 901}), "output.key", "900"),
+    (good(output={"key": "{{job_id}}.{ext}"}), "output.key", "{job_id}"),
     (good(output={"path": "x"}), "output.path", "key"),
     (good(callback="https://example.com"), "callback", "url"),
     (good(callback={}), "callback.url", "http(s) URL"),
@@ -136,6 +137,36 @@ def test_all_errors_at_once(api: Caller, nothing_taken_in: NothingTakenIn) -> No
         "metadata",
         "extra",
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (good(output={"key": "a\ud800.{ext}"}), "output.key"),
+        (good(output={"key": "\udfff"}), "output.key"),
+        (good(callback={"url": "https://example.com/\ud83d"}), "callback.url"),
+        (good(metadata={"\ud800": 1}), "metadata"),
+        (pro(prompt="half \ud83d"), "input.prompt"),
+        (pro(user="\udc00"), "input.user"),
+        (kontext(input_image="https://example.com/\ud800.png"), "input.input_image"),
+        (kontext(input_image="iVBORw0\ud800"), "input.input_image"),
+    ],
+)
+def test_half_a_character_is_called_what_it_is(api: Caller, body: object, field: str) -> None:
+    """A lone surrogate, which JSON can hold and UTF-8 cannot, is named as the mistake."""
+    answer = api.post(body)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["field"], "unpaired surrogate" in error["detail"]) == (field, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("", "must not be empty"), ("k" * 901, "901 bytes"), ("é" * 451, "902 bytes")]
+)
+def test_a_key_s_length_is_told(api: Caller, key: str, said: str) -> None:
+    """Empty is one mistake, too long another."""
+    (error,) = api.post(good(output={"key": key})).json()["errors"]
+    assert said in error["detail"]
 
 
 def test_regression_key_with_a_format(api: Caller, nothing_taken_in: NothingTakenIn) -> None:

@@ -127,7 +127,7 @@ def test_a_refusal_is_given_once(relay: Stack) -> None:
     ids=["no host", "no HTTP", "no header"],
 )
 def test_a_bad_request_takes_nobody_s_answer(second: bytes) -> None:
-    """Behind a whole request, that one is answered, as the last; the bad one is not."""
+    """Behind a whole request, that one is answered first, then the bad one, as the last."""
 
     async def run() -> bytes:
         async with gated() as app, app.client() as (reader, writer):
@@ -137,9 +137,12 @@ def test_a_bad_request_takes_nobody_s_answer(second: bytes) -> None:
             app.gate.set()
             return await reader.read()
 
-    answer = whole(asyncio.run(run()))
-    assert (answer.status, answer.body) == (200, b"/a")
-    assert answer.headers["connection"] == "close"
+    first, _, last = asyncio.run(run()).partition(b"\r\n\r\n/a")
+    assert first.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" not in first
+    answer = whole(last)
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.2"])

@@ -246,7 +246,7 @@ def test_bad_fields(settings: Settings, change: dict[str, Any], fields: list[str
         {"output": {"bucket": None, "key": None}},
         {"output": {"key": "k" * 900}},
         {"output": {"key": "{job_id}" * 25}},
-        {"output": {"key": "ä b/{{x}}.png"}},
+        {"output": {"key": "ä b/x.png"}},
         {"callback": {"url": "http://10.9.0.1/"}},
     ],
 )

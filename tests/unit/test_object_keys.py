@@ -39,7 +39,7 @@ def test_names_of_files_are_keys(key: str) -> None:
         ("a\u00a0b", "U+00A0, which is invisible"),
         ("a\u200bb", "U+200B, which is invisible"),
         ("\u202ea", "U+202E, which is invisible"),
-        ("a\ud800", "U+D800, which is invisible"),
+        ("a\ud800", "U+D800, an unpaired surrogate"),
         ("a\\b", "backslash"),
         ("a.", "a dot at its end"),
         ("a./b", "a dot at its end"),
@@ -61,3 +61,29 @@ def test_what_a_server_may_make_something_else_of_is_no_key(key: str, problem: s
 def test_a_template_is_judged_as_the_key_that_it_becomes(template: str) -> None:
     """The same rules hold, for callers and operators."""
     assert template_problem(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("{{job_id}}", "'{'"),
+        ("a/{{job_id}}.{ext}", "'{'"),
+        ("{job_id}}}", "'}'"),
+        ("{job_id}{{}}", "'{'"),
+        ("{jobid}/{date}", "'{jobid}'"),
+        ("{job_id}/{JOB_ID}", "'{JOB_ID}'"),
+        ("{job_id!r}", "'{job_id!r}'"),
+        ("{" + "x" * 500 + "}", "'{" + "x" * 39 + "'"),
+    ],
+)
+def test_braces_that_are_no_field_are_named(template: str, named: str) -> None:
+    """There is one rule: doubled braces are not an escape either, and no key contains a brace."""
+    problem = str(template_problem(template))
+    assert problem.startswith(f"contains {named}; allowed are {{date}}, {{ext}}, {{job_id}}")
+    assert problem.endswith("and no other braces")
+
+
+@pytest.mark.parametrize("key", ["a\ud800", "\udfff/b", "\ud83d.png"])
+def test_half_a_character_is_named_as_such(key: str) -> None:
+    """It is neither invisible nor a control character."""
+    assert "an unpaired surrogate" in str(key_problem(key))
