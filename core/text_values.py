@@ -127,12 +127,43 @@ def proxy(value: str) -> Secret:
     """A proxy URL, optionally with user name and password, or `environment`."""
     if value == ENVIRONMENT:
         return Secret(value)
-    parts = _url_parts(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError("must be an http:// or https:// URL, or the word environment")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or not value.isascii():
-        raise ValueError("must be a URL without a path; a password is percent-encoded")
+    try:
+        return proxy_url(value)
+    except ManyProblems as error:
+        raise ManyProblems(
+            [f"{each} (or the word environment)" for each in error.problems]
+        ) from None
+
+
+def proxy_url(value: str) -> Secret:
+    """A proxy URL, optionally with user name and password."""
+    problems = _proxy_problems(value)
+    if problems:
+        raise ManyProblems(problems)
     return Secret(value)
+
+
+def _proxy_problems(value: str) -> list[str]:
+    """Return what is wrong with a proxy's URL, without repeating any of it."""
+    example = "http://proxy.example:3128"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", value) or not re.fullmatch(r"[!-~]*", value):
+        return ["a blank or special character in a user name or password must be percent-encoded"]
+    try:
+        parts = _url_parts(value)
+    except ValueError:
+        return [f"is not a URL such as {example}, or its port is not from 1 to 65535"]
+    found = []
+    if parts.scheme not in ("http", "https"):
+        return [f"must be an http:// or https:// URL such as {example}"]
+    if not parts.hostname:
+        found.append(f"must name a host, as in {example}")
+    elif ":" not in parts.hostname and ascii_name(parts.hostname) is None:
+        found.append("its host is not a valid name")
+    elif not parts.port:
+        found.append(f"must name a port from 1 to 65535, as in {example}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        found.append("must be a URL without a path, query or #")
+    return found
 
 
 def whole_number(value: str) -> int:

@@ -9,13 +9,17 @@ import re
 import resource
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import redis
 import redis.asyncio
 
-from core.storage.aws_checks import aws_problems
+from core.security.proxy_variables import environment_proxies
+from core.storage.aws_checks import aws_problems, s3_endpoint
+from core.text_values import ManyProblems, proxy_url
 
 _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 
@@ -35,7 +39,34 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
     if values["max_connections"] and resource.RLIM_INFINITY != files <= values["max_connections"]:
         fix = "raise it (ulimit -n) or lower FLUXRELAY_MAX_CONNECTIONS"
         found.append(f"FLUXRELAY_MAX_CONNECTIONS: the limit of open files is {files}: {fix}")
-    return [*found, *_authority_problems(), *aws_problems()]
+    aws = aws_problems()
+    if not any(line.startswith("AWS_ENDPOINT_URL") for line in aws):
+        found += _proxies_of_s3()
+    return [*found, *_authority_problems(), *aws]
+
+
+def environment_proxy_problems(schemes: Iterable[str]) -> list[str]:
+    """Return the problems of the environment's proxies, each by the variable that holds it.
+
+    Args:
+        schemes: Of the URLs that are requested.
+    """
+    used = [proxy for scheme, proxy in environment_proxies().items() if scheme in schemes]
+    found = []
+    for variable, url in dict.fromkeys(used):
+        try:
+            proxy_url(url)
+        except ManyProblems as error:
+            found += [f"{variable}: {problem}" for problem in error.problems]
+    return found
+
+
+def _proxies_of_s3() -> list[str]:
+    """Return the problems of the proxy that the AWS SDK will use, whatever our settings say."""
+    endpoint = urlsplit(s3_endpoint())
+    if proxy_bypass(endpoint.netloc):
+        return []
+    return [f"{line} (used for S3)" for line in environment_proxy_problems([endpoint.scheme])]
 
 
 def _redis_problem(url: str) -> str | None:

@@ -76,6 +76,13 @@ def aws_problems() -> list[str]:
         return [*(f"{name}: {problem}" for name, problem in found.items()), *_sdk_problems()]
 
 
+def s3_endpoint() -> str:
+    """Return where S3 is, as far as the variables tell; a profile may name another place."""
+    region = _text("AWS_REGION") or _text("AWS_DEFAULT_REGION") or "us-east-1"
+    given = (endpoint for name in _ENDPOINTS if (endpoint := _text(name)))
+    return next(given, f"https://s3.{region}.amazonaws.com")
+
+
 def _sdk_problems() -> list[str]:
     try:
         session = aws_session()

@@ -186,6 +186,36 @@ def test_the_environments_variables_count_where_they_are_asked_for(
     assert bool(beyond.at_proxy.lines) is passes
 
 
+@pytest.mark.parametrize(
+    ("entry", "address", "passes"),
+    [
+        ("127.0.0.0/8", "127.1.2.3", False),
+        ("127.1.0.0/16", "127.2.2.3", True),
+        ("127.1.2.3", "127.1.2.3", False),
+        ("::/64", "[::1]", False),
+        ("[::1]", "[::1]", False),
+        ("fd00::/8", "[::1]", True),
+    ],
+)
+def test_a_network_in_no_proxy_is_called_directly(
+    build: Build, monkeypatch: pytest.MonkeyPatch, entry: str, address: str, *, passes: bool
+) -> None:
+    """Addresses count as names do, alone or as networks; port 1 refuses whoever calls it."""
+    with office(b"{}") as beyond:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{beyond.port}")
+        monkeypatch.setenv("NO_PROXY", entry)
+        variables = {"FLUXRELAY_PROVIDER_URL": f"http://{address}:1"}
+        submit(
+            build(
+                FLUXRELAY_PROXY="environment",
+                FLUXRELAY_PROVIDER_TIMEOUT_SECONDS="0.2",
+                **variables,
+            )
+        )
+
+    assert bool(beyond.at_proxy.lines) is passes
+
+
 def test_the_environments_variables_do_not_count_unasked(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

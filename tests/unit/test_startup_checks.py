@@ -95,41 +95,6 @@ def test_a_url_that_the_http_client_cannot_call_is_told_at_start(name: str, valu
     assert [line.partition(":")[0] for line in found] == [name]
 
 
-@pytest.mark.parametrize("name", ["FLUXRELAY_PROXY", "FLUXRELAY_CALLBACK_PROXY"])
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"socks5://me:{PASSWORD}@proxy.example:1080",
-        "proxy.example:3128",
-        f"http://me:{PASSWORD}@proxy.example:port",
-        f"http://me:{PASSWORD}@a..b:3128",
-        "http://proxy.example:3128/path",
-        "http://",
-        "Environment",
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_told_at_start(name: str, url: str) -> None:
-    """It is named, and its password is not."""
-    (problem,) = problems({name: url})
-
-    assert problem.startswith(f"{name}: ")
-
-
-@pytest.mark.parametrize(
-    ("value", "right"),
-    [("socks5://proxy.example:1080", False), ("http://a..b", False), ("proxy.example:3128", True)],
-)
-def test_the_environments_proxies_are_tried_where_they_are_asked_for(
-    value: str, monkeypatch: pytest.MonkeyPatch, *, right: bool
-) -> None:
-    """A kind of proxy that we do not speak is told at the start; unasked, nobody minds."""
-    monkeypatch.setenv("HTTPS_PROXY", value)
-    monkeypatch.setenv("https_proxy", value)
-
-    assert (problems({"FLUXRELAY_PROXY": "environment"}) == []) is right
-    assert problems({}) == []
-
-
 @pytest.mark.parametrize("host", ["256.1.1.1", "a..b", "192.0.2.1", "no-such-host.invalid"])
 def test_an_address_that_cannot_be_listened_on_is_told_at_start(host: str) -> None:
     """Neither a name that is none nor another machine's address can be bound."""

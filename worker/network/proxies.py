@@ -7,11 +7,12 @@ URL can, and are.
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import proxy_bypass
 
 import httpx
 
 from core.security.address_rules import Network, callback_url_problem
+from core.security.proxy_variables import direct_networks, environment_proxies
 from core.text_values import ENVIRONMENT, Secret
 
 #: Creates a transport, direct or through a proxy.
@@ -37,21 +38,9 @@ def transport_through(
         return make(None)
     if proxy.reveal() != ENVIRONMENT:
         return _Proxied(make(_proxy(proxy.reveal(), ssl_context)))
-    named = environment_proxies()
+    named = {scheme: url for scheme, (_, url) in environment_proxies().items()}
     ways = {url: _Proxied(make(_proxy(url, ssl_context))) for url in set(named.values())}
     return _EnvironmentProxies(make(None), {scheme: ways[url] for scheme, url in named.items()})
-
-
-def environment_proxies() -> dict[str, str]:
-    """Return the environment's proxies, by the scheme of the requested URL."""
-    found = getproxies_environment()
-    every = found.get("all")
-    named = {scheme: found.get(scheme) or every for scheme in ("http", "https")}
-    return {scheme: _with_scheme(url) for scheme, url in named.items() if url}
-
-
-def _with_scheme(url: str) -> str:
-    return url if "://" in url else f"http://{url}"
 
 
 def _proxy(url: str, ssl_context: ssl.SSLContext) -> httpx.Proxy:
@@ -125,12 +114,19 @@ class _EnvironmentProxies(httpx.BaseTransport):
     ) -> None:
         self._direct = direct
         self._proxied = proxied
+        self._direct_networks = direct_networks()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         way = self._proxied.get(request.url.scheme)
-        if way is None or proxy_bypass(request.url.netloc.decode("ascii")):
+        if way is None or self._is_direct(request.url):
             way = self._direct
         return way.handle_request(request)
+
+    def _is_direct(self, url: httpx.URL) -> bool:
+        host = url.raw_host.decode("ascii")
+        if _is_address(host) and any(ip_address(host) in each for each in self._direct_networks):
+            return True
+        return bool(proxy_bypass(url.netloc.decode("ascii")))
 
     def close(self) -> None:
         for way in (self._direct, *self._proxied.values()):

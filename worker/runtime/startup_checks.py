@@ -3,14 +3,14 @@
 See `core.operations.startup_checks`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 
 from core import text_values
 from core.operations import startup_checks
-from worker.network.proxies import environment_proxies
+from core.security.proxy_variables import environment_proxies, no_proxy_problems
 from worker.runtime import sweep
 
 
@@ -26,9 +26,7 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: {problem}")
         elif name != "FLUXRELAY_PUBLIC_URL" and httpx.URL(url).userinfo:
             found.append(f"{name}: must not hold a user name or password: they would never be sent")
-    for name in ("proxy", "callback_proxy"):
-        if values[name] and (problem := _proxy_problem(values[name].reveal())):
-            found.append(f"FLUXRELAY_{name.upper()}: {problem}")
+    found += _proxy_problems(values, found)
     interval = values["sweep_interval_seconds"]
     if interval and interval >= sweep.LEASE:
         why = "or sweep loses its lease between two rounds"
@@ -36,15 +34,33 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _proxy_problem(url: str) -> str | None:
-    """Return why the HTTP client cannot use this proxy (or one of the environment's), or None."""
-    for each in environment_proxies().values() if url == text_values.ENVIRONMENT else [url]:
-        try:
-            httpx.HTTPTransport(proxy=text_values.proxy(each).reveal(), trust_env=False).close()
-            httpx.URL(each).raw_host.decode("ascii").encode("idna")  # as a lookup does
-        except (ValueError, httpx.InvalidURL):  # an invalid host is a ValueError, too
-            return "its URL is invalid, or not http(s)://"
-    return None
+def _proxy_problems(values: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+    """Return why the HTTP client cannot use the proxies, each by the variable that holds it."""
+    named = [(name, values[name].reveal()) for name in ("proxy", "callback_proxy") if values[name]]
+    own = {f"FLUXRELAY_{name.upper()}": url for name, url in named}
+    found = []
+    if text_values.ENVIRONMENT in own.values():
+        told = {line.partition(":")[0] for line in known}
+        lines = [
+            *startup_checks.environment_proxy_problems(("http", "https")),
+            *no_proxy_problems(),
+        ]
+        found += [line for line in lines if line.partition(":")[0] not in told]
+        own |= dict(environment_proxies().values())
+    bad = {line.partition(":")[0] for line in (*known, *found)}
+    for name, url in own.items():
+        if url != text_values.ENVIRONMENT and name not in bad and not _is_usable(url):
+            found.append(f"{name}: the HTTP client cannot use it")
+    return found
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        httpx.HTTPTransport(proxy=url, trust_env=False).close()
+        httpx.URL(url).raw_host.decode("ascii").encode("idna")  # as a lookup does
+    except (ValueError, httpx.InvalidURL):  # an invalid host is a ValueError, too
+        return False
+    return True
 
 
 def _urls(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
