@@ -1,12 +1,12 @@
 """Classifies S3 errors by their consequence; messages are bounded and contain no secrets."""
 
 import contextlib
-import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
+from xml.etree.ElementTree import ParseError, XMLPullParser
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
@@ -120,9 +120,10 @@ class Refusal:
     @classmethod
     def read(cls, status: int, body: bytes) -> Self:
         """Parse a response body; without a code, the status is the code."""
-        code = _element(body, b"Code") or str(status)
-        argument = _element(body, b"ArgumentName") or _element(body, b"Header")
-        return cls(status, code, _element(body, b"Message"), argument)
+        found = _elements(body)
+        code = found.get("Code") or str(status)
+        argument = found.get("ArgumentName") or found.get("Header") or ""
+        return cls(status, code, found.get("Message", ""), argument)
 
     @classmethod
     def of(cls, error: ClientError) -> Self:
@@ -184,6 +185,20 @@ def translated(action: str) -> Iterator[None]:
         raise StorageUnavailable(f"S3 could not {action}: {type(error).__name__}") from error
 
 
-def _element(body: bytes, name: bytes) -> str:
-    found = re.search(rb"<%b>([^<]{1,2000})" % name, body)
-    return html.unescape(found[1].decode(errors="replace")).strip() if found else ""
+def _elements(body: bytes) -> dict[str, str]:
+    """Return the texts of an XML body by element name, as far as the body can be read."""
+    # The second way is for bytes that are not in the encoding that the body states.
+    return max(_parsed(body), _parsed(body.decode(errors="replace")), key=len)
+
+
+def _parsed(body: bytes | str) -> dict[str, str]:
+    # The body is bounded by its reader, and expat bounds what entities may grow to.
+    parser = XMLPullParser(("end",))
+    found: dict[str, str] = {}
+    # ParseError: no XML, or cut off. The others: an encoding that is unknown.
+    with contextlib.suppress(ParseError, ValueError, LookupError):
+        parser.feed(body)
+        for _event, element in parser.read_events():
+            name = element.tag.rpartition("}")[2]
+            found.setdefault(name, "".join(element.itertext()).strip())
+    return found
