@@ -193,12 +193,13 @@ def _elements(body: bytes) -> dict[str, str]:
 
 def _parsed(body: bytes | str) -> dict[str, str]:
     # The body is bounded by its reader, and expat bounds what entities may grow to.
-    parser = XMLPullParser(("end",))
+    parser: XMLPullParser[Any] = XMLPullParser(("end",))
     found: dict[str, str] = {}
     # ParseError: no XML, or cut off. The others: an encoding that is unknown.
     with contextlib.suppress(ParseError, ValueError, LookupError):
         parser.feed(body)
-        for _event, element in parser.read_events():
+        events: Iterator[Any] = parser.read_events()
+        for _event, element in events:
             name = element.tag.rpartition("}")[2]
             found.setdefault(name, "".join(element.itertext()).strip())
     return found

@@ -22,6 +22,7 @@ from httpcore._backends.sync import SyncBackend
 
 from core.security.address_rules import Network, is_allowed_address
 from core.text_values import Secret
+from worker.network.connection_reuse import close_after_extra_bytes
 from worker.network.name_lookups import Lookups
 from worker.network.proxies import AddressCheck, AddressRefused, transport_through
 
@@ -235,7 +236,9 @@ def _transport(
         verify=ssl_context, limits=limits, trust_env=False, proxy=through
     )
     # httpx has no public way to set a network backend; a test fails if this breaks.
-    transport._pool._network_backend = backend  # noqa: SLF001 - see above
+    pool: Any = transport._pool  # noqa: SLF001 - see above
+    pool._network_backend = backend  # noqa: SLF001 - see above
+    close_after_extra_bytes(pool)
     return transport
 
 
