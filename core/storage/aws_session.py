@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import boto3
 import botocore.session
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
 
 class _ModelFiles(JSONFileLoader):
@@ -27,7 +27,20 @@ class _ModelFiles(JSONFileLoader):
         return self._read[file_path]
 
 
-_MODEL_FILES: Final = _ModelFiles()
+_FILES: Final = _ModelFiles()
+#: A kind of model and where they are sought -> the services that have one.
+_SERVICES: Final[dict[tuple[str, ...], list[str]]] = {}
+
+
+class _Models(Loader):
+    """Looks through the hundreds of folders of the SDK's models once per process, too."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Return the names of all services that have a model of this type."""
+        key = (type_name, *self.search_paths)
+        if key not in _SERVICES:
+            _SERVICES[key] = super().list_available_services(type_name)
+        return _SERVICES[key]
 
 
 def aws_session() -> boto3.Session:
@@ -47,5 +60,7 @@ def aws_session() -> boto3.Session:
         if value:
             os.environ[name] = value
     session = botocore.session.get_session()
-    session.get_component("data_loader").file_loader = _MODEL_FILES
+    paths = session.get_component("data_loader").search_paths
+    models = _Models(paths, file_loader=_FILES, include_default_search_paths=False)
+    session.register_component("data_loader", models)
     return boto3.Session(botocore_session=session, region_name=os.environ.get("AWS_REGION"))

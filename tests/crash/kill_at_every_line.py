@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from core.jobs.status import Step
 from tests.crash.conftest import Lethal, LethalFactory
-from tests.e2e.conftest import Customer, Order
+from tests.e2e.conftest import Customer
 
 _MOST_LINES: Final = 1000
 #: Jobs sent at a time: while one is killed, the others need not be waited for.
@@ -19,17 +19,20 @@ def small(number: int) -> dict[str, Any]:
 
 
 def kill_at_every_line(
-    customer: Customer, worker: Lethal, ready: Callable[[str], bool], order: Order = small
+    customer: Customer,
+    worker: Lethal,
+    ready: Callable[[str], bool],
+    send: Callable[[int], list[str]],
 ) -> tuple[list[str], list[str]]:
     """Send one job per line of a step and kill the worker there.
 
     Each child meets a waiting task first, and dies in it: it takes one at a time.
 
     Args:
-        customer: Sends the jobs.
+        customer: Waits for the jobs.
         worker: The one to kill.
         ready: Says of a job's id whether its task waits in the queue.
-        order: Makes a job's body of its number.
+        send: Sends so many jobs and returns their ids.
 
     Returns:
         The jobs, and the places where workers died.
@@ -39,7 +42,7 @@ def kill_at_every_line(
     waiting: list[str] = []
     for k in range(1, _MOST_LINES):
         if not waiting:
-            waiting = customer.send(_BATCH, order)
+            waiting = send(_BATCH)
             jobs += waiting
             for job_id in waiting:
                 customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now
@@ -83,7 +86,9 @@ def survives(customer: Customer, lethal: LethalFactory, queue: str, step: Step) 
     worker = lethal(customer.stack, queue, step)
     waits = task_waits(customer, step, queue)
 
-    jobs, places = kill_at_every_line(customer, worker, waits)
+    jobs, places = kill_at_every_line(
+        customer, worker, waits, lambda count: customer.send(count, small)
+    )
 
     started(customer, *names)
     customer.judge(customer.wait_for_end(jobs, 90))

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,23 +31,18 @@ def test_poll_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFa
     stopped(customer, "worker.submit")
     worker = lethal(customer.stack, "submit", Step.POLL)
     waits = task_waits(customer, Step.POLL, "submit")
-    redis = customer.stack.redis()
+    sweep = customer.stack.processes["worker.sweep"].pid
 
-    def generating(job_id: str) -> bool:
-        return redis.hget(f"job:{job_id}", "status") == "generating"
+    def send(count: int) -> list[str]:
+        os.kill(sweep, signal.SIGSTOP)  # so that no poll comes due before the kill
+        try:
+            sent = customer.send(count, small)
+            worker.kill_at(_NEVER)  # submits them
+        finally:
+            os.kill(sweep, signal.SIGCONT)
+        return sent
 
-    jobs: list[str] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        [job_id] = customer.send(1, small)
-        jobs.append(job_id)
-        worker.kill_at(_NEVER)  # submits it, and polls it too where the machine is slow
-        customer.eventually(lambda job_id=job_id: waits(job_id) or not generating(job_id))  # type: ignore[misc]  # bound now
-        if not waits(job_id):
-            continue
-        place = worker.kill_at(len(places) + 1)
-        places += [place] if place else []
+    jobs, places = kill_at_every_line(customer, worker, waits, send)
     started(customer, "worker.submit")
 
     customer.judge(customer.wait_for_end(jobs, 90))
@@ -69,7 +66,10 @@ def test_cleanup_survives_a_kill_at_every_line(customer: Customer, lethal: Letha
 
     # The first to die has collected all that waited by then; the next ones meet the clean-ups.
     jobs, places = kill_at_every_line(
-        customer, worker, lambda job_id: collects(job_id) or cleans(job_id), _edit
+        customer,
+        worker,
+        lambda job_id: collects(job_id) or cleans(job_id),
+        lambda count: customer.send(count, _edit),
     )
     started(customer, "worker.collect")
 
