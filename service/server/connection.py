@@ -168,6 +168,8 @@ class Connection(HttpToolsProtocol):
         # A response that does not wait for the rest of the body closes the connection (and says
         # so), because how much is still to come is unknown.
         self._keep_alive, self.cycle.keep_alive = self.cycle.keep_alive, False
+        # Trailers are not headers (RFC 9110 section 6.5.1); they end up in a list of nobody's.
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body."""
@@ -184,7 +186,8 @@ class Connection(HttpToolsProtocol):
         self._awaited, self.deadline = "", inf
         super().on_message_complete()
         if not self.cycle.response_started:
-            self.cycle.keep_alive = self._keep_alive
+            # A trailer may have closed the connection: the parser reads nothing more.
+            self.cycle.keep_alive = self._keep_alive and self.parser.should_keep_alive()
 
     def on_response_complete(self) -> None:
         """Become idle until the next request, or close."""

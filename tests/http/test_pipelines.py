@@ -103,3 +103,39 @@ def test_nothing_follows_an_answer_after_which_the_client_wants_to_close() -> No
 
     answer = whole(asyncio.run(run()))
     assert (answer.status, answer.body) == (200, b"/a")
+
+
+def _with_trailer(trailer: str, *lines: str) -> bytes:
+    """Return a request for a job in one chunk, with a trailer."""
+    start = head("POST", "/v1/jobs", "transfer-encoding: chunked", *lines)
+    return start + b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(JOB), JOB, trailer.encode())
+
+
+@pytest.mark.parametrize("name", ["x-key", "X-Key", "authorization"])
+def test_a_key_in_a_trailer_is_no_key(relay: Stack, name: str) -> None:
+    """A proxy checks and removes headers; what comes behind the body is none (RFC 9110, 6.5.1)."""
+    value = f"Bearer {relay.api_key}" if name == "authorization" else relay.api_key
+    with Wire.to(relay.service_url) as wire:
+        wire.send(_with_trailer(f"{name}: {value}"))
+        assert wire.answer().status == 401
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    ["x-key: wrong", "host: b", "content-encoding: gzip", "idempotency-key: é", "x-sum: 1"],
+)
+def test_a_trailer_changes_nothing(relay: Stack, trailer: str) -> None:
+    """Nor does a trailer with a header's name spoil the request, or the next one."""
+    raw = _with_trailer(trailer, f"x-key: {relay.api_key}")
+    with Wire.to(relay.service_url) as wire:
+        wire.send(raw + raw + LIVE)
+        assert [wire.answer().status for _ in range(3)] == [202, 202, 200]
+
+
+def test_a_trailer_that_closes_is_heeded(relay: Stack) -> None:
+    """The parser reads nothing behind it, so the client must learn that it is the end."""
+    raw = _with_trailer("connection: close", f"x-key: {relay.api_key}")
+    with Wire.to(relay.service_url) as wire:
+        wire.send(raw + LIVE)
+        answer = whole(wire.rest())
+    assert (answer.status, answer.headers["connection"]) == (202, "close")
