@@ -1,8 +1,9 @@
 """Reads an image file's format, dimensions and end, without decoding pixels.
 
 One rule for input images and results: a file is complete if its format's structure leads to the end
-of its first picture. Data after that end is harmless: padding, or further pictures of a camera
-(CIPA DC-007, "MPO"). Files are read in pieces, in time bounded by their size.
+of its first picture, and its data can be enough for the size that it states. Data after that end is
+harmless: padding, or further pictures of a camera (CIPA DC-007, "MPO"). Files are read in pieces,
+in time bounded by their size.
 """
 
 import re
@@ -45,6 +46,14 @@ _PNG_DEPTHS: Final[Mapping[int, tuple[int, ...]]] = {
     4: (8, 16),
     6: (8, 16),
 }
+#: Color type -> samples per pixel.
+_PNG_SAMPLES: Final[Mapping[int, int]] = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+#: Most bytes of pixels per compressed byte: deflate encodes 258 bytes in two bits at best.
+_DEFLATE_MOST: Final = 1032
+#: Most pixels per byte of a Huffman-coded JPEG (SOF0 to SOF2): a block of 8 x 8 samples takes at
+#: least one bit, and a sample stands for at most 16 pixels.
+_HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
+_HUFFMAN_MOST: Final = 8 * 64 * 16
 _VP8L_SIGNATURE: Final = 0x2F
 _VP8_START: Final = b"\x9d\x01\x2a"
 
@@ -117,6 +126,10 @@ def _broken(form: FileFormat, what: str) -> BadImage:
     return BadImage(f"is not a whole image: the {form.name} {what}")
 
 
+def _too_little(form: FileFormat, frame: tuple[int, int]) -> BadImage:
+    return _broken(form, f"has too little data for {frame[0]} x {frame[1]} pixels")
+
+
 class _Markers:
     """Iterates over the markers of a JPEG."""
 
@@ -164,12 +177,14 @@ def _jpeg(file: IO[bytes], _size: int) -> Picture:
     """Walk the markers; a thumbnail is inside a segment, which is skipped as a whole."""
     markers, at = _Markers(file), 2
     frame: tuple[int, int] | None = None
-    scanned = False
+    scanned, most = False, float("inf")  # pixels per byte
     for _ in range(_MOST_PARTS):
         marker, at = markers.next(at)
         if marker == _EOI:
             if frame is None or not scanned:
                 raise _broken(JPEG, "contains no picture")
+            if frame[0] * frame[1] > at * most:
+                raise _too_little(JPEG, frame)
             return Picture(JPEG, *frame, at)
         if marker == _TEM:
             continue
@@ -178,6 +193,7 @@ def _jpeg(file: IO[bytes], _size: int) -> Picture:
         length = int.from_bytes(markers.at(at, 2), "big")
         if marker in _SIZES:
             frame = _frame(markers.at(at, 8))
+            most = _HUFFMAN_MOST if marker in _HUFFMAN else most
         scanned = scanned or marker == _SOS
         at += max(2, length)
     raise _broken(JPEG, "has too many parts")
@@ -195,7 +211,7 @@ def _png(file: IO[bytes], _size: int) -> Picture:
     """Walk the chunks and verify their checksums (PNG specification, chunk layout)."""
     file.seek(len(_PNG_START))
     frame: tuple[int, int] | None = None
-    filled = False
+    depth = filled = 0  # bits per pixel, bytes of compressed pixels
     for _ in range(_MOST_PARTS):
         head = file.read(8)
         if len(head) < 8:  # noqa: PLR2004 - a chunk's length and name
@@ -205,10 +221,13 @@ def _png(file: IO[bytes], _size: int) -> Picture:
             if name != b"IHDR":
                 raise _broken(PNG, "does not start with its header")
             frame = _png_frame(start)
-        filled = filled or name == b"IDAT"
+            depth = start[8] * _PNG_SAMPLES[start[9]]
+        filled += int.from_bytes(head[:4], "big") if name == b"IDAT" else 0
         if name == b"IEND":
             if not filled:
                 raise _broken(PNG, "contains no picture")
+            if frame[0] * frame[1] * depth > 8 * filled * _DEFLATE_MOST:
+                raise _too_little(PNG, frame)
             return Picture(PNG, *frame, file.tell())
     raise _broken(PNG, "has too many parts")
 

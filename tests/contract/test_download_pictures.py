@@ -2,7 +2,9 @@
 
 import base64
 import ssl
+import struct
 from hashlib import md5, sha256
+from zlib import crc32
 
 import pytest
 
@@ -69,6 +71,20 @@ def test_a_picture_that_is_cut_before_its_end_is_refused(
     server.script = answer(200, cut if name == "64 kB of zeros" else cut[: end // 4])
 
     with pytest.raises(Transient, match="not a whole image"):
+        downloader.fetch(server.url, _ignore)
+
+
+@pytest.mark.parametrize("side", [4000, 60_000, 2**31 - 1])
+def test_a_png_that_states_more_than_it_holds_is_refused(
+    downloader: Downloader, server: ScriptedServer, side: int
+) -> None:
+    """Its chunks and checksums are right, but its data cannot be a picture of that size."""
+    body = drawn("PNG", (40, 30))
+    header = b"IHDR" + struct.pack(">II", side, side) + body[24:29]
+    check = struct.pack(">I", crc32(header))
+    server.script = answer(200, body[:12] + header + check + body[33:])
+
+    with pytest.raises(Transient, match=f"too little data for {side} x {side} pixels"):
         downloader.fetch(server.url, _ignore)
 
 

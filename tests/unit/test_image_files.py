@@ -4,9 +4,10 @@ import io
 import struct
 import tempfile
 from collections.abc import Callable
-from zlib import crc32
+from zlib import compress, crc32
 
 import pytest
+from PIL import Image
 
 from core.media import image_formats
 from core.media.image_formats import BadImage, Picture, begins_as_image, read_picture
@@ -183,3 +184,53 @@ def test_how_a_picture_begins(kind: str) -> None:
     """Twelve bytes tell an image from other files."""
     assert begins_as_image(drawn(kind)[:12])
     assert not begins_as_image(b"\x1f\x8b" + drawn(kind)[:10])
+
+
+def _stated(width: int, height: int, color: int, depth: int, data: bytes) -> bytes:
+    """Return a PNG that states this header and holds this compressed data."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return _png(_chunk(b"IHDR", header), _chunk(b"IDAT", data), _END)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "color", "depth"),
+    [(60_000, 60_000, 2, 8), (2**31 - 1, 1, 0, 1), (1, 2**31 - 1, 6, 16), (4000, 3000, 3, 8)],
+)
+def test_a_png_that_states_more_pixels_than_its_data_can_hold_is_not_whole(
+    width: int, height: int, color: int, depth: int
+) -> None:
+    """Deflate cannot make so much of so little; nothing is decompressed to find out."""
+    with pytest.raises(BadImage, match=f"too little data for {width} x {height} pixels"):
+        _read(_stated(width, height, color, depth, compress(bytes(1000))))
+
+
+@pytest.mark.parametrize(
+    ("color", "depth", "bits"), [(0, 1, 1), (0, 16, 16), (2, 8, 24), (3, 2, 2), (6, 16, 64)]
+)
+def test_a_png_of_one_color_is_whole(color: int, depth: int, bits: int) -> None:
+    """It is compressed as far as deflate goes."""
+    rows = bytes((1 + 4000 * bits // 8) * 3000)
+    picture = _read(_stated(4000, 3000, color, depth, compress(rows, 9)))
+    assert (picture.width, picture.height) == (4000, 3000)
+
+
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"subsampling": 2, "quality": 1}])
+def test_a_jpeg_that_states_more_pixels_than_its_data_can_hold_is_not_whole(
+    how: dict[str, object],
+) -> None:
+    """Each block of pixels takes at least a bit; a picture of one color is whole all the same."""
+    file = io.BytesIO()
+    Image.new("RGB", (4000, 3000), "white").save(file, "JPEG", **how)
+    data = file.getvalue()
+    assert _read(data).width == 4000
+    stated = struct.pack(">HH", 3000, 4000)
+    assert data.count(stated) == 1
+    with pytest.raises(BadImage, match="too little data for 65000 x 65000 pixels"):
+        _read(data[: data.index(stated)] + struct.pack(">HH", 65_000, 65_000) + _scan(data, stated))
+
+
+def _scan(data: bytes, stated: bytes) -> bytes:
+    """Return what follows the stated size, with hardly any image data."""
+    rest = data[data.index(stated) + len(stated) :]
+    scan = rest.index(b"\xff\xda")
+    return rest[: scan + 200].rstrip(b"\xff") + b"\xff\xd9"
