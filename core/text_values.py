@@ -5,33 +5,24 @@ No message repeats the text of a secret.
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from ipaddress import ip_network
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from core.security.address_rules import Network
 from core.security.host_names import ascii_name
-from core.storage.object_keys import INPUT_PREFIX, PROBE_PREFIX, template_problem
+from core.storage.object_keys import template_problem
 
 #: Most resubmits of a job after doubtful submits; each may be paid for.
 MOST_RESUBMITS = 3
 #: Seconds (ten years); low enough that Redis can represent sums in milliseconds.
 LONGEST_DURATION = 315_360_000
-_SHORTEST_MASTER = 32  # characters
-_SHORTEST_API_KEY = 16  # characters
 #: S3 user guide, bucket naming rules, as the SDK checks them; other servers allow capitals.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
-#: Allowed options of a Redis URL; others of redis-py would change how replies are read.
-_REDIS_OPTIONS = (
-    "db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout",
-    "socket_keepalive", "health_check_interval",
-)  # fmt: skip
-
-
-#: Value of a proxy setting: use the proxy variables of the environment.
-ENVIRONMENT = "environment"
+_SLOTS = "must look like 24,flux-kontext-max=6 with numbers above 0"
+_Value = TypeVar("_Value")
 
 
 class ManyProblems(ValueError):
@@ -74,7 +65,7 @@ class SlotLimits:
 
 def names(value: str) -> tuple[str, ...]:
     """Comma-separated names."""
-    return tuple(_items(value))
+    return tuple(items(value))
 
 
 def secret(value: str) -> Secret:
@@ -86,84 +77,20 @@ def secret(value: str) -> Secret:
 
 def base_url(value: str) -> str:
     """An http(s) URL with a host and without query; trailing slashes are dropped."""
-    parts = _url_parts(value)
+    parts = url_parts(value)
+    problems = []
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// URL with a host and no query")
+        problems.append("must be an http:// or https:// URL with a host and no query")
     if "@" in parts.netloc:
-        raise ValueError("must not contain a user name or password")
+        problems.append("must not contain a user name or password")
+    if problems:
+        raise ManyProblems(problems)
     return value.rstrip("/")
 
 
 def base_urls(value: str) -> tuple[str, ...]:
     """Comma-separated URLs."""
-    return tuple(base_url(item) for item in _items(value))
-
-
-def redis_url(value: str) -> Secret:
-    """A Redis URL; hidden because it may contain a password."""
-    parts = _url_parts(value)
-    is_socket = parts.scheme == "unix"
-    place = parts.path if is_socket else parts.hostname
-    if parts.scheme not in ("redis", "rediss", "unix") or not place:
-        raise ValueError("must be a redis://, rediss:// or unix:// URL")
-    if parts.fragment or "#" in value:
-        raise ValueError("must not contain #; in a password write %23")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if any(name not in _REDIS_OPTIONS and not name.startswith("ssl_") for name in options):
-        raise ValueError(f"allowed options are ssl_... and {', '.join(_REDIS_OPTIONS)}")
-    database = "" if is_socket else parts.path.removeprefix("/")
-    numbers = {text for text in (database, options.get("db", "")) if text}
-    if any(not (text.isascii() and text.isdigit()) for text in numbers) or len(numbers) > 1:
-        raise ValueError("the database must be one number, as in redis://host:6379/0")
-    if parts.port == 0:
-        raise ValueError("the port must not be 0")
-    has_password = parts.password or options.get("password")
-    if (parts.username or options.get("username")) and not has_password:
-        raise ValueError("has a user name without password; without user: redis://:password@host")
-    return Secret(value)
-
-
-def proxy(value: str) -> Secret:
-    """A proxy URL, optionally with user name and password, or `environment`."""
-    if value == ENVIRONMENT:
-        return Secret(value)
-    try:
-        return proxy_url(value)
-    except ManyProblems as error:
-        raise ManyProblems(
-            [f"{each} (or the word environment)" for each in error.problems]
-        ) from None
-
-
-def proxy_url(value: str) -> Secret:
-    """A proxy URL, optionally with user name and password."""
-    problems = _proxy_problems(value)
-    if problems:
-        raise ManyProblems(problems)
-    return Secret(value)
-
-
-def _proxy_problems(value: str) -> list[str]:
-    """Return what is wrong with a proxy's URL, without repeating any of it."""
-    example = "http://proxy.example:3128"
-    if re.search(r"%(?![0-9A-Fa-f]{2})", value) or not re.fullmatch(r"[!-~]*", value):
-        return ["a blank or special character in a user name or password must be percent-encoded"]
-    try:
-        parts = _url_parts(value)
-    except ValueError:
-        return [f"is not a URL such as {example}, or its port is not from 1 to 65535"]
-    found = []
-    if parts.scheme not in ("http", "https"):
-        return [f"must be an http:// or https:// URL such as {example}"]
-    if not parts.hostname:
-        found.append(f"must name a host, as in {example}")
-    elif ":" not in parts.hostname and ascii_name(parts.hostname) is None:
-        found.append("its host is not a valid name")
-    elif not parts.port:
-        found.append(f"must name a port from 1 to 65535, as in {example}")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        found.append("must be a URL without a path, query or #")
-    return found
+    return _each(items(value), base_url)
 
 
 def whole_number(value: str) -> int:
@@ -175,62 +102,46 @@ def whole_number(value: str) -> int:
 
 def slot_limits(value: str) -> SlotLimits:
     """`24,flux-kontext-max=6`: the total first, then models."""
-    total, *others = _items(value) or [""]
-    pairs = (item.partition("=") for item in others)
+    first, *others = items(value) or [""]
+    total, limits, problems = _positive(first), dict[str, int](), list[str]()
+    if not total:
+        problems.append(f"{_SLOTS}: entry 1 is no total")
+    for number, item in enumerate(others, start=2):
+        model, _, text = (part.strip() for part in item.partition("="))
+        count = _positive(text)
+        if not model or not count:
+            problems.append(f"{_SLOTS}: entry {number} is no model=number")
+        elif total and count > total:
+            problems.append(f"entry {number} allows {model} more than the total, {total}")
+        elif model in limits:
+            problems.append(f"entry {number} limits {model} again")
+        else:
+            limits[model] = count
+    if problems:
+        raise ManyProblems(problems)
+    return SlotLimits(total, limits)
+
+
+def _positive(text: str) -> int:
+    """Return a whole number above 0; 0 if the text is anything else."""
     try:
-        limits = {model.strip(): whole_number(count.strip()) for model, _, count in pairs}
-        limits_ok = all(count > 0 and model for model, count in limits.items())
-        if not limits_ok or whole_number(total) < 1:
-            raise ValueError  # noqa: TRY301 - one message for all mistakes
+        return whole_number(text)
     except ValueError:
-        raise ValueError("must look like 24,flux-kontext-max=6 with numbers above 0") from None
-    return SlotLimits(whole_number(total), limits)
+        return 0
 
 
 def host_suffixes(value: str) -> tuple[str, ...]:
     """Comma-separated hosts; a leading dot means every host below."""
-    hosts = tuple(item.lower() for item in _items(value))
-    for host in hosts:
-        name = host.removeprefix(".")
-        if ascii_name(name) != name or name.endswith("."):
-            allowed = "host names such as delivery.bfl.ai, or .bfl.ai for all below it"
-            raise ValueError(f"must be {allowed}, without a scheme, a port or a *")
-    return hosts
+    return _each(items(value), _host_suffix)
 
 
-def master_secrets(value: str) -> tuple[Secret, ...]:
-    """One or more secrets, newest first, each too long to guess."""
-    masters = _items(value)
-    if not masters or any(len(master) < _SHORTEST_MASTER for master in masters):
-        raise ValueError(f"each secret must have at least {_SHORTEST_MASTER} characters")
-    return tuple(Secret(master) for master in masters)
-
-
-def api_keys(value: str) -> Mapping[str, str]:
-    """`name:key,…` -> SHA-256 of the key (hex) to name; the keys themselves are not kept.
-
-    A name may have two keys, so that a caller can switch from one to the other.
-    """
-    names: dict[str, str] = {}
-    for number, item in enumerate(_items(value), start=1):
-        name, _, key = item.partition(":")
-        allowed = string.ascii_letters + string.digits + "-_."
-        if not name or set(name) - set(allowed):
-            raise ValueError("must look like name:key,name:key; names of letters, digits, - _ .")
-        if not name.strip(".") or f"{name.lower()}/" in (INPUT_PREFIX, PROBE_PREFIX):
-            # The name replaces {tenant} in object keys.
-            raise ValueError(f"the name of key {number} cannot be part of an object key")
-        if len(key) < _SHORTEST_API_KEY or not key.isascii():
-            raise ValueError(
-                f"key {number} must have at least {_SHORTEST_API_KEY} ASCII characters"
-            )
-        digest = sha256(key.encode()).hexdigest()
-        if names.get(digest, name) != name:
-            raise ValueError(f"key {number} is also given to another name")
-        names[digest] = name
-    if not names:
-        raise ValueError("contains no key")
-    return names
+def _host_suffix(item: str) -> str:
+    host = item.lower()
+    name = host.removeprefix(".")
+    if ascii_name(name) != name or name.endswith("."):
+        allowed = "a host name such as delivery.bfl.ai, or .bfl.ai for all below it"
+        raise ValueError(f"must be {allowed}, without a scheme, a port or a *")
+    return host
 
 
 def bucket(value: str) -> str:
@@ -259,18 +170,48 @@ def resubmits(value: str) -> int:
 
 def networks(value: str) -> tuple[Network, ...]:
     """Comma-separated CIDR networks."""
+    return _each(items(value), _network)
+
+
+def _network(item: str) -> Network:
     try:
-        return tuple(ip_network(item) for item in _items(value))
+        return ip_network(item)
     except ValueError:
-        raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8") from None
+        pass
+    try:
+        meant = f"; write {ip_network(item, strict=False)}"  # bits beside the network's
+    except ValueError:
+        meant = ""
+    raise ValueError(f"must be a network such as 10.0.0.0/8 or fd00::/8{meant}")
 
 
-def _items(value: str) -> list[str]:
+def _each(items: Sequence[str], read: Callable[[str], _Value]) -> tuple[_Value, ...]:
+    """Read the items of a list; all problems are told, with the number where there are several."""
+    values, problems = list[_Value](), list[str]()
+    for number, item in enumerate(items, start=1):
+        start = f"entry {number} " if len(items) > 1 else ""
+        try:
+            values.append(read(item))
+        except ManyProblems as error:
+            problems += [f"{start}{problem}" for problem in error.problems]
+        except ValueError as error:
+            problems.append(f"{start}{error}")
+    if problems:
+        raise ManyProblems(problems)
+    return tuple(values)
+
+
+def items(value: str) -> list[str]:
+    """Return the items of a comma-separated list that are not blank."""
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def _url_parts(value: str) -> SplitResult:
-    """Split a URL; error messages do not repeat it, because it may contain a password."""
+def url_parts(value: str) -> SplitResult:
+    """Split a URL; error messages do not repeat it, because it may contain a password.
+
+    Raises:
+        ValueError: It is no URL.
+    """
     try:
         parts = urlsplit(value)
         _ = parts.port  # validated on access

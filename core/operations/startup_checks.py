@@ -17,9 +17,10 @@ from urllib.request import proxy_bypass
 import redis
 import redis.asyncio
 
+from core.credentials import proxy_url
 from core.security.proxy_variables import environment_proxies
 from core.storage.aws_checks import aws_problems, s3_endpoint
-from core.text_values import ManyProblems, proxy_url
+from core.text_values import ManyProblems
 
 _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 

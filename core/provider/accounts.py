@@ -6,15 +6,16 @@ pinned to a region only uses accounts of that region.
 
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core.text_values import SlotLimits, base_url, slot_limits
+from core.text_values import ManyProblems, SlotLimits, base_url, slot_limits
 
 #: The account of `BFL_API_KEY`, if no others are configured.
 DEFAULT_ACCOUNT: Final = "default"
 _FIELDS: Final = ("name", "url", "region", "slots", "models", "poll_urls")
+_MUST_BE: Final = f"must be an object with {', '.join(_FIELDS)}"
 _NAME_CHARACTERS: Final = frozenset(string.ascii_lowercase + string.digits + "-")
 
 
@@ -57,27 +58,48 @@ def accounts(value: str) -> tuple[Account, ...]:
         raise ValueError("must be a JSON array of accounts") from None
     if not isinstance(entries, list) or not entries:
         raise ValueError("must be a JSON array of at least one account")
-    found = tuple(_account(number, entry) for number, entry in enumerate(entries, start=1))
-    variables = [account.key_variable for account in found]
-    if len(set(variables)) != len(variables):
-        raise ValueError("two accounts have the same name")
-    return found
+    found: list[Account] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            found.append(_account(entry))
+            if found[-1].key_variable in {account.key_variable for account in found[:-1]}:
+                raise ValueError("two accounts have the same name")  # noqa: TRY301 - beside the rest
+        except ManyProblems as error:
+            problems += [f"account {number}: {problem}" for problem in error.problems]
+        except ValueError as error:
+            problems.append(f"account {number}: {error}")
+    if problems:
+        raise ManyProblems(problems)
+    return tuple(found)
 
 
-def _account(number: int, entry: Any) -> Account:
-    if not isinstance(entry, dict) or set(entry) - set(_FIELDS):
-        raise ValueError(f"account {number} must be an object with {', '.join(_FIELDS)}")
-    try:
-        return Account(
-            name=_word(entry, "name") or "",
-            url=base_url(str(entry.get("url", "https://api.bfl.ai"))),
-            slots=slot_limits(str(entry.get("slots", "24,flux-kontext-max=6"))),
-            region=_word(entry, "region"),
-            models=_models(entry),
-            poll_urls=tuple(base_url(url) for url in _texts(entry, "poll_urls")),
-        )
-    except ValueError as error:
-        raise ValueError(f"account {number}: {error}") from None
+def _account(entry: Any) -> Account:
+    """Read one account; all mistakes in it are told at once."""
+    if not isinstance(entry, dict):
+        raise ManyProblems([_MUST_BE])
+    problems: list[str] = []
+    if unknown := sorted(set(entry) - set(_FIELDS)):
+        problems.append(f"{_MUST_BE}, but has {', '.join(unknown)}")
+    readers: dict[str, Callable[[], Any]] = {
+        "name": lambda: _word(entry, "name") or "",
+        "url": lambda: base_url(str(entry.get("url", "https://api.bfl.ai"))),
+        "slots": lambda: slot_limits(str(entry.get("slots", "24,flux-kontext-max=6"))),
+        "region": lambda: _word(entry, "region"),
+        "models": lambda: _models(entry),
+        "poll_urls": lambda: tuple(base_url(url) for url in _texts(entry, "poll_urls")),
+    }
+    values: dict[str, Any] = {}
+    for name, read in readers.items():
+        try:
+            values[name] = read()
+        except ManyProblems as error:
+            problems += [f"{name} {problem}" for problem in error.problems]
+        except ValueError as error:
+            problems.append(f"{name} {error}")
+    if problems:
+        raise ManyProblems(problems)
+    return Account(**values)
 
 
 def _word(entry: Mapping[str, Any], name: str) -> str | None:
@@ -85,7 +107,7 @@ def _word(entry: Mapping[str, Any], name: str) -> str | None:
     if word is None and name != "name":
         return None
     if not isinstance(word, str) or not word or set(word) - _NAME_CHARACTERS:
-        raise ValueError(f"{name} must consist of lower-case letters, digits and -")
+        raise ValueError("must consist of lower-case letters, digits and -")
     return word
 
 
@@ -96,5 +118,5 @@ def _models(entry: Mapping[str, Any]) -> frozenset[str] | None:
 def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
     texts = entry.get(name, [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{name} must be an array of texts")
+        raise ValueError("must be an array of texts")
     return texts

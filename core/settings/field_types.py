@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from core import text_values
+from core import credentials, text_values
 from core.provider import accounts
 from core.provider.catalogue import Model
 from core.provider.models_file import read_models
@@ -121,7 +121,7 @@ Bucket = Annotated[str, PlainValidator(text_values.bucket)]
 KeyTemplate = Annotated[str, PlainValidator(text_values.key_template)]
 
 ApiKey = Annotated[Secret, PlainValidator(text_values.secret)]
-CallersKeys = Annotated[Mapping[str, str], PlainValidator(text_values.api_keys)]
-MasterSecrets = Annotated[tuple[Secret, ...], PlainValidator(text_values.master_secrets)]
-ProxyUrl = Annotated[Secret, PlainValidator(text_values.proxy)]
-RedisUrl = Annotated[Secret, PlainValidator(text_values.redis_url)]
+CallersKeys = Annotated[Mapping[str, str], PlainValidator(credentials.api_keys)]
+MasterSecrets = Annotated[tuple[Secret, ...], PlainValidator(credentials.master_secrets)]
+ProxyUrl = Annotated[Secret, PlainValidator(credentials.proxy)]
+RedisUrl = Annotated[Secret, PlainValidator(credentials.redis_url)]

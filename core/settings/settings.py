@@ -157,7 +157,7 @@ class Settings(CrossFieldRules):
     )
     """Master secret, 32 characters or more; while rotating: the new one, a comma, the old one."""
     api_keys: ServiceOnly[Confidential[CallersKeys]]
-    """Callers' keys as name:key, comma-separated; each name is a tenant and may have two keys."""
+    """Callers' keys as name:key, comma-separated; each name is a tenant and may have several."""
 
     # --- Redis and S3
     redis_url: Confidential[RedisUrl]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from core import text_values
+from core import credentials, text_values
 from core.settings import field_types
 from core.text_values import Secret, SlotLimits
 
@@ -125,8 +125,8 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.key_template, "{job_id}.JSON", "must not end with .json"),
         (text_values.key_template, "_Probe/{job_id}", "must not start with /"),
         (text_values.key_template, "{job_id}" * 29, "too long"),
-        (text_values.api_keys, "..:api-key-of-a-test-0001", "cannot be part of an object key"),
-        (text_values.api_keys, "_Inputs:api-key-of-a-test-0001", "cannot be part of an object key"),
+        (credentials.api_keys, "..:api-key-of-a-test-0001", "cannot be part of an object key"),
+        (credentials.api_keys, "_Inputs:api-key-of-a-test-0001", "cannot be part of an object key"),
         (text_values.key_template, "{job_id}\n", "a control character"),
         (PORT, "0", "from 1 to 65535"),
         (PORT, "65536", "from 1 to 65535"),
@@ -158,30 +158,34 @@ def test_good_texts(parse: Callable[[str], Any], text: str, value: Any) -> None:
         (text_values.host_suffixes, "http://127.0.0.1", "without a scheme"),
         (text_values.host_suffixes, "a.bfl.ai:443", "without a scheme"),
         (text_values.host_suffixes, ".bfl.ai, *.bfl.ai", "without a scheme"),
-        (text_values.host_suffixes, ".", "host names"),
-        (text_values.host_suffixes, "bfl.ai.", "host names"),
+        (text_values.host_suffixes, ".", "a host name"),
+        (text_values.host_suffixes, "bfl.ai.", "a host name"),
         (text_values.base_url, "https://user:pass@relay.example", "user name or password"),
         (text_values.key_template, "é" * 440 + "{job_id}", "too long"),
         (SECONDS, "nan", "above 0"),
         (SECONDS, "5s", "must be a number"),
-        (text_values.networks, "10.0.0.1/8", "10.0.0.0/8,fd00::/8"),
-        (text_values.networks, "localhost", "10.0.0.0/8,fd00::/8"),
+        (text_values.networks, "10.0.0.1/8", "; write 10.0.0.0/8"),
+        (text_values.networks, "localhost", "10.0.0.0/8 or fd00::/8"),
         (text_values.secret, "with\nline", "printable ASCII"),
         (text_values.secret, "schlüssel", "printable ASCII"),
-        (text_values.redis_url, "http://h", "redis://, rediss://"),
-        (text_values.redis_url, "redis://", "redis://, rediss://"),
-        (text_values.redis_url, "unix://", "redis://, rediss://"),
-        (text_values.redis_url, "localhost:6379", "redis://, rediss://"),
-        (text_values.redis_url, "redis://h:port", "not a URL"),
-        (text_values.api_keys, "", "contains no key"),
-        (text_values.api_keys, f":{KEY}", "must look like name:key"),
-        (text_values.api_keys, f"a b:{KEY}", "must look like name:key"),
-        (text_values.api_keys, "demo:short", "16 ASCII"),
-        (text_values.api_keys, f"demo:{KEY}ß", "16 ASCII"),
-        (text_values.api_keys, f"demo:{KEY},other:{KEY}", "also given to another name"),
-        (text_values.master_secrets, "", "32 characters"),
-        (text_values.master_secrets, "m" * 31, "32 characters"),
-        (text_values.master_secrets, f"{MASTER},short", "32 characters"),
+        (credentials.redis_url, "http://h", "redis://, rediss://"),
+        (credentials.redis_url, "redis://", "redis://, rediss://"),
+        (credentials.redis_url, "unix://", "redis://, rediss://"),
+        (credentials.redis_url, "localhost:6379", "redis://, rediss://"),
+        (credentials.redis_url, "redis://h:port", "not a URL"),
+        (credentials.api_keys, "", "contains no key"),
+        (credentials.api_keys, f":{KEY}", "must look like name:key"),
+        (credentials.api_keys, f"a b:{KEY}", "must look like name:key"),
+        (credentials.api_keys, "demo:short", "16 ASCII"),
+        (credentials.api_keys, f"demo:{KEY}ß", "16 ASCII"),
+        (
+            credentials.api_keys,
+            f"demo:{KEY},other:{KEY}",
+            "entry 2 (other) has the same key as entry 1",
+        ),
+        (credentials.master_secrets, "", "32 characters"),
+        (credentials.master_secrets, "m" * 31, "32 characters"),
+        (credentials.master_secrets, f"{MASTER},short", "32 characters"),
     ],
 )
 def test_bad_texts(parse: Callable[[str], Any], text: str, words: str) -> None:
@@ -202,22 +206,24 @@ def test_bad_texts(parse: Callable[[str], Any], text: str, words: str) -> None:
 )
 def test_good_redis_urls(url: str) -> None:
     """Every kind of address that the client knows is taken, and hidden."""
-    assert text_values.redis_url(url).reveal() == url
+    assert credentials.redis_url(url).reveal() == url
 
 
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        (text_values.redis_url, "redis://:hunter2℀@host"),
-        (text_values.redis_url, "redis://:hunter2/x@host:6379"),
-        (text_values.redis_url, "redis://:hunter2[@host"),
-        (text_values.redis_url, "http://:hunter2@host"),
+        (credentials.redis_url, "redis://:hunter2℀@host"),
+        (credentials.redis_url, "redis://:hunter2/x@host:6379"),
+        (credentials.redis_url, "redis://:hunter2[@host"),
+        (credentials.redis_url, "http://:hunter2@host"),
         (text_values.secret, "hunter2ß"),
-        (text_values.master_secrets, "hunter2"),
-        (text_values.api_keys, "hunter2hunter2hunter2"),
-        (text_values.api_keys, "hunter2hunter2hunter2:demo"),
-        (text_values.api_keys, "demo:hunter2"),
-        (text_values.api_keys, f"hunter2:{KEY},hunter3:{KEY}"),
+        (credentials.master_secrets, "hunter2"),
+        (credentials.api_keys, "hunter2hunter2hunter2"),
+        (credentials.api_keys, "hunter2hunter2hunter2:demo"),
+        (credentials.api_keys, "hunter2:demo"),
+        (credentials.api_keys, f"hunter2-with blank-{KEY},a:hunter2"),
+        (credentials.api_keys, "demo:hunter2"),
+        (credentials.api_keys, f"hunter2:{KEY},hunter3:{KEY}"),
         (text_values.base_url, "https://user:hunter2℀@host"),
     ],
 )
@@ -230,7 +236,7 @@ def test_no_message_repeats_a_secret(parse: Callable[[str], Any], text: str) -> 
 
 def test_api_keys_are_kept_as_hashes() -> None:
     """The keys themselves are not kept: names are found by the SHA-256 of a key."""
-    names = text_values.api_keys(f"demo:{KEY}, a-b_c.D1:{KEY}:with:colons")
+    names = credentials.api_keys(f"demo:{KEY}, a-b_c.D1:{KEY}:with:colons")
 
     assert names == {
         sha256(KEY.encode()).hexdigest(): "demo",
@@ -240,7 +246,7 @@ def test_api_keys_are_kept_as_hashes() -> None:
 
 def test_masters_keep_their_order() -> None:
     """The newest stands first, for it signs."""
-    masters = text_values.master_secrets(f"{MASTER}new, {MASTER}old")
+    masters = credentials.master_secrets(f"{MASTER}new, {MASTER}old")
 
     assert [master.reveal() for master in masters] == [f"{MASTER}new", f"{MASTER}old"]
 

@@ -11,9 +11,10 @@ from urllib.request import proxy_bypass
 
 import httpx
 
+from core.credentials import ENVIRONMENT
 from core.security.address_rules import Network, callback_url_problem
 from core.security.proxy_variables import direct_networks, environment_proxies
-from core.text_values import ENVIRONMENT, Secret
+from core.text_values import Secret
 
 #: Creates a transport, direct or through a proxy.
 Make = Callable[[httpx.Proxy | None], httpx.BaseTransport]

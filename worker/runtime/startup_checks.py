@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from core import text_values
+from core import credentials
 from core.operations import startup_checks
 from core.security.proxy_variables import environment_proxies, no_proxy_problems
 from worker.runtime import sweep
@@ -39,7 +39,7 @@ def _proxy_problems(values: Mapping[str, Any], known: Sequence[str]) -> list[str
     named = [(name, values[name].reveal()) for name in ("proxy", "callback_proxy") if values[name]]
     own = {f"FLUXRELAY_{name.upper()}": url for name, url in named}
     found = []
-    if text_values.ENVIRONMENT in own.values():
+    if credentials.ENVIRONMENT in own.values():
         told = {line.partition(":")[0] for line in known}
         lines = [
             *startup_checks.environment_proxy_problems(("http", "https")),
@@ -49,7 +49,7 @@ def _proxy_problems(values: Mapping[str, Any], known: Sequence[str]) -> list[str
         own |= dict(environment_proxies().values())
     bad = {line.partition(":")[0] for line in (*known, *found)}
     for name, url in own.items():
-        if url != text_values.ENVIRONMENT and name not in bad and not _is_usable(url):
+        if url != credentials.ENVIRONMENT and name not in bad and not _is_usable(url):
             found.append(f"{name}: the HTTP client cannot use it")
     return found
 
