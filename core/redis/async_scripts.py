@@ -1,24 +1,22 @@
 """Runs the Lua scripts from an event loop, many calls per round trip.
 
-Scripts, errors and durability checks are shared with `core.redis.scripts`; only the waiting
-differs.
+What a batch asks, and what its replies mean, is `Scripts.batch`; here is only the waiting.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from hashlib import sha1
 from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from core.errors import StoreUnavailable
 from core.redis.async_connection import AsyncConnection
 from core.redis.async_group_commit import AsyncGroupCommit
 from core.redis.group_commit import Call
-from core.redis.scripts import SOCKET_TIMEOUT, Scripts, unavailable
+from core.redis.scripts import SOCKET_TIMEOUT, Batch, Round, Scripts, unavailable
 from core.redis.transitions import ScriptCall
 from core.settings.settings import Settings
 from core.whole_json import whole_json
@@ -49,7 +47,6 @@ class AsyncScripts:
             retry=Retry(NoBackoff(), 0),
         )
         self._idle: list[AsyncConnection] = []
-        self._digests: dict[str, bytes] = {}
         # Connecting, a batch, and its repetition: each is bounded by the socket timeout.
         self.commit = AsyncGroupCommit(self._send, timeout=3 * socket_timeout)
 
@@ -73,60 +70,51 @@ class AsyncScripts:
     def _send(
         self, calls: Sequence[Call], answered: Callable[[], None]
     ) -> Coroutine[Any, Any, list[Any]]:
-        """Run scripts in one round trip and wait until all of them are on disk.
+        """Run a batch by awaiting.
 
         If a connection is open, the batch is written before this returns, so that Redis starts
         while the loop still has other work.
         """
+        batch = self._scripts.batch(calls)
+        order = next(batch)
         connection = self._usable()
-        if connection is None:
-            return self._results(calls, answered, None)
-        return self._results(calls, answered, self._begin(connection, calls, answered))
+        sent = _begin(connection, order, answered) if connection and order else None
+        return self._results(batch, order, answered, sent)
 
     async def _results(
-        self, calls: Sequence[Call], answered: Callable[[], None], sent: _SentBatch | None
+        self,
+        batch: Batch,
+        order: Round | None,
+        answered: Callable[[], None],
+        sent: _SentBatch | None,
     ) -> list[Any]:
         try:
-            answers = await self._evaluate(calls, answered, sent)
-            again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if again:  # the server lost its script cache; the calls it did run must not run twice
-                await self._load({calls[at].script for at in again})
-                repeated = await self._evaluate([calls[at] for at in again], answered, None)
-                for at, answer in zip(again, repeated, strict=True):
-                    answers[at] = answer
+            while True:
+                order = batch.send(await self._ask(order, answered, sent))
+                sent = None
+        except StopIteration as end:
+            results: list[Any] = end.value
+            return results
         except TimeoutError as error:
             raise StoreUnavailable("Redis: timed out") from error
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
-    async def _evaluate(
-        self, calls: Sequence[Call], answered: Callable[[], None], sent: _SentBatch | None
+    async def _ask(
+        self, order: Round | None, answered: Callable[[], None], sent: _SentBatch | None
     ) -> list[Any]:
+        if order is None:
+            self._close_idle()  # after a failover the host name points to another server
+            await asyncio.to_thread(self._scripts.check)
+            return []
         async with asyncio.timeout(self._socket_timeout):
             if sent is None:
                 connection = self._usable() or await AsyncConnection.open(self._pool)
-                sent = self._begin(connection, calls, answered)
+                sent = _begin(connection, order, answered)
             answers = await self._finish(*sent)
-        synced = answers.pop() if len(answers) > len(calls) else [1]
         if any(isinstance(answer, ReadOnlyError) for answer in answers):
-            self._close_idle()  # after a failover the host name points to another server
-        if isinstance(synced, ResponseError):
-            await self._recheck_durability()
-        elif synced[0] < 1:
-            raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
+            self._close_idle()  # as above
         return answers
-
-    def _begin(
-        self, connection: AsyncConnection, calls: Sequence[Call], answered: Callable[[], None]
-    ) -> _SentBatch:
-        commands: list[tuple[Any, ...]] = [
-            (b"EVALSHA", self._digest(name), 0, argument) for name, argument in calls
-        ]
-        confirm = self._scripts.confirmation
-        if confirm:  # WAITAOF waits for all that its connection wrote, so one is enough
-            commands.append(confirm)
-        return connection, connection.send(commands, len(calls), answered)
 
     async def _finish(
         self, connection: AsyncConnection, answers: "asyncio.Future[list[Any]]"
@@ -148,27 +136,6 @@ class AsyncScripts:
                 return connection
         return None
 
-    async def _recheck_durability(self) -> None:
-        """Raise why the server confirms nothing, unless it is one that needs no asking."""
-        self._close_idle()  # after a failover the host name points to another server
-        await asyncio.to_thread(self._scripts.check)
-        if self._scripts.confirmation:
-            raise StoreUnavailable("Redis: the write was not confirmed on disk")
 
-    def _digest(self, name: str) -> bytes:
-        digest = self._digests.get(name)
-        if digest is None:
-            text = self._scripts.source(name).encode()
-            digest = sha1(text, usedforsecurity=False).hexdigest().encode()
-            self._digests[name] = digest
-        return digest
-
-    async def _load(self, names: set[str]) -> None:
-        async with asyncio.timeout(self._socket_timeout):
-            connection = self._usable() or await AsyncConnection.open(self._pool)
-            texts = [("SCRIPT", "LOAD", self._scripts.source(name)) for name in names]
-            await self._finish(connection, connection.send(texts, 0, _ignore))
-
-
-def _ignore() -> None:
-    """Do nothing: the batch said before that it was answered."""
+def _begin(connection: AsyncConnection, order: Round, answered: Callable[[], None]) -> _SentBatch:
+    return connection, connection.send(order.commands, order.answered, answered)

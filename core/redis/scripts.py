@@ -4,10 +4,11 @@ Every change is one script (`core/redis/lua`), so it is atomic and takes one rou
 never retries by itself: only the caller knows whether a repetition is safe.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha1
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -28,6 +29,19 @@ _NAMES: Final = (
 SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that WAITAOF waits for the fsync.
 _FSYNC_TIMEOUT: Final = 3000
+
+
+class Round(NamedTuple):
+    """Commands that are sent together; their replies are read together, errors as values."""
+
+    commands: Sequence[tuple[Any, ...]]
+    #: Number of replies after which only the fsync is still awaited; 0: there is none.
+    answered: int
+
+
+#: What a batch asks of whoever waits for Redis: the replies to a round, or (None) a new look at the
+#: server's durability. Returns a reply, or a `StoreUnavailable`, per call.
+Batch = Generator[Round | None, list[Any], list[Any]]
 
 
 def connect(settings: Settings, *, socket_timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
@@ -70,7 +84,10 @@ class Scripts:
         self._sources = {
             name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
         }
-        self._digests: dict[str, str] = {}
+        self._digests = {
+            name: sha1(text.encode(), usedforsecurity=False).hexdigest()
+            for name, text in self._sources.items()
+        }
         # Waiting for the previous batch, connecting, and the batch itself are each bounded by the
         # socket timeout.
         socket_timeout = (
@@ -112,15 +129,6 @@ class Scripts:
         self._confirm = self._require_aof and not without
         return guarantee
 
-    @property
-    def confirmation(self) -> tuple[str | int, ...] | None:
-        """The command that confirms writes on disk; None if none is needed."""
-        return ("WAITAOF", 1, 0, _FSYNC_TIMEOUT) if self._confirm else None
-
-    def source(self, name: str) -> str:
-        """Return a script's source text."""
-        return self._sources[name]
-
     def check(self) -> Durability:
         """Return the durability; raise if Redis cannot guarantee what a 202 promises.
 
@@ -132,66 +140,84 @@ class Scripts:
             raise StoreUnavailable(guarantee.at_risk)
         return guarantee.durability
 
+    def batch(self, calls: Sequence[Call]) -> Batch:
+        """Yield what runs scripts in one round trip, and confirms that all of them are on disk.
+
+        Blocking or awaiting the replies is up to the caller; all else is decided here.
+
+        Raises:
+            StoreUnavailable: The writes may not be on disk.
+        """
+        answers = yield from self._evaluate(calls)
+        again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if again:  # the server lost its script cache; the calls it did run must not run twice
+            unknown = {calls[at].script for at in again}
+            yield Round([("SCRIPT", "LOAD", self._sources[name]) for name in unknown], 0)
+            repeated = yield from self._evaluate([calls[at] for at in again])
+            for at, answer in zip(again, repeated, strict=True):
+                answers[at] = answer
+        return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
+
+    def _evaluate(self, calls: Sequence[Call]) -> Batch:
+        digests = self._digests
+        commands: list[tuple[Any, ...]] = [
+            ("EVALSHA", digests[name], 0, argument) for name, argument in calls
+        ]
+        if self._confirm:  # WAITAOF covers all writes of its connection, so one is enough
+            commands.append(("WAITAOF", 1, 0, _FSYNC_TIMEOUT))
+        answers = yield Round(commands, len(calls))
+        synced = answers.pop() if len(answers) > len(calls) else [1]
+        if isinstance(synced, ResponseError):
+            yield None
+            if self._confirm:
+                raise StoreUnavailable("Redis: the write was not confirmed on disk")
+        elif synced[0] < 1:
+            raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
+        return answers
+
     def _run(self, name: str, argument: str) -> Any:
-        answer = self._call(self._digest(name), argument)
+        command = ("EVALSHA", self._digests[name], 0, argument)
+        answer = self._call(command)
         if isinstance(answer, NoScriptError):  # the server was restarted and lost its script cache
-            answer = self._call(self._load(name), argument)
+            self._client.script_load(self._sources[name])
+            answer = self._call(command)
         if isinstance(answer, ResponseError):
             raise answer
         return answer
 
-    def _call(self, digest: str, argument: str) -> Any:
+    def _call(self, command: tuple[Any, ...]) -> Any:
         # redis-py's `execute_command` costs three times the CPU.
         with self._connection() as connection:
-            connection.send_command("EVALSHA", digest, 0, argument)
+            connection.send_command(*command)
             answer = _read(connection)
             if isinstance(answer, ReadOnlyError):
                 raise answer  # closes the connection, which a failover made useless
         return answer
 
-    def _digest(self, name: str) -> str:
-        return self._digests.get(name) or self._load(name)
-
-    def _load(self, name: str) -> str:
-        digest = str(self._client.script_load(self._sources[name]))
-        self._digests[name] = digest
-        return digest
-
     def _send(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
-        """Run scripts in one round trip and wait until all of them are on disk.
-
-        Returns:
-            Per call its reply, or a `StoreUnavailable` if only that call failed.
-        """
+        """Run a batch by blocking."""
+        batch = self.batch(calls)
         try:
-            answers = self._evaluate(calls, answered)
-            again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if again:  # as in `_run`; the calls that did run must not run twice
-                for name in {calls[at].script for at in again}:
-                    self._load(name)
-                repeated = self._evaluate([calls[at] for at in again], answered)
-                for at, answer in zip(again, repeated, strict=True):
-                    answers[at] = answer
+            order = next(batch)
+            while True:
+                order = batch.send(self._ask(order, answered))
+        except StopIteration as end:
+            results: list[Any] = end.value
+            return results
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
-    def _evaluate(self, calls: Sequence[Call], answered: Callable[[], None]) -> list[Any]:
-        digests = {name: self._digest(name) for name in {call.script for call in calls}}
-        commands = [("EVALSHA", digests[call.script], 0, call.argument) for call in calls]
-        with self._connection() as connection:
-            # WAITAOF covers all writes of its connection, so one per batch is enough.
-            confirm = ("WAITAOF", 1, 0, _FSYNC_TIMEOUT)
-            connection.send_packed_command(connection.pack_commands([*commands, confirm]))
-            answers = [_read(connection) for _ in calls]
-            answered()
-            synced = _read(connection)
-        if isinstance(synced, ResponseError):
+    def _ask(self, order: Round | None, answered: Callable[[], None]) -> list[Any]:
+        if order is None:
             self.check()
-            if self._confirm:
-                raise StoreUnavailable("Redis: the write was not confirmed on disk")
-        elif synced[0] < 1:
-            raise StoreUnavailable("Redis: the write was not confirmed on disk in time")
+            return []
+        answers: list[Any] = []
+        with self._connection() as connection:
+            connection.send_packed_command(connection.pack_commands(order.commands))
+            for _ in order.commands:
+                answers.append(_read(connection))
+                if len(answers) == order.answered:
+                    answered()
         return answers
 
     @contextmanager
