@@ -28,6 +28,7 @@ from core.settings.settings import WORKER, Settings
 from core.settings.variables import ROLE_VARIABLE, injected, unknown
 from core.storage.aws_checks import credentials_problem
 from worker import tasks
+from worker.clients import bulkhead
 from worker.runtime import wiring
 from worker.runtime.bucket_watch import watch_in_background
 from worker.runtime.rq_worker import ConcurrentWorker
@@ -103,6 +104,9 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
     if queue == QUEUE_OF[Step.COLLECT]:
         watch_in_background(deps.objects, deps.store, stop)
     log.event(_log, "worker.ready", role=queue, pid=os.getpid(), tasks=tasks.__name__)
+    concurrency = settings.worker_concurrency
+    if queue == QUEUE_OF[Step.NOTIFY]:
+        concurrency = bulkhead.threads(concurrency)
     while not stop.is_set():
         client = redis.Redis.from_url(
             settings.redis_url.reveal(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=5
@@ -111,7 +115,7 @@ def _work(queue: str, settings: Settings, stop: threading.Event) -> None:
             worker = ConcurrentWorker(
                 queue,
                 client,
-                settings.worker_concurrency,
+                concurrency,
                 grace=settings.worker_grace_seconds,
                 lease=settings.watch_seconds,
                 on_prefetch=deps.store.prefetched.put,

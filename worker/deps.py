@@ -11,6 +11,7 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from worker.clients.backoff import backoff
+from worker.clients.bulkhead import Bulkhead
 from worker.clients.callbacks import CallbackClient
 from worker.clients.download import Downloader
 from worker.clients.provider import ProviderClient
@@ -29,6 +30,7 @@ class Deps:
     providers: Mapping[str, ProviderClient]
     downloader: Downloader
     callbacks: CallbackClient
+    bulkhead: Bulkhead
     receivers: ReceiverBreakers
     #: Returns Unix time in seconds.
     clock: Callable[[], float]

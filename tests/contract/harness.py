@@ -14,6 +14,7 @@ from core.redis.store import JobStore
 from core.storage.object_store import ObjectStore, StoredObject
 from tests.contract.jobs import Clock, make_request
 from tests.contract.scripted_server import Script, ScriptedServer, Wire, answer
+from worker.clients.receiver import Receiver
 from worker.deps import Deps
 
 A = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
@@ -41,6 +42,17 @@ class Bench:
         job = self.store.load(A)
         assert job is not None
         return job
+
+    @property
+    def receiver(self) -> Receiver:
+        """Return whom the job's callback goes to."""
+        request = self.job.request
+        return Receiver(request.tenant, request.callback_url or "")
+
+    @property
+    def neighbour(self) -> Receiver:
+        """Return another URL of the same tenant on the same host."""
+        return replace(self.receiver, url=f"{self.receiver.url}/other")
 
     @property
     def hooked(self) -> Deps:

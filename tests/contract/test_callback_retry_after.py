@@ -145,7 +145,7 @@ def test_an_end_is_not_put_off(ended: Bench, status: int) -> None:
     notify(A, ended.deps)
 
     assert ended.due_in(Step.NOTIFY) is None
-    assert ended.deps.receivers.wait(ended.job.request.callback_url or "") == 0
+    assert ended.deps.receivers.wait(ended.receiver) == 0
 
 
 def test_other_callbacks_of_that_url_wait_as_well(ended: Bench, receiver: CallbackReceiver) -> None:
@@ -166,8 +166,8 @@ def test_other_callbacks_of_that_url_wait_as_well(ended: Bench, receiver: Callba
     other = ended.store.load(OTHER)
     assert other is not None
     assert (other.callback_state, other.callback_attempts) == (CallbackState.PENDING, 0)
-    assert 0 < ended.deps.receivers.wait(url) <= 120
-    assert ended.deps.receivers.wait(f"{url}/other") == 0
+    assert 0 < ended.deps.receivers.wait(ended.receiver) <= 120
+    assert ended.deps.receivers.wait(ended.neighbour) == 0
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def rejected(ended: Bench) -> Bench:
 def _is_silent(bench: Bench) -> None:
     """Have the receiver's host be silent so often that it rests for a second at least."""
     for _ in range(5):
-        bench.deps.receivers.record_no_answer(bench.job.request.callback_url or "")
+        bench.deps.receivers.record_no_answer(bench.receiver)
 
 
 @pytest.mark.parametrize("late", [0.0, 0.5])

@@ -19,6 +19,7 @@ from tests.contract.harness import A, Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted_server import ScriptedServer
 from worker.clients.callbacks import LOOKUPS_BUSY, CallbackClient, Delivery
+from worker.clients.receiver import Receiver
 from worker.network.guarded_http import guarded_client, open_client
 from worker.network.name_lookups import Lookups, LookupsBusy, LookupTimeout, NameNotFound
 from worker.steps.notify import notify
@@ -74,8 +75,8 @@ def make(ssl_context: ssl.SSLContext, resolver: Resolver) -> Make:
     return client
 
 
-def _post(client: CallbackClient, host: str, port: int = 1) -> Delivery:
-    return client.post(f"http://{host}:{port}/callback", b"{}", {})
+def _post(client: CallbackClient, host: str, port: int = 1, tenant: str = "demo") -> Delivery:
+    return client.post(f"http://{host}:{port}/callback", b"{}", {}, tenant=tenant)
 
 
 def test_a_look_up_that_hangs_ends_with_its_attempt(make: Make, resolver: Resolver) -> None:
@@ -109,17 +110,34 @@ def test_dead_names_leave_places_for_others(
     assert told == ["the name lookup failed: Name or service not known"] * 2
 
 
-def test_more_names_than_threads_are_put_off(resolver: Resolver) -> None:
-    """However many names hang, there are so many threads for them and no more."""
+def test_dead_names_of_a_tenant_take_no_place_of_another(
+    make: Make, resolver: Resolver, eventually: Eventually
+) -> None:
+    """Alice's two places for slow names are taken: bob's slow name is waited for all the same."""
+    client = make(LONG)
+    with ThreadPoolExecutor(4) as threads:
+        hers = [threads.submit(_post, client, f"a{n}.example", 1, "alice") for n in range(3)]
+        eventually(lambda: sum(one.done() for one in hers) == 1)
+        his = threads.submit(_post, client, "slow.example", 1, "bob")
+        eventually(lambda: "slow.example" in resolver.asked)
+        resolver.gate.set()
+
+        assert his.result().error == "the name lookup failed: Name or service not known"
+
+
+@pytest.mark.parametrize(("tenant", "most"), [("", 128), ("alice", 32)])
+def test_more_names_than_threads_are_put_off(resolver: Resolver, tenant: str, most: int) -> None:
+    """However many names hang, there are so many threads for them, and for each tenant, no more."""
     lookups = Lookups(resolve=resolver)
-    for n in range(64):
+    lookups.caller.name = tenant
+    for n in range(most):
         with pytest.raises(LookupTimeout):
             lookups.addresses(f"dead-{n}.example", 0.001)
 
     with pytest.raises(LookupsBusy):
         lookups.addresses("one-more.example", LONG)
 
-    assert len(resolver.asked) <= 64
+    assert len(resolver.asked) <= most
 
 
 def test_a_name_is_looked_up_once_at_a_time(resolver: Resolver) -> None:
@@ -276,4 +294,4 @@ def test_a_dead_name_is_silence_of_its_host(bench: Bench, make: Make, resolver: 
     errors = {entry["error"] for entry in bench.job.callback_log}
     assert errors == {"the name lookup failed: Name or service not known"}
     assert bench.job.callback_attempts == 5
-    assert deps.receivers.wait("http://dead.example/other") > 0
+    assert deps.receivers.wait(Receiver("demo", "http://dead.example/other")) > 0

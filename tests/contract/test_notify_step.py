@@ -91,9 +91,8 @@ def test_a_callback_that_nobody_takes_is_given_up(ended: Bench) -> None:
 
 def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
     """No attempt is counted meanwhile, and the callback stays owed."""
-    url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.record_no_answer(url)
+        ended.deps.receivers.record_no_answer(ended.receiver)
 
     notify(A, ended.deps)
 
@@ -105,37 +104,34 @@ def test_a_receiver_that_rests_is_not_called(ended: Bench) -> None:
 def test_attempts_that_fail_open_the_breaker(ended: Bench) -> None:
     """A receiver that was in trouble five times in a row rests; its host is there for others."""
     ended.server.script = answer(503)
-    url = ended.job.request.callback_url or ""
     for _ in range(5):
-        assert ended.deps.receivers.wait(url) == 0
+        assert ended.deps.receivers.wait(ended.receiver) == 0
         notify(A, ended.deps)
 
-    assert ended.deps.receivers.wait(url) > 0
-    assert ended.deps.receivers.wait(f"{url}/other") == 0
+    assert ended.deps.receivers.wait(ended.receiver) > 0
+    assert ended.deps.receivers.wait(ended.neighbour) == 0
 
 
 def test_silence_opens_the_breaker_of_the_host(ended: Bench) -> None:
     """A host that broke off five attempts in a row rests for all of its URLs."""
     ended.server.script = lambda _wire: None
-    url = ended.job.request.callback_url or ""
     for _ in range(5):
         notify(A, ended.deps)
 
-    assert ended.deps.receivers.wait(f"{url}/other") > 0
+    assert ended.deps.receivers.wait(ended.neighbour) > 0
 
 
 def test_an_answer_closes_the_breaker(ended: Bench) -> None:
     """Also one that is no yes: the receiver is well."""
-    url = ended.job.request.callback_url or ""
     for _ in range(4):
-        ended.deps.receivers.record_no_answer(url)
+        ended.deps.receivers.record_no_answer(ended.receiver)
     ended.server.script = answer(400)
 
     notify(A, ended.deps)
 
     for _ in range(4):
-        ended.deps.receivers.record_no_answer(url)
-    assert ended.deps.receivers.wait(url) == 0
+        ended.deps.receivers.record_no_answer(ended.receiver)
+    assert ended.deps.receivers.wait(ended.receiver) == 0
 
 
 def test_a_callback_that_is_sent_again_has_all_its_time(ended: Bench) -> None:
@@ -173,9 +169,8 @@ def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> 
     """All that are owed to it may come to their end together."""
     ended.server.script = answer(503)
     notify(A, ended.deps)
-    url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.record_no_answer(url)
+        ended.deps.receivers.record_no_answer(ended.receiver)
     ended.clock.now += 2 * DAY
 
     notify(A, ended.deps)
@@ -186,9 +181,8 @@ def test_a_receiver_that_rests_is_not_called_at_the_end_either(ended: Bench) -> 
 
 def test_no_callback_dies_without_an_attempt_of_its_own(ended: Bench) -> None:
     """The trouble may be that of others on the same host: this one is told at its end."""
-    url = ended.job.request.callback_url or ""
     for _ in range(5):
-        ended.deps.receivers.record_no_answer(url)
+        ended.deps.receivers.record_no_answer(ended.receiver)
     ended.clock.now += 2 * DAY
     ended.server.script = answer(204)
 

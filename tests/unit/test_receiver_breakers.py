@@ -5,11 +5,13 @@ import random
 
 import pytest
 
+from worker.clients.receiver import Receiver
 from worker.clients.receiver_breakers import ReceiverBreakers
 
-URL = "https://slow.example/callback"
-SAME_HOST = "https://slow.example/other"
-OTHER = "https://well.example/callback"
+URL = Receiver("alice", "https://slow.example/callback")
+SAME_HOST = Receiver("alice", "https://slow.example/other")
+SAME_URL_OF_ANOTHER = Receiver("bob", URL.url)
+OTHER = Receiver("alice", "https://well.example/callback")
 #: Failures that open a breaker, and the longest first rest in seconds.
 ENOUGH, FIRST_REST, LONGEST_REST = 5, 2.0, 300.0
 
@@ -64,6 +66,25 @@ def test_a_url_rests_for_as_long_as_it_asks(world: _World) -> None:
     assert world.breakers.wait(URL) == 0
 
 
+@pytest.mark.parametrize("note", ["fail", "trouble"])
+def test_a_receiver_rests_for_one_tenant_only(world: _World, note: str) -> None:
+    """Another tenant's callbacks to the same host, or URL, are sent as ever."""
+    getattr(world, note)(2 * ENOUGH)
+
+    assert world.breakers.wait(URL) > 0
+    assert world.breakers.wait(SAME_URL_OF_ANOTHER) == 0
+    assert world.breakers.failed_ago(SAME_URL_OF_ANOTHER) == math.inf
+    world.breakers.record_success(SAME_URL_OF_ANOTHER)
+    assert world.breakers.wait(URL) > 0
+
+
+def test_a_pause_holds_for_one_tenant_only(world: _World) -> None:
+    """Whom a receiver asked to wait is the tenant that called it too often."""
+    world.breakers.record_pause(URL, 100)
+
+    assert world.breakers.wait(SAME_URL_OF_ANOTHER) == 0
+
+
 def test_one_callback_at_a_time_finds_out(world: _World) -> None:
     """After the rest one may go; the next one waits for as long as that may take."""
     world.fail(ENOUGH)
@@ -110,7 +131,7 @@ def test_attempts_that_began_together_count_once(world: _World) -> None:
 
 
 def test_a_url_in_trouble_says_nothing_of_its_neighbours(world: _World) -> None:
-    """Tenants share breakers: one's answers of 500 must not keep another's callbacks back."""
+    """An endpoint that answers 500 must not keep back callbacks to another one."""
     world.trouble(ENOUGH)
 
     assert FIRST_REST / 2 <= world.breakers.wait(URL) <= FIRST_REST
@@ -148,7 +169,7 @@ def test_receivers_in_trouble_are_bounded(world: _World, note: str) -> None:
     for _ in range(ENOUGH):
         getattr(world.breakers, note)(URL)
     for number in range(10_000):
-        getattr(world.breakers, note)(f"https://h{number}.example/")
+        getattr(world.breakers, note)(Receiver("alice", f"https://h{number}.example/"))
 
     assert world.breakers.wait(URL) == 0
 

@@ -39,7 +39,7 @@ class Delivery:
     @property
     def attempted(self) -> bool:
         """Whether a request was attempted at all."""
-        return self.error not in (BREAKER_OPEN, LOOKUPS_BUSY)
+        return self.error not in (BREAKER_OPEN, LOOKUPS_BUSY, TENANT_BUSY)
 
     @property
     def delivered(self) -> bool:
@@ -62,7 +62,8 @@ class Delivery:
 REFUSED: Final = "the host resolves to private or reserved addresses only"
 BREAKER_OPEN: Final = "no attempt was made: the receiver's circuit breaker was open"
 LOOKUPS_BUSY: Final = "no attempt was made: too many name lookups were slow"
-#: One in this many concurrent callbacks may wait for a slow name lookup.
+TENANT_BUSY: Final = "no attempt was made: too many callbacks of this tenant were slow"
+#: For each tenant, one in this many concurrent callbacks may wait for a slow name lookup.
 _CALLBACKS_PER_SLOW_LOOKUP: Final = 4
 
 
@@ -90,6 +91,12 @@ class CallbackClient:
     ) -> None:
         self._timeout = timeout
         self._deadline = Deadline()
+        # Tenants choose the hosts. Names that nobody serves must not block other callbacks.
+        self._lookups = Lookups(
+            slow_waits=max(1, connections // _CALLBACKS_PER_SLOW_LOOKUP),
+            longest=timeout,
+            resolve=resolve,
+        )
         self._client = guarded_client(
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
             connections=connections,
@@ -97,17 +104,21 @@ class CallbackClient:
             allowed=allowed,
             deadline=self._deadline,
             proxy=proxy,
-            # Callers choose the hosts. Names whose servers do not answer must not block other
-            # callbacks.
-            lookups=Lookups(
-                slow_waits=max(1, connections // _CALLBACKS_PER_SLOW_LOOKUP),
-                longest=timeout,
-                resolve=resolve,
-            ),
+            lookups=self._lookups,
         )
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Make one attempt and return its outcome; never raises."""
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, tenant: str = ""
+    ) -> Delivery:
+        """Make one attempt and return its outcome; never raises.
+
+        Args:
+            url: The receiver's URL.
+            body: The body.
+            headers: The headers.
+            tenant: Whose share of the name lookups is used.
+        """
+        self._lookups.caller.name = tenant
         self._deadline.at = give_up_at = time.monotonic() + self._timeout
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as response:

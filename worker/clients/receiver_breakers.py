@@ -2,8 +2,9 @@
 
 An attempt at a receiver that does not answer occupies a thread until its timeout. After several
 failures in a row the circuit opens, for longer each time; then one callback at a time probes the
-receiver. No answer counts against the host, for all of its URLs. An error status counts against the
-URL alone: other tenants' URLs on the same host may work. Each process keeps its own state in
+receiver. No answer counts against the host, for all URLs that the tenant has there; an error status
+counts against the URL alone. What one tenant's callbacks meet says nothing of another's, even on
+the same host: a path of it may hang while the next one works. Each process keeps its own state in
 memory. It only saves time; no guarantee depends on it.
 """
 
@@ -14,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
-from urllib.parse import urlsplit
 
 from worker.clients.backoff import backoff
+from worker.clients.receiver import Receiver
 
 #: Failures in a row that open the circuit.
 _OPENS_AFTER: Final = 5
@@ -118,14 +119,14 @@ class ReceiverBreakers:
         self._hosts = _Circuits(rng)
         self._urls = _Circuits(rng)
 
-    def wait(self, url: str, *, despite_pause: bool = False) -> float:
-        """Return the seconds for which this URL must not be called; 0: call it now.
+    def wait(self, receiver: Receiver, *, despite_pause: bool = False) -> float:
+        """Return the seconds for which it must not be called; 0: call it now.
 
         Args:
-            url: The receiver's URL.
+            receiver: The tenant and its URL.
             despite_pause: Ignore a pause that the receiver asked for.
         """
-        host = _host(url)
+        host, url = _names(receiver)
         with self._lock:
             now = self._clock()
             left = max(
@@ -137,41 +138,43 @@ class ReceiverBreakers:
                 self._urls.probe(url, now + self._attempt_seconds)
             return left
 
-    def failed_ago(self, url: str) -> float:
+    def failed_ago(self, receiver: Receiver) -> float:
         """Return how many seconds ago, at most, the last failed attempt there began."""
+        host, url = _names(receiver)
         with self._lock:
-            ended_at = max(self._hosts.failed_at(_host(url)), self._urls.failed_at(url))
+            ended_at = max(self._hosts.failed_at(host), self._urls.failed_at(url))
             return self._clock() - ended_at + self._attempt_seconds
 
-    def record_success(self, url: str) -> None:
+    def record_success(self, receiver: Receiver) -> None:
         """Record that the receiver answered."""
+        host, url = _names(receiver)
         with self._lock:
-            self._hosts.record_success(_host(url))
+            self._hosts.record_success(host)
             self._urls.record_success(url)
 
-    def record_error(self, url: str) -> None:
+    def record_error(self, receiver: Receiver) -> None:
         """Record an error status of the URL; its host is reachable."""
+        host, url = _names(receiver)
         with self._lock:
-            self._hosts.record_success(_host(url))
+            self._hosts.record_success(host)
             self._urls.record_failure(url, self._clock())
 
-    def record_pause(self, url: str, seconds: float) -> None:
+    def record_pause(self, receiver: Receiver, seconds: float) -> None:
         """Record that the URL's answer asked for a pause; other URLs of its host did not."""
+        _, url = _names(receiver)
         with self._lock:
             self._urls.pause(url, self._clock() + seconds)
 
-    def record_no_answer(self, url: str) -> None:
+    def record_no_answer(self, receiver: Receiver) -> None:
         """Record that the host gave no answer."""
+        host, _ = _names(receiver)
         with self._lock:
-            self._hosts.record_failure(_host(url), self._clock())
+            self._hosts.record_failure(host, self._clock())
 
 
-def _host(url: str) -> str:
-    """Return the host of a URL, or the URL itself if it is invalid."""
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return url
+def _names(receiver: Receiver) -> tuple[str, str]:
+    """Return the names of the circuits of its host and its URL; a tenant's name has no space."""
+    return f"{receiver.tenant} {receiver.host}", f"{receiver.tenant} {receiver.url}"
 
 
 def _digest(name: str) -> bytes:

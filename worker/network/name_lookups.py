@@ -4,10 +4,12 @@ Each lookup runs on a thread of its own, and callers wait for it only so long. A
 blocks its thread, but not the callers: callers' names may have DNS servers that never answer.
 """
 
+import math
 import queue
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,8 +22,9 @@ Resolve = Callable[[str], list[str]]
 _LONGEST: Final = 10.0
 #: Seconds within which a working name resolves; a longer wait counts as slow.
 _FAST: Final = 0.25
-#: Maximum number of concurrent lookups, each of another name.
-_MOST: Final = 64
+#: Maximum number of concurrent lookups, each of another name; for all callers, and for each.
+_MOST: Final = 128
+_MOST_PER_CALLER: Final = 32
 #: Seconds for which a failed lookup is cached, and the maximum number of cached names.
 _REMEMBERED: Final = 5.0
 _MOST_REMEMBERED: Final = 10_000
@@ -44,6 +47,7 @@ class LookupsBusy(httpx.ConnectError):
 @dataclass(slots=True)
 class _Lookup:
     host: str
+    caller: str
     since: float
     done: threading.Event = field(default_factory=threading.Event)
     addresses: list[str] = field(default_factory=list)
@@ -61,11 +65,18 @@ def system_addresses(host: str) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+class Caller(threading.local):
+    """For whom the current thread looks names up: one caller must not use up all lookups."""
+
+    name: str = ""
+
+
 class Lookups:
     """Resolves host names; thread-safe.
 
     Args:
-        slow_waits: Maximum number of concurrent waits for slow lookups; None: no limit.
+        slow_waits: Maximum number of concurrent waits for slow lookups, for each caller; None: no
+            limit.
         longest: Maximum wait in seconds.
         resolve: Returns a host's addresses, or raises.
         clock: Returns the time in seconds.
@@ -79,7 +90,10 @@ class Lookups:
         resolve: Resolve = system_addresses,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._slow_waits = None if slow_waits is None else threading.BoundedSemaphore(slow_waits)
+        #: Set by the caller, on its thread.
+        self.caller = Caller()
+        self._slow_waits = math.inf if slow_waits is None else slow_waits
+        self._waiting: Counter[str] = Counter()
         self._longest = longest
         self._resolve = resolve
         self._clock = clock
@@ -121,26 +135,33 @@ class Lookups:
             lookup = self._in_flight.get(host)
             if lookup:
                 return lookup
-            if len(self._in_flight) >= _MOST:
+            if len(self._in_flight) >= _MOST or self._started_by_caller() >= _MOST_PER_CALLER:
                 raise LookupsBusy("too many name lookups are running")
             if self._threads <= len(self._in_flight):  # may fail, so it comes first
                 threading.Thread(target=self._serve, name="look-up", daemon=True).start()
                 self._threads += 1
-            lookup = self._in_flight[host] = _Lookup(host, now)
+            lookup = self._in_flight[host] = _Lookup(host, self.caller.name, now)
             self._queue.put(lookup)
             return lookup
+
+    def _started_by_caller(self) -> int:
+        name = self.caller.name
+        return sum(lookup.caller == name for lookup in self._in_flight.values()) if name else 0
 
     def _wait_for_slow(self, lookup: _Lookup, seconds: float) -> None:
         if seconds <= 0:  # this lookup made others wait long enough; it gets no further slot
             raise LookupTimeout("the name lookup timed out")
-        if self._slow_waits and not self._slow_waits.acquire(blocking=False):
-            raise LookupsBusy("too many slow name lookups")
+        name = self.caller.name
+        with self._lock:
+            if self._waiting[name] >= self._slow_waits:
+                raise LookupsBusy("too many slow name lookups")
+            self._waiting[name] += 1
         try:
             if not lookup.done.wait(seconds):
                 raise LookupTimeout("the name lookup timed out")
         finally:
-            if self._slow_waits:
-                self._slow_waits.release()
+            with self._lock:
+                self._waiting[name] -= 1
 
     def _serve(self) -> None:
         """Run lookups until the thread has been idle for a while."""

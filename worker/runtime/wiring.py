@@ -9,6 +9,7 @@ from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
+from worker.clients import bulkhead
 from worker.clients.callbacks import CallbackClient
 from worker.clients.download import Downloader
 from worker.clients.provider import ProviderClient
@@ -42,10 +43,11 @@ def build(settings: Settings) -> Deps:
         callbacks=CallbackClient(
             allowed=settings.callback_allow_nets,
             timeout=settings.callback_timeout_seconds,
-            connections=connections,
+            connections=bulkhead.threads(connections),
             ssl_context=ssl_context,
             proxy=settings.callback_proxy,
         ),
+        bulkhead=bulkhead.Bulkhead(concurrency=connections, clock=time.monotonic, rng=rng),
         receivers=ReceiverBreakers(
             attempt_seconds=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
         ),

@@ -15,7 +15,8 @@ from core.redis.change import Change
 from core.redis.store import CALLBACK_LOG
 from core.security.signatures import callback_secret, sign_callback
 from worker.clients.backoff import backoff
-from worker.clients.callbacks import BREAKER_OPEN, Delivery
+from worker.clients.callbacks import BREAKER_OPEN, TENANT_BUSY, Delivery
+from worker.clients.receiver import Receiver
 from worker.deps import Deps
 
 _log = logging.getLogger(__name__)
@@ -35,20 +36,16 @@ def notify(job_id: JobId, deps: Deps) -> None:
     if job is None or job.callback_state is not CallbackState.PENDING:
         deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
         return
-    url = job.request.callback_url or ""
+    receiver = Receiver(job.request.tenant, job.request.callback_url or "")
     now = deps.clock()
     give_up_at = _give_up_at(job, now, deps)
-    is_last_attempt = now >= give_up_at
-    # A pause that the receiver asked for must not cost a callback its last attempt.
-    wait = deps.receivers.wait(url, despite_pause=is_last_attempt)
-    # Every callback gets at least one attempt: the failures may be those of other callbacks.
     was_attempted = job.callback_attempts > job.callback_before
-    delivery = Delivery(error=BREAKER_OPEN)
-    if not wait or (is_last_attempt and not was_attempted):
-        delivery = _attempt(job, url, now, deps)
+    delivery, wait = _attempt_if_allowed(
+        job, receiver, now, deps, is_last=now >= give_up_at, is_first=not was_attempted
+    )
     # Many callbacks to a receiver may reach their end at the same time. A failed attempt of another
     # one after that end is enough to give this one up; else they would hold up other receivers.
-    failed_after_end = was_attempted and now - deps.receivers.failed_ago(url) >= give_up_at
+    failed_after_end = was_attempted and now - deps.receivers.failed_ago(receiver) >= give_up_at
     if not delivery.attempted and not failed_after_end:
         later = _later(job, now, wait, give_up_at, deps)
         deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
@@ -64,7 +61,26 @@ def notify(job_id: JobId, deps: Deps) -> None:
     deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
 
 
-def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
+def _attempt_if_allowed(
+    job: Job, receiver: Receiver, now: float, deps: Deps, *, is_last: bool, is_first: bool
+) -> tuple[Delivery, float]:
+    """Make an attempt, unless the tenant has too many slow ones or the receiver's breaker is open.
+
+    Returns:
+        The outcome, and the seconds to wait if no attempt was made.
+    """
+    with deps.bulkhead.place(receiver) as busy_for:
+        if busy_for:
+            return Delivery(error=TENANT_BUSY), busy_for
+        # A pause that the receiver asked for must not cost a callback its last attempt.
+        wait = deps.receivers.wait(receiver, despite_pause=is_last)
+        # Every callback gets at least one attempt: the failures may be those of other callbacks.
+        if wait and not (is_last and is_first):
+            return Delivery(error=BREAKER_OPEN), wait
+        return _attempt(job, receiver, now, deps), wait
+
+
+def _attempt(job: Job, receiver: Receiver, now: float, deps: Deps) -> Delivery:
     """Make an attempt; any exception counts as its outcome, so that every callback ends."""
     try:
         message = _message(job, now, deps)
@@ -72,22 +88,22 @@ def _attempt(job: Job, url: str, now: float, deps: Deps) -> Delivery:
         kind = type(error).__name__
         event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
         return Delivery(error=f"FluxRelay could not build the callback: {kind}")
-    delivery = deps.callbacks.post(url, *message)
+    delivery = deps.callbacks.post(receiver.url, *message, tenant=receiver.tenant)
     if delivery.attempted:
-        _tell_breakers(url, delivery, deps)
+        _tell_breakers(receiver, delivery, deps)
     return delivery
 
 
-def _tell_breakers(url: str, delivery: Delivery, deps: Deps) -> None:
+def _tell_breakers(receiver: Receiver, delivery: Delivery, deps: Deps) -> None:
     """Count the attempt for the URL, or for the whole host if there was no answer."""
     if delivery.answered:
-        deps.receivers.record_success(url)
+        deps.receivers.record_success(receiver)
     elif delivery.status is not None:
-        deps.receivers.record_error(url)
+        deps.receivers.record_error(receiver)
     elif not delivery.never_retry:  # otherwise the URL is unusable, and nothing was called
-        deps.receivers.record_no_answer(url)
+        deps.receivers.record_no_answer(receiver)
     if pause := _requested_pause(delivery, deps):
-        deps.receivers.record_pause(url, pause)
+        deps.receivers.record_pause(receiver, pause)
 
 
 def _requested_pause(delivery: Delivery, deps: Deps) -> float:
