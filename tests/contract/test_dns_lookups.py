@@ -113,16 +113,18 @@ def test_dead_names_leave_places_for_others(
 def test_dead_names_of_a_tenant_take_no_place_of_another(
     make: Make, resolver: Resolver, eventually: Eventually
 ) -> None:
-    """Alice's two places for slow names are taken: bob's slow name is waited for all the same."""
-    client = make(LONG)
+    """Alice's one place for slow names is taken: for bob's slow name there is another one."""
+    client, tenants = make(LONG, 4), ("alice", "bob")
     with ThreadPoolExecutor(4) as threads:
-        hers = [threads.submit(_post, client, f"a{n}.example", 1, "alice") for n in range(3)]
-        eventually(lambda: sum(one.done() for one in hers) == 1)
-        his = threads.submit(_post, client, "slow.example", 1, "bob")
-        eventually(lambda: "slow.example" in resolver.asked)
+        calls = [
+            [threads.submit(_post, client, f"{name}{n}.example", 1, name) for n in range(2)]
+            for name in tenants
+        ]
+        eventually(lambda: sum(one.done() for of_one in calls for one in of_one) == 2)
         resolver.gate.set()
 
-        assert his.result().error == "the name lookup failed: Name or service not known"
+        errors = [{call.result().error for call in of_one} for of_one in calls]
+    assert errors == [{LOOKUPS_BUSY, "the name lookup failed: Name or service not known"}] * 2
 
 
 @pytest.mark.parametrize(("tenant", "most"), [("", 128), ("alice", 32)])

@@ -13,7 +13,7 @@ import pytest
 from stack.options import StackOptions
 from stack.receiver import Answer, CallbackReceiver
 from tests.conftest import Eventually
-from tests.contract.scripted import ScriptedServer, Wire
+from tests.contract.scripted_server import ScriptedServer, Wire
 from tests.outage.conftest import RECOVERY, Town, opened
 from tests.timing import FAST, FAST_SANDBOX
 

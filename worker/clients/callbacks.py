@@ -140,4 +140,19 @@ class CallbackClient:
             # The client cannot call this URL, such as one with invalid Punycode.
             return Delivery(error=type(error).__name__, never_retry=True)
         except Exception as error:  # noqa: BLE001 - any error is the outcome
-            return Delivery(error=type(error).__name__)
+            return Delivery(error=_describe(error))
+
+
+def _describe(error: BaseException) -> str:
+    """Return what is wrong with the receiver's TLS, or else the kind of the error.
+
+    The text of other errors may quote what the receiver sent.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the TLS certificate was refused: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return f"the TLS connection failed: {cause.reason.replace('_', ' ').lower()}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
