@@ -130,8 +130,9 @@ async def _next_batch(stream: AsyncIterator[bytes]) -> bytes:
 
 async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
     """Yield the body's chunks, up to the limit."""
-    encoding = request.headers.get("content-encoding")
-    if encoding and encoding.strip().lower() != "identity":
+    # Several lines are one list (RFC 9110 section 5.3).
+    encoding = ", ".join(request.headers.getlist("content-encoding"))
+    if encoding and any(one.strip().lower() not in {"", "identity"} for one in encoding.split(",")):
         raise _encoded(encoding)
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > limit:

@@ -20,6 +20,7 @@ from service.body.request_body import TOO_SLOW
 from service.http.problems import Problem
 from service.server.connections import HEALTH_RESERVE, Connections
 from service.server.framing import (
+    NO_HEADERS,
     framing_problem,
     has_plain_framing,
     path_and_query,
@@ -104,6 +105,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Unregister the connection."""
         self._all.lost(self)
+        self.headers = NO_HEADERS  # only a full collection frees the cycle of parser and this
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio heeds what is returned
@@ -164,6 +166,7 @@ class Connection(HttpToolsProtocol):
         self._awaited, self.deadline = "", inf
         self._before = self.cycle if self._answers() else None
         super().on_headers_complete()
+        self.headers = NO_HEADERS
         self._begun = True
         # A response that does not wait for the rest of the body closes the connection (and says
         # so), because how much is still to come is unknown.

@@ -4,9 +4,10 @@ A proxy that interprets any of them differently would allow request smuggling.
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from service.http.problems import Problem
 from service.server.refusals import wrong_version
@@ -17,6 +18,8 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)(/[^?#]*)?(\?[^#]*)?")
 #: Overhead per header line: colon, space, line end.
 _AROUND: Final = 4  # bytes
 _VERSIONS: Final = ("1.0", "1.1")
+#: Takes a body's trailers and keeps none: they must not join the head (RFC 9110 section 6.5.1).
+NO_HEADERS: Final[Any] = deque[tuple[bytes, bytes]](maxlen=0)
 
 
 def has_plain_framing(target: bytes, version: str, headers: Headers) -> bool:

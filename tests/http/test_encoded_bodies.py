@@ -38,10 +38,26 @@ def test_no_encoding_is_read(relay: Stack, nothing_taken_in: NothingTakenIn, enc
     assert theirs.json() == {"detail": detail}
 
 
-@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity"])
 def test_identity_is_no_encoding(relay: Stack, encoding: str) -> None:
     """It says that the body is as it is (RFC 9110 section 12.5.3)."""
     assert _post(relay, "/v1/jobs", JOB, encoding).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "lines", [("identity", "br"), ("br", "identity"), ("", "gzip"), ("identity", "identity, zstd")]
+)
+def test_several_lines_are_one_list(
+    relay: Stack, nothing_taken_in: NothingTakenIn, lines: tuple[str, str]
+) -> None:
+    """No line hides behind another (RFC 9110 section 5.3)."""
+    headers = [("x-key", relay.api_key), *(("content-encoding", line) for line in lines)]
+    for path, body in (("/v1/jobs", JOB), ("/v1/flux-pro-1.1", FLAT)):
+        with nothing_taken_in():
+            answer = httpx.post(
+                relay.service_url + path, json=body, headers=headers, timeout=20, trust_env=False
+            )
+        assert answer.status_code == 415
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
