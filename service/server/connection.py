@@ -171,8 +171,6 @@ class Connection(HttpToolsProtocol):
         # A response that does not wait for the rest of the body closes the connection (and says
         # so), because how much is still to come is unknown.
         self._keep_alive, self.cycle.keep_alive = self.cycle.keep_alive, False
-        # Trailers are not headers (RFC 9110 section 6.5.1); they end up in a list of nobody's.
-        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body."""
