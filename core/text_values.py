@@ -3,11 +3,13 @@
 No message repeats the text of a secret.
 """
 
+import errno
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -79,8 +81,14 @@ def base_url(value: str) -> str:
     """An http(s) URL with a host and without query; trailing slashes are dropped."""
     parts = url_parts(value)
     problems = []
+    if re.search(r"[\s\x00-\x1f\x7f]", value):
+        problems.append("must not contain a blank, a line break or a control character")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         problems.append("must be an http:// or https:// URL with a host and no query")
+    elif ":" not in parts.hostname and ascii_name(parts.hostname) is None:
+        problems.append("its host is not a valid name")
+    if parts.port == 0:
+        problems.append("the port must not be 0")
     if "@" in parts.netloc:
         problems.append("must not contain a user name or password")
     if problems:
@@ -199,6 +207,39 @@ def _each(items: Sequence[str], read: Callable[[str], _Value]) -> tuple[_Value, 
     if problems:
         raise ManyProblems(problems)
     return tuple(values)
+
+
+def file_text(path: str, longest: int) -> str:
+    """Return a file's text, without a byte order mark, as some editors write it.
+
+    Raises:
+        OSError: It cannot be read, or should not: reading a pipe waits for its writer, and a device
+            may never end.
+        UnicodeDecodeError: It is no text in UTF-8.
+    """
+    file = regular_file(path)
+    with file.open("rb") as opened:
+        raw = opened.read(longest + 1)
+    if len(raw) > longest:
+        raise OSError(errno.EFBIG, f"larger than {longest} bytes")
+    return raw.decode("utf-8-sig")
+
+
+def regular_file(path: str) -> Path:
+    """Return the path of a file that can be opened without waiting.
+
+    Raises:
+        OSError: It is a pipe, a device, a folder or the like.
+    """
+    file = Path(path)
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return file
+
+
+def in_quotes(value: str) -> bool:
+    """Return whether a value is in quotes, which a shell takes off and an env file may not."""
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
 
 
 def items(value: str) -> list[str]:

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import proxy_bypass
 
 import redis
@@ -20,8 +20,10 @@ import redis.asyncio
 from core.credentials import proxy_url
 from core.security.proxy_variables import environment_proxies
 from core.storage.aws_checks import aws_problems, s3_endpoint
-from core.text_values import ManyProblems
+from core.text_values import ManyProblems, regular_file
 
+#: Options of a Redis URL that name files.
+_REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _OPTION = re.compile(r"Invalid value for '(\w+)'|argument '(ssl_\w+)'")
 
 
@@ -32,8 +34,9 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
         values: Field of the settings -> value; None if invalid, or meant for another process.
     """
     found = []
-    if values["redis_url"] and (problem := _redis_problem(values["redis_url"].reveal())):
-        found.append(f"FLUXRELAY_REDIS_URL: {problem}")
+    if values["redis_url"]:
+        problems = _redis_problems(values["redis_url"].reveal())
+        found += [f"FLUXRELAY_REDIS_URL: {problem}" for problem in problems]
     if values["host"] and (problem := _listen_problem(values["host"])):
         found.append(f"FLUXRELAY_HOST: {problem}")
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -70,7 +73,29 @@ def _proxies_of_s3() -> list[str]:
     return [f"{line} (used for S3)" for line in environment_proxy_problems([endpoint.scheme])]
 
 
-def _redis_problem(url: str) -> str | None:
+def _redis_problems(url: str) -> list[str]:
+    """Return what the clients cannot use; they tell one option at a time, so it is taken away."""
+    found: list[str] = []
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in [name for name in _REDIS_FILES if name in options]:
+        try:
+            with regular_file(options[name]).open("rb"):
+                continue
+        except OSError as error:
+            found.append(f"the file that {name} names cannot be read: {error.strerror}")
+            del options[name]
+    while True:
+        name, problem = _redis_problem(parts._replace(query=urlencode(options)).geturl())
+        if problem:
+            found.append(problem)
+        if name not in options:
+            return found
+        del options[name]
+
+
+def _redis_problem(url: str) -> tuple[str, str | None]:
+    """Return the option that the clients cannot use, if it is known, and the problem."""
     try:
         # Blocking and async client; neither connects.
         blocking: Any = redis.ConnectionPool.from_url(url)
@@ -81,17 +106,22 @@ def _redis_problem(url: str) -> str | None:
         if isinstance(connection, redis.asyncio.SSLConnection):
             connection.ssl_context.get()
     except UnicodeError:
-        return "its host cannot be a name in the DNS"
+        return "", "its host cannot be a name in the DNS"
     except (OSError, ssl.SSLError):
-        return "a file that one of its ssl_ options names cannot be read, or is of another kind"
+        return "", "a file that one of its ssl_ options names is of another kind"
     except (ValueError, TypeError, redis.RedisError) as error:
         # The library's message may contain parts of the URL, and so the password.
         option = _OPTION.search(str(error))
         name = next(filter(None, option.groups()), "") if option else ""
+        if "Certificate Requirements" in str(error):
+            name = "ssl_cert_reqs"
         if name.startswith("ssl_"):
-            return f"the option {name} has a wrong value, or belongs to a rediss:// URL only"
-        return f"the option {name} has a wrong value" if name else "an option has a wrong value"
-    return None
+            return name, f"the option {name} has a wrong value, or belongs to a rediss:// URL only"
+        return (
+            name,
+            f"the option {name} has a wrong value" if name else "an option has a wrong value",
+        )
+    return "", None
 
 
 def _listen_problem(host: str) -> str | None:
@@ -102,7 +132,8 @@ def _listen_problem(host: str) -> str | None:
                 tried.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no name"
-        return f"cannot be listened on: {reason}"
+        allowed = "an address or a host's name alone, such as 0.0.0.0; FLUXRELAY_PORT has the port"
+        return f"cannot be listened on: {reason}; it must be {allowed}"
     return None
 
 
@@ -115,7 +146,7 @@ def _authority_problems() -> list[str]:
         # An unreadable AWS_ file is reported with the other AWS_ variables.
         if path and (name == "SSL_CERT_FILE" or os.path.isfile(path)):  # noqa: PTH113 - a name of a file
             try:
-                context.load_verify_locations(cafile=path)
+                context.load_verify_locations(cafile=regular_file(path))
             except OSError:
                 found.append(f"{name}: is not a file of certificates in PEM")
     return found

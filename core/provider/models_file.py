@@ -13,12 +13,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from core.media.image_formats import FORMATS
 from core.provider.catalogue import MODELS, Kind, Model, Parameter
-from core.text_values import ManyProblems
+from core.text_values import ManyProblems, file_text
+
+#: Bytes of the file; a larger one was named by mistake.
+_LONGEST: Final = 16 * 1024 * 1024
 
 #: A name is the end of a URL's path: no dot segments, nothing that would need escaping.
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
@@ -87,7 +89,7 @@ def read_models(path: str) -> Mapping[str, Model]:
     if not path:
         return {}
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = json.loads(file_text(path, _LONGEST))
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,6 @@
 """The environment as a source of the settings, and what is wrong with it in words."""
 
-import errno
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,7 +9,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from core.settings.field_types import WORKER, is_confidential, meaning, only_reader
 from core.settings.variables import is_injected
-from core.text_values import ManyProblems
+from core.text_values import ManyProblems, file_text, in_quotes
 
 #: Bytes of a secret's file; a file that holds more was named by mistake.
 _LONGEST_SECRET: Final = 65_536
@@ -39,10 +37,10 @@ class Environment(EnvSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return a variable's text, or why it cannot be had."""
         text, name, is_complex = super().get_field_value(field, field_name)
-        if not is_confidential(field):
-            return text, name, is_complex
         try:
-            return self.secret(name), name, is_complex
+            if is_confidential(field):
+                text = self.secret(name)
+            return _unquoted(text), name, is_complex
         except ValueError as error:
             return error, name, is_complex
 
@@ -63,29 +61,24 @@ class Environment(EnvSettingsSource):
         if text and path:
             raise ValueError(f"is set twice, as {name} and as {name}_FILE")
         if not path:
-            return text
+            return _unquoted(text)
         try:
-            return _text_of(Path(path)) or None
+            return _unquoted(file_text(path, _LONGEST_SECRET).strip()) or None
         except OSError as error:
             raise ValueError(f"{name}_FILE: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"{name}_FILE: is not a text file") from None
 
 
-def _text_of(path: Path) -> str:
-    """Return a secret file's text, without whitespace around it.
+def _unquoted(text: str | None) -> str | None:
+    """Return a text as it is.
 
     Raises:
-        OSError, ValueError: It cannot be read, or should not: reading a pipe waits for its writer,
-            and a device may never end.
+        ValueError: It is in quotes, which a shell takes off and a file of variables may not.
     """
-    if not path.is_file() and path.exists():
-        raise OSError(errno.EINVAL, "not a regular file")
-    with path.open("rb") as file:
-        raw = file.read(_LONGEST_SECRET + 1)
-    if len(raw) > _LONGEST_SECRET:
-        raise OSError(errno.EFBIG, f"larger than {_LONGEST_SECRET} bytes")
-    return raw.decode().strip()
+    if text and in_quotes(text):
+        raise ValueError("is in quotes, which count as part of the value; leave them out")
+    return text
 
 
 def problems_of(error: ValidationError, settings_cls: type[BaseSettings]) -> list[str]:
@@ -101,7 +94,8 @@ def problems_of(error: ValidationError, settings_cls: type[BaseSettings]) -> lis
         if isinstance(cause, ManyProblems):
             # Of a field that is no variable, each line names its own.
             start = f"{name}: " if name.isupper() else ""
-            found += [f"{start}{problem}" for problem in cause.problems]
+            end = f" ({meaning(field)})" if start and len(cause.problems) == 1 else ""
+            found += [f"{start}{problem}{end}" for problem in cause.problems]
         else:
             found.append(f"{name}: {cause} ({meaning(field)})")
     return found

@@ -23,6 +23,8 @@ from core.text_values import LONGEST_DURATION, Secret
 SERVICE: Final = "service"
 WORKER: Final = "worker"
 _Value = TypeVar("_Value")
+#: What Redis and the libraries can still count with.
+_LARGEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,26 @@ Port = Annotated[
 ]
 PositiveInt = Annotated[
     int,
-    Field(ge=1),
+    Field(ge=1, le=_LARGEST),
     BeforeValidator(_whole),
-    _must_be("a whole number above 0, in digits alone"),
+    _must_be("a whole number above 0 and below 2^63, in digits alone"),
+]
+WholeSeconds = Annotated[
+    int,
+    Field(ge=1, le=LONGEST_DURATION),
+    BeforeValidator(_whole),
+    _must_be(f"a whole number of seconds from 1 to {LONGEST_DURATION}, in digits alone"),
 ]
 Resubmits = Annotated[int, PlainValidator(text_values.resubmits)]
 Seconds = Annotated[
     float,
     Field(gt=0, le=LONGEST_DURATION, allow_inf_nan=False),
-    _must_be(f"a number of seconds above 0, at most {LONGEST_DURATION}"),
+    _must_be(f"a number of seconds above 0, at most {LONGEST_DURATION}, without a unit"),
 ]
 SecondsOrNone = Annotated[
     float,
     Field(ge=0, le=LONGEST_DURATION, allow_inf_nan=False),
-    _must_be(f"a number of seconds from 0 to {LONGEST_DURATION}"),
+    _must_be(f"a number of seconds from 0 to {LONGEST_DURATION}, without a unit"),
 ]
 
 BaseUrl = Annotated[str, PlainValidator(text_values.base_url)]

@@ -39,6 +39,7 @@ from core.settings.field_types import (
     SecondsOrNone,
     ServiceOnly,
     SlotLimits,
+    WholeSeconds,
     WorkerOnly,
     as_written,
 )
@@ -98,7 +99,7 @@ class Settings(CrossFieldRules):
     """Proxies to believe (CIDR)."""
     max_connections: ServiceOnly[PositiveInt | None] = None
     """Client connections at a time. Unset: 10000, or what the limit of open files leaves."""
-    keepalive_seconds: ServiceOnly[PositiveInt] = 75
+    keepalive_seconds: ServiceOnly[WholeSeconds] = 75
     """How long an idle connection is kept; longer than the proxy in front keeps it."""
     head_seconds: ServiceOnly[Seconds] = 10
     """How long the head of a request may take to come."""
@@ -106,7 +107,7 @@ class Settings(CrossFieldRules):
     """How long a small body, or each 64 KiB of a larger one, may take to come."""
     drain_seconds: ServiceOnly[SecondsOrNone] = 5
     """How long the service goes on once it was told to stop and says it is not ready."""
-    service_grace_seconds: ServiceOnly[PositiveInt] = 5
+    service_grace_seconds: ServiceOnly[WholeSeconds] = 5
     """How long requests under way may then take to end."""
 
     # --- how long things may take
