@@ -52,7 +52,7 @@ def test_the_table_of_variables_is_the_codes() -> None:
     written = {
         name: cells[0].strip("`")
         for name, cells in rows.items()
-        if cells[0] not in {"required", "none", "made", "`http://HOST:PORT`"}
+        if cells[0] not in {"required", "none", "generated", "`http://HOST:PORT`"}
     }
     key = {"SANDBOX_API_KEYS": "sandbox-key-1"}
     assert Settings.from_env({**key, **written}) == Settings.from_env(key)
@@ -83,8 +83,8 @@ def test_the_table_of_faults_is_the_codes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SELECTION))
-def test_the_table_of_choices_is_the_codes(name: str) -> None:
-    """Every way to narrow a fault down stands there, and no other."""
-    rows = table("choice")
+def test_the_table_of_filters_is_the_codes(name: str) -> None:
+    """The table has every filter of faults, and no other."""
+    rows = table("filter")
     assert name in rows
     assert set(rows) == set(SELECTION)
