@@ -91,7 +91,7 @@ class Customer:
 
     def ledger(self) -> dict[str, Any]:
         """Return the provider's own books."""
-        answer = httpx.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30, trust_env=False)
+        answer = self.http.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30)
         books: dict[str, Any] = answer.json()
         return books
 
