@@ -76,8 +76,8 @@ def _proxies_of_s3() -> list[str]:
 def _redis_problems(url: str) -> list[str]:
     """Return what the clients cannot use; they tell one option at a time, so it is taken away."""
     found: list[str] = []
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    place, _, query = url.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
     for name in [name for name in _REDIS_FILES if name in options]:
         try:
             with regular_file(options[name]).open("rb"):
@@ -86,7 +86,7 @@ def _redis_problems(url: str) -> list[str]:
             found.append(f"the file that {name} names cannot be read: {error.strerror}")
             del options[name]
     while True:
-        name, problem = _redis_problem(parts._replace(query=urlencode(options)).geturl())
+        name, problem = _redis_problem(f"{place}?{urlencode(options)}")
         if problem:
             found.append(problem)
         if name not in options:
