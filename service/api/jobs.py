@@ -11,6 +11,7 @@ from service.admission import accept_job
 from service.http.auth import tenant_of
 from service.http.origin import job_path
 from service.http.problems import JsonAnswer
+from service.intake.intake import idempotency_key
 from service.ownership import owned_job
 from service.state import State
 
@@ -19,7 +20,7 @@ async def create_job(request: Request[State]) -> Response:
     """Accept a job; 202 only once it is on disk."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key(request.headers)
     async with state["bodies"].read(request) as body:
         accepted = await accept_job(state, tenant, body, key)
     headers = {"location": job_path(request, accepted.job_id)}

@@ -20,6 +20,7 @@ from service.http.auth import tenant_of
 from service.http.origin import origin_of
 from service.http.problems import FieldError, JsonAnswer, Problem, invalid
 from service.http.query_parameters import only_value
+from service.intake.intake import idempotency_key
 from service.state import State
 
 _FRESH = {"cache-control": "no-store"}
@@ -40,7 +41,7 @@ async def _submit(request: Request[State], model: Model) -> Response:
     state = request.state
     settings = state["settings"]
     tenant = tenant_of(request, settings.api_keys)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key(request.headers)
     origin = _origin(request)
     parse = partial(parse_flat, model=model, origin=origin)
     async with state["bodies"].read(request, parents=()) as body:

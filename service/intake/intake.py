@@ -9,6 +9,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
+from starlette.datastructures import Headers
 from uuid_utils import uuid7
 
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
@@ -169,6 +170,24 @@ class Intake:
         )
 
 
+def idempotency_key(headers: Headers) -> str | None:
+    """Return the `Idempotency-Key`, or None where there is none.
+
+    Raises:
+        Problem: 400; there are several that differ, and neither is guessed at.
+    """
+    keys = set(headers.getlist("idempotency-key"))
+    if len(keys) > 1:
+        raise _bad_key("is given more than once, with different values", "one value", "send one")
+    return keys.pop() if keys else None
+
+
+def _bad_key(problem: str, allowed: str, fix: str) -> Problem:
+    field_error = FieldError("Idempotency-Key", problem, allowed, fix)
+    detail = f"The Idempotency-Key header {problem}: {allowed}; {fix}"
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [field_error])
+
+
 def _idempotency(
     key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
 ) -> Idempotency | None:
@@ -181,9 +200,7 @@ def _idempotency(
         return None
     if not _KEY.fullmatch(key):
         allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
-        field_error = FieldError("Idempotency-Key", "is not valid", allowed, "send a UUID")
-        detail = "The Idempotency-Key header is not valid; see errors"
-        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-idempotency-key", detail, [field_error])
+        raise _bad_key("is not valid", allowed, "send a UUID")
     fields = body if job.origin else body["input"]
     if inline or job.images:
         fields = _with_digests(fields, job, inline)

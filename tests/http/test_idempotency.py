@@ -136,3 +136,24 @@ def test_at_the_same_time(api: Caller, sandbox: SandboxDesk, picture: bytes, job
     assert jobs() - before == {f"job:{job_id}"}
     assert api.ended(job_id)["status"] == "succeeded"
     assert len(sandbox.tasks(job_id)) == 1
+
+
+@pytest.mark.parametrize(("second", "status"), [("one", 202), ("two", 400), ("", 400)])
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/jobs", BODY), ("/v1/flux-pro-1.1", BODY["input"])]
+)
+def test_of_two_keys_neither_is_guessed_at(
+    relay: Stack, path: str, body: dict[str, object], second: str, status: int
+) -> None:
+    """Two that are the same are one; a proxy may have doubled the line."""
+    first = f"one {path}"
+    second = second.replace("one", first)
+    keys = [("x-key", relay.api_key), ("idempotency-key", first), ("idempotency-key", second)]
+
+    answer = httpx.post(
+        relay.service_url + path, json=body, headers=keys, timeout=20, trust_env=False
+    )
+
+    accepted = 202 if path == "/v1/jobs" else 200
+    assert answer.status_code == (status if status == 400 else accepted)
+    assert ("more than once" in answer.text) == (status == 400)
