@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.probes import subprocesses
 from benchmarks.probes.context import IMAGE_BYTES, SLOTS, Context
 from benchmarks.probes.process_costs import cpu_seconds, spent
-from benchmarks.product.deployment import Stage
+from benchmarks.product.deployment import Deployment
 
 _KEPT = "both ways"
 _PROMPT = f"bytes={IMAGE_BYTES} seconds=0.5-1.5"
@@ -47,34 +47,34 @@ def _measure(context: Context) -> Rounds:
     rounds = Rounds()
     count, times = context.pick(192, 24), context.pick(4, 1)
     context.say("starting the product")
-    with Stage(slots=SLOTS, concurrency=SLOTS, far_storage=True) as stage:
-        _one_round(stage, rounds, context.pick(72, 24))  # warms up
+    with Deployment(slots=SLOTS, concurrency=SLOTS, storage_in_memory=True) as deployment:
+        _one_round(deployment, rounds, context.pick(72, 24))  # warms up
         rounds = Rounds()
         for turn in range(times):
             context.say(f"round {turn + 1} of {times}: ours, then bare")
-            _one_round(stage, rounds, count)
+            _one_round(deployment, rounds, count)
     return rounds
 
 
-def _one_round(stage: Stage, rounds: Rounds, count: int) -> None:
-    stage.forget()
-    before = cpu_seconds(stage.ours)
-    jobs = stage.post(count, _PROMPT)
-    stage.wait_ended(jobs, 60)
-    for name, seconds in spent(before, cpu_seconds(stage.ours)).items():
+def _one_round(deployment: Deployment, rounds: Rounds, count: int) -> None:
+    deployment.forget()
+    before = cpu_seconds(deployment.ours)
+    jobs = deployment.post(count, _PROMPT)
+    deployment.wait_ended(jobs, 60)
+    for name, seconds in spent(before, cpu_seconds(deployment.ours)).items():
         rounds.our_cpu[name] = rounds.our_cpu.get(name, 0.0) + seconds
     rounds.jobs += count
-    sent = _book(stage, rounds, jobs)
-    done = _bare(stage, sorted(sent))
+    sent = _book(deployment, rounds, jobs)
+    done = _bare(deployment, sorted(sent))
     rounds.bare_cpu += done["cpu_seconds"]
     rounds.bare_copies.append([copy["put"] - copy["due"] for copy in done["copies"]])
-    received = stage.books()["callbacks"]
+    received = deployment.books()["callbacks"]
     rounds.bare_callbacks.append([received[c["name"]] - c["put"] for c in done["copies"]])
 
 
-def _book(stage: Stage, rounds: Rounds, jobs: list[str]) -> list[float]:
+def _book(deployment: Deployment, rounds: Rounds, jobs: list[str]) -> list[float]:
     """Note what the product took for these jobs; return when the webhook of each was sent."""
-    books, ways, stored = stage.books(), stage.timelines(jobs), stage.stored_at(jobs)
+    books, ways, stored = deployment.books(), deployment.timelines(jobs), deployment.stored_at(jobs)
     sent = [float(books["webhooks"][job][0]) for job in jobs]
     told = [float(books["callbacks"][job]) for job in jobs]
     ended = [way["succeeded"] for way in ways]
@@ -90,15 +90,15 @@ def _between(begun: list[float], ended: list[float]) -> list[float]:
     return [end - begin for begin, end in zip(begun, ended, strict=True)]
 
 
-def _bare(stage: Stage, sent: list[float]) -> dict[str, Any]:
+def _bare(deployment: Deployment, sent: list[float]) -> dict[str, Any]:
     order = {
         "offsets": [at - sent[0] for at in sent],
-        "url": f"{stage.far_url}/results/{IMAGE_BYTES}/0/bare.png",
-        "callback_url": f"{stage.far_url}/callbacks",
-        "bucket": stage.stack.bucket,
+        "url": f"{deployment.fake_url}/results/{IMAGE_BYTES}/0/bare.png",
+        "callback_url": f"{deployment.fake_url}/callbacks",
+        "bucket": deployment.stack.bucket,
         "threads": SLOTS,
     }
-    aws = {name: value for name, value in stage.environment.items() if name.startswith("AWS_")}
+    aws = {name: value for name, value in deployment.environment.items() if name.startswith("AWS_")}
     done: dict[str, Any] = subprocesses.ask(
         "benchmarks.floors.bare_copy", order, timeout=90, environment=aws
     )

@@ -1,4 +1,4 @@
-"""The whole product with the far side in the provider's place, and what scenarios ask of it."""
+"""The whole product with fake services in place of the provider, and what scenarios ask of it."""
 
 import json
 import tempfile
@@ -27,15 +27,15 @@ _LOOK_SECONDS = 0.1
 _POSTING = 8  # connections that jobs are posted over
 
 
-class Stage:
-    """A started product; `with Stage() as stage`.
+class Deployment:
+    """A started product; `with Deployment() as deployment`.
 
     Args:
         slots: Active tasks allowed.
         concurrency: Tasks that one worker process runs at a time.
         workers: How many processes of each role.
-        far_storage: Keep the S3 server's data in memory where there is room: as a rule it shares
-            no disk with Redis, whose fsyncs would wait for it.
+        storage_in_memory: Keep the S3 server's data in memory if there is room: S3 rarely shares a
+            disk with Redis, whose fsyncs would wait for it.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Stage:
         slots: int = 24,
         concurrency: int = 24,
         workers: Mapping[str, int] = ONE_EACH,
-        far_storage: bool = False,
+        storage_in_memory: bool = False,
     ) -> None:
         self._variables = {
             "FLUXRELAY_RESULT_HOSTS": LOOPBACK,
@@ -52,7 +52,7 @@ class Stage:
             "FLUXRELAY_WORKER_CONCURRENCY": str(concurrency),
         }
         self._workers = workers
-        self._far_storage = far_storage
+        self._storage_in_memory = storage_in_memory
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -69,21 +69,21 @@ class Stage:
     def _start(self) -> None:
         ports = self._open.enter_context(Ports())
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory("-bench")))
-        self.far_port, self.port = ports.take(), ports.take()
-        self.far_url = f"http://{LOOPBACK}:{self.far_port}"
-        far = subprocesses.server(
-            "far-side",
-            ["benchmarks.product.fake_outside", str(self.far_port), str(self.folder)],
-            self.far_port,
-            self.folder / "far-side.log",
+        self.fake_port, self.port = ports.take(), ports.take()
+        self.fake_url = f"http://{LOOPBACK}:{self.fake_port}"
+        fake = subprocesses.server(
+            "fake-services",
+            ["benchmarks.product.fake_services", str(self.fake_port), str(self.folder)],
+            self.fake_port,
+            self.folder / "fake-services.log",
         )
-        self._open.callback(far.stop)
-        far.start()
-        far.wait_ready()
+        self._open.callback(fake.stop)
+        fake.start()
+        fake.wait_ready()
         service_url = f"http://{LOOPBACK}:{self.port}"
         options = StackOptions(
             port=self.port,
-            provider=RealProvider(self.far_url, service_url, "a-key-for-benchmarks"),
+            provider=RealProvider(self.fake_url, service_url, "a-key-for-benchmarks"),
             workers=self._workers,
             relay_variables=self._variables,
             storage_folder=self._storage_folder(),
@@ -93,7 +93,7 @@ class Stage:
         self._open.callback(self.redis.close)
 
     def _storage_folder(self) -> Path | None:
-        if not self._far_storage or not _MEMORY.is_dir() or disk_usage(_MEMORY).free < _ROOM:
+        if not self._storage_in_memory or not _MEMORY.is_dir() or disk_usage(_MEMORY).free < _ROOM:
             return None
         folder = tempfile.TemporaryDirectory("-bench", dir=_MEMORY, ignore_cleanup_errors=True)
         return Path(self._open.enter_context(folder))
@@ -128,7 +128,7 @@ class Stage:
         """Return what a load generator needs to post such a job."""
         body: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": prompt}}
         if callback:
-            body["callback"] = {"url": f"{self.far_url}/callbacks"}
+            body["callback"] = {"url": f"{self.fake_url}/callbacks"}
         return {
             "port": self.port,
             "method": "POST",
@@ -191,15 +191,15 @@ class Stage:
         return [float(json.loads(manifest)["stored_at"]) for manifest in manifests]
 
     def books(self) -> dict[str, Any]:
-        """Return what the far side saw."""
+        """Return what the fake services saw."""
         return self._far("books")
 
     def forget(self) -> None:
-        """Have the far side begin new books."""
+        """Reset the counters of the fake services."""
         self._far("reset")
 
     def _far(self, what: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.far_url}/far/{what}", timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.fake_url}/fake/{what}", timeout=10, trust_env=False)
         body: dict[str, Any] = answer.json()
         return body
 

@@ -16,7 +16,7 @@ import rq
 
 from benchmarks.probes.redis_costs import Costs, counted
 from benchmarks.product import worker_sets
-from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.product.deployment import NO_WORKERS, Deployment
 
 PROMPT = "bytes=100000 seconds=0"
 #: The tasks of a job that goes well: submit, collect, notify.
@@ -32,28 +32,28 @@ def main() -> None:
 
 def _jobs(count: int, idle_seconds: float) -> dict[str, Any]:
     """Run whole jobs, with one worker process per queue."""
-    stage = Stage(slots=1000, concurrency=16, workers={"sweep": 1})
-    with stage, worker_sets.ours(stage):
-        return _each(of_jobs(stage, count, idle_seconds), count)
+    deployment = Deployment(slots=1000, concurrency=16, workers={"sweep": 1})
+    with deployment, worker_sets.ours(deployment):
+        return _each(of_jobs(deployment, count, idle_seconds), count)
 
 
-def of_jobs(stage: Stage, count: int, idle_seconds: float) -> Costs:
-    """Return what so many jobs cost the stage's Redis; what goes on anyway is taken off."""
-    stage.wait_ended(stage.post(16, PROMPT), 30)
-    with counted(stage.redis) as idle:
+def of_jobs(deployment: Deployment, count: int, idle_seconds: float) -> Costs:
+    """Return what so many jobs cost the deployment's Redis; what goes on anyway is taken off."""
+    deployment.wait_ended(deployment.post(16, PROMPT), 30)
+    with counted(deployment.redis) as idle:
         time.sleep(idle_seconds)
-    with counted(stage.redis) as busy:
-        jobs = stage.post(count, PROMPT)
+    with counted(deployment.redis) as busy:
+        jobs = deployment.post(count, PROMPT)
         time.sleep(max(1.0, count / 40))  # looking for the end costs Redis, too
-        stage.wait_ended(jobs, 60)
+        deployment.wait_ended(jobs, 60)
     return busy.less(idle)
 
 
 def _empty_tasks(count: int, _idle_seconds: float) -> dict[str, Any]:
     """Run tasks that do nothing, by RQ as it comes, as many as that many jobs have."""
-    with Stage(workers=NO_WORKERS) as stage:
-        queue = rq.Queue("empty", connection=redis.Redis.from_url(stage.stack.valkey.url))
-        with counted(stage.redis) as costs:
+    with Deployment(workers=NO_WORKERS) as deployment:
+        queue = rq.Queue("empty", connection=redis.Redis.from_url(deployment.stack.valkey.url))
+        with counted(deployment.redis) as costs:
             for _ in range(_TASKS * count):
                 queue.enqueue("math.sqrt", 1)
             worker = rq.Worker([queue], connection=queue.connection)

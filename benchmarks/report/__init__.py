@@ -1,1 +1,1 @@
-"""What was found: statistics, plots, pages and verdicts."""
+"""Results: statistics, plots and explanations of missed goals."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks.probes import backlog_filler, subprocesses
 from benchmarks.probes.context import SLOTS, Context
-from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.product.deployment import NO_WORKERS, Deployment
 from benchmarks.report.outcome import Outcome, Plot, Row, at_least
 from benchmarks.report.statistics import median, turned
 from core.jobs.job import JobId
@@ -43,30 +43,30 @@ def run(context: Context) -> Outcome:
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     with ExitStack() as open_:
         context.say("starting two products")
-        stages = {
-            label: open_.enter_context(Stage(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)
+        deployments = {
+            label: open_.enter_context(Deployment(workers=NO_WORKERS)) for label in (_EMPTY, _FULL)
         }
-        models = {label: _waiting(stage) for label, stage in stages.items()}
+        models = {label: _waiting(deployment) for label, deployment in deployments.items()}
         context.say(f"filling the backlog with {count:,} jobs")
-        filled = _fill(stages[_FULL], models[_FULL], count)
+        filled = _fill(deployments[_FULL], models[_FULL], count)
         for turn in range(rounds):
             context.say(f"round {turn + 1} of {rounds}: intake, dispatch, reading")
             for what, measure in _MEASURES.items():
-                for label, stage in turned(stages.items(), turn):
-                    _fill_up(stage, models[label])
-                    seen[what, label].append(measure(stage, models[label], seconds))
+                for label, deployment in turned(deployments.items(), turn):
+                    _fill_up(deployment, models[label])
+                    seen[what, label].append(measure(deployment, models[label], seconds))
     return _outcome(seen, filled, count)
 
 
-def _waiting(stage: Stage) -> str:
+def _waiting(deployment: Deployment) -> str:
     """Return a job that waits."""
-    posted = stage.post(2 * SLOTS, "waits")
-    return next(job for job in posted if stage.redis.hget(f"job:{job}", "status") == "queued")
+    posted = deployment.post(2 * SLOTS, "waits")
+    return next(job for job in posted if deployment.redis.hget(f"job:{job}", "status") == "queued")
 
 
-def _fill_up(stage: Stage, model: str) -> None:
+def _fill_up(deployment: Deployment, model: str) -> None:
     """Have a few thousand jobs wait, if fewer do; `model` need not be among them any more."""
-    redis: Any = stage.redis
+    redis: Any = deployment.redis
     backlog = f"backlog:{redis.hget(f'job:{model}', 'lane')}"
     missing = _FEW - redis.zcard(backlog)
     if missing > 0:
@@ -75,25 +75,25 @@ def _fill_up(stage: Stage, model: str) -> None:
         backlog_filler.fill(redis, redis.zrange(backlog, -1, -1)[0], missing, begin=begin)
 
 
-def _fill(stage: Stage, model: str, count: int) -> dict[str, float]:
+def _fill(deployment: Deployment, model: str, count: int) -> dict[str, float]:
     """Fill, wait until Redis has put its file in order, and return what it cost."""
-    before = stage.redis.info("memory")["used_memory"]
+    before = deployment.redis.info("memory")["used_memory"]
     began = time.monotonic()
-    backlog_filler.fill(stage.redis, model, count)
+    backlog_filler.fill(deployment.redis, model, count)
     lasted = time.monotonic() - began
-    while stage.redis.info("persistence")["aof_rewrite_in_progress"]:
+    while deployment.redis.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.2)
-    after = stage.redis.info("memory")["used_memory"]
+    after = deployment.redis.info("memory")["used_memory"]
     return {"seconds": lasted, "bytes": (after - before) / count}
 
 
-def _intake(stage: Stage, _model: str, seconds: float) -> float:
-    order = stage.order("waits, too") | {"seconds": seconds, "connections": 16}
+def _intake(deployment: Deployment, _model: str, seconds: float) -> float:
+    order = deployment.order("waits, too") | {"seconds": seconds, "connections": 16}
     return _rate(order, "202")
 
 
-def _page(stage: Stage, path: str, seconds: float) -> float:
-    order = stage.order("") | {"method": "GET", "body": "", "path": path}
+def _page(deployment: Deployment, path: str, seconds: float) -> float:
+    order = deployment.order("") | {"method": "GET", "body": "", "path": path}
     return _rate(order | {"seconds": seconds / 2, "connections": 4}, "200")
 
 
@@ -106,9 +106,9 @@ def _rate(order: dict[str, Any], status: str) -> float:
     return float(seen["rate"])
 
 
-def _dispatch(stage: Stage, _model: str, seconds: float) -> float:
+def _dispatch(deployment: Deployment, _model: str, seconds: float) -> float:
     """Return grants per second."""
-    settings = Settings.from_env(stage.environment, WORKER)
+    settings = Settings.from_env(deployment.environment, WORKER)
     client = connect(settings)
     store, slots = JobStore(client, settings), f"slots:{settings.accounts[0].name}"
     done, spent = 0, 0.0
@@ -131,12 +131,14 @@ def _ready(now: float) -> Change:
     return Change(set={"result_url": url, "result_expires_at": now + 600}, wake=[Step.COLLECT])
 
 
-_MEASURES: Final[dict[str, Callable[[Stage, str, float], float]]] = {
+_MEASURES: Final[dict[str, Callable[[Deployment, str, float], float]]] = {
     "intake": _intake,
     "dispatch": _dispatch,
-    "GET /v1/jobs/{id}": lambda stage, model, seconds: _page(stage, f"/v1/jobs/{model}", seconds),
-    "GET /v1/dead-letters": lambda stage, _model, seconds: _page(
-        stage, "/v1/dead-letters", seconds
+    "GET /v1/jobs/{id}": lambda deployment, model, seconds: _page(
+        deployment, f"/v1/jobs/{model}", seconds
+    ),
+    "GET /v1/dead-letters": lambda deployment, _model, seconds: _page(
+        deployment, "/v1/dead-letters", seconds
     ),
 }
 

@@ -9,7 +9,7 @@ from benchmarks.probes import profiling, subprocesses
 from benchmarks.probes.context import IMAGE_BYTES, SLOTS, Context
 from benchmarks.probes.process_costs import cpu_seconds, spent
 from benchmarks.product import alternating
-from benchmarks.product.deployment import Stage
+from benchmarks.product.deployment import Deployment
 from benchmarks.report.outcome import Outcome, Plot, Row
 
 TITLE = "CPU per whole job"
@@ -97,17 +97,17 @@ def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
     """Return milliseconds per small job, and the profiles."""
     seconds = context.pick(8.0, 2.0)
     spy = python_of("py-spy", context.peers).with_name("py-spy")
-    with Stage(slots=SLOTS, concurrency=SLOTS) as stage:
-        _finish(stage, SLOTS, _SMALL)
+    with Deployment(slots=SLOTS, concurrency=SLOTS) as deployment:
+        _finish(deployment, SLOTS, _SMALL)
         count = context.pick(400, 24)
         context.say(f"{count} jobs of {_SMALL:,} bytes")
-        before = cpu_seconds(stage.ours)
-        _finish(stage, count, _SMALL)
-        small = 1000 * sum(spent(before, cpu_seconds(stage.ours)).values()) / count
+        before = cpu_seconds(deployment.ours)
+        _finish(deployment, count, _SMALL)
+        small = 1000 * sum(spent(before, cpu_seconds(deployment.ours)).values()) / count
         context.say("profile of the service while jobs are posted")
-        service = _intake_profile(stage, spy, seconds)
+        service = _intake_profile(deployment, spy, seconds)
         context.say("profile of the collect worker")
-        collect = _collect_profile(stage, spy, seconds)
+        collect = _collect_profile(deployment, spy, seconds)
     pictures, notes = [], []
     for name, found, rules in (
         ("the service under intake", service, _SERVICE_RULES),
@@ -131,21 +131,21 @@ def _more(context: Context) -> tuple[float, list[Plot], list[str]]:
     return small, pictures, notes
 
 
-def _finish(stage: Stage, count: int, size: int) -> None:
-    stage.wait_ended(stage.post(count, f"bytes={size} seconds=0.2-0.6"), 60)
+def _finish(deployment: Deployment, count: int, size: int) -> None:
+    deployment.wait_ended(deployment.post(count, f"bytes={size} seconds=0.2-0.6"), 60)
 
 
-def _intake_profile(stage: Stage, spy: Path, seconds: float) -> Any:
-    order = stage.order(f"bytes={IMAGE_BYTES} seconds=0.2-0.6")
+def _intake_profile(deployment: Deployment, spy: Path, seconds: float) -> Any:
+    order = deployment.order(f"bytes={IMAGE_BYTES} seconds=0.2-0.6")
     order |= {"seconds": seconds, "connections": 8}
-    file = stage.folder / "service.raw"
-    with profiling.recorded(spy, stage.ours["service"], seconds, file):
+    file = deployment.folder / "service.raw"
+    with profiling.recorded(spy, deployment.ours["service"], seconds, file):
         subprocesses.ask("benchmarks.probes.load_generator", order, timeout=seconds + 20)
     return profiling.stacks(file.read_text(encoding="utf-8"))
 
 
-def _collect_profile(stage: Stage, spy: Path, seconds: float) -> Any:
-    file = stage.folder / "collect.raw"  # the intake left work enough
-    with profiling.recorded(spy, stage.ours["worker.collect"], seconds, file):
+def _collect_profile(deployment: Deployment, spy: Path, seconds: float) -> Any:
+    file = deployment.folder / "collect.raw"  # the intake left work enough
+    with profiling.recorded(spy, deployment.ours["worker.collect"], seconds, file):
         threading.Event().wait(seconds)
     return profiling.stacks(file.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.probes import subprocesses
 from benchmarks.probes.context import Context
-from benchmarks.product.deployment import NO_WORKERS, Stage
+from benchmarks.product.deployment import NO_WORKERS, Deployment
 from benchmarks.report.outcome import Outcome, Plot, Row, at_least, at_most
 from benchmarks.report.statistics import median, percentile, turned
 from stack.servers.environment import child_environment
@@ -31,8 +31,8 @@ def run(context: Context) -> Outcome:
     rates: dict[str, list[float]] = defaultdict(list)
     waits: dict[str, list[float]] = defaultdict(list)
     context.say("starting the service, and the bare handler")
-    with Stage(workers=NO_WORKERS) as stage, Ports() as ports:
-        orders = _orders(stage, ports, seconds)
+    with Deployment(workers=NO_WORKERS) as deployment, Ports() as ports:
+        orders = _orders(deployment, ports, seconds)
         for order in orders.values():  # warms up
             _load(order | {"seconds": min(seconds, 1.0)})
         for turn in range(rounds):
@@ -42,7 +42,7 @@ def run(context: Context) -> Outcome:
                 rates[label].append(seen["rate"])
                 waits[label] += seen["latencies"]
         context.say("the generator on a handler that does nothing")
-        reach = _load(_trivial(stage, ports) | {"seconds": seconds})["rate"]
+        reach = _load(_trivial(deployment, ports) | {"seconds": seconds})["rate"]
     return _outcome(rates, waits, reach)
 
 
@@ -55,30 +55,30 @@ def _load(order: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def _orders(stage: Stage, ports: Ports, seconds: float) -> dict[str, dict[str, Any]]:
+def _orders(deployment: Deployment, ports: Ports, seconds: float) -> dict[str, dict[str, Any]]:
     port = ports.take()
     bare = subprocesses.process(
         "bare-intake",
         ["benchmarks.floors.bare_intake", str(port)],
-        stage.folder / "bare-intake.log",
+        deployment.folder / "bare-intake.log",
         subprocesses.listens(port),
-        child_environment({"REDIS_URL": stage.stack.valkey.url}),
+        child_environment({"REDIS_URL": deployment.stack.valkey.url}),
     )
-    stage.adopt(bare)
+    deployment.adopt(bare)
     bare.start()
     bare.wait_ready()
-    ours = stage.order("a small job") | {"seconds": seconds, "connections": CONNECTIONS}
+    ours = deployment.order("a small job") | {"seconds": seconds, "connections": CONNECTIONS}
     return {_PLAIN: ours, _KEYED: ours | {"keyed": True}, _BARE: ours | {"port": port}}
 
 
-def _trivial(stage: Stage, ports: Ports) -> dict[str, Any]:
+def _trivial(deployment: Deployment, ports: Ports) -> dict[str, Any]:
     port = ports.take()
-    log = stage.folder / "trivial.log"
+    log = deployment.folder / "trivial.log"
     trivial = subprocesses.server("trivial", ["benchmarks.floors.bare_http", str(port)], port, log)
-    stage.adopt(trivial)
+    deployment.adopt(trivial)
     trivial.start()
     trivial.wait_ready()
-    return stage.order("a small job") | {"port": port, "connections": CONNECTIONS}
+    return deployment.order("a small job") | {"port": port, "connections": CONNECTIONS}
 
 
 def _outcome(rates: dict[str, list[float]], waits: dict[str, list[float]], reach: float) -> Outcome:

@@ -3,7 +3,7 @@
 from benchmarks.probes.context import SLOTS, Context
 from benchmarks.probes.process_costs import forget_peak, peak_bytes
 from benchmarks.product import worker_sets
-from benchmarks.product.deployment import Stage
+from benchmarks.product.deployment import Deployment
 from benchmarks.report.outcome import Outcome, Plot, at_most
 from benchmarks.report.statistics import median, turned
 
@@ -22,12 +22,12 @@ def run(context: Context) -> Outcome:
     count, rounds = context.pick(200, 8), context.pick(2, 1)
     large = context.pick(_LARGE, 5_000_000)
     peaks: dict[int, list[int]] = {_SMALL: [], large: []}
-    with Stage(slots=SLOTS, concurrency=SLOTS, workers={"sweep": 1}) as stage:
+    with Deployment(slots=SLOTS, concurrency=SLOTS, workers={"sweep": 1}) as deployment:
         for turn in range(rounds):
             for size, seen in turned(peaks.items(), turn):
                 context.say(f"round {turn + 1} of {rounds}: {size:,} bytes each")
                 # The peak depends on how many are under way, not on how many there are.
-                seen.append(_peak(stage, size, count // (1 + turn)))
+                seen.append(_peak(deployment, size, count // (1 + turn)))
     small, big = (median(peaks[size]) / 1e6 for size in (_SMALL, large))
     row = at_most(
         1.2,
@@ -53,12 +53,12 @@ def run(context: Context) -> Outcome:
     )
 
 
-def _peak(stage: Stage, size: int, count: int) -> int:
-    with worker_sets.ours(stage) as crew:
-        (copier,) = (each.pid for each in crew if "collect" in each.name)
-        warm = stage.post(SLOTS, "bytes=100000 seconds=0", callback=False)
-        stage.wait_ended(warm, 30, told=False)
+def _peak(deployment: Deployment, size: int, count: int) -> int:
+    with worker_sets.ours(deployment) as workers:
+        (copier,) = (each.pid for each in workers if "collect" in each.name)
+        warm = deployment.post(SLOTS, "bytes=100000 seconds=0", callback=False)
+        deployment.wait_ended(warm, 30, told=False)
         forget_peak(copier)
-        jobs = stage.post(count, f"bytes={size} seconds=0", callback=False)
-        stage.wait_ended(jobs, 200, told=False)
+        jobs = deployment.post(count, f"bytes={size} seconds=0", callback=False)
+        deployment.wait_ended(jobs, 200, told=False)
         return peak_bytes(copier)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from benchmarks.probes.context import Context
 from benchmarks.probes.redis_costs import Costs
 from benchmarks.product import job_costs, worker_sets
-from benchmarks.product.deployment import Stage
+from benchmarks.product.deployment import Deployment
 from benchmarks.report.outcome import Outcome, Plot, Row
 from benchmarks.report.statistics import median, turned
 
@@ -26,22 +26,22 @@ def run(context: Context) -> Outcome:
     """Measure it."""
     count, rounds = context.pick(240, 24), context.pick(2, 1)
     rates: dict[int, list[float]] = defaultdict(list)
-    with Stage(slots=1000, concurrency=16, workers={"sweep": 1}) as stage:
+    with Deployment(slots=1000, concurrency=16, workers={"sweep": 1}) as deployment:
         for turn in range(rounds):
             for each in turned(context.pick(_CREWS, (1, 2)), turn):
                 context.say(f"round {turn + 1} of {rounds}: {each} processes per queue")
-                with worker_sets.ours(stage, each):
-                    rates[each].append(_rate(stage, count))
+                with worker_sets.ours(deployment, each):
+                    rates[each].append(_rate(deployment, count))
         context.say("what a job costs Redis")
-        with worker_sets.ours(stage):
-            costs = job_costs.of_jobs(stage, count, context.pick(_IDLE_SECONDS, 1.0))
+        with worker_sets.ours(deployment):
+            costs = job_costs.of_jobs(deployment, count, context.pick(_IDLE_SECONDS, 1.0))
     return _outcome(rates, costs, count)
 
 
-def _rate(stage: Stage, count: int) -> float:
-    stage.wait_ended(stage.post(16, job_costs.PROMPT), 30)  # connections are made
+def _rate(deployment: Deployment, count: int) -> float:
+    deployment.wait_ended(deployment.post(16, job_costs.PROMPT), 30)  # connections are made
     began = time.monotonic()
-    stage.wait_ended(stage.post(count, job_costs.PROMPT), 60)
+    deployment.wait_ended(deployment.post(count, job_costs.PROMPT), 60)
     return count / (time.monotonic() - began)
 
 
@@ -72,7 +72,7 @@ def _outcome(rates: dict[int, list[float]], costs: Costs, count: int) -> Outcome
         title=TITLE,
         about=ABOUT,
         rows=rows,
-        notes=["Where there are two cores, the processes of one crew fill them already."],
+        notes=["Where there are two cores, the processes of one workers fill them already."],
         plots=[Plot(kind="bars", title=TITLE, x="images per second", y="", series=bars)],
         tables={"Calls per job, those inside our scripts included": table},
     )

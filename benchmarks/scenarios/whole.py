@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.probes.context import IMAGE_BYTES, Context
 from benchmarks.probes.process_costs import proportional_bytes
 from benchmarks.product import worker_sets
-from benchmarks.product.deployment import Stage
+from benchmarks.product.deployment import Deployment
 from benchmarks.report.outcome import Outcome, Plot, Row, at_least
 from benchmarks.report.statistics import median
 from stack.servers.process import ManagedProcess
@@ -28,7 +28,7 @@ moment."""
 _OURS, _FORK, _SIMPLE = "FluxRelay", "RQ Worker (forks)", "RQ SimpleWorker pool"
 _GIGABYTE = 1e9
 
-Crew = Callable[[], AbstractContextManager[list[ManagedProcess]]]
+Workers = Callable[[], AbstractContextManager[list[ManagedProcess]]]
 
 
 def run(context: Context) -> Outcome:
@@ -37,21 +37,23 @@ def run(context: Context) -> Outcome:
     rates: dict[str, list[float]] = defaultdict(list)
     memory: dict[str, list[int]] = defaultdict(list)
     flying: dict[str, tuple[int, int]] = {}
-    with Stage(slots=1000, concurrency=CONCURRENCY, workers={"sweep": 1}) as stage:
-        choices: dict[str, Crew] = {
-            _OURS: lambda: worker_sets.ours(stage),
-            _FORK: lambda: worker_sets.stock(stage, "fork", dict.fromkeys(worker_sets.QUEUES, 1)),
-            _SIMPLE: lambda: worker_sets.stock(stage, "simple", _affordable(memory)),
+    with Deployment(slots=1000, concurrency=CONCURRENCY, workers={"sweep": 1}) as deployment:
+        choices: dict[str, Workers] = {
+            _OURS: lambda: worker_sets.ours(deployment),
+            _FORK: lambda: worker_sets.stock(
+                deployment, "fork", dict.fromkeys(worker_sets.QUEUES, 1)
+            ),
+            _SIMPLE: lambda: worker_sets.stock(deployment, "simple", _affordable(memory)),
         }
         for turn in range(rounds):
-            for label, crew in choices.items():
+            for label, workers in choices.items():
                 context.say(f"round {turn + 1} of {rounds}: {label}")
-                with crew() as processes:
+                with workers() as processes:
                     few = count if label == _OURS else count // 3
-                    rates[label].append(_rate(stage, few))
+                    rates[label].append(_rate(deployment, few))
                     memory[label].append(proportional_bytes(each.pid for each in processes))
                     if not turn:
-                        flying[label] = _in_flight(stage, processes, 2 * CONCURRENCY, label)
+                        flying[label] = _in_flight(deployment, processes, 2 * CONCURRENCY, label)
     return _outcome(rates, memory, flying)
 
 
@@ -62,28 +64,28 @@ def _affordable(memory: dict[str, list[int]]) -> dict[str, int]:
     return {"submit": 1, "collect": most - 2, "notify": 1}
 
 
-def _rate(stage: Stage, count: int) -> float:
-    _finish(stage, 8, f"bytes={IMAGE_BYTES} seconds=0")  # connections are made
+def _rate(deployment: Deployment, count: int) -> float:
+    _finish(deployment, 8, f"bytes={IMAGE_BYTES} seconds=0")  # connections are made
     began = time.monotonic()
-    _finish(stage, count, f"bytes={IMAGE_BYTES} seconds=0")
+    _finish(deployment, count, f"bytes={IMAGE_BYTES} seconds=0")
     return count / (time.monotonic() - began)
 
 
-def _finish(stage: Stage, count: int, prompt: str) -> None:
-    stage.wait_ended(stage.post(count, prompt), 120)
+def _finish(deployment: Deployment, count: int, prompt: str) -> None:
+    deployment.wait_ended(deployment.post(count, prompt), 120)
 
 
 def _in_flight(
-    stage: Stage, processes: list[ManagedProcess], most: int, label: str
+    deployment: Deployment, processes: list[ManagedProcess], most: int, label: str
 ) -> tuple[int, int]:
     """Return the most downloads at a time, and the bytes that their workers held then."""
-    stage.forget()
-    jobs = stage.post(most if label == _OURS else 6, "bytes=100000 seconds=0 hold=1")
+    deployment.forget()
+    jobs = deployment.post(most if label == _OURS else 6, "bytes=100000 seconds=0 hold=1")
     copying = [each.pid for each in processes if "collect" in each.name]
     time.sleep(1.0)
     held = proportional_bytes(copying)
-    stage.wait_ended(jobs, 60)
-    return int(stage.books()["downloads_most"]), held
+    deployment.wait_ended(jobs, 60)
+    return int(deployment.books()["downloads_most"]), held
 
 
 def _outcome(

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from benchmarks.probes import backlog_filler, http_wire, load_generator
-from benchmarks.product.deployment import NO_WORKERS, Stage
-from benchmarks.product.fake_outside import seconds_of, wanted
+from benchmarks.product.deployment import NO_WORKERS, Deployment
+from benchmarks.product.fake_services import seconds_of, wanted
 from benchmarks.report import image_makers
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """Run the service with the far side, and no worker."""
-    with Stage(workers=NO_WORKERS) as started:
+def deployment() -> Iterator[Deployment]:
+    """Run the service with the fake services, and no worker."""
+    with Deployment(workers=NO_WORKERS) as started:
         yield started
 
 
@@ -55,25 +55,25 @@ def test_a_message_is_read_whole() -> None:
     assert message.webhook_id == "7"
 
 
-def test_the_load_generator_counts_each_answer(stage: Stage) -> None:
+def test_the_load_generator_counts_each_answer(deployment: Deployment) -> None:
     """As many answers as requests, with their bodies."""
-    raw = http_wire.request("GET", "/livez", f"127.0.0.1:{stage.port}")
-    seen = load_generator.drive(stage.port, [raw] * 50, 4)
+    raw = http_wire.request("GET", "/livez", f"127.0.0.1:{deployment.port}")
+    seen = load_generator.drive(deployment.port, [raw] * 50, 4)
     assert [exchange.status for exchange in seen] == [200] * 50
     assert len({exchange.body for exchange in seen}) == 1
 
 
-def test_results_carry_their_checksum(stage: Stage) -> None:
-    """What the far side hands out is what it says of it."""
-    answer = httpx.get(f"{stage.far_url}/results/5000/0/x.png", trust_env=False)
+def test_results_carry_their_checksum(deployment: Deployment) -> None:
+    """What the fake services serve matches its checksum."""
+    answer = httpx.get(f"{deployment.fake_url}/results/5000/0/x.png", trust_env=False)
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert answer.headers["content-md5"]
 
 
-def test_a_filled_in_job_equals_a_real_one(stage: Stage) -> None:
+def test_a_filled_in_job_equals_a_real_one(deployment: Deployment) -> None:
     """Record, places in line and due time, and the memory they take, are those of a real job."""
-    posted = stage.post(40, "waits")
-    redis = stage.redis
+    posted = deployment.post(40, "waits")
+    redis = deployment.redis
     waiting = [job for job in posted if redis.hget(f"job:{job}", "status") == "queued"]
     model, count = waiting[0], 25
     before = redis.zcard("backlog:any")
@@ -89,7 +89,7 @@ def test_a_filled_in_job_equals_a_real_one(stage: Stage) -> None:
     )
     assert redis.zcard("backlog:any") == before + count
     assert httpx.get(
-        f"http://127.0.0.1:{stage.port}/v1/jobs/{copy}",
-        headers={"authorization": f"Bearer {stage.stack.api_key}"},
+        f"http://127.0.0.1:{deployment.port}/v1/jobs/{copy}",
+        headers={"authorization": f"Bearer {deployment.stack.api_key}"},
         trust_env=False,
     ).json()["status"] == "queued"  # fmt: skip

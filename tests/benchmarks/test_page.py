@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page
-from benchmarks.report import verdicts
+from benchmarks.report import missed_goals
 from benchmarks.report.outcome import Outcome, Record, at_least, at_most
 
 MACHINE = {"processor": "one", "shared": "no", "busy before": "1 %"}
@@ -49,12 +49,12 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_goal_is_explained_only_where_it_is_missed(tmp_path: Path) -> None:
-    """One run that misses it is enough; none, and the page says nothing of it."""
+    """One run that misses it is enough; with none, the page does not mention it."""
     met, short = record(24.0, 1.0), record(12.0, 1.0)
 
-    assert "Goals that are missed" not in page.page(kept(tmp_path / "met", met, met))
+    assert "Missed goals" not in page.page(kept(tmp_path / "met", met, met))
     assert page.missed(kept(tmp_path / "one", met, short)) == {"slots": ["rate"]}
-    assert verdicts.read()["slots"].text in page.page(kept(tmp_path / "two", met, short))
+    assert missed_goals.read()["slots"].text in page.page(kept(tmp_path / "two", met, short))
 
 
 def test_a_run_may_lack_what_another_one_has(tmp_path: Path) -> None:
@@ -66,17 +66,17 @@ def test_a_run_may_lack_what_another_one_has(tmp_path: Path) -> None:
     assert "| wait, against a floor | ≤ 2 × |  | 1.00 × (1.00 : 1.00 s) | yes |" in text
 
 
-def test_every_missed_goal_of_the_kept_results_has_a_verdict() -> None:
+def test_every_missed_goal_of_the_kept_results_is_explained() -> None:
     """Whoever commits results that miss a goal says why."""
-    assert page.missed(page.read()).keys() <= verdicts.read().keys()
+    assert page.missed(page.read()).keys() <= missed_goals.read().keys()
 
 
-def test_a_verdict_says_all_three_things(tmp_path: Path) -> None:
+def test_an_explanation_has_all_three_parts(tmp_path: Path) -> None:
     """Why, what was tried, and the floor; nothing else, and none of them empty."""
-    file = tmp_path / "verdicts.toml"
+    file = tmp_path / "missed_goals.toml"
     file.write_text('[copy]\nwhy = "slow"\ntried = "much"\n')
     with pytest.raises(TypeError):
-        verdicts.read(file)
+        missed_goals.read(file)
     file.write_text('[copy]\nwhy = "slow"\ntried = "much"\nfloor = " "\n')
-    with pytest.raises(ValueError, match="copy says nothing"):
-        verdicts.read(file)
+    with pytest.raises(ValueError, match="copy is empty"):
+        missed_goals.read(file)

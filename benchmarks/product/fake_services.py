@@ -1,8 +1,8 @@
-"""`python -m benchmarks.product.fake_outside PORT FOLDER`: provider and receiver in one.
+"""`python -m benchmarks.product.fake_services PORT FOLDER`: provider and receiver in one.
 
-The sandbox draws, checks and keeps books, which costs more than what is to be measured here. This
-stand-in takes every submit, sends its webhook in time and hands out one file per size with
-`sendfile`. A prompt says what is wanted: `bytes=1500000 seconds=0.5-1.5 hold=1`, where `hold` is
+The sandbox draws, validates and keeps a ledger, which costs more than what is measured here. This
+fake accepts every submit, sends its webhook in time and serves one file per size with `sendfile`.
+A prompt contains parameters: `bytes=1500000 seconds=0.5-1.5 hold=1`, where `hold` is
 how long the result's host waits before it answers.
 """
 
@@ -40,8 +40,8 @@ def seconds_of(text: str, chance: random.Random) -> float:
     return chance.uniform(float(low), float(high or low))
 
 
-class FarSide:
-    """Everything that is not ours.
+class FakeServices:
+    """The provider and the callback receiver.
 
     Args:
         port: Where it listens.
@@ -78,9 +78,9 @@ class FarSide:
             return http_wire.answer(status="204 No Content")
         if message.method == "POST":
             return http_wire.answer(json.dumps(self._take(json.loads(message.body))).encode())
-        if target == "/far/books":
+        if target == "/fake/books":
             return http_wire.answer(json.dumps(self._books()).encode())
-        if target == "/far/reset":
+        if target == "/fake/reset":
             self._forget()
             return http_wire.answer(b"{}")
         if target.startswith("/v1/credits"):
@@ -166,8 +166,8 @@ class FarSide:
 
 
 async def _main(port: int, folder: Path) -> None:
-    far_side = FarSide(port, folder)
-    server = await asyncio.start_server(far_side.serve, _HOST, port, backlog=1024)
+    fake_services = FakeServices(port, folder)
+    server = await asyncio.start_server(fake_services.serve, _HOST, port, backlog=1024)
     await server.serve_forever()
 
 
