@@ -49,13 +49,17 @@ def check_settings(values: Mapping[str, Any]) -> list[str]:
     return [*found, *_authority_problems(), *aws]
 
 
-def environment_proxy_problems(schemes: Iterable[str]) -> list[str]:
+def environment_proxy_problems(
+    schemes: Iterable[str] = ("http", "https"), *, fallback: bool = True
+) -> list[str]:
     """Return the problems of the environment's proxies, each by the variable that holds it.
 
     Args:
         schemes: Of the URLs that are requested.
+        fallback: Whether ALL_PROXY counts.
     """
-    used = [proxy for scheme, proxy in environment_proxies().items() if scheme in schemes]
+    proxies = environment_proxies(fallback=fallback)
+    used = [proxy for scheme, proxy in proxies.items() if scheme in schemes]
     found = []
     for variable, url in dict.fromkeys(used):
         try:
@@ -70,7 +74,8 @@ def _proxies_of_s3() -> list[str]:
     endpoint = urlsplit(s3_endpoint())
     if proxy_bypass(endpoint.netloc):
         return []
-    return [f"{line} (used for S3)" for line in environment_proxy_problems([endpoint.scheme])]
+    lines = environment_proxy_problems([endpoint.scheme], fallback=False)
+    return [f"{line} (used for S3)" for line in lines]
 
 
 def _redis_problems(url: str) -> list[str]:

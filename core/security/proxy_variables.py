@@ -17,12 +17,16 @@ _SUFFIX: Final = "_proxy"
 _PORT: Final = re.compile(r":\d{1,5}$")
 
 
-def environment_proxies() -> dict[str, tuple[str, str]]:
-    """Return the variable and the proxy's URL, by the scheme of the requested URL."""
+def environment_proxies(*, fallback: bool = True) -> dict[str, tuple[str, str]]:
+    """Return the variable and the proxy's URL, by the scheme of the requested URL.
+
+    Args:
+        fallback: Whether ALL_PROXY counts where no other does; the AWS SDK passes over it.
+    """
     found = {}
     for scheme in ("http", "https"):
         variable, url = _counting(scheme)
-        if not url:
+        if not url and fallback:
             variable, url = _counting("all")
         if url:
             found[scheme] = (variable, url if "://" in url else f"http://{url}")

@@ -141,6 +141,7 @@ def test_an_entry_of_no_proxy_that_cannot_be_read_is_told(
         ({"AWS_ENDPOINT_URL": "https://minio:9000"}, ["HTTPS_PROXY"]),
         ({"AWS_ENDPOINT_URL": "https://minio:9000", "NO_PROXY": "minio"}, []),
         ({"AWS_REGION": "eu-west-1", "NO_PROXY": ".eu-west-1.amazonaws.com"}, []),
+        ({"HTTPS_PROXY": "", "ALL_PROXY": "socks5://proxy.example:1080"}, []),
     ],
 )
 @pytest.mark.parametrize("value", ["socks5://proxy.example:1080", "http://proxy.example"])

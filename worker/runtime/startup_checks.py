@@ -42,7 +42,7 @@ def _proxy_problems(values: Mapping[str, Any], known: Sequence[str]) -> list[str
     if credentials.ENVIRONMENT in own.values():
         told = {line.partition(":")[0] for line in known}
         lines = [
-            *startup_checks.environment_proxy_problems(("http", "https")),
+            *startup_checks.environment_proxy_problems(),
             *no_proxy_problems(),
         ]
         found += [line for line in lines if line.partition(":")[0] not in told]
