@@ -1,4 +1,4 @@
-"""Values at and around every bound of a parameter, for verdicts to be compared on."""
+"""Boundary values of parameters, on which two validators are compared."""
 
 import base64
 from typing import Any, Final

@@ -78,8 +78,8 @@ class Stored:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class S3StandIn:
-    """Listens on a loopback port; `with S3StandIn() as server`.
+class FakeS3:
+    """Listens on a loopback port; `with FakeS3() as server`.
 
     Attributes:
         habits: What it does; may be changed any time.
@@ -141,7 +141,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, stand_in: S3StandIn) -> None:
+    def __init__(self, stand_in: FakeS3) -> None:
         self.stand_in = stand_in
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     @property
-    def stand_in(self) -> S3StandIn:
+    def stand_in(self) -> FakeS3:
         if not isinstance(self.server, _Server):
             raise TypeError("made by _Server alone")
         return self.server.stand_in

@@ -17,7 +17,7 @@ from stack.servers.valkey import Valkey
 from tests.contract.harness import Bench
 from tests.contract.jobs import Clock
 from tests.contract.scripted_server import ScriptedServer
-from tests.fake_s3 import S3StandIn
+from tests.fake_s3 import FakeS3
 from tests.running_server import running
 from worker.runtime import wiring
 
@@ -30,17 +30,17 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def s3(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[S3StandIn]:
+def s3(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
     """Run a small S3 that the AWS SDK is led to."""
     assert environment
-    with S3StandIn() as running:
+    with FakeS3() as running:
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         yield running
 
 
 @pytest.fixture
-def untried(s3: S3StandIn) -> Iterator[ObjectStore]:
+def untried(s3: FakeS3) -> Iterator[ObjectStore]:
     """Return a bucket on the small S3, of whose habits nothing is known."""
     assert s3.url
     made = ObjectStore(s3.bucket, timeout=2)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 from core.storage.object_store import ObjectStore
-from tests.fake_s3 import S3StandIn
+from tests.fake_s3 import FakeS3
 
 BODY: Final = bytes(range(256)) * 40
 
@@ -22,7 +22,7 @@ def put_image(objects: ObjectStore, key: str, body: bytes = BODY, job: str = "1"
     )
 
 
-def requests_of(s3: S3StandIn, act: Callable[[], object]) -> list[str]:
+def requests_of(s3: FakeS3, act: Callable[[], object]) -> list[str]:
     """Return the methods of the requests that something took."""
     before = len(s3.requests)
     act()

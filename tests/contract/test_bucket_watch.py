@@ -16,7 +16,7 @@ from core.storage.object_store import ObjectStore
 from service.app import create_app
 from stack.stack import Stack
 from tests.conftest import Eventually
-from tests.fake_s3 import Capabilities, Refusal, S3StandIn
+from tests.fake_s3 import Capabilities, FakeS3, Refusal
 from worker.runtime.bucket_watch import note_habits, watch_in_background
 
 
@@ -53,7 +53,7 @@ def _readyz(environment: Mapping[str, str]) -> Any:
 )
 def test_what_a_server_does_not_keep_is_shown(
     *,
-    s3: S3StandIn,
+    s3: FakeS3,
     untried: ObjectStore,
     store: JobStore,
     environment: Mapping[str, str],
@@ -80,7 +80,7 @@ def test_before_a_worker_has_tried_nothing_is_said(
 @pytest.mark.parametrize("age", [0, 600, 3000])
 def test_it_is_shown_how_old_the_word_is(
     *,
-    s3: S3StandIn,
+    s3: FakeS3,
     untried: ObjectStore,
     store: JobStore,
     redis_client: "redis.Redis",
@@ -100,7 +100,7 @@ def test_it_is_shown_how_old_the_word_is(
 
 
 def test_a_server_is_tried_before_it_gets_an_image(
-    s3: S3StandIn, untried: ObjectStore, store: JobStore, eventually: Eventually
+    s3: FakeS3, untried: ObjectStore, store: JobStore, eventually: Eventually
 ) -> None:
     """The worker's thread does it at once; whoever comes sooner does it itself."""
     stop = threading.Event()

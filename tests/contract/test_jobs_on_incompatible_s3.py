@@ -17,7 +17,7 @@ from core.scheduling import circuit_breakers
 from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted_server import ScriptedServer, answer
-from tests.fake_s3 import Capabilities, Refusal, S3StandIn, Stored
+from tests.fake_s3 import Capabilities, FakeS3, Refusal, Stored
 from worker.deps import Deps
 from worker.runtime import wiring
 from worker.steps.collect import collect
@@ -31,7 +31,7 @@ KEY = "orders/1042.png"
 @pytest.fixture
 def deps(
     environment: Mapping[str, str],
-    s3: S3StandIn,
+    s3: FakeS3,
     redis_client: "redis.Redis",
 ) -> Iterator[Deps]:
     """Return what a collect worker's steps work with."""
@@ -76,7 +76,7 @@ def _error(job: Job) -> Any:
 
 @pytest.mark.parametrize("conflicts", [1, 2, 3])
 def test_no_image_and_no_manifest_is_missing_after_a_conflict(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, conflicts: int
+    deps: Deps, image: ScriptedServer, s3: FakeS3, conflicts: int
 ) -> None:
     """A 409 says that others write, not that something lies there: both are put again."""
     deps.objects.probe_capabilities()
@@ -90,7 +90,7 @@ def test_no_image_and_no_manifest_is_missing_after_a_conflict(
     assert s3.stored_keys() == [KEY, f"{KEY}.json"]
 
 
-def test_a_conflict_at_the_manifest_alone(deps: Deps, image: ScriptedServer, s3: S3StandIn) -> None:
+def test_a_conflict_at_the_manifest_alone(deps: Deps, image: ScriptedServer, s3: FakeS3) -> None:
     """The image is there already; the job is not done before its manifest is."""
     s3.capabilities = Capabilities(conflicts=1, conflicts_at=".json")
 
@@ -111,7 +111,7 @@ def test_a_conflict_at_the_manifest_alone(deps: Deps, image: ScriptedServer, s3:
     ],
 )
 def test_of_two_jobs_with_one_key_one_succeeds(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, habits: Capabilities
+    deps: Deps, image: ScriptedServer, s3: FakeS3, habits: Capabilities
 ) -> None:
     """Whatever the server makes of the condition, an image is not written over."""
     s3.capabilities = habits
@@ -128,7 +128,7 @@ def test_of_two_jobs_with_one_key_one_succeeds(
 @pytest.mark.parametrize("header", ["x-amz-checksum-sha256", "if-none-match"])
 @pytest.mark.parametrize("key", [KEY, None])
 def test_a_refused_header_costs_no_image(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, header: str, key: str | None
+    deps: Deps, image: ScriptedServer, s3: FakeS3, header: str, key: str | None
 ) -> None:
     """It is left out, and the job succeeds at its first try."""
     s3.capabilities = Capabilities(refuses=frozenset({header}))
@@ -139,7 +139,7 @@ def test_a_refused_header_costs_no_image(
 
 @pytest.mark.parametrize("taken", [f"{KEY}/deeper", "orders", f"{KEY}/a/b.png"])
 def test_a_key_without_room_ends_its_job_soon(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, taken: str
+    deps: Deps, image: ScriptedServer, s3: FakeS3, taken: str
 ) -> None:
     """S3 calls it taken and nothing lies there: the caller is told so, and which key it is."""
     s3.capabilities = Capabilities(has_folders=True)
@@ -159,7 +159,7 @@ def test_a_key_without_room_ends_its_job_soon(
 def test_a_manifest_that_has_no_room_is_missed_aloud(
     deps: Deps,
     image: ScriptedServer,
-    s3: S3StandIn,
+    s3: FakeS3,
     taken: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_manifest_that_has_no_room_is_missed_aloud(
     ],
 )
 def test_the_deployment_s_fault_is_not_the_caller_s(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, code: str, message: str
+    deps: Deps, image: ScriptedServer, s3: FakeS3, code: str, message: str
 ) -> None:
     """A job with a key of its own waits as all others do, and counts for the breaker."""
     s3.capabilities.refusal = Refusal(400, code, message)
@@ -198,7 +198,7 @@ def test_the_deployment_s_fault_is_not_the_caller_s(
 
 @pytest.mark.parametrize("write", [str.upper, str.title, str.swapcase])
 def test_an_image_is_known_again_by_any_spelling(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, write: Callable[[str], str]
+    deps: Deps, image: ScriptedServer, s3: FakeS3, write: Callable[[str], str]
 ) -> None:
     """The answer to the PUT is lost, and a proxy writes names in capitals: it is our image."""
     deps.objects.probe_capabilities()
@@ -213,7 +213,7 @@ def test_an_image_is_known_again_by_any_spelling(
 
 @pytest.mark.parametrize("kept", [0, 1, 50])
 def test_what_was_kept_in_part_is_put_again(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, kept: int
+    deps: Deps, image: ScriptedServer, s3: FakeS3, kept: int
 ) -> None:
     """It is ours, and not the image: no success before the bucket holds all of it."""
     s3.capabilities = Capabilities(keeps=kept, checks_nothing=True)
@@ -230,7 +230,7 @@ def test_what_was_kept_in_part_is_put_again(
 
 @pytest.mark.parametrize("states_checksum", [True, False])
 def test_a_page_of_something_in_between_is_no_success(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn, *, states_checksum: bool
+    deps: Deps, image: ScriptedServer, s3: FakeS3, *, states_checksum: bool
 ) -> None:
     """A 200 without any word of S3 is not taken for one, however strict the server is."""
     s3.capabilities = Capabilities(states_checksum=states_checksum)
@@ -245,7 +245,7 @@ def test_a_page_of_something_in_between_is_no_success(
 
 
 def test_what_is_kept_in_part_to_the_end_is_no_success(
-    deps: Deps, image: ScriptedServer, s3: S3StandIn
+    deps: Deps, image: ScriptedServer, s3: FakeS3
 ) -> None:
     """The link dies, and the bucket holds a part: the job fails, and says of what."""
     s3.capabilities = Capabilities(empties_folders=True, states_checksum=False, checks_nothing=True)

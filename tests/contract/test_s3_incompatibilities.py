@@ -13,11 +13,11 @@ from core.errors import StorageUnavailable
 from core.storage.bucket_capabilities import Condition
 from core.storage.object_store import ObjectStore
 from tests.contract.recorded_put import BODY, put_image, requests_of
-from tests.fake_s3 import Capabilities, Refusal, S3StandIn, Stored
+from tests.fake_s3 import Capabilities, FakeS3, Refusal, Stored
 
 
 def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
-    wary: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: FakeS3
 ) -> None:
     """The probes are put first; then each answer's own checksum is proof enough."""
     assert put_image(wary, "a.png")
@@ -28,7 +28,7 @@ def test_a_server_that_does_as_s3_does_gets_one_request_per_object(
     assert not put_image(wary, "b.png", b"other", job="2")
 
 
-def test_a_known_bucket_is_tried_with_few_requests(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_a_known_bucket_is_tried_with_few_requests(wary: ObjectStore, s3: FakeS3) -> None:
     """The first probe stays, so the next process finds its key taken at once."""
     wary.probe_capabilities()
 
@@ -46,7 +46,7 @@ def test_a_known_bucket_is_tried_with_few_requests(wary: ObjectStore, s3: S3Stan
 )
 def test_no_server_overwrites_an_object(
     wary: ObjectStore,
-    s3: S3StandIn,
+    s3: FakeS3,
     habits: Capabilities,
     condition: Condition,
     caplog: pytest.LogCaptureFixture,
@@ -65,7 +65,7 @@ def test_no_server_overwrites_an_object(
 
 
 def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
-    wary: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: FakeS3
 ) -> None:
     """Somebody puts between our PUT and our second look: we are told that the key is theirs."""
     s3.capabilities = Capabilities(ignores_condition=True, states_checksum=False)
@@ -86,9 +86,7 @@ def test_one_that_is_written_over_in_the_gap_is_not_taken_for_stored(
 
 
 @pytest.mark.parametrize("header", ["x-amz-checksum-sha256", "if-none-match"])
-def test_a_header_that_is_refused_is_left_out(
-    wary: ObjectStore, s3: S3StandIn, header: str
-) -> None:
+def test_a_header_that_is_refused_is_left_out(wary: ObjectStore, s3: FakeS3, header: str) -> None:
     """The image is stored all the same, in one request more once, and it is said."""
     s3.capabilities = Capabilities(refuses=frozenset({header}))
 
@@ -99,7 +97,7 @@ def test_a_header_that_is_refused_is_left_out(
     assert requests_of(s3, lambda: put_image(wary, "b.png")).count("PUT") == 1
 
 
-def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: FakeS3) -> None:
     """The service puts no probe: it learns from the refusal itself."""
     s3.capabilities = Capabilities(refuses=frozenset({"x-amz-checksum-sha256"}))
 
@@ -121,9 +119,7 @@ def test_inputs_are_stored_without_a_refused_header_too(wary: ObjectStore, s3: S
         Capabilities(keeps=100, refuses=frozenset({"x-amz-checksum-sha256", "if-none-match"})),
     ],
 )
-def test_a_200_is_not_yet_the_image(
-    untried: ObjectStore, s3: S3StandIn, habits: Capabilities
-) -> None:
+def test_a_200_is_not_yet_the_image(untried: ObjectStore, s3: FakeS3, habits: Capabilities) -> None:
     """What was not stored as a whole is no success, whatever the server answered."""
     s3.capabilities = habits
     with pytest.raises(StorageUnavailable, match="not those sent"):
@@ -134,7 +130,7 @@ def test_a_200_is_not_yet_the_image(
     assert not there.whole
 
 
-def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
+def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: FakeS3) -> None:
     """A job is not accepted with an input that the server said it stored, and did not keep."""
     s3.capabilities = Capabilities(checks_nothing=True, states_checksum=False, keeps=10)
 
@@ -147,7 +143,7 @@ def test_a_200_is_not_yet_an_input(untried: ObjectStore, s3: S3StandIn) -> None:
         )
 
 
-def test_a_server_known_to_be_strict_is_not_looked_at(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_a_server_known_to_be_strict_is_not_looked_at(wary: ObjectStore, s3: FakeS3) -> None:
     """It says no checksum, but it was seen to refuse bytes that are not those of theirs."""
     s3.capabilities = Capabilities(states_checksum=False)
     put_image(wary, "a.png")
@@ -156,7 +152,7 @@ def test_a_server_known_to_be_strict_is_not_looked_at(wary: ObjectStore, s3: S3S
 
 
 def test_images_wait_while_a_server_is_tried(
-    wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+    wary: ObjectStore, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ignores the condition is put nothing before that is known."""
     s3.capabilities = Capabilities(ignores_condition=True)
@@ -183,7 +179,7 @@ def test_images_wait_while_a_server_is_tried(
 
 @pytest.mark.parametrize("key", ["folder/", "a//", "a/b/"])
 def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
-    wary: ObjectStore, s3: S3StandIn, key: str
+    wary: ObjectStore, s3: FakeS3, key: str
 ) -> None:
     """A server that checks all bytes may make a folder of it, and keep none."""
     s3.capabilities = Capabilities(states_checksum=False, empties_folders=True)
@@ -192,14 +188,14 @@ def test_a_key_that_is_no_file_name_is_looked_at_all_the_same(
         put_image(wary, key)
 
 
-def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: S3StandIn) -> None:
+def test_a_server_that_nobody_tried_is_looked_at(untried: ObjectStore, s3: FakeS3) -> None:
     """Where the answer proves nothing, one HEAD does."""
     s3.capabilities = Capabilities(states_checksum=False)
 
     assert requests_of(s3, lambda: put_image(untried, "a.png")) == ["PUT", "HEAD"]
 
 
-def test_one_that_repeats_what_it_is_told_proves_nothing(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_one_that_repeats_what_it_is_told_proves_nothing(wary: ObjectStore, s3: FakeS3) -> None:
     """A server that was seen to take a wrong checksum is looked at, though it states ours."""
     s3.capabilities = Capabilities(checks_nothing=True)
     assert "does not check" in wary.probe_capabilities().problems
@@ -212,7 +208,7 @@ def test_one_that_repeats_what_it_is_told_proves_nothing(wary: ObjectStore, s3: 
 
 @pytest.mark.parametrize("write", [str.lower, str.upper, str.title])
 def test_metadata_is_known_by_any_spelling(
-    wary: ObjectStore, s3: S3StandIn, write: Callable[[str], str]
+    wary: ObjectStore, s3: FakeS3, write: Callable[[str], str]
 ) -> None:
     """A proxy may write the names of headers in capitals."""
     s3.capabilities = Capabilities(writes_names=write)
@@ -227,7 +223,7 @@ def test_metadata_is_known_by_any_spelling(
 
 @pytest.mark.parametrize("conflicts", [1, 2, 5])
 def test_a_conflict_is_not_taken_for_a_stored_object(
-    wary: ObjectStore, s3: S3StandIn, conflicts: int
+    wary: ObjectStore, s3: FakeS3, conflicts: int
 ) -> None:
     """Nobody may have won: it is to be tried again until somebody has."""
     wary.probe_capabilities()
@@ -241,7 +237,7 @@ def test_a_conflict_is_not_taken_for_a_stored_object(
     assert put_image(wary, "a.png")
 
 
-def test_after_a_conflict_it_is_seen_who_won(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_after_a_conflict_it_is_seen_who_won(wary: ObjectStore, s3: FakeS3) -> None:
     """An object that is there by then has the key."""
     put_image(wary, "a.png", b"theirs", job="2")
     s3.capabilities.conflicts = 1
@@ -249,7 +245,7 @@ def test_after_a_conflict_it_is_seen_who_won(wary: ObjectStore, s3: S3StandIn) -
     assert not put_image(wary, "a.png")
 
 
-def test_a_lost_answer_is_found_out(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_a_lost_answer_is_found_out(wary: ObjectStore, s3: FakeS3) -> None:
     """The object is there: the next try is told that its key is taken."""
     wary.probe_capabilities()
     s3.capabilities.loses_answers = 1
@@ -263,7 +259,7 @@ def test_a_lost_answer_is_found_out(wary: ObjectStore, s3: S3StandIn) -> None:
 
 
 def test_a_server_that_cannot_be_tried_is_trusted_with_nothing(
-    wary: ObjectStore, s3: S3StandIn
+    wary: ObjectStore, s3: FakeS3
 ) -> None:
     """Where probes are refused, keys are looked at as well, and it is said why."""
     s3.capabilities.refusal = Refusal(403, "AccessDenied", "Access Denied")

@@ -6,7 +6,7 @@ from core.errors import StorageUnavailable
 from core.storage.object_store import ObjectStore
 from core.storage.s3_errors import Refused, RequestRefused
 from tests.contract.recorded_put import put_image, requests_of
-from tests.fake_s3 import Refusal, S3StandIn
+from tests.fake_s3 import FakeS3, Refusal
 
 REFUSALS = {
     "AccessDenied": (403, "Access Denied"),
@@ -22,7 +22,7 @@ REFUSALS = {
 @pytest.mark.parametrize("code", REFUSALS)
 @pytest.mark.parametrize("puts", [0, 1])
 def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
-    untried: ObjectStore, s3: S3StandIn, code: str, puts: int
+    untried: ObjectStore, s3: FakeS3, code: str, puts: int
 ) -> None:
     """Neither the first PUT nor a later one is sent twice, and none of this is the key's fault."""
     for number in range(puts):
@@ -48,7 +48,7 @@ def test_a_refused_put_is_one_request_and_told_in_s3_s_words(
     ],
 )
 def test_what_speaks_of_the_key_is_the_key_s(
-    wary: ObjectStore, s3: S3StandIn, refusal: Refusal
+    wary: ObjectStore, s3: FakeS3, refusal: Refusal
 ) -> None:
     """It is told apart from what the deployment has to mend."""
     put_image(wary, "before.png")
@@ -58,7 +58,7 @@ def test_what_speaks_of_the_key_is_the_key_s(
         put_image(wary, "a.png")
 
 
-def test_no_secret_is_repeated(wary: ObjectStore, s3: S3StandIn) -> None:
+def test_no_secret_is_repeated(wary: ObjectStore, s3: FakeS3) -> None:
     """Addresses, access keys and signatures in S3's words are left out, and long words cut."""
     wary.probe_capabilities()
     told = f"AKIAIOSFODNN7EXAMPLE at https://a.example/?X-Amz-Signature=1 {'a' * 64} " + "b " * 400
@@ -80,7 +80,7 @@ def test_no_secret_is_repeated(wary: ObjectStore, s3: S3StandIn) -> None:
 )
 @pytest.mark.parametrize("length", [0, 3500])
 def test_long_and_private_words_leave_the_rest(
-    wary: ObjectStore, s3: S3StandIn, hidden: str, length: int
+    wary: ObjectStore, s3: FakeS3, hidden: str, length: int
 ) -> None:
     """What stays of S3's words is enough to know what it has against the request."""
     wary.probe_capabilities()
@@ -94,7 +94,7 @@ def test_long_and_private_words_leave_the_rest(
 
 
 def test_a_bucket_that_moved_is_found_by_boto3(
-    wary: ObjectStore, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+    wary: ObjectStore, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The direct way cannot know where it is, and goes on from where boto3 found it."""
     assert put_image(wary, "a.png")
@@ -117,7 +117,7 @@ def test_a_bucket_that_moved_is_found_by_boto3(
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
 @pytest.mark.parametrize("empty", ["", None])
 def test_requests_are_signed_for_the_region_that_is_set(
-    s3: S3StandIn, monkeypatch: pytest.MonkeyPatch, name: str, empty: str | None
+    s3: FakeS3, monkeypatch: pytest.MonkeyPatch, name: str, empty: str | None
 ) -> None:
     """By either name, the other one empty or not there: the first request is taken."""
     s3.region = "eu-central-1"

@@ -20,7 +20,7 @@ from core.storage.object_store import ObjectStore, StoredObject
 from service.app import SAMPLE_PLACES, create_app
 from service.http import places
 from tests.contract.jobs import accept
-from tests.fake_s3 import Refusal, S3StandIn, Stored
+from tests.fake_s3 import FakeS3, Refusal, Stored
 
 JOB = JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")
 KEY = "2026-11-21/image.png"
@@ -56,7 +56,7 @@ class Reader:
 @pytest.fixture
 def service(
     environment: dict[str, str],
-    s3: S3StandIn,
+    s3: FakeS3,
     store: JobStore,
     redis_client: "redis.Redis",
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +126,7 @@ async def _crowd(settings: Settings, *, leave: bool) -> tuple[Reader, list[Reade
 
 
 @pytest.mark.parametrize("leave", [False, True])
-def test_who_finds_no_place_comes_again(service: Settings, s3: S3StandIn, *, leave: bool) -> None:
+def test_who_finds_no_place_comes_again(service: Settings, s3: FakeS3, *, leave: bool) -> None:
     """503 with `Retry-After`, and S3 was not asked; once others are done, or left, it is served."""
     late, crowd, last = asyncio.run(_crowd(service, leave=leave))
 
@@ -146,7 +146,7 @@ async def _fail_often(settings: Settings) -> Reader:
         return reader
 
 
-def test_an_image_that_cannot_be_opened_keeps_no_place(service: Settings, s3: S3StandIn) -> None:
+def test_an_image_that_cannot_be_opened_keeps_no_place(service: Settings, s3: FakeS3) -> None:
     """However often S3 says no, the next one finds a place."""
     s3.capabilities.get_refusal = Refusal(403, "InvalidObjectState")
 

@@ -43,7 +43,7 @@ def crash_stack(*, webhooks: bool, **variables: str) -> Stack:
 
 
 @dataclass(frozen=True)
-class Lethal:
+class CrashingProcess:
     """A process whose workers die at the line that is ordered."""
 
     process: "subprocess.Popen[str]"
@@ -94,19 +94,19 @@ def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
         process.wait_ready()
 
 
-class LethalFactory:
+class CrashingProcesses:
     """Starts processes of a stack that die on order, and ends them."""
 
     def __init__(self) -> None:
-        self._started: list[Lethal] = []
+        self._started: list[CrashingProcess] = []
 
-    def __call__(self, stack: Stack, queue: str, step: str) -> Lethal:
+    def __call__(self, stack: Stack, queue: str, step: str) -> CrashingProcess:
         """Start a worker of a queue, which dies in `step` only."""
         return self._start(
             "crashing_worker", stack.processes[f"worker.{queue}"].environment, queue, step
         )
 
-    def service(self, stack: Stack, path: str, *files: str) -> Lethal:
+    def service(self, stack: Stack, path: str, *files: str) -> CrashingProcess:
         """Start a service in the place of the stack's own, which dies of a POST below `path`.
 
         Args:
@@ -117,11 +117,13 @@ class LethalFactory:
         environment = stack.processes["service"].environment
         return self._start("crashing_service", environment, path, *files)
 
-    def sweep(self, environment: Mapping[str, str], signal: str = "KILL") -> Lethal:
+    def sweep(self, environment: Mapping[str, str], signal: str = "KILL") -> CrashingProcess:
         """Start a process that does single rounds of sweeping, and dies of `signal` (or STOPs)."""
         return self._start("crashing_sweep", environment, signal)
 
-    def _start(self, module: str, environment: Mapping[str, str], *arguments: str) -> Lethal:
+    def _start(
+        self, module: str, environment: Mapping[str, str], *arguments: str
+    ) -> CrashingProcess:
         process = subprocess.Popen(
             [sys.executable, "-m", f"tests.crash.{module}", *arguments],
             cwd=ROOT,
@@ -130,21 +132,21 @@ class LethalFactory:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._started.append(Lethal(process))
+        self._started.append(CrashingProcess(process))
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         return self._started[-1]
 
     def close(self) -> None:
         """End them all."""
-        for lethal in self._started:
-            if lethal.process.poll() is None:
-                lethal.end()
+        for crashing in self._started:
+            if crashing.process.poll() is None:
+                crashing.end()
 
 
 @pytest.fixture
-def lethal() -> Iterator[LethalFactory]:
-    """Return a starter of lethal workers."""
-    factory = LethalFactory()
+def crashing() -> Iterator[CrashingProcesses]:
+    """Return a factory of crashing processes."""
+    factory = CrashingProcesses()
     yield factory
     factory.close()

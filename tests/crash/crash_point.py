@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 NEVER: Final = 10**9
 
 
-class FatalLine:
+class CrashPoint:
     """Counts distinct lines, and sends a signal to this process at the k-th.
 
     Args:

@@ -30,7 +30,7 @@ from core.settings.settings import SERVICE, Settings
 from service.app import create_app
 from service.http.drain import Drain
 from service.server.server import Server
-from tests.crash.crash_point import ROOT, FatalLine
+from tests.crash.crash_point import ROOT, CrashPoint
 
 
 class Victim:
@@ -49,7 +49,7 @@ class Victim:
         application: ASGIApp,
         path: str,
         files: frozenset[str],
-        fatal: FatalLine,
+        fatal: CrashPoint,
         spared: set[str],
     ) -> None:
         self._application = application
@@ -111,7 +111,7 @@ class Nursery:
         self._child = os.fork()
         if self._child == 0:
             os.close(readable)
-            self._run(FatalLine(k, writable))
+            self._run(CrashPoint(k, writable))
         os.close(writable)
         with os.fdopen(readable) as reports:
             # The input says nothing now; it is readable only once whoever gave orders is gone.
@@ -131,7 +131,7 @@ class Nursery:
             os.waitpid(self._child, 0)
             self._child = 0
 
-    def _run(self, fatal: FatalLine) -> None:
+    def _run(self, fatal: CrashPoint) -> None:
         victim = Victim(self._application, self._path, self._files, fatal, self._spared)
         threading.settrace(victim.trace)
         sys.settrace(victim.trace)

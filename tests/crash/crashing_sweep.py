@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from core import log
 from core.settings.settings import WORKER, Settings
-from tests.crash.crash_point import ROOT, FatalLine
+from tests.crash.crash_point import ROOT, CrashPoint
 from worker.deps import Deps
 from worker.runtime import wiring
 from worker.runtime.sweep import sweep_forever
@@ -43,7 +43,7 @@ class OneRound(threading.Event):
         return True
 
 
-def _child(deps: Deps, fatal: FatalLine) -> None:
+def _child(deps: Deps, fatal: CrashPoint) -> None:
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
         if frame.f_code.co_filename not in _FILES:
             return None
@@ -69,7 +69,7 @@ def main(name: str) -> None:
         if child == 0:
             os.close(readable)
             try:
-                _child(deps, FatalLine(int(line), writable, number))
+                _child(deps, CrashPoint(int(line), writable, number))
             finally:
                 os._exit(0)
         os.close(writable)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from core import log
 from core.settings.settings import WORKER, Settings
-from tests.crash.crash_point import ROOT, FatalLine
+from tests.crash.crash_point import ROOT, CrashPoint
 from worker import tasks
 from worker.runtime import wiring
 from worker.runtime.rq_worker import ConcurrentWorker
@@ -42,7 +42,7 @@ class Killer:
         fatal: The line to die at.
     """
 
-    def __init__(self, step: str, fatal: FatalLine) -> None:
+    def __init__(self, step: str, fatal: CrashPoint) -> None:
         self._step = step
         self._fatal = fatal
         self._running = False
@@ -61,7 +61,7 @@ class Killer:
         return self.trace
 
 
-def _child(settings: Settings, queue: str, step: str, fatal: FatalLine) -> None:
+def _child(settings: Settings, queue: str, step: str, fatal: CrashPoint) -> None:
     threading.settrace(Killer(step, fatal).trace)
     client = redis.Redis.from_url(settings.redis_url.reveal())
     prefetched = wiring.deps().store.prefetched
@@ -85,7 +85,7 @@ def main(queue: str, step: str) -> None:
         if child == 0:
             os.close(readable)
             try:
-                _child(settings, queue, step, FatalLine(int(line), writable))
+                _child(settings, queue, step, CrashPoint(int(line), writable))
             finally:
                 os._exit(0)
         os.close(writable)

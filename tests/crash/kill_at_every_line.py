@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.jobs.status import Step
-from tests.crash.conftest import Lethal, LethalFactory
+from tests.crash.conftest import CrashingProcess, CrashingProcesses
 from tests.e2e.conftest import Customer
 
 _MOST_LINES: Final = 1000
@@ -20,7 +20,7 @@ def small(number: int) -> dict[str, Any]:
 
 def kill_at_every_line(
     customer: Customer,
-    worker: Lethal,
+    worker: CrashingProcess,
     ready: Callable[[str], bool],
     send: Callable[[int], list[str]],
 ) -> tuple[list[str], list[str]]:
@@ -79,11 +79,11 @@ def task_waits(customer: Customer, step: Step, queue: str) -> Callable[[str], bo
     return waits
 
 
-def survives(customer: Customer, lethal: LethalFactory, queue: str, step: Step) -> list[str]:
+def survives(customer: Customer, crashing: CrashingProcesses, queue: str, step: Step) -> list[str]:
     """Kill a step's worker at every line; assert that all jobs end well; return the places."""
     names = (f"worker.{queue}", "worker.sweep")
     stopped(customer, *names)
-    worker = lethal(customer.stack, queue, step)
+    worker = crashing(customer.stack, queue, step)
     waits = task_waits(customer, step, queue)
 
     jobs, places = kill_at_every_line(

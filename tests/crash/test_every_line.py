@@ -3,30 +3,36 @@
 import json
 
 from core.jobs.status import Step
-from tests.crash.conftest import LethalFactory
+from tests.crash.conftest import CrashingProcesses
 from tests.crash.kill_at_every_line import survives
 from tests.e2e.conftest import Customer
 
 
-def test_submit_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_submit_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever submit dies, the job is made once, stored and told."""
-    places = survives(customer, lethal, "submit", Step.SUBMIT)
+    places = survives(customer, crashing, "submit", Step.SUBMIT)
 
     assert len(places) > 60
     assert any(place.startswith("worker/clients/provider.py") for place in places)
 
 
-def test_collect_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_collect_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever collect dies, the image lies in S3 whole, and the job succeeds."""
-    places = survives(customer, lethal, "collect", Step.COLLECT)
+    places = survives(customer, crashing, "collect", Step.COLLECT)
 
     assert len(places) > 60
     assert any(place.startswith("core/storage/object_store.py") for place in places)
 
 
-def test_notify_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_notify_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever notify dies, the caller is told, with the same message id."""
-    places = survives(customer, lethal, "notify", Step.NOTIFY)
+    places = survives(customer, crashing, "notify", Step.NOTIFY)
 
     assert len(places) > 40
     by_job: dict[str, set[str]] = {}

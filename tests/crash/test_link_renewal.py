@@ -3,20 +3,20 @@
 import httpx
 
 from core.jobs.status import Step
-from tests.crash.conftest import LethalFactory
+from tests.crash.conftest import CrashingProcesses
 from tests.crash.kill_at_every_line import survives
 from tests.e2e.conftest import Customer
 
 
 def test_asking_for_a_better_link_survives_a_kill_at_every_line(
-    customer: Customer, lethal: LethalFactory
+    customer: Customer, crashing: CrashingProcesses
 ) -> None:
     """Wherever it dies, the better link is found, and the image is stored, paid for once."""
     faults = f"{customer.stack.sandbox_url}/sandbox/faults"
     dead = {"odd_result": {"kind": "dead"}}
     httpx.post(faults, json=dead, trust_env=False).raise_for_status()
     try:
-        places = survives(customer, lethal, "collect", Step.COLLECT)
+        places = survives(customer, crashing, "collect", Step.COLLECT)
     finally:
         httpx.post(faults, json={}, trust_env=False).raise_for_status()
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.jobs.status import Step
 from stack.stack import Stack
-from tests.crash.conftest import LethalFactory, crash_stack
+from tests.crash.conftest import CrashingProcesses, crash_stack
 from tests.crash.kill_at_every_line import kill_at_every_line, small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 
@@ -26,10 +26,12 @@ def loaded() -> Iterator[Stack]:
         yield stack
 
 
-def test_poll_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_poll_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever poll dies, the result is asked for again, and the job succeeds."""
     stopped(customer, "worker.submit")
-    worker = lethal(customer.stack, "submit", Step.POLL)
+    worker = crashing(customer.stack, "submit", Step.POLL)
     waits = task_waits(customer, Step.POLL, "submit")
     sweep = customer.stack.processes["worker.sweep"].pid
 
@@ -57,10 +59,12 @@ def _edit(_number: int) -> dict[str, Any]:
     return {"model": "flux-kontext-pro", "input": {"prompt": "edit", "input_image": encoded}}
 
 
-def test_cleanup_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_cleanup_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever the clean-up dies, no input is left in the bucket in the end."""
     stopped(customer, "worker.collect")
-    worker = lethal(customer.stack, "collect", Step.CLEANUP)
+    worker = crashing(customer.stack, "collect", Step.CLEANUP)
     collects = task_waits(customer, Step.COLLECT, "collect")
     cleans = task_waits(customer, Step.CLEANUP, "collect")
 

@@ -7,7 +7,7 @@ from core.jobs.status import Step
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
-from tests.crash.conftest import LethalFactory
+from tests.crash.conftest import CrashingProcesses
 from tests.crash.kill_at_every_line import small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 from worker.runtime.sweep import sweep_once
@@ -25,12 +25,12 @@ class AheadClock:
 
 
 def test_a_task_that_kills_its_worker_is_given_up(
-    customer: Customer, lethal: LethalFactory
+    customer: Customer, crashing: CrashingProcesses
 ) -> None:
     """It is tried until its link dies, ever more seldom; then it is lost, and others go on."""
     names = ("worker.collect", "worker.sweep")
     stopped(customer, *names)
-    worker = lethal(customer.stack, "collect", Step.COLLECT)
+    worker = crashing(customer.stack, "collect", Step.COLLECT)
     waits = task_waits(customer, Step.COLLECT, "collect")
     settings = Settings.from_env(customer.stack.processes["worker.sweep"].environment, WORKER)
     clock, client = AheadClock(), connect(settings)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sandbox.webhooks.delivery import RETRY_WAITS
 from stack.stack import Stack
-from tests.crash.conftest import LethalFactory
+from tests.crash.conftest import CrashingProcesses
 from tests.crash.kill_at_every_line import small, started, stopped
 from tests.e2e.conftest import Customer, Order
 
@@ -31,12 +31,14 @@ _INTAKE_OF_IMAGES = (
 )
 
 
-def test_receive_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_receive_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever a webhook's handling dies, its repetition or the poll finishes the job."""
     # A webhook of an earlier test that still comes would be killed in place of this test's own.
     customer.eventually(lambda: not _still_coming(customer), 60)
     stopped(customer, "service")
-    service = lethal.service(customer.stack, "/webhooks/", *_RECEIVE)
+    service = crashing.service(customer.stack, "/webhooks/", *_RECEIVE)
     batch = uuid.uuid4().hex
     caller = _Caller(customer)
     ids: list[str | None] = []
@@ -141,13 +143,13 @@ def _records(stack: Stack) -> set[str]:
     ids=["text", "image"],
 )
 def test_intake_survives_a_kill_at_every_line(
-    customer: Customer, lethal: LethalFactory, order: Order, files: tuple[str, ...]
+    customer: Customer, crashing: CrashingProcesses, order: Order, files: tuple[str, ...]
 ) -> None:
     """Wherever intake dies, the same request with the same key brings exactly one job."""
     batch = uuid.uuid4().hex
     before = _records(customer.stack)
     stopped(customer, "service")
-    service = lethal.service(customer.stack, "/v1/jobs", *files)
+    service = crashing.service(customer.stack, "/v1/jobs", *files)
     caller = _Caller(customer)
     answers: list[tuple[str | None, str | None]] = []
     places: list[str] = []

@@ -16,7 +16,7 @@ from stack.servers.fluxrelay import worker_process
 from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.contract.jobs import Clock
-from tests.crash.conftest import LethalFactory
+from tests.crash.conftest import CrashingProcesses
 from tests.crash.due_work import AGE, QUEUES, lay_out
 from tests.crash.kill_at_every_line import small, started, stopped
 from tests.crash.truncated_aof import everything
@@ -26,11 +26,13 @@ from worker.runtime.sweep import sweep_once
 _WORKERS = ("worker.submit", "worker.collect", "worker.notify")
 
 
-def test_the_sweep_survives_a_kill_at_every_line(customer: Customer, lethal: LethalFactory) -> None:
+def test_the_sweep_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
     """Wherever a round dies, later ones do what it left, and every job ends as it should."""
     adrift = _set_adrift(customer)
     client: Any = customer.stack.redis()
-    sweeper = lethal.sweep(customer.stack.processes["worker.sweep"].environment)
+    sweeper = crashing.sweep(customer.stack.processes["worker.sweep"].environment)
     overdue: list[str] = []
     places: list[str] = []
     place: str | None = ""
@@ -125,12 +127,12 @@ def _make_due(client: Any, adrift: dict[str, str], overdue: str) -> None:
 
 
 def test_a_sweeper_that_was_frozen_at_any_line_acts_on_nothing(
-    environment: Mapping[str, str], redis_client: "redis.Redis", lethal: LethalFactory
+    environment: Mapping[str, str], redis_client: "redis.Redis", crashing: CrashingProcesses
 ) -> None:
     """Wherever a round stands still past its lease, what it does after that changes nothing."""
     # No power is cut here, so nothing need wait for the disk.
     variables = {**environment, "FLUXRELAY_SLOTS": "2", "FLUXRELAY_REQUIRE_AOF": "no"}
-    sweeper = lethal.sweep({**os.environ, **variables}, "STOP")
+    sweeper = crashing.sweep({**os.environ, **variables}, "STOP")
     settings = Settings.from_env(variables, WORKER)
     clock = Clock()
     store = JobStore(redis_client, settings, clock)

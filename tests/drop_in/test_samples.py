@@ -9,7 +9,7 @@ from core.security.signatures import sample_signature
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.drop_in.conftest import Client, MakeClient, RunService, digest
-from tests.fake_s3 import Refusal, S3StandIn, Stored
+from tests.fake_s3 import FakeS3, Refusal, Stored
 
 Sample = tuple[str, bytes]
 
@@ -167,7 +167,7 @@ def test_an_image_that_cannot_be_read(
     image = client.get(f"/v1/jobs/{task['id']}").json()["image"]
     path = str(task["result"]["sample"]).removeprefix(relay.service_url)
     with (
-        S3StandIn(image["bucket"]) as server,
+        FakeS3(image["bucket"]) as server,
         second_service(**server.environment) as url,
     ):
         server.objects[image["key"]] = Stored(b"x" * image["bytes"])
