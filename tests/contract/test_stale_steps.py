@@ -200,6 +200,7 @@ def test_a_replay_waits_for_the_disk(store: JobStore, redis_client: "redis.Redis
     """A 202 for a known key is as durable as the first one."""
     idempotency = Idempotency(key_hash="k", fingerprint="f")
     store.create(A, make_request(), idempotency)
+    store.find_by_idempotency_key("demo", idempotency)  # loads the script, if no one has
     before = _fsyncs_asked(redis_client)
 
     known = store.find_by_idempotency_key("demo", idempotency)
