@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from core.log import event
 from service.body.request_body import TOO_SLOW
 from service.http.problems import Problem
-from service.server.connections import HEALTH_RESERVE, Connections
+from service.server.connections import Connections
 from service.server.framing import (
     NO_HEADERS,
     framing_problem,
@@ -27,10 +27,9 @@ from service.server.framing import (
     size_of_head,
     without_upgrade,
 )
+from service.server.limits import HEALTH_RESERVE, LARGEST_HEAD, MOST_HEADERS
 from service.server.lingering_close import LingeringTransport
 from service.server.refusals import (
-    LARGEST_HEAD,
-    MOST_HEADERS,
     head_too_large,
     head_too_slow,
     no_tunnel,

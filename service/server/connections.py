@@ -1,47 +1,12 @@
 """Tracks all open connections, and closes some when there are too many."""
 
 import logging
-import resource
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from core.log import event
+from service.server.limits import Limits
 
 _log = logging.getLogger(__name__)
-
-#: Connections admitted beyond the limit, for health checks only.
-HEALTH_RESERVE: Final = 64
-#: Connections accepted at a time, before any is checked.
-ACCEPTED_AT_ONCE: Final = 100
-#: File descriptors reserved for everything else: the above, connections to Redis and S3 (one per
-#: image being sent), files of large bodies.
-_OTHER_FILES: Final = 576
-_USUAL_MOST: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits on unauthenticated clients."""
-
-    #: Seconds for a head, and for each 64 KiB of a body.
-    head_seconds: float
-    body_seconds: float
-    #: Most concurrent connections.
-    most: int
-
-
-def most_connections(setting: int | None) -> int:
-    """Return the connection limit; by default what the limit of open files leaves.
-
-    Args:
-        setting: The configured limit.
-    """
-    if setting is not None:
-        return setting
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return _USUAL_MOST
-    return min(_USUAL_MOST, max(files - _OTHER_FILES, files // 4, 1))
 
 
 class ManagedConnection(Protocol):

@@ -9,10 +9,8 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserInvali
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http.problems import Problem
+from service.server.limits import LARGEST_HEAD, MOST_HEADERS
 
-#: Most bytes of a head; also of framing between chunks of a body or after its last.
-LARGEST_HEAD: Final = 64 * 1024
-MOST_HEADERS: Final = 200
 _METHOD: Final = re.compile(rb"[\r\n]*[A-Za-z][A-Za-z-]{0,31} ")
 #: First byte of a TLS connection (RFC 8446 section 5.1: a record of the handshake).
 _TLS: Final = b"\x16"

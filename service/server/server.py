@@ -19,7 +19,8 @@ from core.log import event
 from core.settings.settings import Settings
 from service.http.drain import Drain
 from service.server.connection import Connection
-from service.server.connections import ACCEPTED_AT_ONCE, Connections, Limits, most_connections
+from service.server.connections import Connections
+from service.server.limits import ACCEPTED_AT_ONCE, Limits, most_connections
 
 _log = logging.getLogger(__name__)
 

@@ -20,5 +20,5 @@ def test_asking_for_a_better_link_survives_a_kill_at_every_line(
     finally:
         httpx.post(faults, json={}, trust_env=False).raise_for_status()
 
-    assert any(place.startswith("worker/results/result_links.py") for place in places)
+    assert any(place.startswith("worker/results/link_renewal.py") for place in places)
     assert any(place.startswith("worker/results/provider_lookup.py") for place in places)

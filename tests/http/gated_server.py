@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.server.connection import Connection
-from service.server.connections import Connections, Limits
+from service.server.connections import Connections
+from service.server.limits import Limits
 
 #: Seconds after which a wait of a test is an error; longer than any of them.
 _PATIENCE = 20

@@ -16,7 +16,7 @@ from core.scheduling import circuit_breakers
 from core.storage.s3_errors import RequestRefused
 from worker.clients.download import LinkRefused, Result, ResultGone
 from worker.deps import Deps
-from worker.results import result_links
+from worker.results import link_renewal
 from worker.results.regeneration import regenerate
 from worker.results.stored_image import StoredImage, find_image, put_image, put_manifest
 
@@ -28,7 +28,7 @@ def collect(job_id: JobId, deps: Deps) -> None:
 
     1. Return if the job has another status: another run has already stored it.
     2. Download the result and check that it is one complete image. If the link fails, ask the
-       provider for a new one (`worker.results.result_links`).
+       provider for a new one (`worker.results.link_renewal`).
     3. Put the image at the job's own key unless the key is taken; S3 verifies the checksum. An
        object of this job comes from a run that died before 5 and counts as stored.
     4. Put the manifest beside it.
@@ -81,7 +81,7 @@ def _download(job: Job, deps: Deps) -> Result | None:
         raise
     except (Transient, ResultGone, LinkRefused) as error:
         lives = deps.clock() < (job.result_expires_at or 0)
-        if lives and result_links.renew(job, error, deps, alive):
+        if lives and link_renewal.renew(job, error, deps, alive):
             return None
         raise
 
@@ -145,10 +145,10 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
         _finish(job, stored, deps)
         return
     try:
-        if result_links.renew(job, error, deps, _lease_renewer(job.id, deps)):
+        if link_renewal.renew(job, error, deps, _lease_renewer(job.id, deps)):
             return
     except LinkRefused as refused:
         error = refused
     # A refused host is for the operator to allow; a new link would lead there as well.
     if isinstance(error, LinkRefused) or not regenerate(job, error, deps):
-        deps.store.fail(job.id, *result_links.failure_reason(job, error))
+        deps.store.fail(job.id, *link_renewal.failure_reason(job, error))

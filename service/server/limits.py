@@ -1,0 +1,42 @@
+"""Limits on clients that have not shown a key yet: bytes, lines, seconds and connections."""
+
+import resource
+from dataclasses import dataclass
+from typing import Final
+
+#: Most bytes of a head; also of framing between chunks of a body or after its last.
+LARGEST_HEAD: Final = 64 * 1024
+MOST_HEADERS: Final = 200
+#: Connections admitted beyond the limit, for health checks only.
+HEALTH_RESERVE: Final = 64
+#: Connections accepted at a time, before any is checked.
+ACCEPTED_AT_ONCE: Final = 100
+#: File descriptors reserved for everything else: the above, connections to Redis and S3 (one per
+#: image being sent), files of large bodies.
+_OTHER_FILES: Final = 576
+_USUAL_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on unauthenticated clients."""
+
+    #: Seconds for a head, and for each 64 KiB of a body.
+    head_seconds: float
+    body_seconds: float
+    #: Most concurrent connections.
+    most: int
+
+
+def most_connections(setting: int | None) -> int:
+    """Return the connection limit; by default what the limit of open files leaves.
+
+    Args:
+        setting: The configured limit.
+    """
+    if setting is not None:
+        return setting
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _USUAL_MOST
+    return min(_USUAL_MOST, max(files - _OTHER_FILES, files // 4, 1))
