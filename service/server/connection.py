@@ -23,11 +23,11 @@ from service.server.framing import (
     NO_HEADERS,
     framing_problem,
     has_plain_framing,
+    is_head_too_large,
     path_and_query,
-    size_of_head,
     without_upgrade,
 )
-from service.server.limits import HEALTH_RESERVE, LARGEST_HEAD, MOST_HEADERS
+from service.server.limits import HEALTH_RESERVE, LARGEST_HEAD, MOST_PIPELINED
 from service.server.lingering_close import LingeringTransport
 from service.server.refusals import (
     head_too_large,
@@ -35,6 +35,7 @@ from service.server.refusals import (
     no_tunnel,
     parse_problem,
     refusal,
+    too_many_pipelined,
 )
 from service.server.reserved_connections import HealthOnly
 
@@ -104,8 +105,10 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Unregister the connection."""
         self._all.lost(self)
-        self.headers = NO_HEADERS  # only a full collection frees the cycle of parser and this
         super().connection_lost(exc)
+        # Only a full collection frees the cycle of the parser and this object.
+        self.headers = NO_HEADERS
+        self.pipeline.clear()
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio heeds what is returned
         """Continue answering a complete request although the client has closed its sending side.
@@ -146,12 +149,11 @@ class Connection(HttpToolsProtocol):
         """Start the application for the request, unless its head is invalid."""
         if self._refused or self.parser.should_upgrade():
             return
-        if len(self.headers) > MOST_HEADERS or (
-            # Received bytes may include more than the head, so the head is measured only if it
-            # could be too large.
-            self._unused > LARGEST_HEAD and size_of_head(self.url, self.headers) > LARGEST_HEAD
-        ):
+        if is_head_too_large(self.url, self.headers, self._unused):
             self._refuse(head_too_large())
+            return
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self._refuse(too_many_pipelined())
             return
         version = self.parser.get_http_version()
         if not has_plain_framing(self.url, version, self.headers) or self.expect_100_continue:
@@ -262,7 +264,7 @@ class Connection(HttpToolsProtocol):
 
         Requests before it are answered first.
         """
-        self._refused = True
+        self._refused, self.headers = True, NO_HEADERS
         event(_log, "connection.refused", status=problem.status.value, reason=problem.detail)
         self._refusal = refusal(problem, self.server_state.default_headers)
         if self._stop_reading():

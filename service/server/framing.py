@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from service.http.problems import Problem
+from service.server.limits import LARGEST_HEAD, MOST_HEADERS
 from service.server.refusals import wrong_version
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -82,14 +83,20 @@ def path_and_query(target: bytes) -> bytes:
     return (absolute[2] or b"/") + (absolute[3] or b"") if absolute else target
 
 
-def size_of_head(target: bytes, headers: Headers) -> int:
-    """Return about how many bytes a head has.
+def is_head_too_large(target: bytes, headers: Headers, received: int) -> bool:
+    """Return whether a head has too many bytes or lines.
 
     Args:
         target: As above.
         headers: As above.
+        received: Bytes that arrived since the last request; only if these are too many, which may
+            include more than the head, is the head measured.
     """
-    return len(target) + sum(len(name) + len(value) + _AROUND for name, value in headers)
+    return len(headers) > MOST_HEADERS or (
+        received > LARGEST_HEAD
+        and len(target) + sum(len(name) + len(value) + _AROUND for name, value in headers)
+        > LARGEST_HEAD
+    )
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:

@@ -7,6 +7,8 @@ from typing import Final
 #: Most bytes of a head; also of framing between chunks of a body or after its last.
 LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 200
+#: Requests of one connection that may wait for their turn; 250 kB of memory.
+MOST_PIPELINED: Final = 100
 #: Connections admitted beyond the limit, for health checks only.
 HEALTH_RESERVE: Final = 64
 #: Connections accepted at a time, before any is checked.

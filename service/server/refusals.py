@@ -9,7 +9,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserInvali
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http.problems import Problem
-from service.server.limits import LARGEST_HEAD, MOST_HEADERS
+from service.server.limits import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED
 
 _METHOD: Final = re.compile(rb"[\r\n]*[A-Za-z][A-Za-z-]{0,31} ")
 #: First byte of a TLS connection (RFC 8446 section 5.1: a record of the handshake).
@@ -62,6 +62,15 @@ def head_too_large() -> Problem:
     """Return the problem of a head with too many bytes or lines."""
     detail = f"Headers may have {LARGEST_HEAD} bytes and {MOST_HEADERS} lines; send fewer"
     return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail)
+
+
+def too_many_pipelined() -> Problem:
+    """Return the problem of a client that sends on and on without reading its answers."""
+    detail = (
+        f"More than {MOST_PIPELINED} requests of this connection wait for their answers; "
+        "read answers before sending on, or use several connections"
+    )
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-pipelined", detail)
 
 
 def head_too_slow(seconds: float) -> Problem:

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from service.http.problems import Problem
 from service.server.connection import Connection
 from service.server.connections import Connections
 from service.server.limits import Limits
@@ -27,6 +28,8 @@ class Gated:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set once a caller was found to have left before its body was whole.
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set once a request was refused before the application saw it.
+    refused: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set once a connection was lost.
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     #: What is answered instead of the path.
@@ -74,6 +77,10 @@ async def gated() -> AsyncIterator[Gated]:
             kept: bool | None = super().eof_received()
             app.ended.set()
             return kept
+
+        def _refuse(self, problem: Problem) -> None:
+            super()._refuse(problem)
+            app.refused.set()
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)

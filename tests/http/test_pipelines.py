@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from stack.stack import Stack
@@ -11,6 +13,8 @@ from tests.http.gated_server import gated
 from tests.http.raw_http import Answer, Wire, head, whole
 
 LIVE = head("GET", "/livez")
+#: Requests of one connection: one that is being answered, and those that wait.
+ALLOWED = 101
 JOB = json.dumps({"model": "flux-pro-1.1", "input": {"prompt": "p", "width": 256}}).encode()
 BAD = {
     "header name": (b"GET /x HTTP/1.1\r\nhost : a\r\n\r\n", 400),
@@ -90,6 +94,45 @@ def test_a_bad_request_waits_for_the_answers_before_it(bad: str, *, ends: bool) 
     assert [(top[:3], body) for top, _, body in answers[:2]] == [(b"200", b"/a"), (b"200", b"/b")]
     assert answers[2][0].startswith(b"%d " % BAD[bad][1])
     assert len(answers) == 3
+
+
+def test_a_client_that_sends_on_and_on_is_told_to_read() -> None:
+    """One request is being answered and 100 wait; the next is a 429, after the answers of these."""
+
+    async def run(count: int) -> tuple[bytes, list[str]]:
+        async with gated() as app, app.client() as (reader, writer):
+            writer.write(b"".join(head("GET", f"/{number}") for number in range(count)))
+            if count > ALLOWED:
+                await app.refused.wait()
+            else:
+                writer.write_eof()
+            app.gate.set()
+            return await reader.read(), app.taken
+
+    for count in (ALLOWED, ALLOWED + 1, 8 * ALLOWED):
+        raw, taken = asyncio.run(run(count))
+
+        statuses = re.findall(rb"HTTP/1.1 (\d{3}) ", raw)
+        assert taken == [f"/{number}" for number in range(ALLOWED)]
+        assert statuses == [b"200"] * ALLOWED + [b"429"] * (count > ALLOWED)
+        if count > ALLOWED:
+            assert json.loads(raw.rpartition(b"\r\n\r\n")[2])["type"].endswith("too-many-pipelined")
+
+
+def test_answers_that_nobody_reads_cost_no_memory(relay: Stack) -> None:
+    """Requests are sent by the thousand, in one piece, and not one answer is read."""
+    memory = psutil.Process(relay.processes["service"].pid).memory_info
+    before = memory().rss
+
+    with ExitStack() as wires:
+        for _ in range(8):
+            wire = wires.enter_context(Wire.to(relay.service_url))
+            wire.send(head("GET", "/openapi.json") * 8_000)
+        with Wire.to(relay.service_url) as other:
+            other.send(LIVE)
+            assert other.answer().status == 200
+
+    assert memory().rss - before < 48 * 1024 * 1024
 
 
 def test_nothing_follows_an_answer_after_which_the_client_wants_to_close() -> None:
