@@ -2,7 +2,6 @@
 
 import json
 import time
-import uuid
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -55,7 +54,7 @@ def odd_submit_answer(shape: str, task: Task, told: dict[str, object], host_url:
         return Response("<!doctype html><title>Welcome</title>", media_type="text/html")
     query = f"/v1/get_result?id={task.id}"
     body: object = {
-        "number_id": told | {"id": uuid.UUID(task.id).int},
+        "number_id": told | {"id": int(task.id) if task.id.isdigit() else task.id},
         "polling_url": {**told, "id": None, "polling_url": f"{host_url}{query}"},
         "foreign_url": told | {"polling_url": f"{ELSEWHERE}{query}"},
         "nothing": {},

@@ -159,7 +159,7 @@ class Submits:
         seconds = 0.0 if plan.instant else self.generator.seconds(number) + plan.generation_wait
         stages = self.settings.stages
         return Task(
-            id=new_task_id(),
+            id=new_task_id(numeric=plan.shape == "number_id"),
             number=number,
             account=order.account,
             request=request,

@@ -10,9 +10,6 @@ from sandbox.requests.validation import Request
 from sandbox.settings import Slots
 from sandbox.statuses import STAGES, Ending, Status
 
-#: Task ids are below this when read as numbers.
-_IDS: Final = 2**128
-
 #: Larger images count as this many megapixels.
 MOST_PIXELS: Final = 10**15
 
@@ -176,9 +173,7 @@ class TaskBook:
         return [task for task in self if task.finished_at is None]
 
     def find(self, task_id: str) -> Task | None:
-        """Return the task with this id (or its numeric form), if any."""
-        if task_id.isascii() and task_id.isdigit() and int(task_id[:40]) < _IDS:
-            task_id = str(uuid.UUID(int=int(task_id)))
+        """Return the task with this id, if any."""
         return self._tasks.get(task_id)
 
     def find_by_token(self, token: str) -> Task | None:
@@ -189,6 +184,7 @@ class TaskBook:
         return sum(count for (holder, _), count in self._active.items() if holder == account)
 
 
-def new_task_id() -> str:
-    """Return an id in the provider's form."""
-    return str(uuid.uuid4())
+def new_task_id(*, numeric: bool = False) -> str:
+    """Return an id in the provider's form, or as the digits of a number."""
+    made = uuid.uuid4()
+    return str(made.int) if numeric else str(made)

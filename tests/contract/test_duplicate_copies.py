@@ -35,15 +35,17 @@ def test_a_redis_that_slips_gives_no_image_up(
     bench.storing(lives_for=-1)
     bench.server.script = answer(200, picture("PNG"))
     minutes = count(step=60)
-    monkeypatch.setattr(module, "time", type("Time", (), {"monotonic": lambda: next(minutes)}))
+    clock = type("Time", (), {"monotonic": lambda: next(minutes)})
+    monkeypatch.setattr(module, "time", clock)
 
-    def away(*_arguments: object) -> None:
+    def slip(*_arguments: object) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(module, "time", clock)
         raise StoreUnavailable("away")
 
-    with monkeypatch.context() as while_it_slips:
-        while_it_slips.setattr(bench.store, "renew", away)
-        with pytest.raises(StoreUnavailable):
-            collect(A, bench.deps)
+    monkeypatch.setattr(bench.store, "renew", slip)
+    with pytest.raises(StoreUnavailable):
+        collect(A, bench.deps)
     collect(A, bench.deps)
 
     assert bench.job.status is Status.SUCCEEDED

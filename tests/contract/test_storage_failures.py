@@ -171,11 +171,11 @@ def test_a_key_of_the_operator_s_is_the_operator_s(
     deps.store.create(A, make_request(created_at=now, deadline_at=now + 900))
     change = Change(set={"result_url": f"{image.url}/x", "result_expires_at": now + 300})
     assert deps.store.move(A, Status.STORING, change)
-    proxy.order(Fault(status=400, code="InvalidRequest"))
+    proxy.order(Fault(status=400, code="KeyTooLongError"))
 
     run(Step.COLLECT, collect, A, deps)
 
     assert _job(deps).status is Status.STORING
     counted = deps.store.read("hgetall", f"breaker:{circuit_breakers.STORAGE}")
     assert counted["failures"] == "1"
-    assert "InvalidRequest" in counted["reason"]
+    assert "KeyTooLongError" in counted["reason"]

@@ -97,7 +97,7 @@ def test_credits_that_nearly_run_out(customer: Customer) -> None:
 def test_a_stranger_on_the_same_account(customer: Customer) -> None:
     """429 since another takes most of our slots fails nothing: all are made once, in order."""
     refused = customer.ledger()["rejections"]["429"]
-    set_faults(customer, {"delay_generation": {"match": "[stranger]", "seconds": 6}})
+    set_faults(customer, {"delay_generation": {"match": "[stranger]", "seconds": 20}})
     for number in range(SLOTS - 2):
         _as_a_stranger(customer, number)
     set_faults(customer, {})
