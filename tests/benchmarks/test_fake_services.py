@@ -84,8 +84,9 @@ def test_a_filled_in_job_equals_a_real_one(deployment: Deployment) -> None:
     assert redis.hgetall(f"job:{copy}") == redis.hgetall(f"job:{model}")
     assert redis.zscore("backlog:any", copy) == redis.zscore("backlog:any", model)
     assert redis.zscore("due", f"deadline:{copy}") == redis.zscore("due", f"deadline:{model}")
+    # The real one was changed in place, so it may lie in the next larger piece of memory.
     assert redis.memory_usage(f"job:{copy}", samples=0) == pytest.approx(
-        redis.memory_usage(f"job:{model}", samples=0), rel=0.05
+        redis.memory_usage(f"job:{model}", samples=0), rel=0.15
     )
     assert redis.zcard("backlog:any") == before + count
     assert httpx.get(

@@ -18,8 +18,8 @@ HTTP_2 = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"
 
 
 def _answers_unasked(connection: socket.socket) -> None:
-    """Answer before the request is there, and read it then."""
-    connection.sendall(OK)
+    """Answer before the request is there, and read it then; the connection ends with that."""
+    connection.sendall(OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
     read(connection)
 
 

@@ -116,8 +116,8 @@ def test_a_provider_that_dies(customer: Customer) -> None:
     set_faults(
         customer,
         {
-            "trickle_download": {"match": "[storing]", "seconds": 8},
-            "delay_generation": {"match": "[generating]", "seconds": 8},
+            "trickle_download": {"match": "[storing]", "seconds": 20},
+            "delay_generation": {"match": "[generating]", "seconds": 20},
         },
     )
     storing = customer.send(4, lambda number: order(f"[storing] {number}"))
