@@ -1,55 +1,19 @@
 """Receivers of callbacks that a test has speak oddly, byte by byte, on connections that last."""
 
-import contextlib
 import socket
 import ssl
 import struct
-import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
+from tests.contract.socket_server import Serve, SocketServer
 from worker.clients.callbacks import CallbackClient, Delivery
 from worker.network.name_lookups import system_addresses
 
 BODY = b'{"x": 1}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-Serve = Callable[[socket.socket], object]
-
-
-class Receiver:
-    """Runs a function for each connection.
-
-    Args:
-        serve: Speaks for the server, and returns to close the connection.
-    """
-
-    def __init__(self, serve: Serve) -> None:
-        self.connections = 0
-        self._serve = serve
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                self.connections += 1
-                threading.Thread(target=self._run, args=[connection], daemon=True).start()
-
-    def _run(self, connection: socket.socket) -> None:
-        connection.settimeout(10)
-        with connection, contextlib.suppress(OSError):
-            self._serve(connection)
 
 
 def read(connection: socket.socket) -> bytes:
@@ -109,9 +73,9 @@ class Odd:
     def __exit__(self, *_error: object) -> None:
         self._open.close()
 
-    def start(self, serve: Serve) -> Receiver:
+    def start(self, serve: Serve) -> SocketServer:
         """Run a receiver."""
-        receiver = Receiver(serve)
+        receiver = SocketServer(serve)
         self._open.callback(receiver.close)
         return receiver
 
@@ -130,6 +94,8 @@ class Odd:
         return client
 
 
-def post(client: CallbackClient, receiver: Receiver, origin: str = "http://127.0.0.1") -> Delivery:
+def post(
+    client: CallbackClient, receiver: SocketServer, origin: str = "http://127.0.0.1"
+) -> Delivery:
     """Make one attempt."""
     return client.post(f"{origin}:{receiver.port}/callback", BODY, {})

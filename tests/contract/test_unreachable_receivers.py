@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.forward_proxy import AUTHORITY
-from tests.contract.odd_receivers import BODY, OK, Odd, Serve, post, resets, says, speaks_tls
+from tests.contract.odd_receivers import BODY, OK, Odd, post, resets, says, speaks_tls
+from tests.contract.socket_server import Serve
 from worker.clients.callbacks import Delivery
 
 #: A certificate that ended in 2001, its own authority, and one of another authority, for names.
