@@ -13,12 +13,19 @@ from core.redis.store import JobStore
 from core.settings.settings import SERVICE, WORKER, Settings
 from stack.options import StackOptions
 from stack.receiver import CallbackReceiver
+from stack.servers import children
 from stack.servers.ports import Ports
 from stack.servers.seaweed import REGION, SeaweedFS
 from stack.servers.valkey import Valkey
 from stack.stack import Stack
+from tests import forked_programs
 from tests.running_server import running
 from tests.timing import FAST, FAST_SANDBOX
+
+
+def pytest_configure() -> None:
+    """Have our programs started by a fork server."""
+    children.start.by = forked_programs.start
 
 
 def pytest_collection_finish() -> None:

@@ -14,6 +14,25 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent is gone.
+
+    Args:
+        parent: The parent's process id, as it was when this process began.
+
+    Raises:
+        OSError: The kernel refused the request.
+        SystemExit: The parent is gone already.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    # The parent may have died before the request: then no signal would come.
+    if os.getppid() != parent:
+        sys.exit("the launcher is gone")
+
+
 def main(arguments: list[str]) -> None:
     """Replace this process by the program in `arguments[1:]`.
 
@@ -25,13 +44,7 @@ def main(arguments: list[str]) -> None:
         SystemExit: The launcher is gone already.
     """
     launcher, *program = arguments
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    # The launcher may have died before the request: then no signal would come.
-    if os.getppid() != int(launcher):
-        sys.exit("the launcher is gone")
+    die_with_parent(int(launcher))
     os.execvp(program[0], program)  # noqa: S606  # no shell: argv is passed unchanged
 
 

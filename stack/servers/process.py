@@ -6,7 +6,6 @@ Every child dies with the launcher, however that ends (see `die_with_parent.py`)
 import functools
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-_WRAPPER = Path(__file__).with_name("die_with_parent.py")
+from stack.servers import children
+
 _POLL_SECONDS = 0.05
 _TAIL_LINES = 20
 #: Bytes of a log's end that hold its last lines.
@@ -76,7 +76,7 @@ class ManagedProcess:
         self.ready_seconds = ready_seconds
         self._directory = directory
         self._probe = probe
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: children.Child | None = None
         self._offspring: list[psutil.Process] = []
         self._log_start = 0
         self._kill_at = 0.0
@@ -201,16 +201,11 @@ class ManagedProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_WRAPPER), str(os.getpid()), *self.argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                cwd=self._directory,
-                # Ctrl-C in the terminal reaches only the launcher, which stops everything in order.
-                start_new_session=True,
+        self._child = children.start(
+            children.Program(
+                self.argv, self.environment, self._directory, output=self.log, errors=self.log
             )
+        )
 
     def _remember_offspring(self) -> None:
         # Taken while the parent lives: afterwards, nothing tells whose children they were.

@@ -1,8 +1,6 @@
 """The operator's command for dead letters, run as people run it."""
 
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from typing import Any
 import pytest
 
 from stack.receiver import Answer, CallbackReceiver
-from stack.servers.fluxrelay import SOURCE_ROOT
 from stack.stack import Stack
+from tests import forked_programs
 from tests.http.conftest import Caller, SandboxDesk
 from worker.__main__ import main
 
@@ -69,13 +67,9 @@ def ids(done: Done) -> list[str]:
 
 def test_as_a_process(relay: Stack) -> None:
     """It is a command of `python -m worker`, which prints and ends."""
-    done = subprocess.run(
-        [sys.executable, "-m", "worker", "dead-letters", "list", "--tenant", "nobody"],
-        cwd=SOURCE_ROOT,
-        env=relay.processes["worker.submit"].environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    environment = relay.processes["worker.submit"].environment
+    done = forked_programs.run(
+        ["worker", "dead-letters", "list", "--tenant", "nobody"], environment
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "There are none.\n", "")
 

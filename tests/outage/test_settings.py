@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from stack.servers.fluxrelay import SOURCE_ROOT
+from tests import forked_programs
 
 BOTH = ("FLUXRELAY_WEBHOOK_SECRET", "FLUXRELAY_REDIS_URL", "FLUXRELAY_S3_BUCKET")
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -63,15 +62,7 @@ def start(arguments: list[str], variables: Mapping[str, str]) -> subprocess.Comp
         "AWS_EC2_METADATA_DISABLED": "true",
         **variables,
     }
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env=environment,
-        cwd=SOURCE_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked_programs.run(arguments, environment)
 
 
 def named(ended: subprocess.CompletedProcess[str]) -> set[str]:

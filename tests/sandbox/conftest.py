@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+from stack.servers.children import Child, Program
+from tests import forked_programs
 
 ROOT = Path(__file__).parents[2]
 KEY = "sandbox-key-1"
@@ -45,7 +47,7 @@ class RunningSandbox:
     """A sandbox process and a client for it."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Child
     log: Path
     client: httpx.Client
 
@@ -161,14 +163,9 @@ def _free_ports(count: int) -> list[int]:
 def _started(stack: ExitStack, folder: Path, settings: dict[str, object]) -> RunningSandbox:
     port = int(str(settings.get("PORT") or _free_ports(1)[0]))
     log = folder / f"sandbox-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox"],
-            cwd=ROOT,
-            env=_environment(port, settings),
-            stdout=output,
-            stderr=output,
-        )
+    argv = (sys.executable, "-m", "sandbox")
+    environment = _environment(port, settings)
+    process = forked_programs.start(Program(argv, environment, ROOT, output=log, errors=log))
     stack.callback(process.wait, PATIENCE)
     stack.callback(process.kill)
     url = f"http://127.0.0.1:{port}"

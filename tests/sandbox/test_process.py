@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +14,7 @@ import httpx
 import pytest
 
 from sandbox.settings import Settings, SettingsError
+from tests import forked_programs
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import FreePorts, Receiver, RunningSandbox, StartSandbox
@@ -41,15 +39,7 @@ def test_bad_settings_stop_the_start_with_all_problems() -> None:
         "SANDBOX_CREDITS": "-1",
         "SANDBOX_SIGNING_KEY": "short",
     }
-    ended = subprocess.run(
-        [sys.executable, "-m", "sandbox"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **bad},
-        capture_output=True,
-        text=True,
-        timeout=15,
-        check=False,
-    )
+    ended = forked_programs.run(["sandbox"], {"PATH": os.environ["PATH"], **bad})
     assert ended.returncode == 2
     assert {line.partition(":")[0] for line in ended.stderr.splitlines()} == set(bad)
 
@@ -73,15 +63,7 @@ def test_a_port_in_use_stops_the_start(
     ports = {"SANDBOX_PORT": taken}
     if variable == "SANDBOX_REGIONS":
         ports = {"SANDBOX_PORT": str(free), "SANDBOX_REGIONS": f"eu:{taken}"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "sandbox"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **KEYS, **ports},
-        capture_output=True,
-        text=True,
-        timeout=15,
-        check=False,
-    )
+    ended = forked_programs.run(["sandbox"], {"PATH": os.environ["PATH"], **KEYS, **ports})
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"{variable}:")
 
@@ -95,14 +77,9 @@ def test_a_key_is_required() -> None:
 
 def test_a_ledger_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
     """A ledger in a missing folder is a settings problem: exit code 2 and its name."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "sandbox"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **KEYS, "SANDBOX_LEDGER": str(tmp_path / "no" / "l")},
-        capture_output=True,
-        text=True,
-        timeout=15,
-        check=False,
+    ended = forked_programs.run(
+        ["sandbox"],
+        {"PATH": os.environ["PATH"], **KEYS, "SANDBOX_LEDGER": str(tmp_path / "no" / "l")},
     )
     assert ended.returncode == 2
     assert ended.stderr.startswith("SANDBOX_LEDGER:")
@@ -142,7 +119,7 @@ def test_sigterm_ends_it_in_the_middle_of_work(
     hanging = threading.Thread(target=submit_until_cut, args=(busy, receiver.url))
     hanging.start()
     receiver.wait(1)
-    busy.process.send_signal(signal.SIGTERM)
+    busy.process.terminate()
     assert busy.process.wait(3) == 0
     hanging.join()
 
