@@ -3,6 +3,7 @@
 Every child dies with the launcher, however that ends (see `die_with_parent.py`).
 """
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -211,8 +212,9 @@ class ManagedProcess:
         # Taken while the parent lives: afterwards, nothing tells whose children they were.
         if self.is_alive:
             known = set(self._offspring)
-            children = psutil.Process(self.pid).children(recursive=True)
-            self._offspring.extend(child for child in children if child not in known)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                found = psutil.Process(self.pid).children(recursive=True)
+                self._offspring.extend(child for child in found if child not in known)
 
 
 def wait_all_ready(

@@ -71,7 +71,7 @@ class CrashingProcess:
 
     def end(self) -> None:
         """End it, and the child that it may have."""
-        self.process.communicate("", timeout=20)
+        self.process.communicate("", timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ class _Caller:
         self._http = httpx.Client(
             headers={"x-key": customer.stack.api_key},
             limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=20,
+            timeout=60,
             trust_env=False,
         )
 

@@ -97,7 +97,7 @@ def clients(relay: Stack, eventually: Eventually) -> Iterator[MakeClient]:
     opened: list[httpx.Client] = []
 
     def make(url: str | None = None, key: str | None = relay.api_key) -> Client:
-        http = httpx.Client(base_url=url or relay.service_url, timeout=20, trust_env=False)
+        http = httpx.Client(base_url=url or relay.service_url, timeout=60, trust_env=False)
         opened.append(http)
         return Client(http, key, eventually)
 
@@ -115,7 +115,7 @@ def client(clients: MakeClient) -> Client:
 @pytest.fixture
 def books(relay: Stack) -> Iterator[RqBookkeeping]:
     """Return the sandbox's books; faults are cleared afterwards."""
-    with httpx.Client(base_url=str(relay.sandbox_url), timeout=20, trust_env=False) as http:
+    with httpx.Client(base_url=str(relay.sandbox_url), timeout=60, trust_env=False) as http:
         yield RqBookkeeping(http)
         http.delete("/sandbox/faults").raise_for_status()
 

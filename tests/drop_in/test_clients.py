@@ -18,7 +18,7 @@ import json, sys
 from blackforest import BFLClient
 from blackforest.types.general.client_config import ClientConfig
 url, key, prompt = sys.argv[1:]
-config = ClientConfig(sync=True, timeout=30, polling_interval=0.1, max_retries=300)
+config = ClientConfig(sync=True, timeout=60, polling_interval=0.1, max_retries=300)
 inputs = {"prompt": prompt, "width": 256, "height": 256}
 answer = BFLClient(api_key=key, base_url=url).generate("flux-pro-1.1", inputs, config)
 print(json.dumps(answer.model_dump()))
@@ -59,7 +59,7 @@ def test_the_official_sdk_on_fluxrelay(relay: Stack, client: Client, books: RqBo
 async def _documented_loop(url: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
     """Do what the provider's guide tells clients to do: submit, then ask at `polling_url`."""
     headers = {"accept": "application/json", "x-key": key}
-    async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
         submitted = (await http.post(f"{url}/v1/flux-pro-1.1", json=body)).raise_for_status()
         task = submitted.json()
         for _ in range(300):

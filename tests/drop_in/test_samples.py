@@ -17,7 +17,7 @@ Sample = tuple[str, bytes]
 def get(url: str, method: str = "GET", **headers: str) -> httpx.Response:
     """Ask without any key, as a browser would."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.request(method, url, headers=names, trust_env=False, timeout=20)
+    return httpx.request(method, url, headers=names, trust_env=False, timeout=60)
 
 
 def test_whole(sample: Sample, client: Client) -> None:

@@ -48,7 +48,7 @@ def test_a_large_image_in_little_memory(
     before = peak(pid)
     with ExitStack() as slow:
         for _ in range(3):
-            answer = slow.enter_context(httpx.stream("GET", url, trust_env=False, timeout=30))
+            answer = slow.enter_context(httpx.stream("GET", url, trust_env=False, timeout=60))
             next(answer.iter_raw(1))  # the rest of it is never read
         assert httpx.get(url, trust_env=False, timeout=60).content == data
     assert peak(pid) - before < ROOM

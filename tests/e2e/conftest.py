@@ -28,7 +28,7 @@ class Customer:
     eventually: Eventually
     http: httpx.Client
 
-    def send(self, count: int, order: Order, *, retries: int = 0) -> list[str]:
+    def send(self, count: int, order: Order, *, retries: int = 5) -> list[str]:
         """POST `count` jobs, eight at a time, and return their ids.
 
         A refused or unanswered one is sent again up to `retries` times, with the same key.
@@ -38,14 +38,17 @@ class Customer:
         def post(number: int) -> str:
             body = {"callback": {"url": self.receiver.url}, **order(number)}
             headers = {"Idempotency-Key": f"{batch}-{number}"}
+            seen: list[str] = []
             for _ in range(retries + 1):
                 try:
                     answer = self.http.post("/v1/jobs", json=body, headers=headers)
-                except httpx.HTTPError:
+                except httpx.HTTPError as error:
+                    seen.append(repr(error))
                     continue
                 if answer.status_code == httpx.codes.ACCEPTED:
                     return str(answer.json()["id"])
-            raise AssertionError(f"job {number} was not accepted")
+                seen.append(f"{answer.status_code} {answer.text}")
+            raise AssertionError(f"job {number} was not accepted: {seen}")
 
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(post, range(count)))
@@ -91,7 +94,7 @@ class Customer:
 
     def ledger(self) -> dict[str, Any]:
         """Return the provider's own books."""
-        answer = self.http.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30)
+        answer = self.http.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=60)
         books: dict[str, Any] = answer.json()
         return books
 
@@ -138,7 +141,7 @@ def customer(
     """Return a customer of the module's stack."""
     headers = {"authorization": f"Bearer {loaded.api_key}"}
     with httpx.Client(
-        base_url=loaded.service_url, headers=headers, timeout=20, trust_env=False
+        base_url=loaded.service_url, headers=headers, timeout=60, trust_env=False
     ) as http:
         receiver.trust(http.get("/v1/callback-secret").json()["secret"])
         yield Customer(loaded, receiver, eventually, http)

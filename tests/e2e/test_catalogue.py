@@ -28,7 +28,7 @@ def http(relay: Stack) -> Iterator[httpx.Client]:
     """Return a client of the service, with its key."""
     headers = {"authorization": f"Bearer {relay.api_key}"}
     with httpx.Client(
-        base_url=relay.service_url, headers=headers, timeout=20, trust_env=False
+        base_url=relay.service_url, headers=headers, timeout=60, trust_env=False
     ) as client:
         yield client
 
@@ -72,7 +72,7 @@ def test_from_post_to_s3(
 
 def _judge_request(relay: Stack, job: dict[str, Any], given: dict[str, Any]) -> None:
     path = f"{relay.sandbox_url}/sandbox/ledger/{job['provider']['id']}"
-    task = httpx.get(path, timeout=20, trust_env=False).json()
+    task = httpx.get(path, timeout=60, trust_env=False).json()
     ours = WEBHOOK_FIELDS if MODELS[job["model"]].webhook else set()
 
     assert task["model"] == job["model"]

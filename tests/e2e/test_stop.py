@@ -43,7 +43,7 @@ def test_sigkill_during_load_loses_nothing(customer: Customer, name: str) -> Non
     process.kill()
     process.start()
     process.wait_ready()
-    after = customer.send(10, _small, retries=3)
+    after = customer.send(10, _small)
 
     customer.judge(customer.wait_for_end(before + after, 60))
 

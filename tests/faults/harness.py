@@ -142,7 +142,7 @@ def opened(options: StackOptions, eventually: Eventually) -> Iterator[Customer]:
     with Stack(options) as stack, CallbackReceiver() as receiver:
         headers = {"authorization": f"Bearer {stack.api_key}"}
         with httpx.Client(
-            base_url=stack.service_url, headers=headers, timeout=20, trust_env=False
+            base_url=stack.service_url, headers=headers, timeout=60, trust_env=False
         ) as http:
             receiver.trust(http.get("/v1/callback-secret").json()["secret"])
             yield Customer(stack, receiver, eventually, http)

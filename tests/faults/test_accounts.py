@@ -44,7 +44,7 @@ class World:
 
     def european(self) -> list[dict[str, Any]]:
         """Return the tasks that were made in Europe."""
-        answer = httpx.get(f"{self.europe_url}/sandbox/ledger", timeout=30, trust_env=False)
+        answer = httpx.get(f"{self.europe_url}/sandbox/ledger", timeout=60, trust_env=False)
         tasks: list[dict[str, Any]] = answer.json()["tasks"]
         return tasks
 

@@ -126,7 +126,7 @@ def callers(eventually: Eventually) -> Iterator[Callable[[str, str | None], Call
     clients: list[httpx.Client] = []
 
     def make(url: str, key: str | None) -> Caller:
-        clients.append(httpx.Client(base_url=url, timeout=20, trust_env=False))
+        clients.append(httpx.Client(base_url=url, timeout=60, trust_env=False))
         return Caller(clients[-1], eventually, key)
 
     yield make
@@ -144,7 +144,7 @@ def api(relay: Stack, callers: Callable[[str, str | None], Caller]) -> Caller:
 def sandbox(relay: Stack, eventually: Eventually) -> Iterator[SandboxDesk]:
     """Return the sandbox; faults are cleared afterwards."""
     key = relay.credentials.provider_key
-    with httpx.Client(base_url=str(relay.sandbox_url), timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=str(relay.sandbox_url), timeout=60, trust_env=False) as client:
         yield SandboxDesk(client, key, eventually)
         client.delete("/sandbox/faults").raise_for_status()
 

@@ -15,7 +15,7 @@ from service.server.connections import Connections
 from service.server.limits import Limits
 
 #: Seconds after which a wait of a test is an error; longer than any of them.
-_PATIENCE = 20
+_PATIENCE = 60
 
 
 @dataclass

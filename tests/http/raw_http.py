@@ -12,7 +12,7 @@ PIECE = 64 * 1024  # bytes
 
 @dataclass
 class Wire:
-    """One connection to a service; every wait on it ends after 20 s with an error."""
+    """One connection to a service; every wait on it ends after a minute with an error."""
 
     socket: socket.socket
     #: What came and was not taken yet.
@@ -23,7 +23,7 @@ class Wire:
         """Connect to a service."""
         address = urlsplit(url)
         place = (str(address.hostname), int(address.port or 0))
-        return cls(socket.create_connection(place, timeout=20))
+        return cls(socket.create_connection(place, timeout=60))
 
     def __enter__(self) -> Self:
         return self

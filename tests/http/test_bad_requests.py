@@ -111,7 +111,7 @@ def test_a_whole_surrogate_pair_is_a_character(api: Caller) -> None:
 
 def test_too_large_as_stated(relay: Stack, nothing_taken_in: NothingTakenIn) -> None:
     """A stated length above the limit is refused before a byte of the body is read."""
-    connection = http.client.HTTPConnection(urlsplit(relay.service_url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(relay.service_url).netloc, timeout=60)
     connection.putrequest("POST", "/v1/jobs")
     connection.putheader("x-key", relay.api_key)
     connection.putheader("content-length", str(257 * 1024 * 1024))

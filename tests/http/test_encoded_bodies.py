@@ -20,7 +20,7 @@ def _post(relay: Stack, path: str, body: object, encoding: str) -> httpx.Respons
     raw = json.dumps(body).encode()
     content = gzip.compress(raw) if "gzip" in encoding else raw
     url = relay.service_url + path
-    return httpx.post(url, content=content, headers=headers, timeout=20, trust_env=False)
+    return httpx.post(url, content=content, headers=headers, timeout=60, trust_env=False)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "zstd", "gzip, identity", "no such"])
@@ -55,7 +55,7 @@ def test_several_lines_are_one_list(
     for path, body in (("/v1/jobs", JOB), ("/v1/flux-pro-1.1", FLAT)):
         with nothing_taken_in():
             answer = httpx.post(
-                relay.service_url + path, json=body, headers=headers, timeout=20, trust_env=False
+                relay.service_url + path, json=body, headers=headers, timeout=60, trust_env=False
             )
         assert answer.status_code == 415
 
@@ -68,7 +68,7 @@ def test_a_compressed_webhook_is_told_so(relay: Stack, encoding: str) -> None:
     url = f"{relay.service_url}/webhooks/bfl/some-job"
     content = gzip.compress(b'{"status": "Ready"}')
 
-    answer = httpx.post(url, content=content, headers=headers, timeout=20, trust_env=False)
+    answer = httpx.post(url, content=content, headers=headers, timeout=60, trust_env=False)
 
     assert encoding in check_problem(answer, 415, "content-encoding")
     assert answer.headers["accept-encoding"] == "identity"

@@ -151,7 +151,7 @@ def test_of_two_keys_neither_is_guessed_at(
     keys = [("x-key", relay.api_key), ("idempotency-key", first), ("idempotency-key", second)]
 
     answer = httpx.post(
-        relay.service_url + path, json=body, headers=keys, timeout=20, trust_env=False
+        relay.service_url + path, json=body, headers=keys, timeout=60, trust_env=False
     )
 
     accepted = 202 if path == "/v1/jobs" else 200

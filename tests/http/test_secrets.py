@@ -41,7 +41,7 @@ def refusals(relay: Stack, job_id: str) -> list[str]:
     """Return the problem documents that bad requests with secrets in them are answered with."""
     service = relay.service_url
     key, master = relay.api_key, relay.credentials.webhook_secret
-    with httpx.Client(base_url=service, trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=service, trust_env=False, timeout=60) as client:
         good = {"x-key": key}
         path = f"/webhooks/bfl/{job_id}"
         secret = webhook_secret(master, job_id)

@@ -47,7 +47,7 @@ def send(
     ]
     path = f"{url}/webhooks/bfl/{job_id}"
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(path, content=content, headers=raw)
 
 
@@ -163,7 +163,7 @@ def test_large_body(relay: Stack, queued: str, record: Callable[[str], dict[str,
         yield content
         yield b" "
 
-    with httpx.Client(trust_env=False, timeout=20, headers={HEADER: secret}) as client:
+    with httpx.Client(trust_env=False, timeout=60, headers={HEADER: secret}) as client:
         for too_much in (content + b" ", pieces()):
             answer = client.post(url, content=too_much)
             assert answer.status_code == 413

@@ -25,7 +25,7 @@ def send(relay: Stack) -> Send:
         secret = webhook_secret(relay.credentials.webhook_secret, job_id)
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         url = f"{relay.service_url}/webhooks/bfl/{job_id}"
-        return httpx.post(url, content=content, headers={"x-webhook-secret": secret}, timeout=20)
+        return httpx.post(url, content=content, headers={"x-webhook-secret": secret}, timeout=60)
 
     return post
 

@@ -67,7 +67,7 @@ class Town:
     def ledger(self) -> dict[str, Any]:
         """Return the sandbox's books since its latest start."""
         url = f"{self.stack.sandbox_url}/sandbox/ledger"
-        books: dict[str, Any] = httpx.get(url, trust_env=False, timeout=20).json()
+        books: dict[str, Any] = httpx.get(url, trust_env=False, timeout=60).json()
         return books
 
     def tasks(self, job_id: str) -> list[dict[str, Any]]:
@@ -106,6 +106,6 @@ def opened(options: StackOptions, eventually: Eventually) -> Iterator[Town]:
     with Stack(options) as stack:
         headers = {"x-key": stack.api_key}
         with httpx.Client(
-            base_url=stack.service_url, headers=headers, timeout=20, trust_env=False
+            base_url=stack.service_url, headers=headers, timeout=60, trust_env=False
         ) as client:
             yield Town(stack, client, eventually)

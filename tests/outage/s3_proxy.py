@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, upstream: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """Send the request on as it is: its signature covers the host it was sent to."""
-        server = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=30)
+        server = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
         try:
             server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():

@@ -32,7 +32,7 @@ def mayfly(eventually: Eventually) -> Iterator[Town]:
     with Stack(options) as stack:
         headers = {"x-key": stack.api_key}
         with httpx.Client(
-            base_url=stack.service_url, headers=headers, timeout=20, trust_env=False
+            base_url=stack.service_url, headers=headers, timeout=60, trust_env=False
         ) as client:
             yield Town(stack, client, eventually)
 

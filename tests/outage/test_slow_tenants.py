@@ -66,7 +66,7 @@ def tenants(eventually: Eventually) -> Iterator[tuple[Town, Town]]:
             client = httpx.Client(
                 base_url=town.stack.service_url,
                 headers={"x-key": key},
-                timeout=20,
+                timeout=60,
                 trust_env=False,
             )
             return replace(town, client=clients.enter_context(client))

@@ -26,7 +26,7 @@ OTHER_KEY = "sandbox-key-2"
 #: What get_result says of a task that has not ended.
 RUNNING = {"Pending", "Reasoning", "Generating"}
 #: Seconds that anything may take before a test gives up on it.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def _wait_for(condition: Callable[[], Any], what: str = "the condition") -> Any:

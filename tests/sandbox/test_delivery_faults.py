@@ -131,7 +131,7 @@ def test_slow_answers_do_not_hold_others(sandbox: RunningSandbox) -> None:
     url = sandbox.sample(prompt="one of two")
     sandbox.set_faults(stall_download={"seconds": 600, "times": 1})
     with (
-        httpx.Client(trust_env=False, timeout=10) as other,
+        httpx.Client(trust_env=False, timeout=60) as other,
         sandbox.client.stream("GET", url) as stalled,
     ):
         assert stalled.status_code == 200

@@ -60,7 +60,7 @@ def test_the_demo_proves_its_job_and_leaves_nothing_behind(
         eventually(lambda: "signature verified" in output.read_text(), 60)
         eventually(lambda: len(_children(demo)) < ALL_PROCESSES)
         demo.send_signal(signal.SIGTERM)
-        code = demo.wait(timeout=30)
+        code = demo.wait(timeout=60)
     text = output.read_text()
     assert code == 0, text
     assert text.count("✓") == 6
@@ -84,7 +84,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(
         eventually(lambda: len(_children(demo)) >= 3)
         children = _children(demo)
         demo.send_signal(number)
-        assert demo.wait(timeout=30) == 128 + number
+        assert demo.wait(timeout=60) == 128 + number
     assert _are_gone(children)
     assert list(temporary.iterdir()) == []
 
@@ -97,7 +97,7 @@ def test_a_demo_killed_with_sigkill_leaves_no_process(
         eventually(lambda: len(_children(demo)) >= 3)
         children = _children(demo)
         demo.kill()
-        demo.wait(timeout=30)
+        demo.wait(timeout=60)
     eventually(lambda: _are_gone(children))
 
 
@@ -119,7 +119,7 @@ def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
         eventually(lambda: "worker.collect is ready again" in output.read_text())
         children += _children(up)
         up.send_signal(signal.SIGTERM)
-        assert up.wait(timeout=30) == 128 + signal.SIGTERM
+        assert up.wait(timeout=60) == 128 + signal.SIGTERM
     assert _are_gone(children)
     assert {"logs", "seaweedfs", "valkey"} <= {path.name for path in directory.iterdir()}
 
