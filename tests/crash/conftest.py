@@ -19,7 +19,7 @@ from tests.timing import FAST
 #: More slots than jobs: those that a kill leaves behind must not keep the next one waiting.
 _SLOTS = "2000"
 #: Seconds in which a process that was given an order does what it is to die of.
-_PATIENCE = 60
+_PATIENCE = 240
 
 
 def crash_stack(*, webhooks: bool, **variables: str) -> Stack:

@@ -29,7 +29,8 @@ PLENTY = 100_000.0
 def customer(eventually: Eventually) -> Iterator[Customer]:
     """Run a stack on an account of eight slots, where an image takes 0.4 s."""
     options = StackOptions(
-        relay_variables={**FAST, "FLUXRELAY_SLOTS": str(SLOTS)},
+        # A job may be unlucky at each of three deaths of the provider.
+        relay_variables={**FAST, "FLUXRELAY_SLOTS": str(SLOTS), "FLUXRELAY_MAX_RESUBMITS": "3"},
         sandbox_variables={
             "SANDBOX_TIME_SCALE": "0.1",
             "SANDBOX_GENERATION_SECONDS": "4",
