@@ -241,7 +241,10 @@ def test_the_receiver_of_the_readme_checks_signatures(monkeypatch: pytest.Monkey
         "webhook-timestamp": str(at),
         "webhook-signature": sign_callback([secret], "msg_1", at, body),
     }
-    with _serving(namespace["Receiver"]) as url, httpx.Client(trust_env=False) as client:
+    with (
+        _serving(namespace["Receiver"]) as url,
+        httpx.Client(trust_env=False, timeout=60) as client,
+    ):
         assert client.post(url, content=body, headers=headers).status_code == httpx.codes.NO_CONTENT
         changed = client.post(url, content=body + b" ", headers=headers)
         assert changed.status_code == httpx.codes.UNAUTHORIZED

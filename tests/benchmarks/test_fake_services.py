@@ -65,7 +65,7 @@ def test_the_load_generator_counts_each_answer(deployment: Deployment) -> None:
 
 def test_results_carry_their_checksum(deployment: Deployment) -> None:
     """What the fake services serve matches its checksum."""
-    answer = httpx.get(f"{deployment.fake_url}/results/5000/0/x.png", trust_env=False)
+    answer = httpx.get(f"{deployment.fake_url}/results/5000/0/x.png", trust_env=False, timeout=60)
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert answer.headers["content-md5"]
 
@@ -92,5 +92,4 @@ def test_a_filled_in_job_equals_a_real_one(deployment: Deployment) -> None:
     assert httpx.get(
         f"http://127.0.0.1:{deployment.port}/v1/jobs/{copy}",
         headers={"authorization": f"Bearer {deployment.stack.api_key}"},
-        trust_env=False,
-    ).json()["status"] == "queued"  # fmt: skip
+        trust_env=False, timeout=60).json()["status"] == "queued"  # fmt: skip

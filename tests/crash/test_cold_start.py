@@ -30,9 +30,9 @@ def _slow(loaded: Stack) -> Iterator[None]:
     """Have the provider take its time with some jobs."""
     url = f"{loaded.sandbox_url}/sandbox/faults"
     faults = {name: fault for each in _SLOW.values() for name, fault in each.items()}
-    httpx.post(url, json=faults, trust_env=False).raise_for_status()
+    httpx.post(url, json=faults, trust_env=False, timeout=60).raise_for_status()
     yield
-    httpx.delete(url, trust_env=False).raise_for_status()
+    httpx.delete(url, trust_env=False, timeout=60).raise_for_status()
 
 
 @pytest.mark.usefixtures("_slow")

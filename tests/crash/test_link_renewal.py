@@ -14,11 +14,11 @@ def test_asking_for_a_better_link_survives_a_kill_at_every_line(
     """Wherever it dies, the better link is found, and the image is stored, paid for once."""
     faults = f"{customer.stack.sandbox_url}/sandbox/faults"
     dead = {"odd_result": {"kind": "dead"}}
-    httpx.post(faults, json=dead, trust_env=False).raise_for_status()
+    httpx.post(faults, json=dead, trust_env=False, timeout=60).raise_for_status()
     try:
         places = survives(customer, crashing, "collect", Step.COLLECT)
     finally:
-        httpx.post(faults, json={}, trust_env=False).raise_for_status()
+        httpx.post(faults, json={}, trust_env=False, timeout=60).raise_for_status()
 
     assert any(place.startswith("worker/results/link_renewal.py") for place in places)
     assert any(place.startswith("worker/results/provider_lookup.py") for place in places)

@@ -92,7 +92,7 @@ def _sent(customer: Customer, status: str) -> str:
 
 
 def _faults(stack: Stack, **faults: object) -> None:
-    httpx.post(f"{stack.sandbox_url}/sandbox/faults", json=faults, trust_env=False)
+    httpx.post(f"{stack.sandbox_url}/sandbox/faults", json=faults, trust_env=False, timeout=60)
 
 
 def _owner(task: dict[str, Any]) -> str:

@@ -174,7 +174,7 @@ def sample(client: Client) -> tuple[str, bytes]:
     """Have one image made; return its link and its bytes as they were first fetched."""
     task = client.finished(client.submitted("an image to be fetched")["id"])
     url = str(task["result"]["sample"])
-    answer = httpx.get(url, trust_env=False)
+    answer = httpx.get(url, trust_env=False, timeout=60)
     assert answer.status_code == 200
     return url, answer.content
 

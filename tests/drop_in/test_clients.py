@@ -43,14 +43,14 @@ def _sdk(url: str, key: str, prompt: str) -> dict[str, Any]:
 def test_the_official_sdk_on_the_sandbox(relay: Stack, books: RqBookkeeping) -> None:
     """The SDK generates an image at the sandbox, and gets the bytes of the ledger."""
     answer = _sdk(str(relay.sandbox_url), relay.credentials.provider_key, "by the SDK, directly")
-    image = httpx.get(answer["result"]["sample"], trust_env=False).content
+    image = httpx.get(answer["result"]["sample"], trust_env=False, timeout=60).content
     assert digest(image) in books.digests()
 
 
 def test_the_official_sdk_on_fluxrelay(relay: Stack, client: Client, books: RqBookkeeping) -> None:
     """The SDK generates an image here, gets the ledger's bytes, and its task is a job."""
     answer = _sdk(relay.service_url, relay.api_key, "by the SDK, relayed")
-    image = httpx.get(answer["result"]["sample"], trust_env=False).content
+    image = httpx.get(answer["result"]["sample"], trust_env=False, timeout=60).content
     assert digest(image) == books.made(answer["id"])["sha256"]
     job = client.get(f"/v1/jobs/{answer['id']}").json()
     assert (job["status"], job["image"]["sha256"]) == ("succeeded", digest(image))
@@ -84,7 +84,7 @@ def test_many_tasks_by_the_documented_loop(relay: Stack, books: RqBookkeeping) -
     assert [task["status"] for task in results] == ["Ready"] * 10
     assert [task["result"]["seed"] for task in results] == list(range(10))
     for task in results:
-        image = httpx.get(task["result"]["sample"], trust_env=False).content
+        image = httpx.get(task["result"]["sample"], trust_env=False, timeout=60).content
         assert digest(image) == books.made(task["id"])["sha256"]
 
 
@@ -93,6 +93,10 @@ def test_a_header_however_written(relay: Stack, header: str) -> None:
     """The key's header is taken in any case."""
     headers = {header: relay.api_key}
     answer = httpx.post(
-        f"{relay.service_url}/v1/flux-pro-1.1", json=SMALL, headers=headers, trust_env=False
+        f"{relay.service_url}/v1/flux-pro-1.1",
+        json=SMALL,
+        headers=headers,
+        trust_env=False,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text

@@ -82,6 +82,10 @@ def test_all_links_have_the_prefix(
             assert result["sample"].startswith(f"{url}{prefix}/v1/samples/{task['id']}.")
             job = json.dumps({"model": "flux-pro-1.1", "input": {"prompt": "p", **SMALL}})
             answer = httpx.post(
-                f"{url}/v1/jobs", content=job, headers=client.headers | headers, trust_env=False
+                f"{url}/v1/jobs",
+                content=job,
+                headers=client.headers | headers,
+                trust_env=False,
+                timeout=60,
             )
             assert answer.headers["location"] == f"{prefix}/v1/jobs/{answer.json()['id']}"

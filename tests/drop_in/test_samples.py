@@ -111,7 +111,7 @@ def test_forged_links(sample: Sample, client: Client, relay: Stack) -> None:
     other = client.submitted("somebody else's")["id"]
     foreign = sample_signature(relay.credentials.webhook_secret, other)
     for forged in ("", signature[:-1], signature[:-1] + "é", signature.upper(), foreign):
-        answer = httpx.get(path, params={"sig": forged}, trust_env=False)
+        answer = httpx.get(path, params={"sig": forged}, trust_env=False, timeout=60)
         assert (answer.status_code, list(answer.json())) == (403, ["detail"])
     assert get(path).status_code == 403
 
@@ -197,6 +197,6 @@ def test_a_client_that_leaves(sample: Sample, eventually: Eventually) -> None:
     """Clients that go away in the middle leave the service able to serve on."""
     url, data = sample
     for _ in range(30):
-        with httpx.stream("GET", url, trust_env=False) as answer:
+        with httpx.stream("GET", url, trust_env=False, timeout=60) as answer:
             next(answer.iter_raw(16))
     eventually(lambda: get(url).content == data)

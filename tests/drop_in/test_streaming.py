@@ -43,7 +43,7 @@ def test_a_large_image_in_little_memory(
     signature = sample_signature(relay.credentials.webhook_secret, task_id)
     url = f"{relay.service_url}/v1/samples/{task_id}.png?sig={signature}"
     pid = relay.processes["service"].pid
-    httpx.get(url, headers={"range": "bytes=0-99"}, trust_env=False).raise_for_status()
+    httpx.get(url, headers={"range": "bytes=0-99"}, trust_env=False, timeout=60).raise_for_status()
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
     before = peak(pid)
     with ExitStack() as slow:

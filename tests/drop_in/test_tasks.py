@@ -49,7 +49,7 @@ def test_ready(client: Client, books: RqBookkeeping, relay: Stack) -> None:
     assert (result["prompt"], result["seed"]) == ("a red fox", 77)
     assert result["end_time"] - result["start_time"] == pytest.approx(result["duration"], abs=0.01)
     assert result["duration"] > 0
-    image = httpx.get(result["sample"], trust_env=False).content
+    image = httpx.get(result["sample"], trust_env=False, timeout=60).content
     assert digest(image) == books.made(task["id"])["sha256"]
 
 

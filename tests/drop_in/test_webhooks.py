@@ -38,7 +38,7 @@ def test_delivered(
     assert body == client.result(task["id"])
     assert (body["id"], body["status"], body["result"]["seed"]) == (task["id"], "Ready", 3)
     assert body["result"]["sample"].startswith(relay.service_url)
-    image = httpx.get(body["result"]["sample"], trust_env=False).content
+    image = httpx.get(body["result"]["sample"], trust_env=False, timeout=60).content
     assert digest(image) == books.made(task["id"])["sha256"]
 
 
@@ -144,7 +144,7 @@ def test_without_a_public_url(polled: Stack, receiver: CallbackReceiver) -> None
     headers = {"x-key": polled.api_key, "host": origin.removeprefix("http://")}
     body = {"prompt": "p", "webhook_url": receiver.url, "webhook_secret": SECRET, **SMALL}
     url = f"{polled.service_url}/v1/flux-pro-1.1"
-    answer = httpx.post(url, json=body, headers=headers, trust_env=False)
+    answer = httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 200, answer.text
     callback, told = one(receiver)
     assert callback.headers["x-webhook-secret"] == SECRET

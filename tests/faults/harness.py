@@ -119,14 +119,14 @@ def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
 def set_faults(customer: Customer, faults: Mapping[str, object]) -> None:
     """Put faults in force in place of all others."""
     url = f"{customer.stack.sandbox_url}/sandbox/faults"
-    answer = httpx.post(url, json=faults, trust_env=False)
+    answer = httpx.post(url, json=faults, trust_env=False, timeout=60)
     assert answer.is_success, answer.json()["detail"]
 
 
 def set_credits(customer: Customer, left: float) -> None:
     """Let every account of the sandbox have so many credits left."""
     url = f"{customer.stack.sandbox_url}/sandbox/credits"
-    httpx.post(url, json={"credits": left}, trust_env=False).raise_for_status()
+    httpx.post(url, json={"credits": left}, trust_env=False, timeout=60).raise_for_status()
 
 
 def account_states(customer: Customer) -> dict[str, dict[str, Any]]:

@@ -196,5 +196,6 @@ def _as_a_stranger(customer: Customer, number: int) -> None:
         json={"prompt": f"[stranger] {number}", "width": 256, "height": 256},
         headers={"x-key": customer.stack.credentials.provider_key},
         trust_env=False,
+        timeout=60,
     )
     assert answer.is_success, answer.text

@@ -46,4 +46,4 @@ def test_a_caller_who_leaves_is_no_crash_of_ours(relay: Stack, eventually: Event
 
     eventually(lambda: '"request.cut_off"' in service.output())
     assert '"request.crashed"' not in service.output()
-    assert httpx.get(f"{relay.service_url}/livez", trust_env=False).status_code == 200
+    assert httpx.get(f"{relay.service_url}/livez", trust_env=False, timeout=60).status_code == 200

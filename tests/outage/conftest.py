@@ -78,7 +78,7 @@ class Town:
     def faults(self, **faults: object) -> None:
         """Put faults in force in the sandbox instead of all others."""
         url = f"{self.stack.sandbox_url}/sandbox/faults"
-        httpx.post(url, json=faults, trust_env=False).raise_for_status()
+        httpx.post(url, json=faults, trust_env=False, timeout=60).raise_for_status()
 
     def field(self, job_id: str, name: str) -> str:
         """Return a field of a job's record, empty where there is none."""

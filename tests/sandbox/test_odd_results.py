@@ -15,7 +15,7 @@ KEY = {"x-key": "sandbox-key-1"}
 
 def _asked(sandbox: RunningSandbox, task_id: str) -> httpx.Response:
     url = f"{sandbox.url}/v1/get_result?id={task_id}"
-    return httpx.get(url, headers=KEY, trust_env=False)
+    return httpx.get(url, headers=KEY, trust_env=False, timeout=60)
 
 
 def _ended_with(sandbox: RunningSandbox, **faults: Any) -> str:
@@ -36,7 +36,7 @@ def test_an_odd_link(sandbox: RunningSandbox, kind: str, status: int) -> None:
 
     while not isinstance(sample, str):
         (sample,) = sample.values() if isinstance(sample, dict) else sample
-    assert httpx.get(sample, trust_env=False).status_code == status
+    assert httpx.get(sample, trust_env=False, timeout=60).status_code == status
 
 
 def test_links_that_must_not_be_called(sandbox: RunningSandbox) -> None:

@@ -136,7 +136,7 @@ def _paste(text: str, heading: str, job_id: str = "") -> dict[str, str]:
     command = match[1].replace("\\\n", "").replace("JOB_ID", job_id)
     curl = parser.parse_args(shlex.split(command)[1:])
     headers = dict(header.split(": ") for header in curl.headers)
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(trust_env=False, headers=headers, timeout=60) as client:
         answer = client.request("POST" if curl.body else "GET", curl.url, content=curl.body)
     answer.raise_for_status()
     body: dict[str, str] = answer.json()
