@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import signal
 
 import pytest
 from PIL import Image
@@ -82,10 +84,15 @@ def test_provider_that_fails_every_submit(town: Town) -> None:
     before = _refused(town)
     first = town.create("nobody knows", max_resubmits=3)
     town.eventually(lambda: town.client.get("/readyz").json()["accounts"]["default"]["paused"])
+    submitter = town.stack.processes["worker.submit"].pid
+    # Nothing is tried while the jobs are created, and while those that were tried are counted.
+    os.kill(submitter, signal.SIGSTOP)
     ids = [first, *(town.create(f"waits {n}", max_resubmits=3) for n in range(20))]
+    os.kill(submitter, signal.SIGCONT)
     town.eventually(lambda: _refused(town) >= before + 3, RECOVERY)
-
+    os.kill(submitter, signal.SIGSTOP)
     tried = [job_id for job_id in ids if town.field(job_id, "submits")]
+    os.kill(submitter, signal.SIGCONT)
 
     assert len(tried) <= 8, "more than a few jobs were put in doubt"
     town.faults()
