@@ -198,7 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if not isinstance(self.server, _Server):
             raise TypeError("made by _Server alone")
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        length = int(self.headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            return  # the sender died while it sent: this is no request
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.receiver.receive(self.path, headers, body)
         if answer.status is not None:

@@ -1,7 +1,9 @@
 """The receiver of callbacks keeps what it gets, checks signatures and answers as scripted."""
 
 import json
+import socket
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -38,6 +40,16 @@ def test_a_callback_is_kept_as_it_came(receiver: CallbackReceiver) -> None:
     assert callback.headers["x-thing"] == "Value"
     assert callback.body == BODY
     assert callback.answered == 204
+
+
+def test_a_callback_that_was_cut_off_is_none(receiver: CallbackReceiver) -> None:
+    """A sender that dies in the middle of a body has sent no callback, and gets no answer."""
+    address = urlsplit(receiver.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as sender:
+        sender.sendall(b"POST /callbacks/a HTTP/1.1\r\ncontent-length: 10\r\n\r\n{")
+        sender.shutdown(socket.SHUT_WR)
+        assert sender.recv(1024) == b""
+    assert not receiver.callbacks
 
 
 def test_a_right_signature_is_verified(receiver: CallbackReceiver) -> None:
