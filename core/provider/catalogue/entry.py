@@ -16,6 +16,21 @@ class Kind(StrEnum):
     CHOICE = "choice"
     ASPECT_RATIO = "aspect_ratio"
     IMAGE = "image"  # base64, or a URL if `urls` is set
+    IMAGES = "images"  # one image, or a list of them
+    KEYFRAMES = "keyframes"  # one image, a list of them, or a list of [seconds, image]
+    VIDEO = "video"  # an mp4 as base64, or a URL
+    BUNDLE = "bundle"  # a draft's cache as base64, or a URL
+
+
+#: Kinds whose values are files, and may be long: base64 goes to S3 while it arrives.
+FILES: Final = frozenset({Kind.IMAGE, Kind.IMAGES, Kind.KEYFRAMES, Kind.VIDEO, Kind.BUNDLE})
+
+
+class Media(StrEnum):
+    """What a model makes; decides which formats are stored, and which worker places it uses."""
+
+    IMAGE = "image"
+    VIDEO = "video"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +48,35 @@ class Parameter:
     urls: bool = True
     #: Longest text in characters; None: no documented limit.
     longest: int | None = None
+    #: Most items of a list of images or keyframes.
+    most: int = 1
+    #: A word that may be sent instead of a number, such as `auto`.
+    word: str = ""
+    #: Shortest side of an image in pixels; None: no documented limit.
+    shortest_side: int | None = None
+    #: Most pixels of an image; None: `LARGEST_IMAGE_PIXELS`.
+    most_pixels: int | None = None
+    #: Largest file in bytes; None: `LARGEST_IMAGE_BYTES`.
+    most_bytes: int | None = None
+    #: Longest video in seconds; None: no documented limit.
+    most_seconds: float | None = None
     #: How the provider's documents contradict each other, if they do. The widest bounds are used,
     #: unless narrower ones were seen to be enforced.
     disagreement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What a model takes if its `variant_field` has one of these values."""
+
+    #: The field's value, then its aliases.
+    names: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One image endpoint of the provider."""
+    """One endpoint of the provider."""
 
     name: str
     #: The document these facts come from.
@@ -54,6 +90,21 @@ class Model:
     most_pixels: int | None = None
     #: The model whose limit of active tasks it shares; empty: its own limit, if any.
     lane: str = ""
+    #: The required field that selects a variant (`mode`), which is none of `parameters`; empty:
+    #: there are no variants. A body may hold the fields of its variant and no others.
+    variant_field: str = ""
+    variants: tuple[Variant, ...] = ()
+    #: What its result is.
+    media: Media = Media.IMAGE
+    #: Seconds for which a link to its result lives, if the link does not say so itself; None: the
+    #: setting `result_lifetime_seconds`.
+    link_seconds: float | None = None
+    #: Seconds from submit to the first poll, and then between polls; None: the settings' own.
+    first_poll_seconds: float | None = None
+    poll_seconds: float | None = None
+    #: Active tasks that an account allows of it (and of the models that share its lane), if the
+    #: account's setting names no number; None: no limit of its own.
+    active_limit: int | None = None
 
     @property
     def path(self) -> str:
