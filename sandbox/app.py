@@ -23,10 +23,11 @@ from sandbox.server.access_log import AccessLog
 from sandbox.server.connections import Connections
 from sandbox.settings import Settings
 from sandbox.tasks.accounts import Accounts, CreditBalances, account_of
+from sandbox.tasks.drafts import Drafts
 from sandbox.tasks.hosts import Hosts
 from sandbox.tasks.ledger import Ledger
 from sandbox.tasks.persistence import restore
-from sandbox.tasks.results import ImageCache, Signer, signing_key
+from sandbox.tasks.results import FileCache, Signer, signing_key
 from sandbox.tasks.tasks import TaskBook
 from sandbox.webhooks.delivery import WebhookSender
 from sandbox.webhooks.outgoing import HttpSender
@@ -41,7 +42,9 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     book = TaskBook(settings.slots)
     history = restore(settings.ledger, book)
     ledger = Ledger(book, settings.ledger, time.time(), history.rejections)
-    signer = Signer(signing_key(settings.signing_key, settings.ledger))
+    secret = signing_key(settings.signing_key, settings.ledger)
+    signer = Signer(secret)
+    drafts = Drafts(secret, book, signer)
     hosts = Hosts(settings.public_url, settings.regions)
     faults = FaultInjection({"host": hosts.names, "region": tuple(settings.regions)})
     sender = HttpSender()
@@ -50,7 +53,8 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
         settings=settings,
         book=book,
         ledger=ledger,
-        image_cache=ImageCache(),
+        file_cache=FileCache(),
+        drafts=drafts,
         webhook_sender=webhooks,
         hosts=hosts,
         signer=signer,
@@ -61,7 +65,17 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     )
     finetunes = Finetunes(settings.finetunes)
     submits = Submits(
-        settings, hosts, accounts, balances, finetunes, book, ledger, generator, faults, connections
+        settings=settings,
+        hosts=hosts,
+        accounts=accounts,
+        credit_balances=balances,
+        finetunes=finetunes,
+        drafts=drafts,
+        book=book,
+        ledger=ledger,
+        generator=generator,
+        faults=faults,
+        connections=connections,
     )
 
     routes = [

@@ -15,6 +15,10 @@ WEBHOOK_SHAPES: Final = ("task_id", "id", "alternate")
 STAGE_CHOICES: Final = ("model", "all", "none")
 #: Minimum length of a signing key in characters.
 SIGNING_KEY_MIN: Final = 16
+#: What results are.
+MEDIA: Final = ("image", "video")
+#: Maximum bytes of a padded result.
+FILE_BYTES_MAX: Final = 2 * 1024**3
 
 Value = TypeVar("Value")
 
@@ -49,6 +53,10 @@ class Settings:
     webhook_shape: str
     ledger: Path | None
     image_side: int | None
+    #: Factor for the sides of videos.
+    video_scale: float
+    #: Minimum bytes of a result's file, by `image` and `video`.
+    file_bytes: Mapping[str, int]
     regions: Mapping[str, int]
     stages: str
     credits: float
@@ -71,7 +79,7 @@ class Settings:
             port=port,
             api_keys=read("API_KEYS", _keys, None, frozenset()),
             public_url=read("PUBLIC_URL", _url, f"http://{authority}:{port}"),
-            slots=read("SLOTS", _slots, "24,flux-kontext-max=6"),
+            slots=read("SLOTS", _slots, "24,flux-kontext-max=6,flux-3-video=5"),
             generation_seconds=read("GENERATION_SECONDS", _span, "1.0"),
             time_scale=read("TIME_SCALE", _positive, "1.0"),
             webhook_shape=read(
@@ -79,6 +87,8 @@ class Settings:
             ),
             ledger=read("LEDGER", lambda text: Path(text) if text else None, ""),
             image_side=read("IMAGE_SIDE", lambda text: _count(text) if text else None, ""),
+            video_scale=read("VIDEO_SCALE", _positive, "1.0"),
+            file_bytes=read("FILE_BYTES", _file_bytes, ""),
             regions=read("REGIONS", lambda text: _regions(text, port), ""),
             stages=read("STAGES", lambda text: _one_of(STAGE_CHOICES, text), "model"),
             credits=read("CREDITS", _amount, "100000"),
@@ -207,6 +217,18 @@ def _span(text: str) -> tuple[float, float]:
     if not 0 <= first <= last < float("inf"):
         raise ValueError(f"must run from a smaller to a larger number of seconds, not {text!r}")
     return first, last
+
+
+def _file_bytes(text: str) -> Mapping[str, int]:
+    sizes: dict[str, int] = {}
+    for part in _names(text):
+        media, _, count = part.partition("=")
+        if media not in MEDIA:
+            raise ValueError(f"must be sizes such as image=30000000,video=300000000, not {part!r}")
+        sizes[media] = _count(count)
+        if sizes[media] > FILE_BYTES_MAX:
+            raise ValueError(f"must be at most {FILE_BYTES_MAX} bytes, not {part!r}")
+    return sizes
 
 
 def _slots(text: str) -> Slots:

@@ -38,9 +38,6 @@ def failure(error: str) -> Ending:
     return Ending(Status.ERROR, {"error": error})
 
 
-BAD_INPUT: Final = failure("Invalid or corrupted image input")
-
-
 def asked_ending(prompt: str) -> Ending | None:
     """Return the outcome that the words of a prompt ask for, if any.
 

@@ -121,7 +121,7 @@ class ProviderApi:
             return answer(not_found(task.id), 404)
         if plan.error is not None:
             return answer(failed(task.id, plan.error), 422)
-        return answer(odd_result_answer(polled(task, now), plan))
+        return answer(odd_result_answer(polled(task, now), plan), plan.status)
 
 
 def _answering(handler: Handler) -> Handler:

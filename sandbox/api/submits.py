@@ -17,20 +17,23 @@ from sandbox.faults.injection import FaultInjection
 from sandbox.generation.generation import Generator
 from sandbox.refusals import RefusedError
 from sandbox.requests import inputs, validation
+from sandbox.requests.clips import Clip
 from sandbox.requests.finetunes import Finetunes
-from sandbox.requests.inputs import ImageInfo
+from sandbox.requests.inputs import FileInfo
 from sandbox.requests.models import Model
+from sandbox.requests.sizes import Size, scaled
 from sandbox.server.connections import Connections
 from sandbox.server.transmission import sent
 from sandbox.settings import Settings
-from sandbox.statuses import BAD_INPUT, Ending, asked_ending, failure
+from sandbox.statuses import Ending, asked_ending, failure
 from sandbox.tasks.accounts import Accounts, CreditBalances
+from sandbox.tasks.drafts import Drafts
 from sandbox.tasks.hosts import GLOBAL, Hosts
 from sandbox.tasks.ledger import Ledger
 from sandbox.tasks.tasks import SlotsFullError, Task, TaskBook, new_task_id
 
-#: Maximum request body in bytes: eight input images of 20 MB as base64, and some more.
-BODY_BYTES_MAX: Final = 256 * 1024 * 1024
+#: Maximum request body in bytes: ten input images of 20 MB as base64, and some more.
+BODY_BYTES_MAX: Final = 320 * 1024 * 1024
 #: Bodies above this many bytes are parsed off the event loop.
 BODY_BYTES_LARGE: Final = 1024 * 1024
 #: Upper bound of generated seeds.
@@ -56,6 +59,7 @@ class Submits:
     accounts: Accounts
     credit_balances: CreditBalances
     finetunes: Finetunes
+    drafts: Drafts
     book: TaskBook
     ledger: Ledger
     generator: Generator
@@ -89,7 +93,7 @@ class Submits:
             RefusedError: The key, the body or the finetune is not accepted.
         """
         account = self.accounts.of(request)
-        asked = await _read(model, request)
+        asked = self.drafts.completed(await _read(model, request), time.time())
         self.finetunes.require(account, asked.values.get("finetune_id"))
         host = self.hosts.asked(request)
         where = Circumstances(host, account, model.slug, asked.prompt)
@@ -134,12 +138,12 @@ class Submits:
             RefusedError: No credits, or no free slot.
         """
         self._require_room(order)
-        looks: list[ImageInfo] = []
-        if order.request.pictures:
-            looks = await asyncio.to_thread(inputs.inspect_images, order.request)
+        infos: list[FileInfo] = []
+        if order.request.files:
+            infos = await asyncio.to_thread(inputs.inspect_files, order.request)
             # Other submits may have taken the room meanwhile.
             self._require_room(order)
-        task = self._task(order, looks)
+        task = self._task(order, infos)
         self.book.add(task)
         self.ledger.created(task, task.created_at)
         return task
@@ -148,45 +152,57 @@ class Submits:
         model = order.request.model
         self.credit_balances.require(order.account, model.price)
         try:
-            self.book.require_slot(order.account, model.slug)
+            self.book.require_slot(order.account, model.limited_as)
         except SlotsFullError as error:
             raise RefusedError(429, f"Too many active tasks: the limit is {error}") from error
 
-    def _task(self, order: TaskOrder, looks: list[ImageInfo]) -> Task:
+    def _task(self, order: TaskOrder, infos: list[FileInfo]) -> Task:
         request, plan, number = order.request, order.plan, len(self.book)
-        sizes = {look.name: look.size for look in looks if look.size}
+        sizes = {info.file.name: info.size for info in infos if info.size}
         region = plan.region if order.host == GLOBAL else None
         seconds = 0.0 if plan.instant else self.generator.seconds(number) + plan.generation_wait
-        stages = self.settings.stages
+        stages, clip = self.settings.stages, _clip(request, infos)
+        size = request.model.size(request.values, sizes)
         return Task(
             id=new_task_id(numeric=plan.shape == "number_id"),
             number=number,
             account=order.account,
             request=request,
-            shown=inputs.redacted_body(request, looks),
+            shown=inputs.redacted_body(request, infos),
             seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
-            size=request.model.size(request.values, sizes),
+            size=scaled(size, self.settings.video_scale) if clip else size,
             generation_seconds=seconds,
             created_at=time.time(),
             region=region or self.hosts.region_of(order.host, number),
             host=order.host,
             input_mp=round(sum(wide * high for wide, high in sizes.values()) / 1_000_000, 2),
+            clip=clip,
             pictures=plan.pictures,
             padding=plan.padding,
-            ending=plan.ending or asked_ending(request.prompt) or _flaw(request, looks, sizes),
+            file_bytes=self.settings.file_bytes.get("video" if clip else "image", 0),
+            ending=plan.ending or asked_ending(request.prompt) or _flaw(request, infos, sizes),
             staged=stages == "all" or (stages == "model" and request.model.staged),
             detail_side=self.settings.image_side,
         )
 
 
+def _clip(request: validation.Request, infos: list[FileInfo]) -> Clip | None:
+    """Return what is asked of a video; None if an image is asked for."""
+    videos = {info.file.name: info.video for info in infos if info.video}
+    rule = request.model.clip
+    return None if rule is None else rule(request.values, request.files, videos)
+
+
 def _flaw(
-    request: validation.Request, looks: list[ImageInfo], sizes: Mapping[str, tuple[int, int]]
+    request: validation.Request, infos: list[FileInfo], sizes: Mapping[str, Size]
 ) -> Ending | None:
-    """Return the outcome of a task that cannot have an image, None if it can."""
-    if inputs.cannot_be_used(request, looks):
-        return BAD_INPUT
+    """Return the outcome of a task that cannot have a result, None if it can."""
     model = request.model
-    reason = model.flaw(request.values, sizes, model.size(request.values, sizes))
+    reason = (
+        request.problem
+        or inputs.problem(request, infos)
+        or model.flaw(request.values, sizes, model.size(request.values, sizes))
+    )
     return failure(reason) if reason else None
 
 

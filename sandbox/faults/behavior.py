@@ -15,6 +15,8 @@ class Circumstances:
     model: str = ""
     prompt: str = ""
     task: str = ""
+    #: The file of the result that is downloaded.
+    role: str = ""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class PollPlan(AnswerPlan):
     hidden: float = 0.0
     #: Reason of a failed task that is answered with 422.
     error: str | None = None
+    #: HTTP status of a task's body.
+    status: int = 200
     #: Odd form of the result (`sandbox.faults.odd_results`).
     odd: str | None = None
     redirect: bool = False
@@ -87,13 +91,19 @@ class WebhookPlan:
 
 @dataclass
 class DownloadPlan:
-    """How an image is sent."""
+    """How a file is sent."""
 
     status: int = 200
     html: bool = False
     #: Fraction that is sent, and the silence after it, before the connection breaks.
     fraction: float = 1.0
     stall: float = 0.0
+    #: Bytes after which the connection breaks.
+    cut_after: int | None = None
+    #: Fraction of the file that is sent as if it were all of it.
+    kept: float = 1.0
+    #: What is done about ranges, one of `RANGES`; empty: what they ask for.
+    ranges: str = ""
     #: Number of flipped bits.
     flips: int = 0
     #: Number of redirects that lead to it, and their status; `elsewhere` is a target instead of it.

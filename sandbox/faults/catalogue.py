@@ -1,18 +1,13 @@
 """The catalogue of faults: an entry of `FAULTS` is a fault's parameters and its effect."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Final
 
 from sandbox.faults import false_webhooks, parameters
-from sandbox.faults.behavior import (
-    AnswerPlan,
-    DownloadPlan,
-    PollPlan,
-    SubmitPlan,
-    WebhookPlan,
-)
+from sandbox.faults.behavior import AnswerPlan, PollPlan, SubmitPlan, WebhookPlan
+from sandbox.faults.download_faults import OF_DOWNLOADS
+from sandbox.faults.kinds import FaultKind
 from sandbox.faults.odd_results import KINDS, odd
 from sandbox.faults.parameters import SECONDS, SECONDS_MAX, STATUS, Parameter
 from sandbox.refusals import RETRY_FORMS, SHAPES
@@ -20,16 +15,12 @@ from sandbox.statuses import Ending, Status
 
 #: Maximum deliveries of one webhook.
 COPIES_MAX: Final = 100
-#: Maximum flipped bits of one image.
-FLIPS_MAX: Final = 10_000
 #: Maximum bytes that a fault may add to an answer.
 SWELLING_MAX: Final = 50_000_000
-#: Maximum redirects that lead to an image.
-HOPS_MAX: Final = 100
-#: Maximum zeros after an image.
-PADDING_MAX: Final = 10_000_000
-#: Content codings of an image; `br` is only declared, never applied.
-CODINGS: Final = ("gzip", "deflate", "br")
+#: Maximum zeros after an image, or in a video.
+PADDING_MAX: Final = 2 * 1024**3
+#: How the provider says that a submit made nothing because it has too much to do.
+SHEDDING: Final = "The service is over capacity and temporarily shedding requests"
 #: The image link in a forged webhook: an address that no service should be led to.
 FORGED_SAMPLE: Final = "http://169.254.169.254/latest/meta-data/"
 #: Statuses that a fault can end a task with.
@@ -37,25 +28,19 @@ ENDINGS: Final = (Status.REQUEST_MODERATED, Status.CONTENT_MODERATED, Status.ERR
 ENDS: Final = (Status.READY, *ENDINGS)
 
 
-@dataclass(frozen=True)
-class FaultKind:
-    """A fault's parameters, and how it edits the plan that it belongs to."""
-
-    plan: type[SubmitPlan | PollPlan | WebhookPlan | DownloadPlan]
-    #: Called with the plan (of the type above) and the parameters.
-    edit: Callable[..., None]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-
-
 def _refuse(plan: AnswerPlan, **answer: object) -> None:
     plan.refusal = answer
+
+
+def _shed_submit(plan: SubmitPlan, retry_after: int | None) -> None:
+    plan.refusal = {"status": 503, "body": {"detail": SHEDDING}, "retry_after": retry_after}
 
 
 def _delay(plan: AnswerPlan, seconds: float) -> None:
     plan.wait = seconds
 
 
-def _trickle(plan: AnswerPlan | DownloadPlan, seconds: float) -> None:
+def _trickle(plan: AnswerPlan, seconds: float) -> None:
     plan.spread = seconds
 
 
@@ -90,6 +75,10 @@ def _end_task(plan: SubmitPlan, status: str, details: object) -> None:
 
 def _hide_task(plan: PollPlan, seconds: float | None) -> None:
     plan.hidden = math.inf if seconds is None else seconds
+
+
+def _odd_poll_status(plan: PollPlan, status: int) -> None:
+    plan.status = status
 
 
 def _error_poll(plan: PollPlan, text: str) -> None:
@@ -136,40 +125,12 @@ def _odd_result(plan: WebhookPlan, kind: str) -> None:
     plan.delivery.body["result"] = odd(plan.delivery.body.get("result"), kind)
 
 
-def _truncate_download(plan: DownloadPlan, fraction: float) -> None:
-    plan.fraction = fraction
-
-
-def _stall_download(plan: DownloadPlan, fraction: float, seconds: float) -> None:
-    plan.fraction, plan.stall = fraction, seconds
-
-
-def _corrupt_download(plan: DownloadPlan, flips: int) -> None:
-    plan.flips = flips
-
-
-def _refuse_download(plan: DownloadPlan, status: int) -> None:
-    plan.status = status
-
-
-def _redirect_download(plan: DownloadPlan, hops: int, status: int, to: str) -> None:
-    plan.hops, plan.redirect, plan.elsewhere = hops, status, to
-
-
-def _encode_download(plan: DownloadPlan, encoding: str) -> None:
-    plan.encoding = encoding
-
-
 def _pad_picture(plan: SubmitPlan, **padding: int) -> None:
     plan.padding = padding["bytes"]
 
 
 def _append_picture(plan: SubmitPlan, pictures: int) -> None:
     plan.pictures = 1 + pictures
-
-
-def _html_download(plan: DownloadPlan) -> None:
-    plan.html = True
 
 
 _ANSWER: Final[Mapping[str, Parameter]] = {
@@ -185,6 +146,7 @@ _ODD: Final = Parameter(str, required=True, options=KINDS)
 
 _OF_SUBMITS: Final[Mapping[str, FaultKind]] = {
     "refuse_submit": FaultKind(SubmitPlan, _refuse, _ANSWER),
+    "shed_submit": FaultKind(SubmitPlan, _shed_submit, {"retry_after": _ANSWER["retry_after"]}),
     "fail_answer": FaultKind(SubmitPlan, _fail_answer, _ANSWER),
     "odd_answer": FaultKind(
         SubmitPlan, _odd_answer, {"shape": Parameter(str, required=True, options=SHAPES)}
@@ -217,6 +179,7 @@ _OF_POLLS: Final[Mapping[str, FaultKind]] = {
     "error_poll": FaultKind(
         PollPlan, _error_poll, {"text": parameters.text("Invalid or corrupted image input")}
     ),
+    "odd_poll_status": FaultKind(PollPlan, _odd_poll_status, {"status": STATUS}),
     "refuse_poll": FaultKind(PollPlan, _refuse, _ANSWER),
     "delay_poll": FaultKind(PollPlan, _delay, _SECONDS),
     "trickle_poll": FaultKind(PollPlan, _trickle, _SECONDS),
@@ -252,37 +215,9 @@ _OF_WEBHOOKS: Final[Mapping[str, FaultKind]] = {
     "no_result": FaultKind(WebhookPlan, _no_result),
     "odd_result": FaultKind(WebhookPlan, _odd_result, {"kind": _ODD}),
 }
-_OF_DOWNLOADS: Final[Mapping[str, FaultKind]] = {
-    "truncate_download": FaultKind(
-        DownloadPlan, _truncate_download, {"fraction": parameters.share(0.99)}
-    ),
-    "stall_download": FaultKind(
-        DownloadPlan, _stall_download, {"fraction": parameters.share(0.99), **_SECONDS}
-    ),
-    "trickle_download": FaultKind(DownloadPlan, _trickle, _SECONDS),
-    "corrupt_download": FaultKind(
-        DownloadPlan, _corrupt_download, {"flips": Parameter(int, 1, FLIPS_MAX, default=64)}
-    ),
-    "refuse_download": FaultKind(DownloadPlan, _refuse_download, {"status": STATUS}),
-    "redirect_download": FaultKind(
-        DownloadPlan,
-        _redirect_download,
-        {
-            "hops": Parameter(int, 1, HOPS_MAX, default=1),
-            "status": Parameter(int, 300, 399, default=302),
-            "to": parameters.text(""),
-        },
-    ),
-    "encode_download": FaultKind(
-        DownloadPlan,
-        _encode_download,
-        {"encoding": Parameter(str, default="gzip", options=CODINGS)},
-    ),
-    "html_download": FaultKind(DownloadPlan, _html_download),
-}
 FAULTS: Final[Mapping[str, FaultKind]] = {
     **_OF_SUBMITS,
     **_OF_POLLS,
     **_OF_WEBHOOKS,
-    **_OF_DOWNLOADS,
+    **OF_DOWNLOADS,
 }

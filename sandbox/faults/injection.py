@@ -11,6 +11,8 @@ from sandbox.requests.models import MODELS
 
 Plan = TypeVar("Plan", SubmitPlan, PollPlan, WebhookPlan, DownloadPlan)
 
+#: The files of a result, as a download fault may choose them.
+ROLES: Final = ("sample", "draft_cache")
 #: Parameters of every fault: which requests it applies to, and how often.
 SELECTION: Final[Mapping[str, Parameter]] = {
     "match": Parameter(str),
@@ -18,6 +20,7 @@ SELECTION: Final[Mapping[str, Parameter]] = {
     "account": Parameter(str),
     "host": Parameter(str),
     "task": Parameter(str),
+    "role": Parameter(str, options=ROLES),
     "times": Parameter(int, 1, 1_000_000),
 }
 

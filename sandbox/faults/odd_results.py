@@ -38,7 +38,13 @@ _RESULTS: Final[Mapping[str, Callable[[str], object]]] = {
     "text": lambda link: link,
     "null": lambda _link: None,
 }
-KINDS: Final = (*_LINKS, *_RESULTS)
+#: What is told of a draft's bundle; a result without one stays as it is.
+_BUNDLES: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
+    "bundle_list": lambda link: {"draft_caches": [link]},
+    "dead_bundle": lambda link: {"draft_cache": _dead(link), "draft_caches": [_dead(link)]},
+    "no_bundle": lambda _link: {},
+}
+KINDS: Final = (*_LINKS, *_RESULTS, *_BUNDLES)
 
 
 def odd(result: object, kind: str) -> object:
@@ -46,6 +52,11 @@ def odd(result: object, kind: str) -> object:
     if not isinstance(result, dict):
         return result
     link = str(result["sample"])
+    if kind in _BUNDLES:
+        if "draft_cache" not in result:
+            return result
+        rest = {key: value for key, value in result.items() if not key.startswith("draft_")}
+        return rest | _BUNDLES[kind](str(result["draft_cache"]))
     if kind in _RESULTS:
         return _RESULTS[kind](link)
     return {**result, "sample": _LINKS[kind](link)}

@@ -7,7 +7,12 @@ import zlib
 from PIL import Image, ImageChops
 
 #: MIME type of every format of the API.
-CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+CONTENT_TYPES = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "mp4": "video/mp4",
+}
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's "Up" filter: each row is stored as its difference from the row above (PNG, 9.2).

@@ -1,6 +1,7 @@
 """The request bodies of the models: their fields with ranges and defaults.
 
-They follow the input schemas of the BFL OpenAPI; `flux-pro` follows the provider's older SDK.
+They follow the input schemas of the BFL OpenAPI; `flux-pro` follows the provider's older SDK. Those
+of FLUX 3 are in `flux_3.py`.
 """
 
 from collections.abc import Mapping
@@ -12,22 +13,24 @@ from sandbox.requests.fields import (
     Flag,
     Integer,
     Number,
-    Picture,
     Ratio,
     Text,
     WebAddress,
 )
+from sandbox.requests.file_fields import Picture
 
 Fields = Mapping[str, Field]
 
 OUTPUT_FORMATS: Final = ("jpeg", "png", "webp")
 
 
-def _format(default: str) -> Choice:
+def output_format(default: str) -> Choice:
+    """Return the field for the format of an image."""
     return Choice(default=default, options=OUTPUT_FORMATS)
 
 
-def _safety(most: int) -> Integer:
+def safety(most: int) -> Integer:
+    """Return the field for how much is tolerated."""
     return Integer(default=2, nullable=False, least=0, most=most)
 
 
@@ -54,25 +57,25 @@ def _plain(*, default: bool = False, nullable: bool = False) -> Flag:
 
 
 _PROMPT: Final[Fields] = {"prompt": _required(Text)}
-_SEED: Final[Fields] = {"seed": Integer()}
-_WEBHOOK: Final[Fields] = {"webhook_url": WebAddress(), "webhook_secret": Text()}
-_USER: Final[Fields] = {"user": Text(shortest=1, longest=256)}
+SEED: Final[Fields] = {"seed": Integer()}
+WEBHOOK: Final[Fields] = {"webhook_url": WebAddress(), "webhook_secret": Text()}
+USER: Final[Fields] = {"user": Text(shortest=1, longest=256)}
 _UPSAMPLING: Final[Fields] = {"prompt_upsampling": _plain()}
 #: Fields of every FLUX.1 model.
-_FLUX_1: Final[Fields] = {**_SEED, "safety_tolerance": _safety(6), **_WEBHOOK}
+_FLUX_1: Final[Fields] = {**SEED, "safety_tolerance": safety(6), **WEBHOOK}
 #: Fields of every FLUX.2 model and tool.
-_FLUX_2: Final[Fields] = {**_SEED, "safety_tolerance": _safety(5), **_WEBHOOK, **_USER}
-_JPEG: Final[Fields] = {"output_format": _format("jpeg")}
-_PNG: Final[Fields] = {"output_format": _format("png")}
+_FLUX_2: Final[Fields] = {**SEED, "safety_tolerance": safety(5), **WEBHOOK, **USER}
+_JPEG: Final[Fields] = {"output_format": output_format("jpeg")}
+_PNG: Final[Fields] = {"output_format": output_format("png")}
 
 KONTEXT: Final[Fields] = {
-    **_PROMPT, **_images(4), "aspect_ratio": Ratio(), **_PNG, **_UPSAMPLING, **_FLUX_1, **_USER
+    **_PROMPT, **_images(4), "aspect_ratio": Ratio(), **_PNG, **_UPSAMPLING, **_FLUX_1, **USER
 }  # fmt: skip
 _SIDES: Final[Fields] = {
     "image_prompt": Picture(urls=False),
     "width": _whole(1024, 256, 1440, 32),
     "height": _whole(768, 256, 1440, 32),
-    **_JPEG, **_UPSAMPLING, **_FLUX_1, **_USER,
+    **_JPEG, **_UPSAMPLING, **_FLUX_1, **USER,
 }  # fmt: skip
 PRO_1_1: Final[Fields] = {**_SIDES, "prompt": Text(default="")}
 DEV: Final[Fields] = {
@@ -95,7 +98,7 @@ _ULTRA_BASE: Final[Fields] = {
     "image_prompt_strength": _number(0.1, 0, 1, nullable=False),
     **_JPEG, **_UPSAMPLING, **_FLUX_1,
 }  # fmt: skip
-ULTRA: Final[Fields] = {**_ULTRA_BASE, "raw": _plain(), **_USER}
+ULTRA: Final[Fields] = {**_ULTRA_BASE, "raw": _plain(), **USER}
 #: Fields of both inpainting and expanding.
 _EDIT: Final[Fields] = {
     "image": Picture(urls=False, required=True, nullable=False),
@@ -103,7 +106,7 @@ _EDIT: Final[Fields] = {
     "steps": Integer(default=50, least=15, most=50),
     "guidance": _number(60, 1.5, 100),
     "prompt_upsampling": _plain(nullable=True),
-    **_JPEG, **_FLUX_1, **_USER,
+    **_JPEG, **_FLUX_1, **USER,
 }  # fmt: skip
 FILL: Final[Fields] = {**_EDIT, "mask": Picture(urls=False)}
 EXPAND: Final[Fields] = {
@@ -163,6 +166,6 @@ OUTPAINTING: Final[Fields] = {
     "mode": Choice(default="high", nullable=False, options=("high", "fast")),
     "prompt": Text(),
     "disable_pup": _plain(),
-    "safety_tolerance": _safety(5),
-    **_PNG, **_USER,
+    "safety_tolerance": safety(5),
+    **_PNG, **USER,
 }  # fmt: skip

@@ -205,14 +205,15 @@ class Ratio(Field):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture(Field):
-    """An image: base64, or a URL if `urls` is set. Its content is checked later."""
+class IntegerOrWord(Field):
+    """A whole number, or a word instead of it."""
 
-    urls: bool = True
+    number: Integer
+    word: str
 
-    def read(self, value: object) -> str:
-        """Return the text unchanged."""
-        return Text().read(value)
+    def read(self, value: object) -> int | str:
+        """Return the number or the word."""
+        return self.word if value == self.word else self.number.read(value)
 
 
 def _whole(value: object) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sandbox.requests.bodies import Fields
-from sandbox.requests.fields import FieldValue, InvalidValueError, Picture
-from sandbox.requests.models import Model
+from sandbox.requests.fields import FieldValue, InvalidValueError
+from sandbox.requests.file_fields import FileField, InputFile
+from sandbox.requests.models import Model, Variant
 from sandbox.requests.sizes import Values
 
 
@@ -28,8 +29,12 @@ class Request:
     """A valid request: the model, every field's value, and the body as it was sent."""
 
     model: Model
+    #: Every field's value; of fields that hold files, the number of files.
     values: Values
     sent: Mapping[str, object]
+    files: tuple[InputFile, ...] = ()
+    #: Why it cannot have a result; empty: nothing is known yet.
+    problem: str = ""
 
     @property
     def prompt(self) -> str:
@@ -38,8 +43,8 @@ class Request:
 
     @property
     def output_format(self) -> str:
-        """The image's format; null in the request means the model's default."""
-        return str(self.values["output_format"] or self.model.fields["output_format"].default)
+        """The result's format; null in the request means the model's default."""
+        return str(self.values.get("output_format") or self.model.usual_format)
 
     @property
     def seed(self) -> int | None:
@@ -58,19 +63,13 @@ class Request:
         return self._text("webhook_secret")
 
     @property
-    def pictures(self) -> dict[str, str]:
-        """The input images by field: base64 or URL."""
-        fields = self.model.fields
-        return {
-            name: str(value)
-            for name, value in self.values.items()
-            if isinstance(fields[name], Picture) and value is not None
-        }
+    def is_draft(self) -> bool:
+        """Whether a draft of a video is asked for."""
+        return bool(self.values.get("draft"))
 
-    def without_pictures(self) -> "Request":
-        """Return the request without its images and raw body, which may be large."""
-        dropped = dict.fromkeys(self.pictures)
-        return replace(self, values={**self.values, **dropped}, sent={})
+    def without_files(self) -> "Request":
+        """Return the request without its files and raw body, which may be large."""
+        return replace(self, files=(), sent={})
 
     def _text(self, name: str) -> str | None:
         value = self.values.get(name)
@@ -102,16 +101,25 @@ def validate(model: Model, body: object) -> Request:
         InvalidBodyError: With one error per bad field.
     """
     sent = _object(body)
-    values, errors = _read(model.fields, sent)
+    variant = _variant(model, sent)
+    fields: Fields = model.fields
+    place: tuple[str, ...] = ("body",)
+    if variant is not None:
+        fields, place = {**fields, **variant.fields}, ("body", variant.names[0])
+    values, files, errors = _read(fields, sent, place)
     if model.forbids_unknown:
         errors += [
-            _field_error("extra_forbidden", ["body", name], "Extra inputs are not permitted", value)
+            _field_error("extra_forbidden", [*place, name], "Extra inputs are not permitted", value)
             for name, value in sent.items()
-            if name not in model.fields
+            if name not in fields
         ]
+    if variant is not None and not errors:
+        values["mode"] = variant.names[0]
+        if problem := variant.check(values, files):
+            errors = [_field_error("value_error", [*place], f"Value error, {problem}", body)]
     if errors:
         raise InvalidBodyError(errors)
-    return Request(model, values, sent)
+    return Request(model, values, sent, tuple(files))
 
 
 def read_fields(fields: Fields, body: object) -> Values:
@@ -120,7 +128,7 @@ def read_fields(fields: Fields, body: object) -> Values:
     Raises:
         InvalidBodyError: With one error per bad field.
     """
-    values, errors = _read(fields, _object(body))
+    values, _, errors = _read(fields, _object(body), ("body",))
     if errors:
         raise InvalidBodyError(errors)
     return values
@@ -133,26 +141,55 @@ def _object(body: object) -> Mapping[str, object]:
     raise InvalidBodyError([_field_error("model_attributes_type", ["body"], message, body)])
 
 
+def _variant(model: Model, sent: Mapping[str, object]) -> Variant | None:
+    """Return the variant that `mode` selects; None if the model has none.
+
+    Raises:
+        InvalidBodyError: It selects none.
+    """
+    if not model.variants:
+        return None
+    mode = sent.get("mode")
+    for variant in model.variants:
+        if mode in variant.names:
+            return variant
+    about = {"discriminator": "'mode'"}
+    if "mode" not in sent:
+        message = "Unable to extract tag using discriminator 'mode'"
+        error = _field_error("union_tag_not_found", ["body"], message, sent)
+        raise InvalidBodyError([{**error, "ctx": about}])
+    tags = ", ".join(repr(name) for variant in model.variants for name in variant.names)
+    message = (
+        f"Input tag '{mode}' found using 'mode' does not match any of the expected tags: {tags}"
+    )
+    error = _field_error("union_tag_invalid", ["body"], message, sent)
+    raise InvalidBodyError([{**error, "ctx": {**about, "tag": str(mode), "expected_tags": tags}}])
+
+
 def _read(
-    fields: Fields, body: Mapping[str, object]
-) -> tuple[dict[str, FieldValue], list[dict[str, object]]]:
+    fields: Fields, body: Mapping[str, object], place: tuple[str, ...]
+) -> tuple[dict[str, FieldValue], list[InputFile], list[dict[str, object]]]:
+    """Return the values, the files, and one error per bad field."""
     values: dict[str, FieldValue] = {}
+    files: list[InputFile] = []
     errors: list[dict[str, object]] = []
     for name, field in fields.items():
         if name not in body:
             values[name] = field.default
             if field.required:
-                errors.append(_field_error("missing", ["body", name], "Field required", body))
+                errors.append(_field_error("missing", [*place, name], "Field required", body))
         elif body[name] is None and field.nullable:
             values[name] = None
         else:
             try:
                 values[name] = field.read(body[name])
+                if isinstance(field, FileField):
+                    files += field.files((name,), body[name])
             except InvalidValueError as error:
-                field_error = _field_error(error.kind, ["body", name], error.message, body[name])
+                field_error = _field_error(error.kind, [*place, name], error.message, body[name])
                 context = {"ctx": error.context} if error.context else {}
                 errors.append({**field_error, **context})
-    return values, errors
+    return values, files, errors
 
 
 def _field_error(

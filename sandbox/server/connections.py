@@ -27,6 +27,10 @@ class Connections:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), seconds)
 
+    def is_open(self, request: Request) -> bool:
+        """Return whether the client is still connected."""
+        return request.client is not None and tuple(request.client) in self._open
+
     def opened(self, client: tuple[str, int] | None, transport: asyncio.Transport) -> None:
         """Register a new connection."""
         if client:

@@ -1,14 +1,12 @@
-"""How faults send an answer: slowly, in part, or not at all."""
+"""How faults send an answer: late, or slowly."""
 
 import asyncio
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.faults.behavior import AnswerPlan
-from sandbox.server.connections import Connections
 
 #: Number of pieces of a trickling answer, if it has that many bytes.
 PIECES: Final = 40
@@ -30,43 +28,16 @@ class TricklingResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the headers, then one piece after the other."""
-        await send(_start(self))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
         step = max(1, -(-len(self.body) // PIECES))
         pieces = [self.body[start : start + step] for start in range(0, len(self.body), step)]
         for piece in pieces:
             await asyncio.sleep(self._seconds / len(pieces))
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-class BrokenResponse(Response):
-    """Announces the whole length, sends a part, stalls, and breaks the connection."""
-
-    def __init__(
-        self,
-        whole: Response,
-        fraction: float,
-        silence: float,
-        connections: Connections,
-        request: Request,
-    ) -> None:
-        super().__init__(whole.body[: int(len(whole.body) * fraction)], whole.status_code)
-        self.raw_headers = whole.raw_headers
-        self._silence = silence
-        self._connections = connections
-        self._request = request
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the part, then close the connection."""
-        await send(_start(self))
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        await self._connections.left(self._request, self._silence)
-        await self._connections.cut(self._request)
-
-
-def _start(response: Response) -> dict[str, object]:
-    return {
-        "type": "http.response.start",
-        "status": response.status_code,
-        "headers": response.raw_headers,
-    }

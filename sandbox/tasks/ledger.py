@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from sandbox.tasks.persistence import persisted_fields
-from sandbox.tasks.results import instant
+from sandbox.tasks.results import Artifact, Role, instant
 from sandbox.tasks.tasks import Task, TaskBook
 
 
@@ -46,10 +46,10 @@ class Ledger:
         task.deliveries.append(note)
         self._write("delivery", now, id=task.id, delivery=note)
 
-    def download(self, task: Task, now: float) -> None:
-        """Record that an image was sent completely."""
-        task.downloads += 1
-        self._write("download", now, id=task.id)
+    def download(self, task: Task, role: str, now: float) -> None:
+        """Record that a file of the result was sent completely."""
+        task.downloads[role] += 1
+        self._write("download", now, id=task.id, role=role)
 
     def rejected(self, status: int, now: float) -> None:
         """Record a submit that created no task."""
@@ -99,7 +99,7 @@ def _is_cut_off(path: Path) -> bool:
 
 def entry(task: Task) -> dict[str, object]:
     """Return one task's entry in the ledger."""
-    sample = task.sample
+    sample, clip = task.sample, task.clip
     width, height = task.size
     return {
         "id": task.id,
@@ -116,6 +116,8 @@ def entry(task: Task) -> dict[str, object]:
         "format": task.request.output_format,
         "width": width,
         "height": height,
+        "seconds": clip and clip.seconds,
+        "audio": clip and clip.audio,
         "bytes": sample and sample.size,
         "sha256": sample and sample.sha256,
         "sample_url": sample and sample.url,
@@ -123,5 +125,21 @@ def entry(task: Task) -> dict[str, object]:
         "request": task.shown,
         "deliveries": task.deliveries,
         "polls": task.polls,
-        "downloads": task.downloads,
+        "downloads": task.downloads[Role.SAMPLE],
+        "artifacts": [
+            _artifact(artifact, task.downloads[artifact.role]) for artifact in task.artifacts
+        ],
+    }
+
+
+def _artifact(artifact: Artifact, downloads: int) -> dict[str, object]:
+    """Return what the ledger shows of one file."""
+    return {
+        "role": artifact.role,
+        "url": artifact.url,
+        "content_type": artifact.content_type,
+        "bytes": artifact.size,
+        "sha256": artifact.sha256,
+        "expires_at": instant(artifact.expires_at),
+        "downloads": downloads,
     }

@@ -4,14 +4,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.requests.clips import Clip
 from sandbox.requests.models import MODELS
 from sandbox.requests.validation import Request
 from sandbox.statuses import Ending, Status
-from sandbox.tasks.tasks import Sample, Task, TaskBook
+from sandbox.tasks.results import Artifact, Role
+from sandbox.tasks.tasks import Task, TaskBook
 
 #: Secret fields of a request, which are never written to a file.
 SECRETS = frozenset({"webhook_secret"})
@@ -20,13 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def persisted_fields(task: Task) -> dict[str, object]:
-    """Return what a later process needs to resume the task, without secrets and images."""
+    """Return what a later process needs to resume the task, without secrets and files."""
     fields = task.request.values.items()
-    left_out = SECRETS | task.request.pictures.keys()
-    sample, ending = task.sample, task.ending
+    clip, ending = task.clip, task.ending
     return {
         "number": task.number,
-        "values": {name: value for name, value in fields if name not in left_out},
+        "values": {name: value for name, value in fields if name not in SECRETS},
         "created_at": task.created_at,
         "finished_at": task.finished_at,
         "generation_seconds": task.generation_seconds,
@@ -35,9 +36,10 @@ def persisted_fields(task: Task) -> dict[str, object]:
         "detail_side": task.detail_side,
         "pictures": task.pictures,
         "padding": task.padding,
+        "file_bytes": task.file_bytes,
+        "clip": clip and asdict(clip),
         "ending": ending and {"status": ending.status, "details": ending.details},
-        "token": sample and sample.token,
-        "expires_at": sample and sample.expires_at,
+        "artifacts": [asdict(artifact) for artifact in task.artifacts],
     }
 
 
@@ -89,17 +91,16 @@ def _continue(kind: str, event: Mapping[str, Any], book: TaskBook) -> None:
     if kind == "delivery":
         task.deliveries.append(event["delivery"])
     elif kind == "download":
-        task.downloads += 1
+        task.downloads[event["role"]] += 1
     else:
         _finish(task, event["task"], event["kept"], book)
 
 
 def _finish(task: Task, page: Mapping[str, Any], facts: Mapping[str, Any], book: TaskBook) -> None:
     task.details = page["details"]
-    if facts["token"] is not None:
-        task.sample = Sample(
-            facts["token"], page["sample_url"], facts["expires_at"], page["bytes"], page["sha256"]
-        )
+    task.artifacts = tuple(
+        Artifact(**{**stored, "role": Role(stored["role"])}) for stored in facts["artifacts"]
+    )
     book.finish(task, Status(page["status"]), facts["finished_at"])
 
 
@@ -123,5 +124,7 @@ def _task(page: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
         detail_side=facts["detail_side"],
         pictures=facts["pictures"],
         padding=facts["padding"],
+        file_bytes=facts["file_bytes"],
+        clip=facts["clip"] and Clip(**facts["clip"]),
         muted=True,
     )

@@ -6,27 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sandbox.requests.clips import Clip
 from sandbox.requests.validation import Request
 from sandbox.settings import Slots
 from sandbox.statuses import STAGES, Ending, Status
+from sandbox.tasks.results import Artifact, Role
 
 #: Larger images count as this many megapixels.
 MOST_PIXELS: Final = 10**15
+#: What a model that expands prompts adds to one.
+EXPANSION: Final = "\n\n| region | content |\n|---|---|\n| whole | as described |"
 
 
 class SlotsFullError(Exception):
     """The account has as many active tasks as it may have."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The finished image: its format, its token, and its expiry (Unix seconds)."""
-
-    token: str
-    url: str
-    expires_at: float
-    size: int
-    sha256: str
 
 
 @dataclass
@@ -42,7 +35,7 @@ class Task:
     #: The request body without secrets and base64, for the ledger.
     shown: Mapping[str, object]
     seed: int
-    #: Width and height of the image in pixels.
+    #: Width and height of the image or video in pixels.
     size: tuple[int, int]
     generation_seconds: float
     created_at: float
@@ -55,9 +48,13 @@ class Task:
     ending: Ending | None = None
     #: Whether it passes through the statuses Reasoning and Generating.
     staged: bool = False
+    #: Length and sound of the video; None: it makes an image.
+    clip: Clip | None = None
     #: Number of images in its file, one after the other, and of zeros after them.
     pictures: int = 1
     padding: int = 0
+    #: Minimum bytes of the file.
+    file_bytes: int = 0
     #: Longest side in pixels at which it is drawn; None: full size.
     detail_side: int | None = None
     #: Whether its webhook is lost because an earlier process held the secret.
@@ -65,11 +62,27 @@ class Task:
     status: Status = Status.PENDING
     finished_at: float | None = None
     details: dict[str, object] | None = None
-    sample: Sample | None = None
+    #: The files of its result, once it is ready.
+    artifacts: tuple[Artifact, ...] = ()
     deliveries: list[dict[str, object]] = field(default_factory=list)
-    downloads: int = 0
+    #: Number of complete downloads by role.
+    downloads: Counter[str] = field(default_factory=Counter)
     #: Number of get_result requests for it, by host.
     polls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sample(self) -> Artifact | None:
+        """The image or video, once it is ready."""
+        return self.artifact(Role.SAMPLE)
+
+    @property
+    def has_draft_cache(self) -> bool:
+        """Whether its result has a bundle for a rendering in full quality."""
+        return self.clip is not None and self.request.is_draft
+
+    def artifact(self, role: str) -> Artifact | None:
+        """Return the file of this role, if the result has it."""
+        return next((each for each in self.artifacts if each.role == role), None)
 
     def progress(self, now: float) -> float | None:
         """Return the progress from 0 to 1, or None once the task has ended."""
@@ -98,14 +111,22 @@ class Task:
         """Return the `result` of a task that is ready, None otherwise."""
         if self.sample is None or self.finished_at is None:
             return None
-        return {
-            "sample": self.sample.url,
+        sample, duration = self.sample.url, self.finished_at - self.created_at
+        if self.request.model.expands_prompt:
+            prompt = f"{self.request.prompt}{EXPANSION}"
+            return {"sample": sample, "prompt": prompt, "duration": duration}
+        result = {
+            "sample": sample,
             "prompt": self.request.prompt,
             "seed": self.seed,
             "start_time": self.created_at,
             "end_time": self.finished_at,
-            "duration": self.finished_at - self.created_at,
+            "duration": duration,
         }
+        bundle = self.artifact(Role.DRAFT_CACHE)
+        if bundle is None:
+            return result
+        return {**result, "draft_cache": bundle.url, "draft_caches": [bundle.url]}
 
 
 class TaskBook:
@@ -131,7 +152,7 @@ class TaskBook:
         return len(self._tasks)
 
     def require_slot(self, account: str, model: str) -> None:
-        """Check that one more task may become active.
+        """Check that one more task may become active; `model` is what it is limited as.
 
         Raises:
             SlotsFullError: The account, or a limited model, has reached its limit.
@@ -144,7 +165,7 @@ class TaskBook:
 
     def add(self, task: Task) -> None:
         """Add a new task as active, and charge it."""
-        model = task.request.model.slug
+        model = task.request.model.limited_as
         self._tasks[task.id] = task
         self.charged[task.account] += task.request.model.price
         self._active[task.account, model] += 1
@@ -157,11 +178,11 @@ class TaskBook:
             self.active_most_by_model[model] = max(self.active_most_by_model[model], now)
 
     def finish(self, task: Task, status: Status, now: float) -> None:
-        """End a task, which frees its slot. A ready task already has its sample."""
+        """End a task, which frees its slot. A ready task already has its files."""
         task.status = status
         task.finished_at = now
-        task.request = task.request.without_pictures()
-        self._active[task.account, task.request.model.slug] -= 1
+        task.request = task.request.without_files()
+        self._active[task.account, task.request.model.limited_as] -= 1
         self.active_now -= 1
         if status is not Status.READY:
             self.charged[task.account] -= task.request.model.price
@@ -177,7 +198,7 @@ class TaskBook:
         return self._tasks.get(task_id)
 
     def find_by_token(self, token: str) -> Task | None:
-        """Return the task whose image has this token, if any."""
+        """Return the task whose result has this token, if any."""
         return self._by_token.get(token)
 
     def _of_account(self, account: str) -> int:

@@ -146,6 +146,7 @@ def _environment(port: int, settings: dict[str, object]) -> dict[str, str]:
         "PORT": port,
         "GENERATION_SECONDS": 0.02,
         "IMAGE_SIDE": 128,
+        "VIDEO_SCALE": 0.1,
         **settings,
     }
     own = {f"SANDBOX_{name}": str(value) for name, value in chosen.items()}

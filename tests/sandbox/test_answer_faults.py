@@ -179,3 +179,23 @@ def test_a_bad_choice_is_refused(sandbox: RunningSandbox, asked: object, field_e
     answer = sandbox.client.post("/sandbox/faults", json=asked)
     assert answer.status_code == 422
     assert answer.json()["detail"][0].startswith(field_error)
+
+
+def test_shed_submit(sandbox: RunningSandbox) -> None:
+    """The answer is the provider's 503 for a submit that made nothing, and nothing is made."""
+    sandbox.set_faults(shed_submit={"retry_after": 2, "times": 1})
+    answer = sandbox.submit(prompt="shed")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["detail"].endswith("over capacity and temporarily shedding requests")
+    assert made_with(sandbox, "shed") == []
+    assert sandbox.submit(prompt="shed").status_code == 200
+
+
+def test_odd_poll_status(sandbox: RunningSandbox) -> None:
+    """The task's normal body comes with the status of an error, whatever the task's state."""
+    for prompt in ("fine", "fail-generation"):
+        ended = sandbox.finished(prompt=prompt)
+        sandbox.set_faults(odd_poll_status={"status": 503, "times": 1})
+        answer = sandbox.poll(ended["id"])
+        assert (answer.status_code, answer.json()) == (503, ended)
+        assert sandbox.poll(ended["id"]).status_code == 200

@@ -34,6 +34,8 @@ def test_bad_settings_stop_the_start_with_all_problems() -> None:
         "SANDBOX_TIME_SCALE": "0",
         "SANDBOX_WEBHOOK_SHAPE": "round",
         "SANDBOX_IMAGE_SIDE": "-1",
+        "SANDBOX_VIDEO_SCALE": "0",
+        "SANDBOX_FILE_BYTES": "sound=5",
         "SANDBOX_REGIONS": "global:1",
         "SANDBOX_STAGES": "some",
         "SANDBOX_CREDITS": "-1",
@@ -51,6 +53,13 @@ def test_bad_regions_are_refused(regions: str) -> None:
     """Each region has a name and a port of its own."""
     with pytest.raises(SettingsError, match="SANDBOX_REGIONS"):
         Settings.from_env({**KEYS, "SANDBOX_REGIONS": regions})
+
+
+@pytest.mark.parametrize("sizes", ["5", "image", "image=", "image=-1", "image=3000000000", "x=1"])
+def test_bad_file_sizes_are_refused(sizes: str) -> None:
+    """Each is a number of bytes, at most two GiB, for images or for videos."""
+    with pytest.raises(SettingsError, match="SANDBOX_FILE_BYTES"):
+        Settings.from_env({**KEYS, "SANDBOX_FILE_BYTES": sizes})
 
 
 @pytest.mark.parametrize("variable", ["SANDBOX_PORT", "SANDBOX_REGIONS"])
@@ -86,9 +95,10 @@ def test_a_ledger_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_the_defaults_are_the_providers() -> None:
-    """24 slots, 6 of them for Kontext Max, real time, addresses on the sandbox itself."""
+    """24 slots, of which 6 for Kontext Max and 5 for videos, real time, its own addresses."""
     settings = Settings.from_env(KEYS)
-    assert (settings.slots.total, settings.slots.by_model) == (24, {"flux-kontext-max": 6})
+    assert settings.slots.total == 24
+    assert settings.slots.by_model == {"flux-kontext-max": 6, "flux-3-video": 5}
     assert (settings.time_scale, settings.public_url) == (1.0, "http://127.0.0.1:8090")
     assert settings.generation_seconds == (1.0, 1.0)
 

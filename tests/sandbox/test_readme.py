@@ -36,11 +36,26 @@ def test_the_table_of_models_is_the_codes() -> None:
     made = {
         slug: (
             {name for name, field in model.fields.items() if field.required},
-            {model.fields["output_format"].default},
+            {model.usual_format},
             model.price,
             "yes" if model.cost_on_submit else "no",
         )
         for slug, model in MODELS.items()
+    }
+    assert shown == made
+
+
+def test_the_table_of_modes_is_the_codes() -> None:
+    """Every mode stands there with its alias and its required fields."""
+    shown = {
+        mode: (code(alias), code(required)) for mode, (alias, required) in table("mode").items()
+    }
+    made = {
+        variant.names[0]: (
+            set(variant.names[1:]),
+            {name for name, field in variant.fields.items() if field.required},
+        )
+        for variant in MODELS["flux-3-video"].variants
     }
     assert shown == made
 
@@ -56,7 +71,7 @@ def test_the_table_of_variables_is_the_codes() -> None:
     }
     key = {"SANDBOX_API_KEYS": "sandbox-key-1"}
     assert Settings.from_env({**key, **written}) == Settings.from_env(key)
-    assert len(written) == 9
+    assert len(written) == 10
 
 
 def test_the_table_of_faults_is_the_codes() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from sandbox.tasks.results import ImageCache
+from sandbox.tasks.results import FileCache
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import RunningSandbox, StartSandbox, WaitFor
@@ -130,17 +130,26 @@ def test_an_address_dies(start_sandbox: StartSandbox, wait_for: WaitFor) -> None
     assert "expiry" in brief.client.get(url).text
 
 
-def test_full_memory_drops_the_oldest_picture_first() -> None:
-    """The cache never holds more than its capacity, except for one picture alone."""
-    image_cache = ImageCache(capacity=10)
-    image_cache.put("a", b"12345", 100.0)
-    image_cache.put("b", b"12345", 101.0)
-    image_cache.put("c", b"1", 102.0)
-    assert [image_cache.get(token) for token in "abc"] == [None, b"12345", b"1"]
-    image_cache.sweep(101.5)
-    assert [image_cache.get(token) for token in "bc"] == [None, b"1"]
-    image_cache.put("d", b"x" * 99, 103.0)
-    assert [image_cache.get(token) for token in "cd"] == [None, b"x" * 99]
+def test_full_memory_drops_the_oldest_file_first() -> None:
+    """The cache never holds more than its capacity, except for one file alone."""
+    cache = FileCache(capacity=10)
+    cache.put("a", b"12345", 100.0)
+    cache.put("b", b"12345", 101.0)
+    cache.put("c", b"1", 102.0)
+    assert [cache.get(token) for token in "abc"] == [None, b"12345", b"1"]
+    cache.sweep(101.5)
+    assert [cache.get(token) for token in "bc"] == [None, b"1"]
+    cache.put("d", b"x" * 99, 103.0)
+    assert [cache.get(token) for token in "cd"] == [None, b"x" * 99]
+
+
+def test_a_file_that_expires_soon_does_not_wait_for_an_older_one() -> None:
+    """Lifetimes differ: what has expired is dropped, whatever was put before it."""
+    cache = FileCache()
+    cache.put("video", b"12345", 7200.0)
+    cache.put("image", b"1", 600.0)
+    cache.sweep(600.0)
+    assert [cache.get(token) for token in ("video", "image")] == [b"12345", None]
 
 
 def moment(text: Any) -> datetime:

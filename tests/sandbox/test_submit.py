@@ -128,7 +128,7 @@ def test_the_account_has_24_slots_of_which_6_for_kontext_max(start_sandbox: Star
     assert len(ledger["tasks"]) == ledger["active_now"] == ledger["active_most"] == 25
     assert ledger["rejections"]["429"] == 2
     assert sorted(ledger["active_most_by_account"].values()) == [1, 24]
-    assert ledger["active_most_by_model"] == {"flux-kontext-max": 6}
+    assert ledger["active_most_by_model"] == {"flux-kontext-max": 6, "flux-3-video": 0}
 
 
 def test_an_ended_task_frees_its_slot(start_sandbox: StartSandbox) -> None:
