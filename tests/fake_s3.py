@@ -95,7 +95,7 @@ class FakeS3:
         self.objects: dict[str, Stored] = {}
         self.requests: list[tuple[str, str]] = []
         self.lock = threading.Lock()
-        self._server = _Server(self)
+        self._server = _Server(self, self._handler())
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -124,6 +124,9 @@ class FakeS3:
         """Return the keys of what is stored, without probes."""
         return sorted(key for key in self.objects if not key.startswith("_probe/"))
 
+    def _handler(self) -> "type[_Handler]":
+        return _Handler
+
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
@@ -141,9 +144,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, stand_in: FakeS3) -> None:
+    def __init__(self, stand_in: FakeS3, handler: "type[_Handler]") -> None:
         self.stand_in = stand_in
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -222,17 +225,17 @@ class _Handler(BaseHTTPRequestHandler):
         kept = body[: habits.keeps]
         if habits.empties_folders and key.endswith("/"):
             kept = b""
-        known = ("content-type", "x-amz-checksum-sha256")
-        headers = {
-            name.lower(): text
-            for name, text in self.headers.items()
-            if name.lower() in known or name.lower().startswith("x-amz-meta-")
-        }
+        headers = self._described()
         objects[key] = Stored(kept, headers)
         answer = {"etag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'}
         if habits.states_checksum and "x-amz-checksum-sha256" in headers:
             answer["x-amz-checksum-sha256"] = headers["x-amz-checksum-sha256"]
         return 200, answer, b""
+
+    def _described(self) -> dict[str, str]:
+        """Return the headers that are kept with an object."""
+        known = ("content-type", "x-amz-checksum-sha256", "x-amz-meta-")
+        return {n.lower(): text for n, text in self.headers.items() if n.lower().startswith(known)}
 
     def _check_condition(self, key: str) -> None:
         habits, objects = self.stand_in.capabilities, self.stand_in.objects
@@ -277,9 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {}, f"<ListBucketResult>{found}</ListBucketResult>".encode()
 
     def _head(self, key: str, _body: bytes, _query: dict[str, str]) -> _Answer:
-        there = self._found(key)
-        headers, _ = self._shown(there)
-        return 200, headers, there.body
+        return 200, *self._shown(self._found(key))
 
     def _shown(self, there: Stored) -> tuple[dict[str, str], bytes]:
         habits = self.stand_in.capabilities

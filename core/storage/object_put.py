@@ -9,16 +9,17 @@ import base64
 import io
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from hashlib import md5
-from typing import IO, TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import StorageUnavailable
 from core.log import event
 from core.storage.bucket_capabilities import Capabilities, Condition, probe_capabilities
 from core.storage.direct_put import DirectPut
+from core.storage.multipart_put import MultipartPut
 from core.storage.object_keys import MANIFEST_ENDING, key_problem
 from core.storage.s3_errors import ConditionFailed, Feature, HeaderRefused, Refusal, translated
+from core.storage.upload import Upload, require_free
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,29 +42,6 @@ _PARAMETERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """An object to be stored."""
-
-    key: str
-    body: IO[bytes]
-    sha256: bytes
-    content_type: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-    def md5(self) -> bytes:
-        """Return the MD5 of the bytes; computed on demand, unlike the SHA-256."""
-        digest = md5(usedforsecurity=False)
-        self.body.seek(0)
-        while piece := self.body.read(1024 * 1024):
-            digest.update(piece)
-        return digest.digest()
-
-    def size(self) -> int:
-        """Return the number of bytes."""
-        return self.body.seek(0, io.SEEK_END)
-
-
 class ObjectPut:
     """Puts objects into one bucket, according to its server's capabilities.
 
@@ -71,12 +49,16 @@ class ObjectPut:
         bucket: The bucket's name.
         client: boto3's client.
         direct: The fast path, once it has learned from boto3.
+        multipart: Puts large objects.
     """
 
-    def __init__(self, bucket: str, client: "S3Client", direct: DirectPut) -> None:
+    def __init__(
+        self, bucket: str, client: "S3Client", direct: DirectPut, multipart: MultipartPut
+    ) -> None:
         self._bucket = bucket
         self._client = client
         self._direct = direct
+        self._multipart = multipart
         self.capabilities = Capabilities()
 
     @property
@@ -101,15 +83,18 @@ class ObjectPut:
             StorageUnavailable: It was not stored, or the outcome is unknown.
         """
         features, known = self._features(once=is_free is not None), frozenset(Feature)
+        if self._multipart.is_for(upload):
+            self._multipart.send(action, upload, features, is_free)
+            return False
         if not self.is_trusted:
-            _require_free(upload.key, is_free)
+            require_free(upload.key, is_free)
         while True:
             try:
                 proven = self._send(action, upload, features)
             except HeaderRefused as error:
                 refused = error.one_of(features)
                 if refused is Feature.CONDITION and self.is_trusted:
-                    _require_free(upload.key, is_free)
+                    require_free(upload.key, is_free)
                 features, known = features - {refused}, known - {refused}
             else:
                 if unknown := frozenset(Feature) - known:
@@ -207,11 +192,6 @@ class ObjectPut:
     ) -> bool:
         upload = Upload(key=key, body=io.BytesIO(body), sha256=digest, content_type="text/plain")
         return self._send("take a probe", upload, features)
-
-
-def _require_free(key: str, is_free: Callable[[str], bool] | None) -> None:
-    if is_free is not None and not is_free(key):
-        raise ConditionFailed(f"The key {key} is taken", 0)
 
 
 def _checks(upload: Upload, features: frozenset[Feature]) -> dict[str, str]:

@@ -3,9 +3,9 @@
 import base64
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
@@ -14,20 +14,25 @@ from core.jobs.failures import FailureCode
 from core.storage.aws_session import aws_session
 from core.storage.bucket_capabilities import Capabilities
 from core.storage.direct_put import DirectPut
-from core.storage.object_put import ObjectPut, Upload
+from core.storage.multipart_put import MultipartPut
+from core.storage.object_put import ObjectPut
+from core.storage.object_reader import ObjectReader
 from core.storage.s3_errors import (
     ConditionConflict,
     ConditionFailed,
     ObjectNotFound,
     translated,
 )
+from core.storage.upload import Upload
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _CHUNK: Final = 192 * 1024  # bytes
+#: Larger objects are sent in parts.
+_LARGE: Final = 64 * 1024 * 1024  # bytes
+_PART: Final = 16 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +60,19 @@ class ObjectStore:
         bucket: The bucket's name; it must exist.
         timeout: Seconds without a response after which S3 counts as unreachable.
         connections: Most concurrent requests.
+        large: Bytes above which an object is sent in parts.
+        part: Bytes of a part.
     """
 
-    def __init__(self, bucket: str, *, timeout: float = 15.0, connections: int = 16) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        timeout: float = 15.0,
+        connections: int = 16,
+        large: int = _LARGE,
+        part: int = _PART,
+    ) -> None:
         self.bucket = bucket
         config = Config(
             connect_timeout=min(_CONNECT_TIMEOUT, timeout),
@@ -71,7 +86,8 @@ class ObjectStore:
         session = aws_session()
         self._client: S3Client = session.client("s3", config=config)
         self._direct = DirectPut(session, self._client)
-        self._put = ObjectPut(bucket, self._client, self._direct)
+        self._multipart = MultipartPut(bucket, self._client, larger_than=large, part=part)
+        self._put = ObjectPut(bucket, self._client, self._direct, self._multipart)
         self._needs_probe = False
         self._asking = threading.Lock()
 
@@ -94,6 +110,7 @@ class ObjectStore:
         sha256: bytes,
         content_type: str,
         metadata: Mapping[str, str],
+        alive: Callable[[], None] | None = None,
     ) -> bool:
         """Store an object unless its key is taken, and verify that it is stored intact.
 
@@ -107,7 +124,8 @@ class ObjectStore:
             RequestRefused: S3 will never accept the key.
             StorageUnavailable: It may go well later.
         """
-        upload = _upload(key, body, sha256, content_type, metadata)
+        more = {"sha256": sha256, "content_type": content_type, "alive": alive}
+        upload = _upload(key, body, metadata, **more)
         self._ensure_probed()
         try:
             self._store("store the image", upload, once=True)
@@ -127,13 +145,15 @@ class ObjectStore:
         sha256: bytes,
         content_type: str,
         metadata: Mapping[str, str],
+        alive: Callable[[], None] | None = None,
     ) -> None:
         """Store an object over an existing one, and verify that it is stored intact.
 
         Raises:
             StorageUnavailable: It may go well later.
         """
-        upload = _upload(key, body, sha256, content_type, metadata)
+        more = {"sha256": sha256, "content_type": content_type, "alive": alive}
+        upload = _upload(key, body, metadata, **more)
         self._store("store the image again", upload, once=False)
 
     def put(self, key: str, body: IO[bytes], *, sha256: bytes, content_type: str) -> None:
@@ -229,7 +249,7 @@ class ObjectStore:
         except ObjectNotFound:
             raise gone(key) from None
 
-    def open(self, key: str, first: int, last: int) -> "ObjectReader":
+    def open(self, key: str, first: int, last: int) -> ObjectReader:
         """Open the bytes `first` to `last` of an object; close the returned reader.
 
         Raises:
@@ -246,6 +266,14 @@ class ObjectStore:
             raise KeyError(key) from None
         return ObjectReader(answer["Body"])
 
+    def abort_uploads(self, key: str) -> int:
+        """Remove what unfinished uploads of a large object left; return how many there were.
+
+        Raises:
+            StorageUnavailable: S3 is unreachable.
+        """
+        return self._multipart.abort_leftovers(key)
+
     def delete_below(self, prefix: str) -> int:
         """Delete every object with this key prefix; return how many there were."""
         count = 0
@@ -260,35 +288,13 @@ class ObjectStore:
         return count
 
 
-class ObjectReader:
-    """Streams an object's bytes from S3, without holding them all in memory."""
-
-    def __init__(self, body: "StreamingBody") -> None:
-        self._body = body
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; empty at the end.
-
-        Raises:
-            StorageUnavailable: The connection to S3 broke.
-        """
-        with translated("read on"):
-            return self._body.read(size)
-
-    def close(self) -> None:
-        """Release the connection."""
-        self._body.close()
-
-
 def gone(key: str) -> Permanent:
     """Return the error for an input that no longer exists."""
     return Permanent(FailureCode.STORAGE_FAILED, f"The input {key} is gone")
 
 
-def _upload(
-    key: str, body: IO[bytes], sha256: bytes, content_type: str, metadata: Mapping[str, str]
-) -> Upload:
+def _upload(key: str, body: IO[bytes], metadata: Mapping[str, str], **more: Any) -> Upload:
     """Return an upload with checksum and size in its metadata, for later comparison."""
-    upload = Upload(key=key, body=body, sha256=sha256, content_type=content_type)
-    stated = {"sha256": sha256.hex(), "bytes": str(upload.size())}
+    upload = Upload(key=key, body=body, **more)
+    stated = {"sha256": upload.sha256.hex(), "bytes": str(upload.size())}
     return replace(upload, metadata=dict(metadata) | stated)

@@ -16,8 +16,10 @@ from stack.servers.ports import Ports
 from stack.servers.valkey import Valkey
 from tests.contract.harness import Bench
 from tests.contract.jobs import Clock
+from tests.contract.large_objects import PART
 from tests.contract.scripted_server import ScriptedServer
 from tests.fake_s3 import FakeS3
+from tests.multipart_s3 import MultipartS3
 from tests.running_server import running
 from worker.runtime import wiring
 
@@ -53,6 +55,36 @@ def wary(untried: ObjectStore) -> ObjectStore:
     """Return the bucket on the small S3, with its habits tried first, as a collect worker does."""
     untried.require_probe()
     return untried
+
+
+@pytest.fixture
+def multipart_s3(
+    environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MultipartS3]:
+    """Run a small S3 that takes uploads in parts, and that the AWS SDK is led to."""
+    assert environment
+    with MultipartS3() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def in_parts(multipart_s3: MultipartS3) -> Iterator[ObjectStore]:
+    """Return a bucket on it that sends anything over a megabyte in parts."""
+    made = ObjectStore(multipart_s3.bucket, timeout=5, large=1_000_000, part=PART)
+    yield made
+    made._client.close()  # noqa: SLF001 - its sockets are closed at exit
+
+
+@pytest.fixture
+def real_in_parts(environment: Mapping[str, str]) -> Iterator[ObjectStore]:
+    """Return such a bucket on a real server."""
+    assert environment
+    made = ObjectStore("pictures", large=1_000_000, part=PART)
+    made.delete_below("videos/")
+    yield made
+    made._client.close()  # noqa: SLF001 - its sockets are closed at exit
 
 
 @pytest.fixture(scope="session")
