@@ -2,12 +2,14 @@
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from unittest.mock import sentinel
 
 import pytest
 
 from core.errors import Transient
+from core.media.contents import IMAGE
 from tests.contract.scripted_server import Script, ScriptedServer, Wire, answer, head
 from worker.clients import download
 from worker.clients.download import Downloader, LinkRefused, ResultGone
@@ -54,7 +56,7 @@ def test_a_whole_image_is_taken(
         assert result.file.read() == body
     assert (result.size, result.sha256) == (len(body), sha256(body).digest())
     assert (result.content_type, result.extension) == (content_type, extension)
-    assert (result.width, result.height) == (320, 200)
+    assert result.facts == {"width": 320, "height": 200}
     assert beats
 
 
@@ -235,10 +237,9 @@ def test_a_trickle_is_bounded_and_shows_a_sign_of_life(
 
 
 def test_a_result_that_is_too_large_is_refused_early(
-    server: ScriptedServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, downloader: Downloader
 ) -> None:
     """Past the limit nothing more is read, however much there is."""
-    monkeypatch.setattr(download, "MAX_RESULT_BYTES", 300_000)
 
     def script(wire: Wire) -> None:
         wire.say(head(200))
@@ -247,7 +248,22 @@ def test_a_result_that_is_too_large_is_refused_early(
     server.script = script
 
     with pytest.raises(Transient, match=r"too large \([3-9]\d{5} bytes\)"):
-        downloader.fetch(server.url, _ignore)
+        downloader.fetch(server.url, _ignore, replace(IMAGE, largest=300_000))
+
+
+def test_a_length_beyond_the_limit_is_refused_unread(
+    server: ScriptedServer, downloader: Downloader
+) -> None:
+    """Of a result that says it is too large, not a byte is waited for."""
+
+    def script(wire: Wire) -> None:
+        wire.say(head(200, "content-length: 300001"))
+        wire.stall()
+
+    server.script = script
+
+    with pytest.raises(Transient, match=r"too large \(300001 bytes\)"):
+        downloader.fetch(server.url, _ignore, replace(IMAGE, largest=300_000))
 
 
 def test_memory_is_bounded(

@@ -1,10 +1,8 @@
 """Decodes an unrequested content encoding, chunk by chunk and within a size limit."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
-
-from core.media.image_formats import begins_as_image
 
 #: Supported content codings (RFC 9110 section 8.4.1) -> zlib window bits.
 _WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -12,7 +10,7 @@ _RAW_DEFLATE: Final = -15
 #: A gzip body may have several members (RFC 1952 section 2.2).
 _GZIP_START: Final = b"\x1f\x8b"
 _PIECE: Final = 256 * 1024  # bytes of output per step
-_ENOUGH: Final = 12  # bytes that identify an image format
+_ENOUGH: Final = 12  # bytes that identify a format
 
 
 class BadEncoding(Exception):
@@ -20,18 +18,19 @@ class BadEncoding(Exception):
 
 
 class Decoder:
-    """Decodes one content coding; bytes that begin as an image are taken as they are.
+    """Decodes one content coding; bytes that begin as the file are taken as they are.
 
     Args:
         coding: Value of `Content-Encoding`; empty and `identity` leave the bytes unchanged.
         largest: Maximum bytes of output, because a small body can decode to a huge one.
+        begins: Whether bytes are the first ones of the file.
 
     Attributes:
         encoded: Whether a content encoding is declared.
         known: Whether that encoding is supported.
     """
 
-    def __init__(self, coding: str, largest: int) -> None:
+    def __init__(self, coding: str, largest: int, begins: Callable[[bytes], bool]) -> None:
         names = [name.strip().lower() for name in coding.split(",")]
         names = [name for name in names if name not in ("", "identity")]
         self.encoded = bool(names)
@@ -39,6 +38,7 @@ class Decoder:
         self._name = coding[:40]
         self._window = _WINDOWS.get(names[0], 0) if names else 0
         self._left = largest
+        self._begins = begins
         self._head = b""
         self._tail = b""  # of a piece: it may begin another member
         self._begun = not names
@@ -71,7 +71,7 @@ class Decoder:
     def _begin(self) -> Iterator[bytes]:
         data, self._head, self._begun = self._head, b"", True
         # Some hosts declare an encoding that the stored bytes do not have.
-        if not begins_as_image(data):
+        if not self._begins(data):
             if not self.known:
                 raise BadEncoding(f"unknown content encoding {self._name}")
             raw = self._window == _WINDOWS["deflate"] and not _has_zlib_head(data)

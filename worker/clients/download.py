@@ -1,15 +1,12 @@
 """Downloads a result into a file with bounded memory, and checks it."""
 
-import base64
-import binascii
 import contextlib
 import io
 import math
-import re
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import file_digest, md5, sha256
@@ -19,32 +16,29 @@ from urllib.parse import urljoin
 import httpx
 
 from core.errors import Transient
-from core.media.image_formats import FORMATS, PNG, BadImage, read_picture
+from core.media.contents import IMAGE, BadContent, Content
 from core.security.address_rules import redirect_problem, result_url_problem
 from core.text_values import Secret
 from worker.clients.decoding import BadEncoding, Decoder
+from worker.clients.transfer import Transfer, is_whole, stated_length
 from worker.network.guarded_http import Deadline, guarded_client
 
 _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _STALL_TIMEOUT: Final = 10.0  # seconds without a byte
 #: Results up to this many bytes are held in memory; larger ones go to a temporary file.
 _MAX_IN_MEMORY: Final = 2 * 1024 * 1024
-#: Maximum size of a result; the provider's largest image is a few megapixels.
-MAX_RESULT_BYTES: Final = 100 * 1024 * 1024  # bytes
+#: A large result may take longer than the time limit, if it arrives at this rate at least.
+_SLOWEST: Final = 1024 * 1024  # bytes per second
 _MAX_REDIRECTS: Final = 5  # redirects
+#: Interruptions of one download after which it is not resumed.
+_MOST_BREAKS: Final = 10
 _REDIRECTS: Final = (301, 302, 303, 307, 308)  # RFC 9110 section 15.4, those that name a place
-#: With compression, the bytes and the length would not be those of the image.
-_HEADERS: Final = {"accept": "image/*", "accept-encoding": "identity"}
+#: With compression, the bytes and the length would not be those of the file.
+_HEADERS: Final = {"accept-encoding": "identity"}
 #: Also tells proxies on the way not to transform the body (RFC 9111 section 5.2.1.6).
-_NO_TRANSFORM: Final = _HEADERS | {
+_NO_TRANSFORM: Final = {
     "accept-encoding": "identity, *;q=0", "cache-control": "no-cache, no-transform"
 }  # fmt: skip
-#: A `Content-Range` that begins at 0, with a known end and length.
-_RANGE: Final = re.compile(r"bytes 0-(\d{1,15})/(\d{1,15})", re.ASCII)
-_MD5_BYTES: Final = 16
-
-#: File extension -> media type of the supported result formats.
-CONTENT_TYPES: Final = {form.extension: form.content_type for form in FORMATS.values()}
 
 
 class ResultGone(Exception):
@@ -57,24 +51,15 @@ class LinkRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A downloaded and checked image; the user closes `file`."""
+    """A downloaded and checked file; the user closes `file`."""
 
     file: IO[bytes]
     size: int  # bytes
     sha256: bytes
     content_type: str
     extension: str
-    width: int  # pixels
-    height: int  # pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Body:
-    """A received body: its file, its size in bytes, and the checksum that it must have."""
-
-    file: IO[bytes]
-    size: int
-    check: bytes | None
+    #: What is known of its content (`core.media.contents.Checked`).
+    facts: Mapping[str, Any]
 
 
 class Downloader:
@@ -82,7 +67,7 @@ class Downloader:
 
     Args:
         hosts: The delivery hosts (`FLUXRELAY_RESULT_HOSTS`).
-        timeout: Seconds for one download as a whole.
+        timeout: Seconds for one download as a whole; a large one may take longer.
         connections: Maximum number of concurrent downloads.
         ssl_context: Shared by the clients of a process.
         proxy: As in `worker.network.proxies.transport_through`.
@@ -109,12 +94,13 @@ class Downloader:
             proxy=proxy,
         )
 
-    def fetch(self, url: str, alive: Callable[[], None]) -> Result:
-        """Download one result, following redirects to allowed hosts.
+    def fetch(self, url: str, alive: Callable[[], None], content: Content = IMAGE) -> Result:
+        """Download one file of a result, following redirects to allowed hosts.
 
         Args:
             url: The signed URL; no key of ours is sent with it.
             alive: Called after each chunk, to renew the caller's lease.
+            content: What the file has to be.
 
         Raises:
             ResultGone: The URL has expired.
@@ -125,7 +111,7 @@ class Downloader:
             raise LinkRefused(problem)
         with contextlib.ExitStack() as cleanup:
             try:
-                result = _checked(self._copy(url, alive, cleanup))
+                result = _checked(self._copy(url, content, alive, cleanup), content)
             except OSError as error:  # an error of the temporary file; httpx wraps network errors
                 raise Transient(
                     f"there is no disk space for the result: {error.strerror}"
@@ -133,11 +119,17 @@ class Downloader:
             cleanup.pop_all()  # the caller closes the file
         return result
 
-    def _copy(self, url: str, alive: Callable[[], None], cleanup: contextlib.ExitStack) -> _Body:
+    def _copy(
+        self,
+        url: str,
+        content: Content,
+        alive: Callable[[], None],
+        cleanup: contextlib.ExitStack,
+    ) -> Transfer:
         """Return the received body, redirects included, within one time limit."""
         self._deadline.at = time.monotonic() + self._timeout
         try:
-            return self._follow(url, alive, cleanup)
+            return self._follow(url, content, alive, cleanup)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise LinkRefused("The result's link has no valid host") from error
         except BadEncoding as error:
@@ -152,55 +144,84 @@ class Downloader:
         finally:
             self._deadline.at = math.inf
 
-    def _follow(self, url: str, alive: Callable[[], None], cleanup: contextlib.ExitStack) -> _Body:
+    def _follow(
+        self,
+        url: str,
+        content: Content,
+        alive: Callable[[], None],
+        cleanup: contextlib.ExitStack,
+    ) -> Transfer:
         """Request the URL and follow redirects; each request is built anew, without our headers.
 
         If the answer has an encoding that cannot be decoded, the request is repeated once with
-        headers that forbid proxies to encode.
+        headers that forbid proxies to encode. If it breaks off, the rest is requested.
         """
-        asked, headers = [url], _HEADERS
+        asked, headers = [url], {"accept": content.accept, **_HEADERS}
+        transfer: Transfer | None = None
+        started, breaks = time.monotonic(), 0
         while True:
-            with self._client.stream("GET", asked[-1], headers=headers) as response:
-                alive()
-                if response.status_code in _REDIRECTS:
-                    asked.append(_next_url(asked, response, self._hosts))
-                    continue
-                _check_status(response)
-                decoder = Decoder(response.headers.get("content-encoding", ""), MAX_RESULT_BYTES)
-                if not decoder.known and headers is _HEADERS:
-                    headers = _NO_TRANSFORM
-                    continue
-                file = cleanup.enter_context(_open_file(response.headers))
-                return self._received(response, decoder, file, alive)
+            ranged = headers | (transfer.range_headers() if transfer else {})
+            try:
+                with self._client.stream("GET", asked[-1], headers=ranged) as response:
+                    alive()
+                    if response.status_code in _REDIRECTS:
+                        asked.append(_next_url(asked, response, self._hosts))
+                        continue
+                    if transfer is None or not transfer.goes_on_with(response):
+                        _check_status(response)
+                        coding = response.headers.get("content-encoding", "")
+                        decoder = Decoder(coding, content.largest, content.begins)
+                        if not decoder.known and "cache-control" not in headers:
+                            headers |= _NO_TRANSFORM
+                            continue
+                        total = _checked_length(response, content)
+                        self._deadline.at = max(self._deadline.at, started + total / _SLOWEST)
+                        cleanup.close()  # the file of an earlier answer
+                        file = cleanup.enter_context(_open_file(response.headers))
+                        transfer = Transfer.begin(response, decoder, file)
+                    return _received(response, transfer, content, alive)
+            except httpx.TransportError:
+                breaks += 1
+                if breaks > _MOST_BREAKS or transfer is None or not transfer.may_resume():
+                    raise
 
-    def _received(
-        self,
-        response: httpx.Response,
-        decoder: Decoder,
-        file: IO[bytes],
-        alive: Callable[[], None],
-    ) -> _Body:
-        """Write a body to the file, and check its length, which is that of the encoded bytes."""
-        came, sent_as = 0, md5(usedforsecurity=False)
-        # Chunk by chunk as they arrive: buffering would hide a host that sends single bytes.
-        for chunk in response.iter_raw():
-            came += len(chunk)
-            if decoder.encoded:
-                sent_as.update(chunk)
-            for piece in decoder.feed(chunk):
-                file.write(piece)
-            alive()
-            if came > MAX_RESULT_BYTES:
-                raise Transient(f"the result is too large ({came} bytes)")
-        for piece in decoder.end():
+
+def _checked_length(response: httpx.Response, content: Content) -> int:
+    """Return the length that a complete answer states; 0 if it states none.
+
+    Raises:
+        Transient: It is too large, or nobody could tell where it ends.
+    """
+    total = stated_length(response)
+    if total is not None and total > content.largest:
+        raise Transient(f"the result is too large ({total} bytes)")
+    if total is None and not content.shows_its_end and "transfer-encoding" not in response.headers:
+        raise Transient(f"the result's host does not state the length of the {content.name}")
+    return total or 0
+
+
+def _received(
+    response: httpx.Response, transfer: Transfer, content: Content, alive: Callable[[], None]
+) -> Transfer:
+    """Write a body to its file, and check its length, which is that of the encoded bytes."""
+    decoder, file = transfer.decoder, transfer.file
+    # Chunk by chunk as they arrive: buffering would hide a host that sends single bytes.
+    for chunk in response.iter_raw():
+        transfer.came += len(chunk)
+        if decoder.encoded:
+            transfer.sent_as.update(chunk)
+        for piece in decoder.feed(chunk):
             file.write(piece)
-        stated = _stated_length(response)
-        if stated not in (None, str(came)):
-            raise Transient(f"the result has {came} bytes instead of {stated}")
-        check = _content_md5(response.headers)
-        if decoder.encoded and check == sent_as.digest():
-            check = None  # it covers the encoded bytes (RFC 1864), and it matches
-        return _Body(file=file, size=file.tell(), check=check)
+        alive()
+        if transfer.came > content.largest:
+            raise Transient(f"the result is too large ({transfer.came} bytes)")
+    for piece in decoder.end():
+        file.write(piece)
+    if transfer.total not in (None, transfer.came):
+        raise Transient(f"the result has {transfer.came} bytes instead of {transfer.total}")
+    if decoder.encoded and transfer.check == transfer.sent_as.digest():
+        transfer.check = None  # it covers the encoded bytes (RFC 1864), and it matches
+    return transfer
 
 
 def _next_url(asked: Sequence[str], response: httpx.Response, hosts: Sequence[str]) -> str:
@@ -235,59 +256,37 @@ def _open_file(headers: httpx.Headers) -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _content_md5(headers: httpx.Headers) -> bytes | None:
-    """Return the stated checksum (RFC 1864; Azure "Get Blob"), or None if there is no valid one."""
-    try:
-        check = base64.b64decode(headers.get("content-md5", ""), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return check if len(check) == _MD5_BYTES else None
-
-
 def _check_status(response: httpx.Response) -> None:
     status = response.status_code
     if status in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE):
         raise ResultGone(str(status))
-    whole = status == httpx.codes.PARTIAL_CONTENT and _whole_range(response.headers)
+    whole = status == httpx.codes.PARTIAL_CONTENT and is_whole(response)
     if status != httpx.codes.OK and not whole:
         raise Transient(f"the result's host answered {status}")
 
 
-def _whole_range(headers: httpx.Headers) -> str | None:
-    """Return the total length if a ranged answer covers all of it."""
-    found = _RANGE.fullmatch(headers.get("content-range", "").strip())
-    return found[2] if found and int(found[1]) + 1 == int(found[2]) else None
-
-
-def _stated_length(response: httpx.Response) -> str | None:
-    if response.status_code == httpx.codes.PARTIAL_CONTENT:
-        return _whole_range(response.headers)
-    length: str | None = response.headers.get("content-length")
-    return length
-
-
-def _checked(body: _Body) -> Result:
-    """Check that the file is one complete image of a supported format."""
+def _checked(transfer: Transfer, content: Content) -> Result:
+    """Check that the file is complete and what it has to be."""
+    file = transfer.file
+    size = file.seek(0, io.SEEK_END)
     try:
-        picture = read_picture(body.file, body.size)
-    except BadImage as error:
+        checked = content.check(file, size)
+    except BadContent as error:
         raise Transient(f"the result {error}") from error
-    # A PNG's own checksums cover the whole file and were verified; another pass adds nothing.
-    checked = picture.format is PNG and picture.end == body.size
-    if body.check and not checked:
-        found = _digest(body.file, partial(md5, usedforsecurity=False))
-        if found != body.check:
+    # Another pass over what the format's own checksums cover adds nothing.
+    if transfer.check and not checked.is_verified:
+        found = _digest(file, partial(md5, usedforsecurity=False))
+        if found != transfer.check:
             raise Transient("the result does not match its Content-MD5")
-    digest = _digest(body.file, sha256)
-    body.file.seek(0)
+    digest = _digest(file, sha256)
+    file.seek(0)
     return Result(
-        file=body.file,
-        size=body.size,
+        file=file,
+        size=size,
         sha256=digest,
-        content_type=picture.format.content_type,
-        extension=picture.format.extension,
-        width=picture.width,
-        height=picture.height,
+        content_type=checked.format.content_type,
+        extension=checked.format.extension,
+        facts=checked.facts,
     )
 
 
