@@ -53,7 +53,7 @@ _COLLECT_RULES = (
     ("our scripts in Redis", "core/redis/store.py"),
     ("our log", "core/log.py"),
     ("the rest of the step", "worker/steps/collect.py"),
-    ("the rest of the step", "worker/results/stored_image.py"),
+    ("the rest of the step", "worker/results/stored_artifacts.py"),
     ("RQ's own books", "rq/"),
     ("RQ's own books", "worker/runtime/rq_worker.py"),
 )

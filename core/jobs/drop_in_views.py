@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from core.jobs.failures import FailureCode
-from core.jobs.job import Job, JobId
+from core.jobs.job import SAMPLE, Job, JobId
 from core.jobs.status import Status
 from core.security.signatures import sample_signature
 
@@ -12,6 +12,8 @@ _PENDING: Final = "Pending"
 _READY: Final = "Ready"
 _ERROR: Final = "Error"
 _NOT_FOUND: Final = "Task not found"
+#: Types of content whose second half is a file's extension.
+_SHOWN: Final = ("image", "video")
 _FAILED: Final[Mapping[str, str]] = {
     FailureCode.REQUEST_MODERATED: "Request Moderated",
     FailureCode.CONTENT_MODERATED: "Content Moderated",
@@ -38,12 +40,12 @@ def task_view(job: Job, origin: str, master: str) -> dict[str, Any]:
 
     Args:
         job: The job; its id is the task's id.
-        origin: The service's public origin for image links (`https://host`).
-        master: The master secret that signs the image's link.
+        origin: The service's public origin for links to files (`https://host`).
+        master: The master secret that signs these links.
     """
     view = _task(job.id, _PENDING)
     if job.status is Status.SUCCEEDED:
-        view |= {"status": _READY, "result": _result(job, f"{origin}{sample_path(job, master)}")}
+        view |= {"status": _READY, "result": _result(job, origin, master)}
         # Older models report the cost with the result only; clients read a missing `cost` as
         # unknown.
         view |= {} if job.cost is None else {"cost": job.cost}
@@ -62,15 +64,17 @@ def unknown_task_view(task_id: str) -> dict[str, Any]:
     return _task(task_id, _NOT_FOUND)
 
 
-def sample_path(job: Job, master: str) -> str:
-    """Return the signed path and query of the job's image; it needs no API key."""
-    return f"/v1/samples/{sample_name(job)}?sig={sample_signature(master, job.id)}"
+def file_path(job: Job, artifact: Mapping[str, Any], master: str) -> str:
+    """Return the signed path and query of a stored file; it needs no API key."""
+    name = file_name(job, artifact)
+    return f"/v1/samples/{name}?sig={sample_signature(master, name.rpartition('.')[0])}"
 
 
-def sample_name(job: Job) -> str:
+def file_name(job: Job, artifact: Mapping[str, Any]) -> str:
     """Return the last part of that path; clients infer the format from its extension."""
-    content_type = str((job.image or {}).get("content_type", ""))
-    return f"{job.id}.{content_type.rpartition('/')[2]}"
+    kind, _, form = str(artifact["content_type"]).partition("/")
+    role = "" if artifact["role"] == SAMPLE else f".{artifact['role']}"
+    return f"{job.id}{role}.{form if kind in _SHOWN else 'bin'}"
 
 
 def _task(task_id: str, status: str) -> dict[str, Any]:
@@ -84,12 +88,13 @@ def _task(task_id: str, status: str) -> dict[str, Any]:
     }
 
 
-def _result(job: Job, sample: str) -> dict[str, Any]:
+def _result(job: Job, origin: str, master: str) -> dict[str, Any]:
+    links = {str(a["role"]): f"{origin}{file_path(job, a, master)}" for a in job.artifacts}
     sent = [at for status, at in job.timeline if status is Status.SUBMITTING]
     start, end = (sent or [job.request.created_at])[-1], job.timeline[-1][1]
     seed = job.request.input.get("seed") if job.seed is None else job.seed
     return {
-        "sample": sample,
+        **links,
         "prompt": job.request.input.get("prompt", ""),
         # Clients expect a number or no `seed` at all.
         **({} if seed is None else {"seed": seed}),

@@ -1,13 +1,15 @@
 """The job record; no I/O, no clock. Its statuses are in `core.jobs.status`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NewType
 
 from core.jobs.status import TERMINAL, CallbackState, Status
 
 JobId = NewType("JobId", str)
+#: The role of a result's first file: the image or video itself.
+SAMPLE: Final = "sample"
 #: Encodes compact JSON.
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -103,7 +105,11 @@ class Job:
     cost: float | None = None
     input_megapixels: float | None = None
     output_megapixels: float | None = None
+    #: Link to the sample.
     result_url: str | None = None
+    #: Role -> link to a further file of the result.
+    more_urls: Mapping[str, str] = field(default_factory=dict)
+    #: When the first of these links expires.
     result_expires_at: float | None = None  # Unix time in seconds
     #: S3's error, if the last attempt to store the image failed at S3.
     storage_trouble: str | None = None
@@ -112,9 +118,11 @@ class Job:
     #: What storing waits for: `for`, `since` (Unix time), `last_problem`; see `core.jobs.views`.
     waiting: Mapping[str, Any] | None = None
     seed: int | None = None
-    #: Seconds left on the result link when the image was stored.
+    #: Seconds left on the result link when the result was stored.
     margin: float | None = None
-    image: Mapping[str, Any] | None = None
+    #: The stored files, the sample first: `role`, `bucket`, `key`, `bytes`, `sha256`,
+    #: `content_type`, `provider_id`, and what is known of their content.
+    artifacts: tuple[Mapping[str, Any], ...] = ()
     error: Mapping[str, Any] | None = None
     callback_state: CallbackState = CallbackState.NONE
     callback_attempts: int = 0
@@ -130,6 +138,13 @@ class Job:
     def ended_at(self) -> float | None:
         """Unix time in seconds at which the job reached a terminal status; None before."""
         return self.timeline[-1][1] if self.status in TERMINAL else None
+
+    @property
+    def image(self) -> dict[str, Any] | None:
+        """The stored sample without its role; None if it is no image, or nothing is stored."""
+        sample = dict(self.artifacts[0]) if self.artifacts else {}
+        is_image = str(sample.get("content_type", "")).startswith("image/")
+        return {name: sample[name] for name in sample if name != "role"} if is_image else None
 
     @classmethod
     def from_fields(cls, job_id: JobId, fields: Mapping[str, str]) -> "Job":
@@ -161,13 +176,14 @@ class Job:
             input_megapixels=number("input_megapixels"),
             output_megapixels=number("output_megapixels"),
             result_url=fields.get("result_url"),
+            more_urls=json.loads(fields.get("more_urls") or "{}"),
             result_expires_at=number("result_expires_at"),
             storage_trouble=fields.get("storage_trouble"),
             ask_at=number("ask_at"),
             waiting=json.loads(fields["waiting"]) if "waiting" in fields else None,
             seed=int(seed) if seed else None,
             margin=number("margin"),
-            image=json.loads(fields["image"]) if "image" in fields else None,
+            artifacts=_artifacts_of(fields),
             error=json.loads(fields["error"]) if "error" in fields else None,
             **_doubt_of(fields),
             **_callback_of(fields),
@@ -179,6 +195,24 @@ def read_timeline(text: str) -> tuple[tuple[Status, float], ...]:
     """Parse a record's timeline."""
     steps = (entry.split("=") for entry in text.split(";"))
     return tuple((Status(name), float(at)) for name, at in steps)
+
+
+def artifact_fields(artifacts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the record's fields about stored files.
+
+    An image alone is recorded as such, which is shorter, and what earlier versions read.
+    """
+    sample = {name: value for name, value in artifacts[0].items() if name != "role"}
+    if len(artifacts) == 1 and str(sample["content_type"]).startswith("image/"):
+        return {"image": json.dumps(sample)}
+    return {"artifacts": json.dumps(list(artifacts))}
+
+
+def _artifacts_of(fields: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
+    """Return what `artifact_fields` was given."""
+    if "artifacts" in fields:
+        return tuple(json.loads(fields["artifacts"]))
+    return ({"role": SAMPLE, **json.loads(fields["image"])},) if "image" in fields else ()
 
 
 def _doubt_of(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The public view of a job, shared by the API, callbacks and docs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.jobs.job import Job
@@ -30,7 +31,8 @@ def job_view(job: Job) -> dict[str, Any]:
         "deadline_at": timestamp(request.deadline_at),
         "ended_at": timestamp(job.ended_at),
         "timeline": [{"status": status, "at": timestamp(at)} for status, at in job.timeline],
-        "image": _image(job),
+        "image": _stored(job, image) if (image := job.image) else None,
+        "artifacts": [_stored(job, artifact) for artifact in job.artifacts],
         "error": dict(job.error) if job.error else None,
         "waiting": _waiting(job),
         "retry_of": request.retry_of,
@@ -67,11 +69,10 @@ def _waiting(job: Job) -> dict[str, Any] | None:
     return None
 
 
-def _image(job: Job) -> dict[str, Any] | None:
-    if not job.image:
-        return None
-    uri = f"s3://{job.image['bucket']}/{job.image['key']}"
-    return {"uri": uri, **job.image, "margin_seconds": job.margin}
+def _stored(job: Job, artifact: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored file as its caller sees it."""
+    uri = f"s3://{artifact['bucket']}/{artifact['key']}"
+    return {"uri": uri, **artifact, "margin_seconds": job.margin}
 
 
 def _expired(job: Job) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Applies the provider's notices about tasks, whether they came by webhook or poll."""
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -56,6 +57,8 @@ def prepare_notice(
     known = {"provider_id": notice.provider_id, "cost": notice.cost, "seed": notice.seed}
     if notice.kind is Kind.READY:
         result = {"result_url": notice.url, "result_expires_at": notice.expires_at}
+        if notice.more_urls:
+            result["more_urls"] = json.dumps(dict(notice.more_urls))
         change = Change(
             set=known | result,
             unless=_expired(notice),

@@ -1,7 +1,7 @@
-"""Finds the image link in the provider's results, and describes unusable results.
+"""Finds the links in the provider's results, and describes unusable results.
 
-It is documented as the string `result.sample`. Proxies and other API versions have been seen to
-send other shapes, so any shape that contains exactly one link is accepted.
+The image or video is documented as the string `result.sample`. Proxies and other API versions have
+been seen to send other shapes, so any shape that contains exactly one link is accepted.
 """
 
 import json
@@ -9,11 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-#: Keys that may hold the image link; others are ignored.
+#: Keys that may hold the link to the image or video; others are ignored.
 _NAMES: Final = (
     *("sample", "samples", "url", "urls", "image", "images", "image_url", "image_urls"),
-    *("output", "outputs", "file", "files"),
+    *("output", "outputs", "file", "files", "video", "videos", "video_url", "video_urls"),
 )
+#: Role of a draft's bundle, which is needed to render the full video, and keys that may hold it.
+_BUNDLE: Final = "draft_cache"
+_BUNDLES: Final = ("draft_cache", "draft_caches")
+_MOST_BUNDLES: Final = 8
 _LINK: Final = re.compile(r"https?://", re.IGNORECASE)
 _LONGEST_LINK: Final = 16_384  # characters
 _DEEPEST: Final = 4
@@ -28,7 +32,7 @@ _TYPES: Final = {str: "str", bool: "bool", int: "int", float: "float", type(None
 
 
 def link_of(body: Mapping[str, Any]) -> str | None:
-    """Return the link of a result's image; None if there is none, or more than one.
+    """Return the link of a result's image or video; None if there is none, or more than one.
 
     Args:
         body: A webhook body or a `get_result` response.
@@ -43,6 +47,18 @@ def link_of(body: Mapping[str, Any]) -> str | None:
     return stated or None
 
 
+def more_links_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the links of a result's further files by their role.
+
+    A second bundle of a draft, which no document rules out, has the role `draft_cache_2`.
+    """
+    result = result_of(body)
+    values = [result.get(name) for name in _BUNDLES]
+    links = list(dict.fromkeys(link for value in values for link in _links(value, any_name=True)))
+    roles = [_BUNDLE, *(f"{_BUNDLE}_{number}" for number in range(2, _MOST_BUNDLES + 1))]
+    return dict(zip(roles, links, strict=False))
+
+
 def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the result object, unwrapping a list of one; empty if there is none."""
     result = body.get("result")
@@ -51,18 +67,18 @@ def result_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return result if isinstance(result, Mapping) else {}
 
 
-def _links(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield all links under keys that may hold an image link."""
+def _links(value: Any, depth: int = 0, *, any_name: bool = False) -> Iterator[str]:
+    """Yield all links under keys that may hold a result's link, or under any."""
     if isinstance(value, str) and len(value) <= _LONGEST_LINK and _LINK.match(value.strip()):
         yield value.strip()
     elif depth == _DEEPEST:
         return
     elif isinstance(value, list):
         for item in value:
-            yield from _links(item, depth + 1)
+            yield from _links(item, depth + 1, any_name=any_name)
     elif isinstance(value, Mapping):
-        for name in _NAMES:
-            yield from _links(value.get(name), depth + 1)
+        for name in value if any_name else _NAMES:
+            yield from _links(value.get(name), depth + 1, any_name=any_name)
 
 
 def shape_of(body: Mapping[str, Any]) -> str:

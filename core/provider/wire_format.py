@@ -8,15 +8,15 @@ with `get_result`.
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from core.jobs.failures import FailureCode
-from core.provider.sample_links import bounded, link_of, result_of, shape_of
+from core.provider.sample_links import bounded, link_of, more_links_of, result_of, shape_of
 
 #: The header in which the provider returns the job's secret.
 WEBHOOK_HEADER: Final = "X-Webhook-Secret"
@@ -59,8 +59,11 @@ class Notice:
     kind: Kind
     status: str
     provider_id: str | None = None
+    #: Link to the image or video.
     url: str | None = None
-    #: Unix time in seconds at which `url` expires.
+    #: Role -> link to a further file of the result.
+    more_urls: Mapping[str, str] = field(default_factory=dict)
+    #: Unix time in seconds at which the first of these links expires.
     expires_at: float = 0.0
     seed: int | None = None
     cost: float | None = None
@@ -137,6 +140,7 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         raise ValueError("not a JSON object")  # noqa: TRY004 - callers handle one exception type
     status = str(body.get("status") or "")[:100]
     result, url = result_of(body), link_of(body)
+    more = more_links_of(body) if url else {}
     details = body["details"] if isinstance(body.get("details"), dict) else None
     kind, code = _meaning(status, details, has_url=bool(url))
     seed = result.get("seed")
@@ -145,7 +149,8 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         status=status,
         provider_id=_task_of(body),
         url=url,
-        expires_at=_expiry(url, result, now, lifetime) if url else 0.0,
+        more_urls=more,
+        expires_at=_first_expiry([url, *more.values()], result, now, lifetime) if url else 0.0,
         seed=_seed(seed),
         cost=_number(body.get("cost")),
         code=code,
@@ -220,6 +225,13 @@ def _message(
     if isinstance(reasons, list) and reasons:
         said = ", ".join(str(reason) for reason in reasons)
     return _MESSAGES[code] + (f": {str(said)[:300]}" if said else "")
+
+
+def _first_expiry(
+    urls: Sequence[str], result: Mapping[str, Any], now: float, lifetime: float
+) -> float:
+    """Return when the first of a result's links expires: by then, all of it must be stored."""
+    return min(_expiry(url, result, now, lifetime) for url in urls)
 
 
 def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) -> float:

@@ -153,7 +153,8 @@ class JobStore(Transitions):
                 another step has received meanwhile.
             details: Further fields of the error.
         """
-        change = Change(set={"error": error_record(code, message, **details)}, clear=["result_url"])
+        error, links = error_record(code, message, **details), ["result_url", "more_urls"]
+        change = Change(set={"error": error}, clear=links)
         return self.move(job_id, Status.FAILED, change, was=was)
 
     def change(

@@ -1,7 +1,7 @@
 """Secrets derived from the master secrets, and the signatures made with them.
 
 Three kinds are derived, separated by a prefix: a secret per job for the provider's webhook, one per
-job for the link to its image, and one per tenant for callbacks. A leaked secret therefore exposes
+job for the links to its files, and one per tenant for callbacks. A leaked secret therefore exposes
 one job or one tenant only, and nothing has to be stored.
 """
 
@@ -24,14 +24,19 @@ def is_webhook_secret(masters: Sequence[str], job_id: str, presented: bytes) -> 
     return _is_any([webhook_secret(master, job_id) for master in masters], presented)
 
 
-def sample_signature(master: str, job_id: str) -> str:
-    """Return the signature of an image link; anyone with the link may read the image."""
-    return hmac.new(master.encode(), f"sample:{job_id}".encode(), sha256).hexdigest()
+def sample_signature(master: str, subject: str) -> str:
+    """Return the signature of a link to a stored file; anyone with the link may read the file.
+
+    Args:
+        master: The master secret.
+        subject: The job's id; for another file than its sample, followed by a dot and its role.
+    """
+    return hmac.new(master.encode(), f"sample:{subject}".encode(), sha256).hexdigest()
 
 
-def is_sample_signature(masters: Sequence[str], job_id: str, presented: bytes) -> bool:
+def is_sample_signature(masters: Sequence[str], subject: str, presented: bytes) -> bool:
     """Return whether `presented` is the signature under any of the masters, in constant time."""
-    return _is_any([sample_signature(master, job_id) for master in masters], presented)
+    return _is_any([sample_signature(master, subject) for master in masters], presented)
 
 
 def callback_secret(master: str, tenant: str) -> str:

@@ -148,7 +148,7 @@ class Settings(CrossFieldRules):
     callback_give_up_seconds: Seconds = 86400
     """After this long the last attempt at a callback is made; failing, it is a dead letter."""
     download_timeout_seconds: Seconds = 120
-    """How long one download of a result may take before it is begun anew."""
+    """Time limit of a download, after which it starts anew; a large file has a second per MiB."""
     storage_timeout_seconds: Seconds = 15
     """How long S3 may stay silent before a request counts as failed."""
 
@@ -166,9 +166,9 @@ class Settings(CrossFieldRules):
     require_aof: Boolean = as_written("yes")
     """Refuse jobs unless Redis confirms each one on disk; 'no' accepts that jobs get lost."""
     s3_bucket: Bucket
-    """The bucket that images are stored in."""
+    """The bucket that results are stored in."""
     s3_key_template: KeyTemplate = "{date}/{job_id}.{ext}"
-    """Where in the bucket: {job_id} (needed), {date}, {model}, {tenant}, {ext}."""
+    """Where in the bucket: {job_id} (needed), {date}, {model}, {tenant}, {role}, {ext}."""
 
     # --- the worker process
     worker_concurrency: WorkerOnly[PositiveInt] = 16

@@ -9,11 +9,11 @@ INPUT_PREFIX: Final = "_inputs/"
 #: Prefix of the objects that probe the server.
 PROBE_PREFIX: Final = "_probe/"
 #: Fields of a key template.
-TEMPLATE_FIELDS: Final = frozenset({"job_id", "date", "model", "tenant", "ext"})
-#: Suffix of a manifest's key, appended to its image's key.
+TEMPLATE_FIELDS: Final = frozenset({"job_id", "date", "model", "tenant", "role", "ext"})
+#: Suffix of a manifest's key, appended to the key of its image or video.
 MANIFEST_ENDING: Final = ".json"
-#: Longest key in bytes; S3 allows 1024, and a manifest suffix and a longer tenant name may be
-#: added.
+#: Longest key in bytes; S3 allows 1024, and a role, a manifest suffix and a longer tenant name may
+#: be added.
 _LONGEST: Final = 900
 #: Most characters of an invalid field that a message repeats.
 _MOST_SHOWN: Final = 40
@@ -27,6 +27,7 @@ _EXAMPLE: Final = {
     "date": "2026-01-01",
     "model": "flux-pro-1.1-ultra-finetuned",
     "tenant": "tenant",
+    "role": "draft_cache",
     "ext": "jpg",
 }
 

@@ -1,7 +1,7 @@
-"""`GET /v1/samples/{name}`: streams a job's image from our bucket to anyone with its signed link.
+"""`GET /v1/samples/{name}`: streams a job's result from our bucket to anyone with its signed link.
 
 The link needs no header and is valid as long as the job's record. The bytes go from S3 to the
-client in small chunks, read in threads, so no image is held in memory as a whole.
+client in small chunks, read in threads, so no file is held in memory as a whole.
 """
 
 import logging
@@ -14,11 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from core.errors import StorageUnavailable
-from core.jobs.drop_in_views import sample_name
+from core.jobs.drop_in_views import file_name
 from core.jobs.job import JobId
 from core.log import event
 from core.security.signatures import is_sample_signature
-from core.storage.object_store import ObjectReader
+from core.storage.object_reader import ObjectReader
 from core.storage.s3_errors import Archived
 from service.drop_in.byte_ranges import Unsatisfiable, requested_range
 from service.drop_in.errors import with_provider_errors
@@ -30,28 +30,28 @@ _log = logging.getLogger(__name__)
 
 _CHUNK: Final = 64 * 1024  # bytes
 _RETRY_AFTER: Final = "5"  # seconds
-_DELETED: Final = "The image was deleted from the bucket"
+_DELETED: Final = "The file was deleted from the bucket"
 
 
 @with_provider_errors
 async def send_sample(request: Request[State]) -> Response:
-    """Verify the link before any lookup, then send the image or the requested range."""
+    """Verify the link before any lookup, then send the file or the requested range."""
     name = request.path_params["name"]
-    job_id = JobId(name.partition(".")[0])
+    subject = name.rpartition(".")[0]
     masters = [master.reveal() for master in request.state["settings"].webhook_secrets]
     presented = (only_value(request.query_params, "sig") or "").encode(errors="replace")
-    if not is_sample_signature(masters, job_id, presented):
+    if not is_sample_signature(masters, subject, presented):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "wrong-signature",
             "The link's signature is invalid; ask get_result for a new link",
         )
     threads = request.state["sample_threads"]
-    image = await threads.run(_find, request.state, job_id, name)
-    size = image["bytes"]
+    file = await threads.run(_find, request.state, name)
+    size = file["bytes"]
     headers = {
-        "content-type": image["content_type"],
-        "etag": f'"{image["sha256"]}"',
+        "content-type": file["content_type"],
+        "etag": f'"{file["sha256"]}"',
         "accept-ranges": "bytes",
         "cache-control": "private, max-age=3600",
         "x-content-type-options": "nosniff",
@@ -65,13 +65,13 @@ async def send_sample(request: Request[State]) -> Response:
     except Unsatisfiable:
         headers = {"content-range": f"bytes */{size}", "accept-ranges": "bytes"}
         return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
-    return await _send(request.state, image, part, headers)
+    return await _send(request.state, file, part, headers)
 
 
 async def _send(
-    state: State, image: dict[str, Any], part: tuple[int, int] | None, headers: dict[str, str]
+    state: State, file: dict[str, Any], part: tuple[int, int] | None, headers: dict[str, str]
 ) -> Response:
-    size = image["bytes"]
+    size = file["bytes"]
     first, last = part or (0, size - 1)
     headers["content-length"] = str(last - first + 1)
     status = HTTPStatus.OK
@@ -81,7 +81,7 @@ async def _send(
     # A slow client holds a connection to S3, which takes an open file, for as long as it reads.
     await state["sample_places"].take()
     try:
-        reader = await _opened(state, image["key"], first, last)
+        reader = await _opened(state, file["key"], first, last)
     except BaseException:
         state["sample_places"].give_back()
         raise
@@ -95,7 +95,7 @@ async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader
         raise _missing(_DELETED) from None
     except Archived:
         detail = (
-            "The image was moved to an archive storage class and cannot be read from there; "
+            "The file was moved to an archive storage class and cannot be read from there; "
             "whoever runs the bucket has to restore it"
         )
         raise Problem(HTTPStatus.CONFLICT, "archived-image", detail) from None
@@ -103,22 +103,24 @@ async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader
 
 def too_many_samples() -> Problem:
     """Return the problem of a link that is followed while many others are slow to read."""
-    detail = "Too many images are being sent; try again a little later"
+    detail = "Too many results are being sent; try again a little later"
     headers = {"retry-after": _RETRY_AFTER}
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
 
 
-def _find(state: State, job_id: JobId, name: str) -> dict[str, Any]:
-    """Return the job's image; raises a `Problem` unless the bucket holds the stored object."""
-    job = state["store"].load(job_id)
-    if job is None or not job.image or name != sample_name(job):
-        raise _missing("There is no such image, or its job's record has expired")
-    found = state["objects"].head(job.image["key"])
+def _find(state: State, name: str) -> dict[str, Any]:
+    """Return the stored file; raises a `Problem` unless the bucket holds it."""
+    job = state["store"].load(JobId(name.partition(".")[0]))
+    files = {file_name(job, artifact): artifact for artifact in job.artifacts} if job else {}
+    if name not in files:
+        raise _missing("There is no such file, or its job's record has expired")
+    file = dict(files[name])
+    found = state["objects"].head(file["key"])
     if found is None:
         raise _missing(_DELETED)
-    if found.size != job.image["bytes"]:
-        raise _missing("The image in the bucket was replaced by another object")
-    return dict(job.image)
+    if found.size != file["bytes"]:
+        raise _missing("The file in the bucket was replaced by another object")
+    return file
 
 
 def _missing(detail: str) -> Problem:
@@ -169,6 +171,6 @@ class _ObjectStream(StreamingResponse):
             piece = await self._threads.run(self._reader.read, min(_CHUNK, self._left))
             if not piece:
                 # The client notices the missing bytes by the Content-Length, and can resume.
-                raise StorageUnavailable("S3 closed the connection in the middle of an image")
+                raise StorageUnavailable("S3 closed the connection in the middle of a file")
             self._left -= len(piece)
             yield piece

@@ -212,6 +212,7 @@ def _filled(key: str, settings: Settings) -> str:
     return key.format(
         job_id="-" * _JOB_ID_LENGTH,
         date="2026-01-01",
+        role="draft_cache",
         ext="webp",
         model=max(settings.models, key=len),
         tenant=max(settings.api_keys.values(), key=len),

@@ -26,12 +26,24 @@ _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+_NUMBER: Final[Json] = {"type": "number"}
 _STATUS: Final[Json] = {"enum": list(Status)}
-_IMAGE: Final[Json] = {
+_FILE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
-    **dict.fromkeys(("bytes", "width", "height"), _COUNT),
+    "bytes": _COUNT,
     "provider_id": TEXT_OR_NULL,
     "margin_seconds": {"type": ["number", "null"], "description": "Left on its link when stored."},
+}
+_IMAGE: Final[Json] = _FILE | dict.fromkeys(("width", "height"), _COUNT)
+_ARTIFACT: Final[Json] = {
+    "role": {**TEXT, "description": "sample, or draft_cache for a draft's bundle."},
+    **_FILE,
+}
+#: What an image or a video has besides.
+_FACTS: Final[Json] = {
+    **dict.fromkeys(("width", "height"), _COUNT),
+    **dict.fromkeys(("seconds", "frames_per_second"), _NUMBER),
+    "tracks": {"type": "array", "items": TEXT},
 }
 _EXPIRED: Final[Json] = {"id": TEXT_OR_NULL, "cost": {"type": ["number", "null"]}}
 _ERROR: Final[Json] = {
@@ -121,7 +133,7 @@ def schemas(bucket: str) -> Json:
         "minLength": 1,
         "maxLength": LONGEST_KEY,
         "format": "object-key",
-        "description": "S3 key; {job_id}, {date}, {model}, {tenant}, {ext} are filled in.",
+        "description": "S3 key; {job_id}, {date}, {model}, {tenant}, {role}, {ext} are filled in.",
     }
     optional = {"type": ["object", "null"], "additionalProperties": False}
     return {
@@ -166,6 +178,7 @@ def _job() -> Json:
             "ended_at": _TIME_OR_NULL,
             "timeline": {"type": "array", "items": step},
             "image": _or_null(_IMAGE),
+            "artifacts": {"type": "array", "items": _artifact()},
             "error": _or_null(_ERROR),
             "waiting": _or_null(_WAITING),
             "retry_of": TEXT_OR_NULL,
@@ -192,6 +205,11 @@ def _problem() -> Json:
     required = object_of({"type": TEXT, "title": TEXT, "status": _COUNT, "detail": TEXT})
     required["properties"]["errors"] = {"type": "array", "items": field_error}
     return {**required, "description": "RFC 9457 problem document."}
+
+
+def _artifact() -> Json:
+    required = object_of(_ARTIFACT)
+    return {**required, "properties": required["properties"] | _FACTS}
 
 
 def object_of(properties: Json) -> Json:

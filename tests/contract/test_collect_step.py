@@ -19,7 +19,7 @@ from core.scheduling import circuit_breakers
 from core.storage.object_store import ObjectStore
 from tests.contract.harness import A, Bench
 from tests.contract.scripted_server import Wire, answer, head
-from worker.results.stored_image import object_key
+from worker.results.stored_artifacts import object_key
 from worker.steps import collect as module
 from worker.steps.collect import collect
 

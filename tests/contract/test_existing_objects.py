@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.harness import A, Bench
 from tests.contract.scripted_server import answer
-from worker.results.stored_image import object_key
+from worker.results.stored_artifacts import object_key
 from worker.steps.collect import collect
 
 Draw = Callable[[str], bytes]

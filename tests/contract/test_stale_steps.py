@@ -21,7 +21,7 @@ from core.settings.settings import WORKER, Settings
 from tests.contract.jobs import make_request
 from tests.contract.scripted_server import ScriptedServer, Wire, answer
 from worker.deps import Deps
-from worker.results.stored_image import object_key
+from worker.results.stored_artifacts import object_key
 from worker.runtime import wiring
 from worker.steps.collect import collect
 from worker.steps.submit import submit

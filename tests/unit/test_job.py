@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from core.jobs.failures import DEAD_LETTER, RETRYABLE, FailureCode, code_of, error_record
-from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.job import Job, JobId, JobRequest, artifact_fields
 from core.jobs.status import (
     HOLDS_SLOT,
     NEXT,
@@ -130,7 +130,33 @@ def test_the_smallest_record_can_be_read() -> None:
 
     assert (job.status, job.timeline) == (Status.QUEUED, ((Status.QUEUED, 12.5),))
     assert (job.seed, job.cost, job.posting_at, job.image, job.ended_at) == (None,) * 5
+    assert (job.artifacts, job.more_urls) == ((), {})
     assert job.callback_state is CallbackState.NONE
+
+
+@pytest.mark.parametrize("kinds", [["image/webp"], ["video/mp4"], ["video/mp4", "a/b"]])
+def test_artifacts_survive_the_way_through_redis(kinds: list[str]) -> None:
+    """One image, one video, or a video with its bundle: what is read equals what was written."""
+    roles = ("sample", "draft_cache")
+    artifacts = [
+        {"role": role, "bucket": "b", "key": f"k.{role}", "content_type": kind, "bytes": 5}
+        for role, kind in zip(roles, kinds, strict=False)
+    ]
+    fields = {"status": "queued", "request": SMALLEST.to_json(), "timeline": "queued=12.500"}
+
+    job = Job.from_fields(JobId("1"), fields | artifact_fields(artifacts))
+
+    assert list(job.artifacts) == artifacts
+    assert (job.image is not None) == (kinds == ["image/webp"])
+
+
+def test_an_image_is_recorded_as_earlier_versions_read_it() -> None:
+    """While versions are mixed, those that know of no artifacts show a job's image all the same."""
+    image = {"bucket": "b", "key": "k", "content_type": "image/png"}
+
+    fields = artifact_fields([{"role": "sample", **image}])
+
+    assert {name: json.loads(text) for name, text in fields.items()} == {"image": image}
 
 
 def test_a_whole_record_can_be_read() -> None:
@@ -152,7 +178,8 @@ def test_a_whole_record_can_be_read() -> None:
         "result_url": "https://r.example/x?sig=1",
         "result_expires_at": "99.5",
         "seed": "0",
-        "image": '{"key": "k"}',
+        "image": '{"key": "k", "content_type": "image/png"}',
+        "more_urls": '{"draft_cache": "https://r.example/y?sig=2"}',
         "error": error_record(FailureCode.TIMED_OUT, "late"),
         "callback_state": "dead",
         "callback_attempts": "3",
@@ -167,7 +194,10 @@ def test_a_whole_record_can_be_read() -> None:
 
     assert (job.posting_at, job.cost, job.result_expires_at, job.ended_at) == (2.5, 4.5, 99.5, 4.25)
     assert (job.submits, job.resubmits, job.tries, job.seed) == (2, 1, {"poll": 7}, 0)
-    assert (job.image, job.callback_log) == ({"key": "k"}, ({"at": 1},))
+    assert job.image == {"key": "k", "content_type": "image/png"}
+    assert job.artifacts == ({"role": "sample", "key": "k", "content_type": "image/png"},)
+    assert job.more_urls == {"draft_cache": "https://r.example/y?sig=2"}
+    assert job.callback_log == ({"at": 1},)
     assert (job.callback_from, job.callback_before, job.retried_as) == (7.5, 2, "2")
     assert all(later in NEXT[earlier] for (earlier, _), (later, _) in pairwise(job.timeline))
 

@@ -34,6 +34,7 @@ def _ready(result: Any) -> Notice:
         {"samples": URL},
         {"url": URL},
         {"image": URL},
+        {"video": {"url": URL}},
         {"images": [{"url": URL, "width": 5}]},
         {"output": [URL]},
         URL,
@@ -51,6 +52,49 @@ def test_one_link_is_understood_wherever_it_stands(result: Any) -> None:
     notice = _ready(result)
 
     assert (notice.kind, notice.url) == (Kind.READY, URL)
+
+
+@pytest.mark.parametrize(
+    ("result", "links"),
+    [
+        ({}, {}),
+        ({"draft_cache": OTHER}, {"draft_cache": OTHER}),
+        ({"draft_cache": f" {OTHER}\n"}, {"draft_cache": OTHER}),
+        ({"draft_caches": [OTHER]}, {"draft_cache": OTHER}),
+        ({"draft_caches": OTHER}, {"draft_cache": OTHER}),
+        ({"draft_caches": {"hd": {"url": OTHER}}}, {"draft_cache": OTHER}),
+        ({"draft_cache": OTHER, "draft_caches": [OTHER]}, {"draft_cache": OTHER}),
+        (
+            {"draft_cache": OTHER, "draft_caches": [OTHER, f"{OTHER}2"]},
+            {"draft_cache": OTHER, "draft_cache_2": f"{OTHER}2"},
+        ),
+        ({"draft_cache": None, "draft_caches": []}, {}),
+        ({"draft_cache": 5, "draft_caches": ["none", 7]}, {}),
+        ({"preview": OTHER, "thumbnails": [OTHER]}, {}),
+    ],
+)
+def test_a_draft_s_bundle_is_found_wherever_it_stands(result: Any, links: dict[str, str]) -> None:
+    """Under both names that were seen, alone or in a list; other links are none of the result."""
+    notice = _ready({"sample": URL, **result})
+
+    assert (notice.kind, notice.url) == (Kind.READY, URL)
+    assert notice.more_urls == links
+
+
+def test_the_first_link_to_expire_limits_them_all() -> None:
+    """All files of a result must be stored, so the time until then is the shortest of them."""
+    early, late = "se=2025-06-15T15:20:00Z", "se=2025-06-15T16:00:00Z"
+
+    for sample, bundle in ((early, late), (late, early)):
+        notice = _ready({"sample": f"{URL}&{sample}", "draft_cache": f"{OTHER}&{bundle}"})
+        assert notice.expires_at == 1_750_000_800.0
+
+
+def test_a_bundle_without_its_video_is_no_result() -> None:
+    """The sample is what was asked for: without it there is nothing to store yet."""
+    notice = _ready({"draft_cache": OTHER})
+
+    assert (notice.kind, dict(notice.more_urls)) == (Kind.UNUSABLE, {})
 
 
 @pytest.mark.parametrize("name", ["sample", "samples"])

@@ -10,7 +10,9 @@ from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.status import CallbackState, Status
 from core.jobs.views import job_view, timestamp
 
-STORED = {"bucket": "pictures", "key": "a/1.jpg", "bytes": 5}
+STORED = {"bucket": "pictures", "key": "a/1.jpg", "bytes": 5, "content_type": "image/jpeg"}
+VIDEO = {"role": "sample", "bucket": "b", "key": "a/1.mp4", "content_type": "video/mp4"}
+BUNDLE = {"role": "draft_cache", "bucket": "b", "key": "a/1.mp4.draft_cache.bin"}
 REQUEST = JobRequest(
     tenant="demo",
     model="flux-kontext-pro",
@@ -43,7 +45,7 @@ JOB = Job(
     seed=42,
     resubmits=1,
     margin=598.5,
-    image=STORED,
+    artifacts=({"role": "sample", **STORED},),
     callback_state=CallbackState.DELIVERED,
     callback_attempts=2,
     callback_log=({"at": 1_750_000_010.0, "status": 500, "error": None},),
@@ -71,9 +73,17 @@ def test_an_ended_job() -> None:
         ],
         "image": {
             "uri": "s3://pictures/a/1.jpg",
-            **(JOB.image or {}),
+            **STORED,
             "margin_seconds": 598.5,
         },
+        "artifacts": [
+            {
+                "uri": "s3://pictures/a/1.jpg",
+                "role": "sample",
+                **STORED,
+                "margin_seconds": 598.5,
+            },
+        ],
         **dict.fromkeys(("error", "waiting", "retry_of", "retried_as")),
         "callback": {
             "url": "https://example.com/done",
@@ -114,6 +124,7 @@ def test_a_fresh_job() -> None:
 
     view = job_view(fresh)
 
+    assert view["artifacts"] == []
     assert [view[name] for name in ("ended_at", "image", "error", "callback")] == [None] * 4
     assert view["provider"] == {
         "id": None,
@@ -149,9 +160,23 @@ def test_a_failed_job_says_why() -> None:
     """The error is shown as it was recorded."""
     error = {"code": "timed_out", "message": "m", "retryable": True}
 
-    failed = dataclasses.replace(JOB, status=Status.FAILED, image=None, error=error)
+    failed = dataclasses.replace(JOB, status=Status.FAILED, artifacts=(), error=error)
 
     assert job_view(failed)["error"] == error
+
+
+def test_a_video_is_an_artifact_and_no_image() -> None:
+    """Each file of a result is shown with its role and place, and `image` is null."""
+    bundle = {**BUNDLE, "content_type": "application/octet-stream"}
+
+    view = job_view(dataclasses.replace(JOB, artifacts=(VIDEO, bundle)))
+
+    assert view["image"] is None
+    assert [artifact["role"] for artifact in view["artifacts"]] == ["sample", "draft_cache"]
+    assert [artifact["uri"] for artifact in view["artifacts"]] == [
+        "s3://b/a/1.mp4",
+        "s3://b/a/1.mp4.draft_cache.bin",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ An image that was made is paid for. The provider may name a good link when a web
 answer named one that is expired, unreachable, malformed or on a host that is not allowed.
 """
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.jobs.failures import FailureCode
-from core.jobs.job import Job
+from core.jobs.job import SAMPLE, Job
 from core.jobs.status import Status, Step
 from core.log import event
 from core.provider.wire_format import Kind, Notice
@@ -62,10 +63,10 @@ def renew(job: Job, error: Exception, deps: Deps, alive: Callable[[], None]) -> 
         said = _problem_with(job, notice, deps)
     better = notice if notice and not said else None
     asks = job.tries.get(_ASK, 0)
-    found = {"result_url": better.url, "result_expires_at": better.expires_at} if better else {}
+    found = _links_in(better) if better else {}
     change = Change(
         # Concurrent runs must not overwrite each other's link.
-        expect={"result_url": job.result_url or ""},
+        expect={"result_url": job.result_url or "", "more_urls": _text_of(job.more_urls)},
         set={"ask_at": deps.clock() + deps.settings.retry_base_seconds * 2**asks, **found},
         add={f"tries:{_ASK}": 1},
         wake=[Step.COLLECT] if better else [],
@@ -75,6 +76,21 @@ def renew(job: Job, error: Exception, deps: Deps, alive: Callable[[], None]) -> 
     if changed and not better and notice:
         _raise_if_final(notice, error, said)
     return better is not None or not changed
+
+
+def _links_in(notice: Notice) -> dict[str, str | float | None]:
+    """Return the record's fields about a result's links."""
+    more = _text_of(notice.more_urls) or None  # those that are known remain
+    return {
+        "result_url": notice.url,
+        "result_expires_at": notice.expires_at,
+        "more_urls": more,
+    }
+
+
+def _text_of(more_urls: Mapping[str, str]) -> str:
+    """Return links as `core.operations.provider_results` records them."""
+    return json.dumps(dict(more_urls)) if more_urls else ""
 
 
 def _raise_if_final(notice: Notice, error: Exception, said: str) -> None:
@@ -100,9 +116,11 @@ def _problem_with(job: Job, notice: Notice, deps: Deps) -> str:
     """Return why an answer does not help; "" if it holds a usable link."""
     if notice.kind is not Kind.READY:
         return notice.message or f"get_result says {notice.status}"
-    if notice.url == job.result_url:
+    links = {SAMPLE: notice.url or "", **notice.more_urls}
+    if links.items() <= {SAMPLE: job.result_url or "", **job.more_urls}.items():
         return _SAME
-    return result_url_problem(notice.url or "", deps.settings.result_hosts) or ""
+    problems = (result_url_problem(link, deps.settings.result_hosts) for link in links.values())
+    return next((problem for problem in problems if problem), "")
 
 
 def failure_reason(job: Job, error: Exception) -> tuple[FailureCode, str]:

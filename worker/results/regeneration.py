@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 _TASK_FIELDS: Final = (
     *("posting_at", "posting_by", "provider_id", "polling_url", "cost"),
     *("unusable_since", "tries:unusable", "ask_at", "tries:ask", "waiting"),
-    *("input_megapixels", "output_megapixels", "result_url", "result_expires_at"),
+    *("input_megapixels", "output_megapixels", "result_url", "more_urls", "result_expires_at"),
     "storage_trouble",
     *("tries:poll", "tries:crash:poll", "tries:crash:collect"),
 )

@@ -1,15 +1,16 @@
 """The collect step: copies a result into S3 before its URL expires."""
 
-import json
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.jobs.failures import FailureCode
-from core.jobs.job import Job, JobId
+from core.jobs.job import Job, JobId, artifact_fields
 from core.jobs.status import Status, Step
 from core.log import event
+from core.media.contents import IMAGE, Content
 from core.operations.metrics import margin_counts
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
@@ -18,7 +19,15 @@ from worker.clients.download import LinkRefused, Result, ResultGone
 from worker.deps import Deps
 from worker.results import link_renewal
 from worker.results.regeneration import regenerate
-from worker.results.stored_image import StoredImage, find_image, put_image, put_manifest
+from worker.results.stored_artifacts import (
+    Artifact,
+    find_artifact,
+    find_artifacts,
+    put_artifact,
+    put_manifest,
+    remove_leftovers,
+    wanted,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +36,12 @@ def collect(job_id: JobId, deps: Deps) -> None:
     """Store the result of a job whose status is `storing`.
 
     1. Return if the job has another status: another run has already stored it.
-    2. Download the result and check that it is one complete image. If the link fails, ask the
-       provider for a new one (`worker.results.link_renewal`).
-    3. Put the image at the job's own key unless the key is taken; S3 verifies the checksum. An
+    2. Download the result and check that it is one complete image or video. If the link fails, ask
+       the provider for a new one (`worker.results.link_renewal`).
+    3. Put the file at the job's own key unless the key is taken; S3 verifies the checksum. An
        object of this job comes from a run that died before 5 and counts as stored.
-    4. Put the manifest beside it.
+       Do 2 and 3 for each further file of the result: a draft's video comes with its bundle.
+    4. Put the manifest beside them.
     5. Record `succeeded`, which also schedules the callback.
 
     Raises:
@@ -44,7 +54,7 @@ def collect(job_id: JobId, deps: Deps) -> None:
     try:
         _collect(job, deps)
     except StoreUnavailable:
-        raise  # a failure of Redis tells nothing about the image, which may already be stored
+        raise  # a failure of Redis tells nothing about the result, which may already be stored
     except (Transient, ResultGone, LinkRefused) as error:
         if isinstance(error, RequestRefused) and job.request.output_key:
             # Keys from the deployment's template are for the operator to fix; this key is the
@@ -64,19 +74,28 @@ def collect(job_id: JobId, deps: Deps) -> None:
 
 
 def _collect(job: Job, deps: Deps) -> None:
-    result = _download(job, deps)
-    if result is None:
-        return
-    with result.file:
-        stored = put_image(job, result, deps)
+    alive = _lease_renewer(job.id, deps)
+    stored: list[Artifact] = []
+    for role, (url, content) in wanted(job, deps).items():
+        # What an earlier run has stored is not downloaded again if it may be large.
+        looks = content is not IMAGE
+        artifact = find_artifact(job, role, content, stored, deps) if looks else None
+        if artifact is None:
+            result = _download(job, url, content, alive, deps)
+            if result is None:
+                return
+            with result.file:
+                artifact = put_artifact(job, role, result, stored, deps, alive=alive)
+        stored.append(artifact)
     _finish(job, stored, deps)
 
 
-def _download(job: Job, deps: Deps) -> Result | None:
-    """Download the result; None if the job got a better link, with which `collect` starts again."""
-    alive = _lease_renewer(job.id, deps)
+def _download(
+    job: Job, url: str, content: Content, alive: Callable[[], None], deps: Deps
+) -> Result | None:
+    """Download a file; None if the job got better links, with which `collect` starts again."""
     try:
-        return deps.downloader.fetch(job.result_url or "", alive)
+        return deps.downloader.fetch(url, alive, content)
     except StoreUnavailable:
         raise
     except (Transient, ResultGone, LinkRefused) as error:
@@ -86,25 +105,26 @@ def _download(job: Job, deps: Deps) -> Result | None:
         raise
 
 
-def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
-    """Put the manifest beside a stored image, and record the success.
+def _finish(job: Job, stored: Sequence[Artifact], deps: Deps) -> None:
+    """Put the manifest beside the stored artifacts, and record the success.
 
     Raises:
         StorageUnavailable: The manifest could not be stored; retried until the deadline.
     """
-    image = {"bucket": deps.objects.bucket, **stored}
+    bucket = {"bucket": deps.objects.bucket}
+    artifacts = [{"role": artifact["role"], **bucket, **artifact} for artifact in stored]
     try:
-        put_manifest(job, image, deps)
+        put_manifest(job, artifacts, deps)
     except StorageUnavailable as error:
         waits = not isinstance(error, RequestRefused)
         if waits and deps.clock() < max(job.request.deadline_at, job.result_expires_at or 0):
             raise
-        # The image is stored, which is what was promised; a missing manifest does not fail the job.
+        # The result is stored, as was promised; a missing manifest does not fail the job.
         event(_log, "job.manifest_missing", logging.WARNING, job_id=job.id, reason=str(error))
     margin = (job.result_expires_at or 0) - deps.clock()
     change = Change(
-        set={"image": json.dumps(image), "margin": round(margin, 3)},
-        clear=["result_url", "storage_trouble"],
+        set={**artifact_fields(artifacts), "margin": round(margin, 3)},
+        clear=["result_url", "more_urls", "storage_trouble"],
         count=margin_counts(margin),
         passed=[circuit_breakers.STORAGE],
     )
@@ -113,7 +133,7 @@ def _finish(job: Job, stored: StoredImage, deps: Deps) -> None:
         _log,
         "job.collected",
         job_id=job.id,
-        bytes=stored["bytes"],
+        bytes=sum(artifact["bytes"] for artifact in artifacts),
         margin_seconds=margin,
         moved=moved,
     )
@@ -134,9 +154,9 @@ def _lease_renewer(job_id: JobId, deps: Deps) -> Callable[[], None]:
 
 
 def _give_up(job: Job, error: Exception, deps: Deps) -> None:
-    """Fail a job whose result is out of reach, unless an earlier run stored its image."""
+    """Fail a job whose result is out of reach, unless earlier runs stored all of it."""
     try:
-        stored = find_image(job, deps)
+        stored = find_artifacts(job, deps)
     except StorageUnavailable:
         if deps.clock() < job.request.deadline_at:
             raise  # not known until the bucket is back
@@ -151,4 +171,6 @@ def _give_up(job: Job, error: Exception, deps: Deps) -> None:
         error = refused
     # A refused host is for the operator to allow; a new link would lead there as well.
     if isinstance(error, LinkRefused) or not regenerate(job, error, deps):
+        with contextlib.suppress(StorageUnavailable):  # a lifecycle rule removes them later
+            remove_leftovers(job, deps)
         deps.store.fail(job.id, *link_renewal.failure_reason(job, error))
