@@ -47,6 +47,10 @@ class Deps:
         except KeyError:
             raise Transient(f"the account {job.pool} is not configured here") from None
 
+    def link_seconds(self, job: Job) -> float:
+        """Return the seconds that a link to the job's result lives, if it does not say so."""
+        return job.link_seconds or self.settings.result_lifetime_seconds
+
     def wait(self, tries: int) -> float:
         """Return the seconds before a step is retried."""
         return backoff(

@@ -7,6 +7,7 @@ stall for minutes after a crash, which is longer than a result lives.
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -93,29 +94,29 @@ def _handle_crash(step: Step, job_id: JobId, deps: Deps) -> None:
     Only single fields are read: parsing the record may be what crashes the step.
     """
     field = f"tries:crash:{step}"
-    known, expires_at = deps.store.fields(job_id, field, "result_expires_at")
-    crashes = int(known or 0)
+    known, expires_at, link = deps.store.fields(job_id, field, "result_expires_at", "link_seconds")
+    crashes, life = int(known or 0), float(link or deps.settings.result_lifetime_seconds)
     event(_log, "step.crashed", logging.ERROR, job_id=job_id, step=step, crashes=crashes + 1)
     if crashes + 1 >= _MAX_CRASHES and _give_up(step, job_id, {field: known}, expires_at, deps):
         return
-    wait = _limit_wait(step, deps.wait(crashes), float(expires_at or 0) - deps.clock(), deps)
+    wait = _limit_wait(step, deps.wait(crashes), float(expires_at or 0) - deps.clock(), life)
     due = {step: deps.clock() + wait}
     deps.store.change(job_id, STEP_STATUSES[step], Change(due=due, add={field: 1}))
 
 
-def _limit_wait(step: Step, wait: float, left: float, deps: Deps) -> float:
+def _limit_wait(step: Step, wait: float, left: float, life: float) -> float:
     """Shorten a wait that would outlast the result's URL.
 
     Args:
         step: The step that is postponed.
         wait: Seconds it would wait otherwise.
         left: Seconds until the result's URL expires; 0 or less if it has, or is unknown.
-        deps: The step's dependencies.
+        life: Seconds that such a URL lives.
     """
     if step is Step.COLLECT and left > 0:  # near the end, retries become more frequent
         return min(wait, max(0.1, left / 4))
     if step is Step.POLL:  # whatever `Retry-After` says: the result may expire
-        return min(wait, deps.settings.result_lifetime_seconds / 4)
+        return min(wait, life / 4)
     return wait
 
 
@@ -139,7 +140,8 @@ def _schedule_retry(step: Step, job_id: JobId, error: Transient, deps: Deps) -> 
         job = deps.store.load(job_id)
         tries = job.tries.get(step, 0) if job else 0
         left = ((job and job.result_expires_at) or 0) - deps.clock()
-        wait = _limit_wait(step, max(deps.wait(tries), error.retry_after or 0.0), left, deps)
+        life = deps.link_seconds(job) if job else math.inf
+        wait = _limit_wait(step, max(deps.wait(tries), error.retry_after or 0.0), left, life)
         if step is Step.COLLECT and job and left <= 0:
             # Only the bucket is still missing; its wait ends with the deadline.
             wait = min(wait, max(0.1, job.request.deadline_at - deps.clock()))

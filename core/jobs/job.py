@@ -111,6 +111,8 @@ class Job:
     more_urls: Mapping[str, str] = field(default_factory=dict)
     #: When the first of these links expires.
     result_expires_at: float | None = None  # Unix time in seconds
+    #: Seconds that links to results of its model live; None: as configured for all.
+    link_seconds: float | None = None
     #: S3's error, if the last attempt to store the image failed at S3.
     storage_trouble: str | None = None
     #: Unix time from which the provider may be asked for a better link again.
@@ -178,6 +180,7 @@ class Job:
             result_url=fields.get("result_url"),
             more_urls=json.loads(fields.get("more_urls") or "{}"),
             result_expires_at=number("result_expires_at"),
+            link_seconds=number("link_seconds"),
             storage_trouble=fields.get("storage_trouble"),
             ask_at=number("ask_at"),
             waiting=json.loads(fields["waiting"]) if "waiting" in fields else None,

@@ -105,7 +105,7 @@ class DeadLetters:
     def __init__(self, store: JobStore, objects: ObjectStore, settings: Settings) -> None:
         self._store = store
         self._objects = objects
-        self._deadline = settings.job_deadline_seconds
+        self._settings = settings
 
     def page(self, wanted: LetterFilter, limit: int, cursor: Cursor | None = None) -> Page:
         """Return the oldest dead letters behind a cursor.
@@ -243,7 +243,7 @@ class DeadLetters:
             input_keys=keys,
             retry_of=job.id,
             created_at=round(now, 3),
-            deadline_at=round(now + self._deadline, 3),
+            deadline_at=round(now + self._settings.deadline_seconds(job.request.model), 3),
         )
 
     def _drop_inputs(self, job: Job, job_id: JobId) -> None:

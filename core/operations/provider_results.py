@@ -61,6 +61,7 @@ def prepare_notice(
             result["more_urls"] = json.dumps(dict(notice.more_urls))
         change = Change(
             set=known | result,
+            made_at=notice.made_at,
             unless=_expired(notice),
             task=_named(notice, source),
             wake=[Step.COLLECT],

@@ -65,6 +65,8 @@ class Notice:
     more_urls: Mapping[str, str] = field(default_factory=dict)
     #: Unix time in seconds at which the first of these links expires.
     expires_at: float = 0.0
+    #: Unix time in seconds at which the result was made, if `url` does not say when it expires.
+    made_at: float | None = None
     seed: int | None = None
     cost: float | None = None
     code: FailureCode = FailureCode.PROVIDER_ERROR
@@ -143,6 +145,8 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
     more = more_links_of(body) if url else {}
     details = body["details"] if isinstance(body.get("details"), dict) else None
     kind, code = _meaning(status, details, has_url=bool(url))
+    made = _made_at(result, now)
+    stated = _first_expiry([url or "", *more.values()], now)
     seed = result.get("seed")
     return Notice(
         kind=kind,
@@ -150,7 +154,8 @@ def parse_notice(raw: bytes, now: float, lifetime: float) -> Notice:
         provider_id=_task_of(body),
         url=url,
         more_urls=more,
-        expires_at=_first_expiry([url, *more.values()], result, now, lifetime) if url else 0.0,
+        expires_at=(stated or made + lifetime) if url else 0.0,
+        made_at=made if url and stated is None else None,
         seed=_seed(seed),
         cost=_number(body.get("cost")),
         code=code,
@@ -227,24 +232,28 @@ def _message(
     return _MESSAGES[code] + (f": {str(said)[:300]}" if said else "")
 
 
-def _first_expiry(
-    urls: Sequence[str], result: Mapping[str, Any], now: float, lifetime: float
-) -> float:
-    """Return when the first of a result's links expires: by then, all of it must be stored."""
-    return min(_expiry(url, result, now, lifetime) for url in urls)
+def _made_at(result: Mapping[str, Any], now: float) -> float:
+    """Return when the result was made; now, if it does not say so."""
+    made = _number(result.get("end_time")) or now
+    return min(made, now) if abs(made - now) < _CLOCK_SKEW else now
 
 
-def _expiry(url: str, result: Mapping[str, Any], now: float, lifetime: float) -> float:
-    """Return when the URL expires: as stated (`se=`), else counted from the end of generation."""
+def _first_expiry(urls: Sequence[str], now: float) -> float | None:
+    """Return when the first of these links expires; None if none says when."""
+    stated = [at for url in urls if (at := _stated_expiry(url, now)) is not None]
+    return min(stated, default=None)
+
+
+def _stated_expiry(url: str, now: float) -> float | None:
+    """Return when the URL expires as it says itself (`se=`)."""
     try:
         stated = parse_qs(urlsplit(url).query).get("se", [""])[0]
         moment = datetime.fromisoformat(stated)
         # Without a time zone it is UTC (Azure Storage, "Create a service SAS").
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except ValueError:
-        made = _number(result.get("end_time")) or now
-        at = min(made, now) + lifetime
-    return at if abs(at - now) < _CLOCK_SKEW else now + lifetime
+        return None
+    return at if abs(at - now) < _CLOCK_SKEW else None
 
 
 def _nothing(_constant: str) -> None:

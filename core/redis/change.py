@@ -38,6 +38,9 @@ class Change:
     set: Mapping[str, str | int | float | None] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     clear: Collection[str] = ()
+    #: Unix time at which the result was made, if its link does not say when it expires. The link
+    #: then lives as long as those of the job's model, if the record says how long (`link_seconds`).
+    made_at: float | None = None
     #: Counter -> increment (`core.operations.metrics`), applied if the change happens.
     count: Mapping[str, float] = field(default_factory=dict)
     #: Steps to start now.
@@ -75,6 +78,8 @@ class Change:
             "failed": dict(self.failed),
             "passed": list(self.passed),
         }
+        if self.made_at is not None:
+            payload["made_at"] = self.made_at
         if self.pause:
             pool, seconds, reason = self.pause
             payload["pause"] = {"pool": pool, "ms": _milliseconds(seconds), "reason": reason}

@@ -63,7 +63,6 @@ class Transitions:
     def __init__(self, settings: Settings, clock: Any = time.time) -> None:
         self._clock = clock
         self._job_ttl = math.ceil(settings.job_ttl_seconds)
-        self._deadline = settings.job_deadline_seconds
         #: Minimum seconds that a record is kept once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
         self._accounts = settings.accounts
@@ -84,6 +83,9 @@ class Transitions:
         }
         if request.input_keys:
             fields["has_inputs"] = "1"
+        model = self._models.get(request.model)
+        if model and model.link_seconds:
+            fields["link_seconds"] = model.link_seconds
         payload = self.payload()
         payload |= {"job": job_id, "deadline": request.deadline_at, "fields": fields}
         if request.retry_of:
@@ -95,7 +97,7 @@ class Transitions:
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
                 "fingerprint": idempotency.fingerprint,
                 # The key must outlive its job, which may wait until its deadline.
-                "ttl": self._job_ttl + math.ceil(self._deadline),
+                "ttl": self._job_ttl + math.ceil(request.deadline_at - request.created_at),
             }
         word, *stored = yield ScriptCall("create", payload, durable=True)
         if word in _REFUSALS:

@@ -179,6 +179,11 @@ class Settings(CrossFieldRules):
     #: The last field: its validation tries all the others, and so finds problems beside theirs.
     trial: Trial = Field(validation_alias="trial", repr=False)
 
+    def deadline_seconds(self, model: str) -> float:
+        """Return the seconds after which a job of a model times out."""
+        known = self.models.get(model)
+        return (known and known.deadline_seconds) or self.job_deadline_seconds
+
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all variables, of both processes."""

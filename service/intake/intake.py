@@ -166,7 +166,7 @@ class Intake:
             max_resubmits=job.max_resubmits,
             metadata=job.metadata,
             created_at=round(now, 3),
-            deadline_at=round(now + self.settings.job_deadline_seconds, 3),
+            deadline_at=round(now + self.settings.deadline_seconds(job.model), 3),
         )
 
 

@@ -119,9 +119,12 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def result(self, url: str, within: float | None = None) -> Notice:
+    def result(
+        self, url: str, within: float | None = None, lifetime: float | None = None
+    ) -> Notice:
         """Note the time, and say that the task is not done."""
         assert url
+        assert lifetime is None
         self.given.append(within)
         return Notice(kind=Kind.PENDING, status="Pending")
 

@@ -173,7 +173,9 @@ class ProviderClient:
             event(_log, "provider.foreign_host", logging.WARNING, host=host)
         return False
 
-    def result(self, url: str, within: float | None = None) -> Notice:
+    def result(
+        self, url: str, within: float | None = None, lifetime: float | None = None
+    ) -> Notice:
         """Fetch a task's result once.
 
         A 404 is a notice too, and so is an answer with another status that holds a task (the
@@ -183,6 +185,7 @@ class ProviderClient:
         Args:
             url: A URL from `result_url`, or a polling URL.
             within: Seconds that the answer may take, if less than usual.
+            lifetime: Seconds that this task's link is valid, if not as usual.
 
         Raises:
             Transient: No notice came; a retry may get one.
@@ -194,7 +197,7 @@ class ProviderClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"get_result: {_describe(error)}") from error
         with contextlib.suppress(ValueError):
-            notice = parse_notice(raw, time.time(), self._lifetime)
+            notice = parse_notice(raw, time.time(), lifetime or self._lifetime)
             if notice.status and (notice.provider_id or status == httpx.codes.OK):
                 return notice
         if status == httpx.codes.NOT_FOUND:

@@ -46,7 +46,7 @@ def look_up_result(
             alive()
         left = None if within is None else max(_MIN_SECONDS, over_at - deps.clock())
         try:
-            notice = provider.result(url, left)
+            notice = provider.result(url, left, job.link_seconds)
         except Transient as error:
             problem = error
             continue

@@ -12,11 +12,9 @@ from core.provider.wire_format import Kind, Notice
 from core.redis.change import Change
 from worker.deps import Deps
 from worker.results.provider_lookup import look_up_result
+from worker.steps.poll_times import next_wait
 
-_LONGEST_WAIT: Final = 15.0  # seconds between two polls of one job
 _LAST_POLL_SECONDS: Final = 2.0  # seconds that the last poll may take past the deadline
-_GROWTH: Final = 1.3
-_MOST_GROWTHS: Final = 30
 #: Counts answers without a result. They are final after this many, over this many webhook-overdue
 #: periods, so that a passing error does no harm.
 _UNUSABLE: Final = "unusable"
@@ -74,10 +72,7 @@ def _same_task(job: Job) -> dict[str, str]:
 
 
 def _put_off(job: Job, notice: Notice, deps: Deps) -> None:
-    tries = job.tries.get(Step.POLL, 0)
-    wait = min(
-        _LONGEST_WAIT, deps.settings.poll_interval_seconds * _GROWTH ** min(tries, _MOST_GROWTHS)
-    )
+    wait = next_wait(job, deps)
     now, unusable = deps.clock(), notice.kind is Kind.UNUSABLE
     change = Change(
         expect=_same_task(job),
@@ -98,6 +93,10 @@ def _is_final(job: Job, deps: Deps) -> bool:
 
 
 def _not_found_final_at(job: Job, deps: Deps) -> float:
-    """Return when "not found" is final: the task's result would have expired by then as well."""
-    since = job.timeline[-1][1]
-    return since + deps.settings.result_lifetime_seconds + deps.settings.webhook_overdue_seconds
+    """Return when "not found" is final: a usual result would have expired by then as well.
+
+    A video's link may live for hours. But its slot, one of few, is not held for as long for a task
+    that no host knows.
+    """
+    life = min(deps.link_seconds(job), deps.settings.result_lifetime_seconds)
+    return job.timeline[-1][1] + life + deps.settings.webhook_overdue_seconds

@@ -31,6 +31,7 @@ from worker.clients.submit_outcomes import (
 )
 from worker.deps import Deps
 from worker.steps import doubts
+from worker.steps.poll_times import first_wait
 
 _log = logging.getLogger(__name__)
 
@@ -167,10 +168,6 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
 
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
     submission = outcome.submission
-    settings = deps.settings
-    wait = settings.poll_interval_seconds
-    if doubts.has_webhook(job, deps):
-        wait = settings.webhook_overdue_seconds
     known = {
         "provider_id": submission.provider_id,
         "cost": submission.cost,
@@ -185,7 +182,7 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
         Change(
             set=known | {"polling_url": submission.polling_url},
             unless=given_up,
-            due={Step.POLL: deps.clock() + wait},
+            due={Step.POLL: deps.clock() + first_wait(job, deps)},
             passed=[circuit_breakers.provider(job.pool)],
         ),
     )

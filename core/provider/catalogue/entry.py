@@ -102,6 +102,8 @@ class Model:
     #: Seconds from submit to the first poll, and then between polls; None: the settings' own.
     first_poll_seconds: float | None = None
     poll_seconds: float | None = None
+    #: Seconds after which a job of it times out; None: the setting `job_deadline_seconds`.
+    deadline_seconds: float | None = None
     #: Active tasks that an account allows of it (and of the models that share its lane), if the
     #: account's setting names no number; None: no limit of its own.
     active_limit: int | None = None

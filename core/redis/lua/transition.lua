@@ -22,6 +22,9 @@ end
 set_fields(key, input.set)
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
+-- A link that does not say when it expires lives as long as those of the job's model.
+local link_seconds = input.made_at and redis.call('HGET', key, 'link_seconds')
+if link_seconds then redis.call('HSET', key, 'result_expires_at', input.made_at + link_seconds) end
 
 if input.to and input.to ~= status then
   set_status(id, input.to)
