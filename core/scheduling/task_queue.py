@@ -30,8 +30,8 @@ QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
 #: worker.
 SERIALIZER: Final = "json"
 
-#: Seconds after which RQ considers a task abandoned. Steps are bounded by the timeouts of their
-#: clients and hold a lease of our own; this only keeps RQ's registries tidy.
+#: Seconds without a renewal after which RQ considers a task abandoned. Steps are bounded by the
+#: timeouts of their clients and hold a lease of our own; this only keeps RQ's registries tidy.
 TASK_TIMEOUT: Final = 240
 #: Retries that RQ makes when a task raises or its worker dies. Never 0: RQ would drop the task.
 TASK_RETRIES: Final = 3

@@ -1,6 +1,7 @@
 """Our RQ worker runs many tasks at a time, takes no more than it can run, and leaves in peace."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -222,6 +223,31 @@ def test_a_worker_whose_tasks_have_ended_is_not_cut_off(
     assert not thread.is_alive()
     eventually(lambda: not _stopping_threads())
     assert not cut_off
+
+
+def test_a_task_that_still_runs_is_not_run_again_by_rq(
+    *,
+    start: Start,
+    work: Work,
+    store: JobStore,
+    raw_redis: "redis.Redis",
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes longer than RQ waits, as the copy of a long video may, and is renewed meanwhile."""
+    monkeypatch.setattr(rq_worker, "_RENEWAL_EVERY", 0.0)
+    accept(store, NAMES[0])
+    start(burst=False)
+    eventually(lambda: work.begun == NAMES[:1])
+    (running,) = raw_redis.zrange("rq:wip:submit", 0, -1)
+
+    raw_redis.zadd("rq:wip:submit", {running: time.time() + 30})  # RQ would wait no longer
+
+    eventually(lambda: (raw_redis.zscore("rq:wip:submit", running) or 0) > time.time() + 200)
+    assert raw_redis.ttl(b"rq:execution:" + running) > 200
+    work.let_go()
+    eventually(lambda: raw_redis.zcard("rq:finished:submit") == 1)
+    assert raw_redis.zcard("rq:wip:submit") == 0
 
 
 def _stopping_threads() -> list[threading.Thread]:

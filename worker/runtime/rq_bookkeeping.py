@@ -22,6 +22,7 @@ from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import Job as Task
 from rq.job import JobStatus
+from rq.registry import StartedJobRegistry
 from rq.utils import now, utcformat
 
 from core.scheduling.task_queue import RESULT_TTL, SERIALIZER, TASK_TIMEOUT
@@ -119,6 +120,16 @@ class RqBookkeeping:
             prefetched = (step.decode(), job.decode(), [field.decode() for field in fields])
             runs.append(Run(task_id, record, execution, started_at, prefetched))
         return runs
+
+    def renew(self, executions: Sequence[Execution]) -> None:
+        """Record that tasks are still running."""
+        if not executions:
+            return
+        registry = StartedJobRegistry(self._queue, connection=self._client)
+        with self._client.pipeline(transaction=False) as pipeline:
+            for execution in executions:
+                execution.heartbeat(registry, _EXECUTION_TTL, pipeline)
+            pipeline.execute()
 
     def finish(self, runs: Sequence[Run]) -> None:
         """Record that tasks succeeded."""

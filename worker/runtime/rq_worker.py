@@ -40,6 +40,8 @@ _MAINTENANCE: Final = 30
 #: Seconds between checks whether RQ's workers are suspended, which also send a heartbeat. RQ would
 #: do this, and send seven more heartbeats, per task.
 _SUSPENSION_EVERY: Final = 1.0
+#: Seconds between renewals of tasks that run for long: a video may take minutes to copy.
+_RENEWAL_EVERY: Final = 60.0
 #: Seconds between attempts to reach Redis.
 _RECONNECT: Final = 1.0
 #: Maximum number of tasks taken at a time: a worker must not starve those of other processes.
@@ -114,6 +116,7 @@ class ConcurrentWorker(SimpleWorker):
         self._recording = threading.Lock()
         self._maybe_more = True
         self._looked_at = -math.inf
+        self._renewed_at = time.monotonic()
 
     def dequeue_job_and_maintain_ttl(
         self,
@@ -228,6 +231,17 @@ class ConcurrentWorker(SimpleWorker):
         if time.monotonic() >= self._looked_at + _SUSPENSION_EVERY:
             self._looked_at = time.monotonic()
             super().check_for_suspension(burst)
+            self._renew_long_tasks()
+
+    def _renew_long_tasks(self) -> None:
+        """Tell RQ once a minute which tasks still run: it would run them again after five."""
+        if time.monotonic() < self._renewed_at + _RENEWAL_EVERY:
+            return
+        self._renewed_at, moment = time.monotonic(), now()
+        running = list(self.executions.values())
+        self._bookkeeping.renew(
+            [one for one in running if (moment - one.created_at).total_seconds() >= _RENEWAL_EVERY]
+        )
 
     def _install_signal_handlers(self) -> None:
         """Leave signals to `worker.__main__`, which outlives this object."""
