@@ -11,7 +11,7 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from worker.clients.backoff import backoff
-from worker.clients.bulkhead import Bulkhead
+from worker.clients.bulkhead import Bulkhead, VideoPlaces
 from worker.clients.callbacks import CallbackClient
 from worker.clients.download import Downloader
 from worker.clients.provider import ProviderClient
@@ -32,6 +32,7 @@ class Deps:
     callbacks: CallbackClient
     bulkhead: Bulkhead
     receivers: ReceiverBreakers
+    video_places: VideoPlaces
     #: Returns Unix time in seconds.
     clock: Callable[[], float]
     rng: random.Random

@@ -1,4 +1,4 @@
-"""Slow receivers of one tenant leave threads for the callbacks of all others."""
+"""Slow receivers and videos leave threads for the callbacks and images of all others."""
 
 import contextlib
 import random
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import Eventually
-from worker.clients.bulkhead import Bulkhead, threads
+from worker.clients.bulkhead import Bulkhead, VideoPlaces, threads
 from worker.clients.receiver import Receiver
 
 #: What is set, each of the two reserves, and how many threads there are then.
@@ -156,3 +156,26 @@ def test_a_url_that_is_none_has_a_place(world: _World, url: str) -> None:
     """Whatever stands in the record, the attempt is made, and tells what is wrong."""
     with world.bulkhead.place(Receiver("alice", url)) as wait:
         assert wait == 0
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8)])
+def test_videos_leave_half_of_the_threads_to_images(concurrency: int, most: int) -> None:
+    """One that finds no place is told so at once, and each end makes room for another."""
+    places = VideoPlaces(concurrency)
+    with contextlib.ExitStack() as running:
+        began = [running.enter_context(places.place()) for _ in range(most + 2)]
+        assert began == [True] * most + [False] * 2
+
+    with places.place() as admitted:
+        assert admitted
+
+
+def test_a_copy_that_fails_gives_its_place_back() -> None:
+    """Its error goes on to whoever handles it."""
+    places = VideoPlaces(1)
+
+    with pytest.raises(ArithmeticError), places.place():
+        raise ArithmeticError
+
+    with places.place() as admitted:
+        assert admitted

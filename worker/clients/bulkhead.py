@@ -1,4 +1,4 @@
-"""Limits the concurrent callbacks of one tenant, so that slow receivers delay no other tenant.
+"""Limits what runs at a time, so that slow callbacks and copies do not delay all others.
 
 A callback to a receiver that hangs occupies a thread until its timeout, and a tenant may name any
 number of such receivers. So a notify worker has more threads than it is set to have, in two
@@ -6,7 +6,8 @@ reserves: the last free threads go to tenants without a running callback, the on
 receivers with few. All others are free for everybody, so a single receiver can still use as many
 threads as are set. What finds no thread waits for a moment if the running callbacks are fast, and
 is delayed without an attempt if they are slow: the queue holds other tenants' callbacks behind it.
-Each process keeps its own state in memory. No guarantee depends on it.
+A video takes a collect worker many times as long as an image, so videos have only some of its
+threads. Each process keeps its own state in memory. No guarantee depends on it.
 """
 
 import contextlib
@@ -137,3 +138,24 @@ class Bulkhead:
                 if not share.began:
                     del self._shares[key]
             self._changed.notify_all()
+
+
+class VideoPlaces:
+    """Admits copies of videos to at most half of a collect worker's threads; thread-safe.
+
+    Args:
+        concurrency: The worker's threads.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._free = threading.BoundedSemaphore(max(1, concurrency // 2))
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[bool]:
+        """Hold a place for a copy inside the block; yield whether there is one."""
+        admitted = self._free.acquire(blocking=False)
+        try:
+            yield admitted
+        finally:
+            if admitted:
+                self._free.release()

@@ -51,6 +51,7 @@ def build(settings: Settings) -> Deps:
         receivers=ReceiverBreakers(
             attempt_seconds=settings.callback_timeout_seconds, clock=time.monotonic, rng=rng
         ),
+        video_places=bulkhead.VideoPlaces(connections),
         clock=time.time,
         rng=rng,
     )

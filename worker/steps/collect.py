@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.jobs.failures import FailureCode
@@ -12,6 +13,7 @@ from core.jobs.status import Status, Step
 from core.log import event
 from core.media.contents import IMAGE, Content
 from core.operations.metrics import margin_counts
+from core.provider.catalogue.entry import Media
 from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from core.storage.s3_errors import RequestRefused
@@ -31,11 +33,18 @@ from worker.results.stored_artifacts import (
 
 _log = logging.getLogger(__name__)
 
+#: Counts how often a video found no place. It asks again after some seconds, and more often as the
+#: end of its link comes near.
+_PLACE: Final = "place"
+_MOST_DOUBLINGS: Final = 3
+_SHORTEST_WAIT: Final = 0.1  # seconds
+
 
 def collect(job_id: JobId, deps: Deps) -> None:
     """Store the result of a job whose status is `storing`.
 
-    1. Return if the job has another status: another run has already stored it.
+    1. Return if the job has another status: another run has already stored it. Return as well if
+       the result is a video, and other videos have all their places in this worker.
     2. Download the result and check that it is one complete image or video. If the link fails, ask
        the provider for a new one (`worker.results.link_renewal`).
     3. Put the file at the job's own key unless the key is taken; S3 verifies the checksum. An
@@ -51,6 +60,32 @@ def collect(job_id: JobId, deps: Deps) -> None:
     job = deps.store.begin(Step.COLLECT, job_id)
     if job is None or job.status is not Status.STORING:
         return
+    if not _is_video(job, deps):
+        _store_result(job, deps)
+        return
+    with deps.video_places.place() as admitted:
+        if admitted:
+            _store_result(job, deps)
+        else:
+            _wait_for_place(job, deps)
+
+
+def _is_video(job: Job, deps: Deps) -> bool:
+    model = deps.settings.models.get(job.request.model)
+    return model is not None and model.media is Media.VIDEO
+
+
+def _wait_for_place(job: Job, deps: Deps) -> None:
+    """Put a video off while others have all their places: no thread waits here with it."""
+    wait = deps.wait(min(job.tries.get(_PLACE, 0), _MOST_DOUBLINGS))
+    if (left := (job.result_expires_at or 0.0) - deps.clock()) > 0:
+        wait = min(wait, max(_SHORTEST_WAIT, left / 4))
+    change = Change(due={Step.COLLECT: deps.clock() + wait}, add={f"tries:{_PLACE}": 1})
+    deps.store.change(job.id, {Status.STORING}, change)
+
+
+def _store_result(job: Job, deps: Deps) -> None:
+    """Copy the result, and decide what its failure means for the job."""
     try:
         _collect(job, deps)
     except StoreUnavailable:
