@@ -63,6 +63,8 @@ class SlotLimits:
 
     total: int
     by_model: Mapping[str, int] = field(default_factory=dict)
+    #: Model -> the model of `by_model` whose limit it shares.
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 def names(value: str) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ pinned to a region only uses accounts of that region.
 
 import json
 import string
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from core.provider.catalogue.entry import Model
 from core.text_values import ManyProblems, SlotLimits, base_url, slot_limits
 
 #: The account of `BFL_API_KEY`, if no others are configured.
@@ -34,6 +35,11 @@ class Account:
     #: Further hosts of the same account that may know a task.
     poll_urls: tuple[str, ...] = ()
 
+    def limit_of(self, model: str) -> str | None:
+        """Return the model after which its limit is named, if it has one besides the total."""
+        name = self.slots.shared.get(model, model)
+        return name if name in self.slots.by_model else None
+
     def serves(self, model: str, region: str | None) -> bool:
         """Return whether it may run a job of this model, pinned to this region or to none."""
         return (self.models is None or model in self.models) and region in (None, self.region)
@@ -44,6 +50,23 @@ class Account:
         if self.name == DEFAULT_ACCOUNT:
             return "BFL_API_KEY"
         return "BFL_API_KEY_" + self.name.upper().replace("-", "_")
+
+
+def with_known_limits(account: Account, models: Collection[Model]) -> Account:
+    """Return the account with the limits that the catalogue knows and its setting does not name.
+
+    Args:
+        account: As it is set.
+        models: All known models.
+    """
+    limits: dict[str, int] = {}
+    for model in models:
+        name = model.lane or model.name
+        if model.active_limit:
+            limits[name] = min(model.active_limit, limits.get(name, account.slots.total))
+    limits |= account.slots.by_model
+    shared = {model.name: model.lane for model in models if model.lane in limits}
+    return replace(account, slots=SlotLimits(account.slots.total, limits, shared))
 
 
 def accounts(value: str) -> tuple[Account, ...]:

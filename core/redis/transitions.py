@@ -152,8 +152,7 @@ class Transitions:
 
     def lane(self, request: JobRequest) -> str:
         """Return the lane in which such a job waits."""
-        model = self._models.get(request.model)
-        return lane_of((model and model.lane) or request.model, request.region, self._accounts)
+        return lane_of(request.model, request.region, self._accounts)
 
     def now(self) -> float:
         """Return the current Unix time in seconds."""

@@ -14,13 +14,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from core.provider.accounts import DEFAULT_ACCOUNT, Account
+from core.provider.accounts import DEFAULT_ACCOUNT, Account, with_known_limits
 from core.provider.catalogue import MODELS, Model
 from core.provider.models_file import offered
 from core.settings.contradictions import contradictions
 from core.settings.environment import Environment
 from core.settings.variables import PREFIX
-from core.text_values import ManyProblems, Secret, secret
+from core.text_values import ManyProblems, Secret, SlotLimits, secret
 
 #: Tries values, by the names of their fields, with what will use them; returns problems.
 Trial = Callable[[Mapping[str, Any]], Sequence[str]]
@@ -67,11 +67,13 @@ class CrossFieldRules(BaseSettings):
     def _default_account(
         cls, accounts: tuple[Account, ...] | None, info: ValidationInfo
     ) -> tuple[Account, ...]:
-        if accounts:
-            return accounts
-        parts = {"url": "provider_url", "slots": "slots", "poll_urls": "poll_urls"}
-        values: dict[str, Any] = {name: info.data.get(part) for name, part in parts.items()}
-        return (Account(name=DEFAULT_ACCOUNT, **values),)  # None is a problem that was told
+        known = {**MODELS, **(info.data.get("added_models") or {})}.values()
+        if not accounts:
+            parts = {"url": "provider_url", "slots": "slots", "poll_urls": "poll_urls"}
+            values: dict[str, Any] = {name: info.data.get(part) for name, part in parts.items()}
+            accounts = (Account(name=DEFAULT_ACCOUNT, **values),)
+        # None is a problem that was told.
+        return tuple(with_known_limits(one, known) if one.slots else one for one in accounts)
 
     @field_validator("account_keys", mode="plain", check_fields=False)
     @classmethod
@@ -133,10 +135,14 @@ def _unknown_models(values: Mapping[str, Any]) -> list[str]:
     for account in values["accounts"] or ():
         is_default = account.name == DEFAULT_ACCOUNT
         start = "FLUXRELAY_SLOTS:" if is_default else f"FLUXRELAY_ACCOUNTS: account {account.name}"
-        limited = account.slots.by_model if account.slots else ()
+        slots = account.slots or SlotLimits(0)
         found += [
             f"{start} limits {model}, which is no known model"
-            for model in sorted({*limited} - known)
+            for model in sorted(slots.by_model.keys() - known)
+        ]
+        found += [
+            f"{start} limits {model}, which shares the limit of {slots.shared[model]}: set that one"
+            for model in sorted(slots.by_model.keys() & slots.shared.keys())
         ]
         found += [
             f"{start} serves {model}, which is no known model"

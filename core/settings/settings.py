@@ -60,8 +60,10 @@ class Settings(CrossFieldRules):
     """The provider's API."""
     poll_urls: BaseUrls = as_written("", validation_alias="FLUXRELAY_PROVIDER_POLL_URLS")
     """More API hosts to ask for a result (tasks are regional), comma-separated."""
+    added_models: AddedModels = as_written("", validation_alias="FLUXRELAY_MODELS_FILE")
+    """JSON file of models that are added, or take the place of built-in ones."""
     slots: SlotLimits = as_written("24,flux-kontext-max=6")
-    """Active tasks allowed on the account, then per model."""
+    """Active tasks allowed on the account, then per model; others have their known limits."""
     accounts: Accounts = as_written(None)
     """Several accounts as a JSON array; see Accounts and regions."""
     #: Account's name -> its API key; only in worker processes.
@@ -72,8 +74,6 @@ class Settings(CrossFieldRules):
     """Where the provider reaches this service. Unset: results are polled, no webhook is used."""
     result_hosts: HostSuffixes = as_written(".bfl.ai,.blob.core.windows.net")
     """Hosts that results are fetched from; a leading dot admits all below it."""
-    added_models: AddedModels = as_written("", validation_alias="FLUXRELAY_MODELS_FILE")
-    """JSON file of models that are added, or take the place of built-in ones."""
     models: ServiceOnly[OfferedModels] = as_written("")
     """Models that callers may ask for, comma-separated. Unset: all that are known."""
 

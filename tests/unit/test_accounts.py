@@ -1,12 +1,14 @@
 """Accounts from their setting, and the lanes that follow from them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import SettingsError
-from core.provider.accounts import Account, accounts
+from core.provider.accounts import Account, accounts, with_known_limits
+from core.provider.catalogue import Model
 from core.scheduling.slots import lane_of, pools
 from core.settings.settings import SERVICE, WORKER, Settings
 from core.text_values import SlotLimits
@@ -150,3 +152,84 @@ def test_a_pool_serves_just_what_its_account_may_make() -> None:
     }
     [limited] = [lane for lane in pools(known)[0]["lanes"] if "limit" in lane]
     assert limited == {"name": "max", "limit": 6, "model": "max"}
+
+
+def _model(name: str, **fields: Any) -> Model:
+    return Model(name=name, source="a test", parameters={}, **fields)
+
+
+#: One model has a limit, which two others share, and one shares a limit that nobody named.
+VIDEOS = (
+    _model("video", active_limit=5),
+    _model("edit", lane="video"),
+    _model("upscale", lane="video"),
+    _model("twin", lane="max"),
+    _model("pro"),
+)
+
+
+@pytest.mark.parametrize(
+    ("slots", "limits"),
+    [
+        (SlotLimits(24), {"video": 5}),
+        (SlotLimits(24, {"max": 6}), {"video": 5, "max": 6}),
+        (SlotLimits(24, {"video": 20}), {"video": 20}),
+        (SlotLimits(24, {"video": 1}), {"video": 1}),
+        (SlotLimits(3), {"video": 3}),
+    ],
+)
+def test_a_known_limit_holds_where_the_setting_names_none(
+    slots: SlotLimits, limits: dict[str, int]
+) -> None:
+    """The setting's number counts where there is one, and no limit is above the account's own."""
+    account = with_known_limits(_account("main", slots=slots), VIDEOS)
+
+    assert (account.slots.total, account.slots.by_model) == (slots.total, limits)
+    assert account.limit_of("edit") == account.limit_of("video") == "video"
+    assert account.limit_of("twin") == ("max" if "max" in limits else None)
+    assert account.limit_of("pro") is None
+
+
+def test_models_that_share_a_limit_wait_in_one_lane() -> None:
+    """The oldest of them is next, whichever model it is of."""
+    known = [with_known_limits(_account("main", slots=SlotLimits(24)), VIDEOS)]
+
+    assert {lane_of(name, None, known) for name in ("video", "edit", "upscale")} == {"video"}
+    assert lane_of("twin", None, known) == lane_of("pro", None, known) == "any"
+    assert lane_of("edit", "eu", known) == "video@eu"
+    assert pools(known)[0]["lanes"] == [
+        {"name": "any"},
+        {"name": "video", "limit": 5, "model": "video"},
+    ]
+
+
+@pytest.mark.parametrize("served", ["video", "edit"])
+def test_an_account_that_serves_one_of_them_gets_no_job_of_the_others(served: str) -> None:
+    """Then each model has a lane of its own, and all of them still count in the one limit."""
+    both = [_account("some", models=frozenset({served})), _account("all", slots=SlotLimits(24))]
+    known = [with_known_limits(account, VIDEOS) for account in both]
+
+    some, every = ({lane["name"]: lane for lane in pool["lanes"]} for pool in pools(known))
+
+    assert lane_of(served, None, known) == served
+    assert set(some) == {served}
+    assert lane_of("upscale", None, known) not in some
+    for name in ("video", "edit", "upscale"):
+        lane = every[lane_of(name, None, known)]
+        assert (lane["limit"], lane["model"]) == (5, "video")
+
+
+def test_a_model_of_the_deployment_shares_a_limit(tmp_path: Path) -> None:
+    """Its file names the model; the settings bring the two together."""
+    path = tmp_path / "models.json"
+    entry = {"name": "twin", "like": "flux-kontext-max", "lane": "flux-kontext-max"}
+    path.write_text(json.dumps({"models": [entry]}))
+    environ = GOOD | {"FLUXRELAY_MODELS_FILE": str(path)}
+
+    for account in Settings.from_env(environ, SERVICE).accounts:
+        assert account.limit_of("twin") == "flux-kontext-max"
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ | {"FLUXRELAY_SLOTS": "9,flux-kontext-max=2,twin=1"}, SERVICE)
+    assert caught.value.problems == (
+        "FLUXRELAY_SLOTS: limits twin, which shares the limit of flux-kontext-max: set that one",
+    )

@@ -10,7 +10,7 @@ import pytest
 from core.errors import SettingsError
 from core.jobs.job import JobRequest
 from core.media.image_formats import FORMATS
-from core.provider.accounts import Account
+from core.provider.accounts import Account, with_known_limits
 from core.provider.catalogue import MODELS, Kind, Parameter
 from core.provider.models_file import offered, read_models
 from core.redis.scripts import connect
@@ -244,8 +244,9 @@ def test_a_shared_limit(plain_settings: Settings) -> None:
     limits = SlotLimits(24, {"flux-kontext-max": 6})
 
     def lane(model: str, slots: SlotLimits) -> str:
-        accounts = (Account(name="default", url="https://h", slots=slots),)
         models = {**MODELS, "twin": twin}
+        account = Account(name="default", url="https://h", slots=slots)
+        accounts = (with_known_limits(account, models.values()),)
         settings = plain_settings.model_copy(update={"models": models, "accounts": accounts})
         store = JobStore(connect(settings), settings)  # connects at its first command only
         job = JobRequest(tenant="t", model=model, input={}, created_at=0.0, deadline_at=1.0)
