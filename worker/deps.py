@@ -48,6 +48,11 @@ class Deps:
         except KeyError:
             raise Transient(f"the account {job.pool} is not configured here") from None
 
+    def limit_of(self, job: Job) -> str | None:
+        """Return the model after which the job's limit is named; None: its account's alone."""
+        accounts = (one for one in self.settings.accounts if one.name == job.pool)
+        return next((one.limit_of(job.request.model) for one in accounts), None)
+
     def link_seconds(self, job: Job) -> float:
         """Return the seconds that a link to the job's result lives, if it does not say so."""
         return job.link_seconds or self.settings.result_lifetime_seconds

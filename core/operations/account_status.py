@@ -71,6 +71,10 @@ class AccountRegistry:
         due = {f"{Step.ACCOUNT}:{account.name}": self._store.now() for account in self._accounts}
         self._store.read("zadd", "due", due, nx=True)
 
+    def check_now(self, name: str) -> None:
+        """Have an account checked at once."""
+        self._store.read("zadd", "due", {f"{Step.ACCOUNT}:{name}": self._store.now()})
+
     def unschedule_check(self, name: str) -> None:
         """Stop checking an account."""
         self._store.read("zrem", "due", f"{Step.ACCOUNT}:{name}")

@@ -64,6 +64,12 @@ def take_snapshot(store: JobStore, accounts: Sequence[Account]) -> MetricsSnapsh
         circuit_breakers.STORAGE,
         *(circuit_breakers.provider(pool["name"]) for pool in served),
     ]
+    names += [
+        circuit_breakers.provider(pool["name"], lane["model"])
+        for pool in served
+        for lane in pool["lanes"]
+        if "limit" in lane
+    ]
     pauses = {pool["name"]: read_pause(store, pool["name"]) for pool in served}
     ceilings = {name: pause.ceiling for name, pause in pauses.items()}
     return MetricsSnapshot(

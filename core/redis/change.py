@@ -24,6 +24,17 @@ class Stored(NamedTuple):
     job: Job | None
 
 
+class Cap(NamedTuple):
+    """Fewer slots for the models of one limit, for a while."""
+
+    pool: str
+    #: The model after which the limit is named.
+    limit: str
+    seconds: float
+    #: Most slots; None: one below those held now.
+    most: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What happens to a job besides its status, in one atomic step."""
@@ -55,6 +66,8 @@ class Change:
     refuse: tuple[str, float, str] | None = None
     #: (pool, seconds): cap the pool at one slot below those held now, for that long.
     shrink: tuple[str, float] | None = None
+    #: The same for the models of one limit alone.
+    cap: Cap | None = None
     #: Breaker -> reason: circuit breakers that record a failure
     #: (`core.scheduling.circuit_breakers`).
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +102,10 @@ class Change:
         if self.shrink:
             pool, seconds = self.shrink
             payload["shrink"] = {"pool": pool, "ms": _milliseconds(seconds)}
+        if self.cap:
+            pool, limit, seconds, most = self.cap
+            payload["cap"] = {"pool": pool, "limit": limit, "ms": _milliseconds(seconds)}
+            payload["cap"] |= {} if most is None else {"most": most}
         return payload
 
 

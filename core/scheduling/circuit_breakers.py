@@ -1,4 +1,4 @@
-"""Circuit breakers for the provider (per account) and the bucket.
+"""Circuit breakers for the provider (per account, and per limit of models) and the bucket.
 
 After repeated failures a breaker opens and no job is started for a while; then one job at a time
 checks whether the dependency is back. State is in Redis and shared by all processes. A job is
@@ -21,9 +21,14 @@ _OPENS_AFTER: Final = {"provider": 1, STORAGE: 3}
 _FORGET: Final = 3600
 
 
-def provider(pool: str | None) -> str:
-    """Return the name of the breaker of an account's host."""
-    return f"provider:{pool or ''}"
+def provider(pool: str | None, limit: str | None = None) -> str:
+    """Return the name of the breaker of an account's host, or of one of the account's limits.
+
+    Args:
+        pool: The account's name.
+        limit: The model after which the limit is named.
+    """
+    return f"provider:{pool or ''}" + (f":{limit}" if limit else "")
 
 
 def opens_after(name: str) -> int:

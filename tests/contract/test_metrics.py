@@ -137,5 +137,6 @@ def test_how_things_stand(
     assert figures.slots["default"][0] == 2
     assert figures.tasks == {"collect": 0, "notify": 0, "submit": 2}
     assert (figures.overdue, figures.overdue_seconds) == (2, 10)
-    assert figures.open_breakers == {"storage": True, "provider:default": False}
+    assert [name for name, is_open in figures.open_breakers.items() if is_open] == ["storage"]
+    assert figures.open_breakers["provider:default"] is False
     assert redis_client.zscore("due", f"{Step.SUBMIT}:1") is not None

@@ -1,9 +1,7 @@
 """The client of the provider's API. Only the HTTP clients and `worker.network` use httpx."""
 
 import contextlib
-import json
 import logging
-import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +11,6 @@ from urllib.parse import quote
 import httpx
 
 from core.errors import Transient
-from core.jobs.failures import FailureCode
 from core.log import event
 from core.provider.partial_json import leading_members
 from core.provider.retry_after import retry_after_seconds
@@ -23,20 +20,19 @@ from core.provider.wire_format import (
     Notice,
     parse_credits,
     parse_notice,
-    parse_submission,
 )
 from core.security.address_rules import host_of, is_provider_url
 from core.text_values import Secret
 from worker.clients.submit_body import Payload, Source
 from worker.clients.submit_outcomes import (
+    LONGEST_QUOTE,
     Accepted,
     AcceptedWithoutId,
     AccountRefused,
-    Busy,
     InDoubt,
     NotSent,
     Outcome,
-    Rejected,
+    classify,
 )
 from worker.network.guarded_http import Deadline, open_client, read_body
 
@@ -46,11 +42,8 @@ _CONNECT_TIMEOUT: Final = 5.0  # seconds
 _MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024  # bytes; previews may come inline
 #: Statuses that, like 5xx, say nothing about a task and may change on the next request.
 _TRANSIENT_STATUSES: Final = (401, 402, 403, 408, 425, 429)
-#: Texts of a 503 that guarantee that no task was made.
-_SHEDS_LOAD: Final = re.compile(rb"shedding|over[ _-]?capacity", re.IGNORECASE)
 #: The request did not reach the provider.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_LONGEST_QUOTE: Final = 500  # characters of the provider's message that are passed on
 #: Maximum number of refused polling hosts that are logged.
 _MOST_WARNED: Final = 100
 
@@ -134,7 +127,7 @@ class ProviderClient:
         except httpx.HTTPError as error:
             outcome = InDoubt(_describe(error))
         else:
-            outcome = _classify(status, raw, self._retry_after(headers))
+            outcome = classify(status, raw, self._retry_after(headers))
             if isinstance(outcome, Accepted) and not self._can_poll(outcome):
                 outcome = AcceptedWithoutId("an answer without a task id")
         if isinstance(outcome, InDoubt | AcceptedWithoutId) and payload.handed_over_at is None:
@@ -153,7 +146,7 @@ class ProviderClient:
             raise Transient(f"credits: {_describe(error)}") from error
         if status == httpx.codes.OK and (left := parse_credits(raw)) is not None:
             return left
-        outcome = _classify(status, raw, self._retry_after(headers))
+        outcome = classify(status, raw, self._retry_after(headers))
         if isinstance(outcome, AccountRefused):
             return outcome
         raise Transient(f"credits answered {status}", retry_after=self._retry_after(headers))
@@ -253,51 +246,5 @@ class ProviderClient:
             yield part
 
 
-def _classify(status: int, raw: bytes, retry_after: float | None) -> Outcome:
-    """Return what an answer to a submit means (BFL API guide, errors)."""
-    try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
-        answer = None
-    detail = answer.get("detail") if isinstance(answer, dict) else None
-    if httpx.codes.is_success(status):
-        submission = parse_submission(answer)
-        return (
-            Accepted(submission) if submission else AcceptedWithoutId("an answer without a task id")
-        )
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Busy(retry_after)
-    bad_key = isinstance(detail, str) and "api key" in detail.lower()
-    if status in (401, 402, 403) or (status == httpx.codes.UNPROCESSABLE_ENTITY and bad_key):
-        return AccountRefused(f"{status} {_quoted(detail)}".strip())
-    if status == httpx.codes.TOO_EARLY or (
-        status == httpx.codes.SERVICE_UNAVAILABLE and _SHEDS_LOAD.search(raw)
-    ):
-        # Refused before any processing (RFC 8470 section 5.2; the provider's own message).
-        return NotSent(f"the provider answered {status}", retry_after)
-    if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        # The task may have been made and billed before the failure.
-        return InDoubt(f"the provider answered {status}")
-    message = f"The provider refused the job with {status}: {_quoted(detail)}"
-    return Rejected(FailureCode.PROVIDER_REJECTED, message)
-
-
-def _quoted(detail: Any) -> str:
-    """Return the provider's message, shortened, without the caller's input."""
-    if isinstance(detail, list):
-        parts = (
-            f"{_place(item.get('loc'))}: {item.get('msg', '')}"
-            for item in detail
-            if isinstance(item, dict)
-        )
-        return "; ".join(parts)[:_LONGEST_QUOTE]
-    return str(detail or "no reason given")[:_LONGEST_QUOTE]
-
-
-def _place(loc: Any) -> str:
-    """Return the location of an error, whatever its type."""
-    return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
-
-
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]
+    return f"{type(error).__name__}: {error}"[:LONGEST_QUOTE]

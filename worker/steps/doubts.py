@@ -15,8 +15,8 @@ from core.jobs.status import Status, Step
 from core.log import event
 from core.operations.metrics import RESUBMITS
 from core.redis.change import Change
-from core.scheduling import circuit_breakers
 from worker.deps import Deps
+from worker.steps.refusals import failing_breaker
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def record(job: Job, claim: str, reason: str, deps: Deps, *, taken: bool = False
     """
     event(_log, "job.in_doubt", logging.WARNING, job_id=job.id, reason=reason, taken=taken)
     # The next job would probably fail the same way; another account may work.
-    failed = {circuit_breakers.provider(job.pool): reason}
+    failed = {failing_breaker(job, deps): reason}
     if not has_webhook(job, deps):
         _end(job, claim, deps, failed=failed, taken=taken)
         return

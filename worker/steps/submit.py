@@ -8,6 +8,7 @@ the job is in doubt (`worker.steps.doubts`).
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.errors import Permanent, Transient
@@ -16,22 +17,19 @@ from core.jobs.job import Job, JobId
 from core.jobs.status import Status, Step
 from core.log import event
 from core.redis.change import Change
-from core.scheduling import circuit_breakers
 from core.security.signatures import webhook_secret
 from core.storage.object_store import gone
 from worker.clients.submit_body import Source
 from worker.clients.submit_outcomes import (
     Accepted,
     AcceptedWithoutId,
-    AccountRefused,
-    Busy,
     InDoubt,
-    NotSent,
     Rejected,
 )
 from worker.deps import Deps
 from worker.steps import doubts
 from worker.steps.poll_times import first_wait
+from worker.steps.refusals import answering_breakers, consequence
 
 _log = logging.getLogger(__name__)
 
@@ -140,30 +138,15 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             change = Change(
                 set={"error": error_record(code, message)},
                 expect={"posting_by": claim},
-                passed=[circuit_breakers.provider(job.pool)],
+                passed=answering_breakers(job, deps),
             )
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
-        case Busy(retry_after):
-            pause = retry_after or deps.settings.pool_pause_seconds
-            passed = [circuit_breakers.provider(job.pool)]
-            change = Change(shrink=(job.pool or "", pause), passed=passed)
-            _return_slot(job, claim, deps, change, "429")
-        case AccountRefused(reason):
-            event(_log, "account.refused", logging.ERROR, account=job.pool, reason=reason)
-            check_at = deps.clock() + deps.settings.pool_pause_seconds
-            # Afterwards, one job goes first: the few credits may not be enough for more.
-            failed = {circuit_breakers.provider(job.pool): reason}
-            change = Change(refuse=(job.pool or "", check_at, reason), failed=failed)
-            _return_slot(job, claim, deps, change, reason)
-        case NotSent(message, retry_after):
-            # The provider is unreachable for every job, so all of them wait in the backlog.
-            pausing = (job.pool or "", retry_after, message) if retry_after else None
-            change = Change(failed={circuit_breakers.provider(job.pool): message}, pause=pausing)
-            _return_slot(job, claim, deps, change, message)
         case InDoubt(message):
             doubts.record(job, claim, message, deps)
         case AcceptedWithoutId(message):
             doubts.record(job, claim, message, deps, taken=True)
+        case _:
+            _return_slot(job, claim, deps, *consequence(job, outcome, deps))
 
 
 def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
@@ -183,12 +166,12 @@ def _record(job: Job, outcome: Accepted, deps: Deps) -> None:
             set=known | {"polling_url": submission.polling_url},
             unless=given_up,
             due={Step.POLL: deps.clock() + first_wait(job, deps)},
-            passed=[circuit_breakers.provider(job.pool)],
+            passed=answering_breakers(job, deps),
         ),
     )
     if not moved:  # the webhook was faster; record what it did not say
         more = known | {"polling_url": submission.polling_url}
-        change = Change(set=more, unless=given_up, passed=[circuit_breakers.provider(job.pool)])
+        change = Change(set=more, unless=given_up, passed=answering_breakers(job, deps))
         deps.store.change(job.id, list(Status), change)
 
 
@@ -198,15 +181,11 @@ def _return_slot(job: Job, claim: str, deps: Deps, change: Change, reason: str) 
     Only the run that holds the claim may do so: a late run must not undo a newer submit.
     """
     event(_log, "job.given_back", logging.WARNING, job_id=job.id, pool=job.pool, reason=reason)
-    back = Change(
+    back = replace(
+        change,
         expect={"posting_by": claim},
         clear=["posting_at", "posting_by"],
         add={f"tries:{Step.SUBMIT}": 1},
-        pause=change.pause,
-        refuse=change.refuse,
-        shrink=change.shrink,
-        failed=change.failed,
-        passed=change.passed,
     )
     # Not from `storing`: the webhook of an earlier submit may have arrived.
     deps.store.move(job.id, Status.QUEUED, back, was=[Status.SUBMITTING])

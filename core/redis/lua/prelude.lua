@@ -10,8 +10,10 @@
 -- pool:{name}:refused   string  the provider refuses the account: no slots are granted; value: the reason
 -- pool:{name}:credits   string  credits left, as last reported
 -- pool:{name}:ceiling   string  while it exists, the pool grants at most this many slots
--- breaker:{name}        hash    circuit breaker of `provider:{pool}` or `storage`: consecutive failures, reason,
---                               and open until when; deleted by the first success
+-- pool:{name}:ceiling:{model}  string  the same, per model that has its own limit
+-- breaker:{name}        hash    circuit breaker of `provider:{pool}`, `provider:{pool}:{model}` (of a limit) or
+--                               `storage`: consecutive failures, reason, and open until when; deleted by the
+--                               first success
 -- ready                 string  written to check that Redis accepts writes; its value means nothing
 -- counters              hash    event counters, never reset (core/operations/metrics.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
@@ -66,17 +68,23 @@ local function breaker_failed(name, reason)
   redis.call('EXPIRE', key, rule.forget)
 end
 
+-- Does this breaker admit a job? If it is half open, also until when it then waits for the outcome.
+local function breaker_admits(name)
+  local failures, open_until, trying_until =
+    unpack(redis.call('HMGET', breaker_key(name), 'failures', 'open_until', 'trying_until'))
+  local rule = BREAKERS()[string.match(name, '^%a+')]
+  if tonumber(failures or 0) < rule.after then return true end
+  if now < tonumber(open_until or 0) or now < tonumber(trying_until or 0) then return false end
+  return true, now + rule.trying
+end
+
 -- May this job run? If all breakers admit it, those that are half open wait for its outcome.
 local function breakers_admit(names, id)
   local half_open = {}
   for _, name in ipairs(names) do
-    local failures, open_until, trying_until =
-      unpack(redis.call('HMGET', breaker_key(name), 'failures', 'open_until', 'trying_until'))
-    local rule = BREAKERS()[string.match(name, '^%a+')]
-    if tonumber(failures or 0) >= rule.after then
-      if now < tonumber(open_until or 0) or now < tonumber(trying_until or 0) then return false end
-      half_open[breaker_key(name)] = now + rule.trying
-    end
+    local admits, until_then = breaker_admits(name)
+    if not admits then return false end
+    half_open[breaker_key(name)] = until_then
   end
   for key, until_then in pairs(half_open) do
     redis.call('HSET', key, 'trying_until', until_then, 'trying_job', id)
@@ -84,11 +92,19 @@ local function breakers_admit(names, id)
   return true
 end
 
+-- The breaker of the limit that a lane's jobs count in.
+local function limit_breaker(pool, lane) return 'provider:' .. pool.name .. ':' .. lane.model end
+
 -- A job leaves its slot. If half-open breakers wait for it but it never got to its attempt, the next job
 -- may try.
 local function release_breakers(id, to)
-  local names = {}
-  for _, pool in ipairs(POOLS()) do names[#names + 1] = 'provider:' .. pool.name end
+  local names, own = {}, redis.call('HGET', job_key(id), 'lane')
+  for _, pool in ipairs(POOLS()) do
+    names[#names + 1] = 'provider:' .. pool.name
+    for _, lane in ipairs(pool.lanes) do
+      if lane.limit and lane.name == own then names[#names + 1] = limit_breaker(pool, lane) end
+    end
+  end
   if to ~= 'storing' then names[#names + 1] = 'storage' end
   for _, name in ipairs(names) do
     if redis.call('HGET', breaker_key(name), 'trying_job') == id then
@@ -223,22 +239,23 @@ local function set_status(id, status)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
 end
 
--- Is the lane below its model's limit in this pool?
+-- May a job of this lane have a slot, as far as its models' own limit goes?
 local function has_room(pool, lane)
-  return not lane.limit or redis.call('ZCARD', 'slots:' .. pool.name .. ':' .. lane.model) < lane.limit
+  if not lane.limit then return true end
+  local held = redis.call('ZCARD', 'slots:' .. pool.name .. ':' .. lane.model)
+  local ceiling = redis.call('GET', 'pool:' .. pool.name .. ':ceiling:' .. lane.model)
+  if held >= math.min(lane.limit, tonumber(ceiling or lane.limit)) then return false end
+  return (breaker_admits(limit_breaker(pool, lane)))
 end
 
 -- The lane whose first job is next: highest priority, then oldest.
 local function next_lane(pool)
   local best, best_id, best_score
   for _, lane in ipairs(pool.lanes) do
-    if has_room(pool, lane) then
-      local head = redis.call('ZRANGE', 'backlog:' .. lane.name, 0, 0, 'WITHSCORES')
-      local id, score = head[1], tonumber(head[2])
-      if id and (not best or score < best_score or (score == best_score and id < best_id)) then
-        best, best_id, best_score = lane, id, score
-      end
-    end
+    local head = redis.call('ZRANGE', 'backlog:' .. lane.name, 0, 0, 'WITHSCORES')
+    local id, score = head[1], tonumber(head[2])
+    local sooner = id and (not best or score < best_score or (score == best_score and id < best_id))
+    if sooner and has_room(pool, lane) then best, best_id, best_score = lane, id, score end
   end
   return best, best_id
 end
@@ -260,6 +277,7 @@ local function grant(pool)
       redis.call('ZADD', 'slots:' .. pool.name, now + LEASE, id)
       if lane.limit then
         redis.call('ZADD', 'slots:' .. pool.name .. ':' .. lane.model, now + LEASE, id)
+        breakers_admit({limit_breaker(pool, lane)}, id)
       end
       redis.call('HSET', job_key(id), 'pool', pool.name)
       set_status(id, 'submitting')

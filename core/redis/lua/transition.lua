@@ -92,6 +92,11 @@ if input.shrink then
   if held <= 1 then name, value = ':paused', 'busy' end
   redis.call('SET', 'pool:' .. input.shrink.pool .. name, value, 'PX', input.shrink.ms)
 end
+if input.cap then
+  local pool, limit = input.cap.pool, input.cap.limit
+  local most = input.cap.most or redis.call('ZCARD', 'slots:' .. pool .. ':' .. limit) - 1
+  redis.call('SET', 'pool:' .. pool .. ':ceiling:' .. limit, math.max(most, 0), 'PX', input.cap.ms)
+end
 for name, reason in pairs(input.failed) do breaker_failed(name, reason) end
 local mended = 0
 for _, name in ipairs(input.passed) do mended = mended + redis.call('DEL', breaker_key(name)) end
