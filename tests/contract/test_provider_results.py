@@ -34,7 +34,7 @@ def test_a_result_is_asked_for_by_id(provider: ProviderClient) -> None:
     )
 
 
-@pytest.mark.parametrize("status", [200, 422, 500])
+@pytest.mark.parametrize("status", [200, 422, 500, 503])
 def test_a_task_in_the_body_is_a_notice_whatever_the_status(
     provider: ProviderClient, server: ScriptedServer, status: int
 ) -> None:
