@@ -114,9 +114,9 @@ class Settings(CrossFieldRules):
     job_ttl_seconds: Seconds = 604800
     """How long ended jobs are kept."""
     job_deadline_seconds: Seconds = 86400
-    """When a job times out."""
+    """When a job times out, if its model has no deadline of its own."""
     result_lifetime_seconds: Seconds = 600
-    """How long a result URL lives when it does not say so itself."""
+    """How long a result URL lives when neither it nor its model says so."""
     provider_timeout_seconds: Seconds = 30
     """How long the provider may take to answer one request."""
     submit_in_doubt_seconds: Seconds = 300
@@ -126,7 +126,7 @@ class Settings(CrossFieldRules):
     webhook_overdue_seconds: Seconds = 60
     """After this long without a webhook the result is polled."""
     poll_interval_seconds: Seconds = 1
-    """First wait between polls."""
+    """First wait between polls, if its model has none of its own."""
     retry_base_seconds: Seconds = 1
     """First wait before a step is tried again; doubles, with jitter."""
     retry_max_seconds: Seconds = 30

@@ -32,7 +32,7 @@ HOURS = 7200.0
 PENDING = said(200, {"id": "t1", "status": "Pending"})
 
 
-def _with_times(bench: Bench, *, public_url: str | None = None, **times: float | None) -> Bench:
+def _with_times(bench: Bench, *, public_url: str | None = None, **times: Any) -> Bench:
     """Return the same, but for the times of the job's model."""
     models = {**bench.deps.settings.models, MODEL: replace(MODELS[MODEL], **times)}
     update: dict[str, Any] = {"models": models, "public_url": public_url}
