@@ -17,7 +17,7 @@ async def accept_job(
 ) -> Accepted:
     """Accept one job, as `Intake.accept` does."""
     intake = state["intake"]
-    if len(scanned.skeleton) <= _QUICK and not scanned.images:
+    if len(scanned.skeleton) <= _QUICK and not scanned.files:
         checked = intake.check(tenant, scanned, key, parse)
     else:
         checked = await state["intake_threads"].run(intake.check, tenant, scanned, key, parse)

@@ -33,7 +33,7 @@ from service.http.places import Places
 from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
-from service.intake.job_request import image_names
+from service.intake.job_request import file_fields
 from service.intake.storage_threads import ThreadPool
 from service.openapi.document import document
 from service.state import State
@@ -88,7 +88,7 @@ def _state(settings: Settings, drain: Drain) -> State:
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
-        images=image_names(settings.models.values()),
+        files=file_fields(settings.models.values()),
     )
     return State(
         settings=settings,

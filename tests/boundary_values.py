@@ -44,6 +44,10 @@ def bounds(parameter: Parameter) -> tuple[list[Any], list[Any]]:
             outside.append(exact + beyond)
             if parameter.multiple_of:
                 outside.append(exact - beyond // parameter.multiple_of)
+    if parameter.kind is Kind.IMAGES:
+        inside += [[picture()], [picture()] * parameter.most]
+        outside += [[], [picture()] * (parameter.most + 1)]
+    inside += [parameter.word] if parameter.word else []
     inside += parameter.choices
     outside += [choice.upper() for choice in parameter.choices]
     return inside, outside
@@ -60,6 +64,7 @@ def probes(parameter: Parameter) -> list[Any]:
         Kind.CHOICE: (),
         Kind.ASPECT_RATIO: _RATIOS,
         Kind.IMAGE: _IMAGES,
+        Kind.IMAGES: (*_IMAGES, *([one] for one in (*_IMAGES, 5, None, [])), [picture(), "x"]),
     }
     return [*_ANY, *inside, *outside, *special[parameter.kind]]
 

@@ -24,14 +24,14 @@ def picture() -> str:
 
 
 _PICTURE: Final = picture()
+_URL: Final = "https://images.example/a.png"
 _NAMED: Final[Mapping[str, Any]] = {
     "width": WIDTH,
     "height": HEIGHT,
     "output_format": "webp",
     "aspect_ratio": "21:9",
     "seed": 7,
-    # 6 is for FLUX.2 in one of the provider's documents only.
-    "safety_tolerance": 5,
+    "version": "latest",
     # The sandbox's accounts have it.
     "finetune_id": "my-finetune",
 }
@@ -61,7 +61,10 @@ def value_of(name: str, parameter: Parameter) -> Any:
         Kind.CHOICE: parameter.choices[-1] if parameter.choices else "",
         Kind.ASPECT_RATIO: "21:9",
         Kind.IMAGE: _PICTURE,
+        Kind.IMAGES: [_PICTURE, _URL, _PICTURE],
     }
+    if name == "resolution":
+        return parameter.choices[0]  # the cheapest to make
     if parameter.kind is Kind.INTEGER and parameter.maximum is not None:
         return min(int(low) + 16, int(parameter.maximum))
     return values[parameter.kind]

@@ -20,9 +20,10 @@ class JobRequest:
 
     tenant: str
     model: str
-    #: The provider's parameters, without those in `input_keys`.
+    #: The provider's parameters, without files that came as base64; in an array, null stands for
+    #: each.
     input: Mapping[str, Any]
-    #: Parameter -> S3 key of an image that came as base64; not in `input`.
+    #: S3 keys of these files, by their places (`core.jobs.input_places`).
     input_keys: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
     #: Origin (`https://host`) at which a drop-in client sent the job; its webhook has the

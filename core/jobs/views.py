@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.jobs.input_places import with_values
 from core.jobs.job import Job
 from core.jobs.status import CallbackState, Status
 from core.timestamps import milliseconds
@@ -16,12 +17,12 @@ def timestamp(at: float | None) -> str | None:
 def job_view(job: Job) -> dict[str, Any]:
     """Return the job as its caller may see it, without secrets and signed URLs."""
     request = job.request
-    inputs = {name: {"bytes_in": "s3"} for name in request.input_keys}
+    files = {place: {"bytes_in": "s3"} for place in request.input_keys}
     return {
         "id": job.id,
         "model": request.model,
         "status": job.status,
-        "input": dict(request.input) | inputs,
+        "input": with_values(request.input, files),
         "metadata": dict(request.metadata),
         "region": request.region,
         "priority": request.priority,

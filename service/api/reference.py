@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from core.provider.catalogue import Model, Parameter
+from core.provider.catalogue import FILES, Model, Parameter
 from service.http.auth import tenant_of
 from service.http.problems import JsonAnswer
 from service.state import State
@@ -25,6 +26,11 @@ def _inline_sources(tag: str) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
+#: What is shown of a parameter if it has it.
+_SHOWN: Final = (
+    *("minimum", "maximum", "multiple_of", "word", "longest", "choices", "shortest_side"),
+    *("most_pixels", "most_bytes", "most_seconds", "only_with", "duration", "disagreement"),
+)
 _HEADERS: Final = {
     "content-security-policy": (
         f"default-src 'none'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -60,17 +66,27 @@ def model_view(model: Model) -> dict[str, Any]:
         "webhook": model.webhook,
         "cost_on_submit": model.cost_on_submit,
         "most_pixels": model.most_pixels,
-        "parameters": {name: _parameter_view(one) for name, one in model.parameters.items()},
+        "media": model.media,
+        "parameters": _parameter_views(model.parameters),
+        "variant_field": model.variant_field or None,
+        "variants": [
+            {"names": list(one.names), "parameters": _parameter_views(one.parameters)}
+            for one in model.variants
+        ],
     }
+
+
+def _parameter_views(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {name: _parameter_view(one) for name, one in parameters.items()}
 
 
 def _parameter_view(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter's kind, whether it is required, and its bounds."""
     view = {"kind": parameter.kind, "required": parameter.required}
-    if parameter.kind == "image":
+    if parameter.kind in FILES:
         view["urls"] = parameter.urls
+    if FILES.get(parameter.kind):
+        view["most"] = parameter.most
     others = asdict(parameter)
-    for name in ("minimum", "maximum", "multiple_of", "longest", "choices", "disagreement"):
-        if others[name] not in (None, (), ""):
-            view[name] = others[name]
-    return view
+    shown = {name: others[name] for name in _SHOWN if others[name] not in (None, (), "", {})}
+    return {**view, **shown}

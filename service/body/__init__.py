@@ -1,1 +1,1 @@
-"""Reads request bodies: size limits, strict JSON, large images into files."""
+"""Reads request bodies: size limits, strict JSON, large images and videos into files."""

@@ -1,7 +1,7 @@
-"""Scans JSON while it arrives and moves long images into files.
+"""Scans JSON while it arrives and moves long base64 into files.
 
-Without the long images, a small skeleton remains: JSON like the whole, with a reference in place of
-each image. `json.loads` then decides whether the skeleton is valid JSON. So this module need not
+Without the long texts, a small skeleton remains: JSON like the whole, with a reference in place of
+each file. `json.loads` then decides whether the skeleton is valid JSON. So this module need not
 validate: it is exact for valid JSON, and after the first error its output no longer matters.
 
 * The skeleton holds the caller's bytes unchanged, except for the removed texts.
@@ -14,16 +14,16 @@ import json
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
-from service.body.inline_images import InlineImage
+from service.body.inline_files import InlineFile
 
 #: Longer texts are moved into a file; in bytes.
 LONG: Final = 64 * 1024
 #: Most files per body; further long texts stay in the skeleton.
-_MOST_IMAGES: Final = 16
+_MOST_FILES: Final = 16
 _LONGEST_NAME: Final = 1024  # bytes of a field's name, as encoded
 _QUOTE: Final = ord('"')
 #: The rest of a string, up to its quote or to an incomplete escape.
@@ -34,19 +34,32 @@ _JSON_SPACE: Final = b" \t\n\r"
 
 
 class SkeletonTooLarge(Exception):
-    """The body is too large apart from its images."""
+    """The body is too large apart from its files."""
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFields:
-    """The location of images: one object of the body, and the names in it."""
+class FileField:
+    """How a field holds files."""
 
-    names: Collection[str]
+    #: Most bytes kept of a file.
+    largest: int
+    #: Number of arrays that may be around a file.
+    arrays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileFields:
+    """The location of files: one object of the body, and the names in it."""
+
+    fields: Mapping[str, FileField]
     #: Path to the object; empty for the body itself.
     parents: tuple[str, ...] = ("input",)
 
-    def __contains__(self, path: Sequence[str | None]) -> bool:
-        return bool(path) and tuple(path[:-1]) == self.parents and path[-1] in self.names
+    def at(self, path: Sequence[str | None]) -> FileField | None:
+        """Return the field at a path of names; None if it holds no files."""
+        if tuple(path[:-1]) != self.parents or not path:
+            return None
+        return self.fields.get(path[-1] or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class ScannedBody:
-    """A complete body: its skeleton, and its images by their references."""
+    """A complete body: its skeleton, and its files by their references."""
 
     skeleton: bytes
-    images: Mapping[str, InlineImage]
+    files: Mapping[str, InlineFile]
     gaps: Sequence[Gap]
 
 
@@ -72,36 +85,34 @@ class BodyScanner:
     """Scans a body piece by piece; blocking, because it writes files. Always close it.
 
     Args:
-        wanted: Location of the images.
-        largest_skeleton: Most bytes besides images.
-        largest_image: Most bytes kept of one image.
+        wanted: Location of the files.
+        largest_skeleton: Most bytes besides files.
         open_file: Opens a file that is deleted when it is closed or the process dies.
     """
 
     def __init__(
         self,
-        wanted: ImageFields,
+        wanted: FileFields,
         *,
         largest_skeleton: int,
-        largest_image: int,
         open_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile,
     ) -> None:
         self._wanted = wanted
         self._largest_skeleton = largest_skeleton
-        self._largest_image = largest_image
         self._open_file = open_file
         self._nonce = secrets.token_hex(16)
         self._skeleton = bytearray()
-        self._images: dict[str, InlineImage] = {}
+        self._files: dict[str, InlineFile] = {}
         self._gaps: list[Gap] = []
         self._state: Callable[[bytes, int], int] = self._between
         self._carry = b""
         self._between_from = 0
         self._string_from = 0
-        #: Number of open objects and arrays, and the names that lead into them.
-        self._depth = 0
+        #: Brackets of the open objects and arrays, and the names that lead into them.
+        self._brackets = bytearray()
         self._path: list[str | None] = []
-        #: The text of an image while it is short, and the image once it is long.
+        #: The field of a file; its text while it is short, and the file once it is long.
+        self._field: FileField | None = None
         self._held = bytearray()
         self._spooled: _Spooled | None = None
 
@@ -109,7 +120,7 @@ class BodyScanner:
         """Scan the next piece.
 
         Raises:
-            SkeletonTooLarge: The body is too large apart from its images.
+            SkeletonTooLarge: The body is too large apart from its files.
             OSError: A file cannot be opened or written.
         """
         data, at = self._carry + piece, 0
@@ -120,12 +131,12 @@ class BodyScanner:
     def end(self) -> ScannedBody:
         """Return the body; if it ends inside a string, it is not valid JSON."""
         self._skeleton += self._held + self._carry
-        return ScannedBody(bytes(self._skeleton), self._images, self._gaps)
+        return ScannedBody(bytes(self._skeleton), self._files, self._gaps)
 
     def close(self) -> None:
         """Delete the files."""
-        for image in self._images.values():
-            image.file.close()
+        for inline in self._files.values():
+            inline.file.close()
 
     def _between(self, data: bytes, at: int) -> int:
         """Scan the text between two strings."""
@@ -134,22 +145,28 @@ class BodyScanner:
             self._keep(data[at:])
             return len(data)
         self._keep(data[at : quote + 1])
-        self._state = self._image if self._is_value_of_wanted() else self._string
+        self._field = self._field_of_string()
+        self._state = self._file if self._field else self._string
         self._string_from = len(self._skeleton)
         return quote + 1
 
-    def _is_value_of_wanted(self) -> bool:
-        """Track the brackets before a string; return whether the string is an image."""
+    def _field_of_string(self) -> FileField | None:
+        """Track the brackets before a string; return the field if the string is a file of it."""
         run = bytes(self._skeleton[self._between_from : -1])
         if run.lstrip(_JSON_SPACE).startswith(b":"):
-            self._note_name(self._depth)
-        lowest = self._depth
+            self._note_name(len(self._brackets))
         for bracket in run.translate(None, _NO_BRACKET):
-            self._depth += 1 if bracket in b"{[" else -1
-            lowest = min(lowest, self._depth)
-        del self._path[max(lowest, 0) :]
-        named = len(self._path) == self._depth and run.strip(_JSON_SPACE) == b":"
-        return named and self._path in self._wanted
+            if bracket in b"{[":
+                self._brackets.append(bracket)
+            else:
+                del self._brackets[-1:]
+                del self._path[len(self._brackets) :]
+        field = self._wanted.at(self._path)
+        arrays = self._brackets[len(self._path) :]
+        if field is None or len(arrays) > field.arrays or arrays.strip(b"["):
+            return None
+        # Directly in an object, a string is a value only behind its name.
+        return field if arrays or run.strip(_JSON_SPACE) == b":" else None
 
     def _note_name(self, depth: int) -> None:
         """Record the last string as the name at this depth."""
@@ -169,15 +186,15 @@ class BodyScanner:
         self._keep(data[at:end])
         return self._close_string(end) if closed else len(data)
 
-    def _image(self, data: bytes, at: int) -> int:
-        """Scan an image's string, which stays in the skeleton if it is short."""
+    def _file(self, data: bytes, at: int) -> int:
+        """Scan a file's string, which stays in the skeleton if it is short."""
         end, closed = self._end_of_string(data, at)
         piece = data[at:end]
         if self._spooled is None:
             self._held += piece
-            if len(self._held) > LONG and len(self._images) < _MOST_IMAGES:
+            if self._field and len(self._held) > LONG and len(self._files) < _MOST_FILES:
                 piece = bytes(self._held)
-                self._open()
+                self._open(self._field)
             elif closed or len(self._held) > LONG:
                 self._state = self._string
                 self._keep(bytes(self._held))
@@ -185,7 +202,7 @@ class BodyScanner:
                 return self._close_string(end) if closed else len(data)
         if self._spooled is not None:
             self._spool(self._spooled, piece, closed=closed)
-            if closed and self._state == self._image:
+            if closed and self._state == self._file:
                 self._refer(self._spooled)
                 return self._close_string(end)
         return len(data)
@@ -208,14 +225,14 @@ class BodyScanner:
         self._state = self._between
         return quote + 1
 
-    def _open(self) -> None:
-        image = InlineImage(self._open_file(), self._largest_image)
-        self._images[f"{self._nonce}:{len(self._images)}"] = image
-        self._spooled = _Spooled(image)
+    def _open(self, field: FileField) -> None:
+        inline = InlineFile(self._open_file(), field.largest)
+        self._files[f"{self._nonce}:{len(self._files)}"] = inline
+        self._spooled = _Spooled(inline)
         self._held.clear()
 
     def _spool(self, spooled: "_Spooled", piece: bytes, *, closed: bool) -> None:
-        """Decode the next piece of an image; an invalid piece stays for `json.loads` to reject."""
+        """Decode the next piece of a file; an invalid piece stays for `json.loads` to reject."""
         text = ""
         try:
             text = spooled.utf8.decode(piece, closed)
@@ -227,12 +244,12 @@ class BodyScanner:
             self._state = self._ignore
         else:
             spooled.characters += len(text)
-            spooled.image.feed(plain)
+            spooled.inline.feed(plain)
 
     def _refer(self, spooled: "_Spooled") -> None:
-        """Insert the reference of a complete image."""
-        spooled.image.end()
-        reference = next(reversed(self._images)).encode()
+        """Insert the reference of a complete file."""
+        spooled.inline.end()
+        reference = next(reversed(self._files)).encode()
         self._keep(reference)
         self._gaps.append(Gap(len(self._skeleton), spooled.characters - len(reference)))
         self._spooled = None
@@ -253,15 +270,15 @@ def _is_plain(piece: bytes) -> bool:
 
 
 class _Spooled:
-    """An image that goes into a file.
+    """A text that goes into a file.
 
     Attributes:
-        image: The decoded image.
+        inline: The decoded file.
         utf8: Decoder that buffers an incomplete character.
         characters: Characters of the body consumed so far.
     """
 
-    def __init__(self, image: InlineImage) -> None:
-        self.image = image
+    def __init__(self, inline: InlineFile) -> None:
+        self.inline = inline
         self.utf8 = codecs.getincrementaldecoder("utf-8")()
         self.characters = 0

@@ -1,7 +1,7 @@
-"""Reads a request's body, up to a limit: into memory, or with its images in files."""
+"""Reads a request's body, up to a limit: into memory, or with its base64 in files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,13 +9,19 @@ from typing import Any, Final
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from core.provider.catalogue import LARGEST_IMAGE_BYTES
-from service.body.json_scanner import LONG, BodyScanner, ImageFields, ScannedBody, SkeletonTooLarge
+from service.body.json_scanner import (
+    LONG,
+    BodyScanner,
+    FileField,
+    FileFields,
+    ScannedBody,
+    SkeletonTooLarge,
+)
 from service.http.caller_values import shown
 from service.http.places import Places
 from service.http.problems import Problem, too_large
 
-#: Bytes of a large body besides its images; they are in memory.
+#: Bytes of a large body besides its files; they are in memory.
 _LARGEST_SKELETON: Final = 1024 * 1024
 #: Bytes handed to a thread at a time: large enough to outweigh its overhead, small in memory.
 _BATCH: Final = 256 * 1024
@@ -43,24 +49,24 @@ async def read_body(request: Request[Any], limit: int) -> bytes:
 
 
 class BodyReader:
-    """Reads bodies that may contain images.
+    """Reads bodies that may contain images and videos as base64.
 
-    A small body has no room for a long image and is simply read into memory. The images of a larger
-    one are moved into files while it arrives. File operations can block, and decoding takes about 1
+    A small body has no room for a long one and is simply read into memory. Those of a larger body
+    are moved into files while it arrives. File operations can block, and decoding takes about 1
     ms per batch, so both run in threads.
 
     Args:
         limit: Most bytes of a body.
         at_a_time: Most large bodies read concurrently. Each uses a thread and files on disk;
             further ones wait, and are then rejected.
-        images: Names of all fields that may be images.
+        files: All fields that may hold files, by name.
     """
 
-    def __init__(self, *, limit: int, at_a_time: int, images: Collection[str]) -> None:
+    def __init__(self, *, limit: int, at_a_time: int, files: Mapping[str, FileField]) -> None:
         self._limit = limit
         # Meanwhile the caller of one that waits is not read from.
         self._places = Places(at_a_time, _busy)
-        self._images = frozenset(images)
+        self._files = files
 
     @asynccontextmanager
     async def read(
@@ -70,7 +76,7 @@ class BodyReader:
 
         Args:
             request: The request.
-            parents: Path to the object that contains the images.
+            parents: Path to the object that contains the files.
 
         Raises:
             Problem: It is too large (413), compressed (415), came too slowly (408), or no
@@ -88,9 +94,7 @@ class BodyReader:
         await self._places.take()
         try:
             scanner = BodyScanner(
-                ImageFields(self._images, parents),
-                largest_skeleton=_LARGEST_SKELETON,
-                largest_image=LARGEST_IMAGE_BYTES,
+                FileFields(self._files, parents), largest_skeleton=_LARGEST_SKELETON
             )
             try:
                 yield await _scan(stream, bytes(head), scanner)
@@ -106,12 +110,12 @@ async def _scan(stream: AsyncIterator[bytes], batch: bytes, scanner: BodyScanner
             await run_in_threadpool(scanner.feed, batch)
             batch = await _next_batch(stream)
     except SkeletonTooLarge:
-        raise too_large(_LARGEST_SKELETON, "besides its images") from None
+        raise too_large(_LARGEST_SKELETON, "besides its images and videos") from None
     except TimeoutError:
         detail = f"The body arrives too slowly: {_BATCH} bytes took over {_SLOWEST_BATCH:g} s"
         raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail) from None
     except OSError as error:
-        detail = f"The images cannot be stored here right now ({error.strerror}); try again later"
+        detail = f"The body cannot be stored here right now ({error.strerror}); try again later"
         raise _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "no-room", detail, retry=True) from error
     return scanner.end()
 
@@ -145,9 +149,7 @@ async def _stream(request: Request[Any], limit: int) -> AsyncIterator[bytes]:
             raise ClientDisconnect
         chunk, more = message.get("body", b""), message.get("more_body", False)
         if not chunk and more and TOO_SLOW in request.scope:
-            detail = (
-                "The body took too long to arrive; send it faster, or send large images as URLs"
-            )
+            detail = "The body took too long to arrive; send it faster, or send large files as URLs"
             raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail)
         size += len(chunk)
         if size > limit:

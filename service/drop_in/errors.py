@@ -3,6 +3,7 @@
 Both APIs share the same checks; only the format of errors differs.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPStatus
@@ -33,6 +34,8 @@ _OUR_PATHS: Final = frozenset(
         *("/openapi.json", "/docs", "/livez", "/readyz", "/metrics"),
     }
 )
+#: A field with positions in arrays: `keyframes[1][0]`.
+_POSITIONS: Final = re.compile(r"([^\[\]]+)((?:\[[0-9]+\])+)")
 #: Our field names -> the provider's, where they differ.
 _PLACES: Final = {"callback": "webhook_url", "callback.url": "webhook_url"}
 
@@ -105,9 +108,11 @@ def _error(field_error: FieldError) -> dict[str, Any]:
     return {"loc": _location(field_error.field), "msg": message, "type": "value_error"}
 
 
-def _location(field: str) -> list[str]:
+def _location(field: str) -> list[str | int]:
     place = _PLACES.get(field, field)
     for ours, theirs in (("input.", "body"), ("query.", "query")):
         if place.startswith(ours):
-            return [theirs, place.removeprefix(ours)]
+            found = _POSITIONS.fullmatch(place.removeprefix(ours))
+            name, positions = found.groups() if found else (place.removeprefix(ours), "")
+            return [theirs, name, *map(int, re.findall("[0-9]+", positions))]
     return ["body"] if place in ("body", "input") else ["body", place]

@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from core.provider.catalogue import Model
 from core.settings.settings import Settings
-from service.body.inline_images import InlineImage
-from service.http.caller_values import kind_of
+from service.body.inline_files import InlineFile
+from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of
 from service.http.problems import FieldError, Problem, invalid
 from service.intake.job_request import NewJob, parse_job
 from service.intake.lenient_values import converted
-from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 #: The provider's fields that are not model parameters (BFL OpenAPI).
 _WEBHOOK_URL: Final = "webhook_url"
@@ -22,20 +21,20 @@ _LONGEST_SECRET: Final = 1024  # characters; it is sent as a header
 def parse_flat(
     body: Any,
     settings: Settings,
-    inline: Mapping[str, InlineImage],
+    inline: Mapping[str, InlineFile],
     *,
     model: Model,
     origin: str,
 ) -> NewJob:
     """Validate a body and return the requested job.
 
-    Fields unknown to the model are dropped, as the provider does; numbers and booleans are parsed
-    as leniently as it parses them.
+    Fields unknown to a model are dropped where the provider does so; numbers and booleans are
+    parsed as leniently as it parses them.
 
     Args:
         body: Parameters and webhook fields side by side.
         settings: The service's settings.
-        inline: Images taken out of the body, by the references that replace them.
+        inline: Files taken out of the body, by the references that replace them.
         model: The model in the path.
         origin: The origin of the request.
 
@@ -45,10 +44,11 @@ def parse_flat(
     if not isinstance(body, dict):
         allowed = "an object with the model's parameters"
         raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
-    read = converted(model.parameters, body)
-    known = {name: value for name, value in read.items() if name in model.parameters}
-    if not model.webhook:  # these endpoints accept no webhook and reject unknown fields
-        known = read
+    parameters = model.parameters_of(body)
+    known = read = converted(parameters, body)
+    if model.webhook:  # the endpoints without a webhook reject unknown fields
+        taken = {*parameters, model.variant_field}
+        known = {name: value for name, value in read.items() if name in taken}
     native: dict[str, Any] = {"model": model.name, "input": known}
     if model.webhook and body.get(_WEBHOOK_URL) is not None:
         native["callback"] = {"url": body[_WEBHOOK_URL]}

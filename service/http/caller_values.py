@@ -1,9 +1,19 @@
-"""Formats a caller's values for errors."""
+"""A caller's values: what makes a text valid, and how errors show any of them."""
 
 from typing import Any, Final
 
 #: Most characters of a value that an error repeats.
 MOST_SHOWN: Final = 60
+NOT_UNICODE: Final = "contains an unpaired surrogate, which is not valid Unicode"
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text from JSON is valid UTF-8 (RFC 8259 section 8.2)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def kind_of(value: Any) -> str:

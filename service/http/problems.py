@@ -112,7 +112,7 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
 def too_large(limit: int, part: str = "") -> Problem:
     """Return the problem of a body, or part of it, that exceeds the limit in bytes."""
     what = f"The body {part}".strip()
-    detail = f"{what} is larger than {limit} bytes; send a smaller one, or large images as URLs"
+    detail = f"{what} is larger than {limit} bytes; send a smaller one, or large files as URLs"
     kind = "body-too-large"
     # The rest of the body stays unread, so the connection cannot be reused.
     headers = {"connection": "close"}

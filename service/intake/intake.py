@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from uuid_utils import uuid7
 
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
+from core.jobs.input_places import with_values
 from core.jobs.job import Job, JobId, JobRequest
 from core.redis.async_store import AsyncJobStore
 from core.redis.change import Idempotency
@@ -20,11 +21,10 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_keys import INPUT_PREFIX
 from core.storage.object_store import ObjectStore
-from service.body.inline_images import InlineImage
+from service.body.inline_files import InlineFile
 from service.body.json_body import parse_json
 from service.body.json_scanner import ScannedBody
 from service.http.problems import FieldError, Problem, backlog_full
-from service.intake.image_checks import InputImage
 from service.intake.job_request import NewJob, parse_job
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.intake.storage_threads import ThreadPool
@@ -39,7 +39,7 @@ class Parse(Protocol):
     """Parses a JSON body."""
 
     def __call__(
-        self, body: Any, settings: Settings, inline: Mapping[str, InlineImage], /
+        self, body: Any, settings: Settings, inline: Mapping[str, InlineFile], /
     ) -> NewJob:
         """Return the requested job; raises a `Problem` with everything that is wrong."""
 
@@ -90,15 +90,15 @@ class Intake:
             Problem: The body or the key is invalid.
         """
         body = parse_json(scanned.skeleton, scanned.gaps)
-        job = parse(body, self.settings, scanned.images)
-        return Checked(tenant, job, _idempotency(key, body, job, scanned.images))
+        job = parse(body, self.settings, scanned.files)
+        return Checked(tenant, job, _idempotency(key, body, job, scanned.files))
 
     async def accept(self, checked: Checked) -> Accepted:
         """Accept a validated job.
 
-        If it has images, first the idempotency key is looked up; a new job's images are then
-        stored, guarded by a scheduled clean-up in case we die. Then the job is stored, unless the
-        key created one before.
+        If it has files, first the idempotency key is looked up; a new job's files are then stored,
+        guarded by a scheduled clean-up in case we die. Then the job is stored, unless the key
+        created one before.
 
         Raises:
             Problem: The backlog is full, or the key was used with another body.
@@ -108,7 +108,7 @@ class Intake:
         job_id = JobId(str(uuid7()))
         try:
             input_keys: dict[str, str] = {}
-            if checked.job.images:  # otherwise the script that stores the job looks the key up
+            if checked.job.files:  # otherwise the script that stores the job looks the key up
                 key = checked.idempotency
                 known = (
                     await self.async_store.find_by_idempotency_key(checked.tenant, key)
@@ -123,19 +123,19 @@ class Intake:
         except IdempotencyConflict:
             raise _conflict() from None
         except BacklogFull:
-            if checked.job.images:
+            if checked.job.files:
                 await self.image_threads.run(self.store.guard_inputs, job_id, time.time())
             raise backlog_full() from None
         return Accepted(stored.id, fresh=stored.id == job_id, job=stored.job)
 
     def store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:
-        """Store a job's images, guarded by a scheduled clean-up; return their keys by name."""
+        """Store a job's files, guarded by a scheduled clean-up; return their keys by place."""
         self.store.guard_inputs(job_id, time.time() + _INPUT_GUARD)
         keys: dict[str, str] = {}
-        for name, image in job.images.items():
-            keys[name] = f"{INPUT_PREFIX}{job_id}/{name}"
+        for place, one in job.files.items():
+            keys[place] = f"{INPUT_PREFIX}{job_id}/{place}"
             self.objects.put(
-                keys[name], image.file, sha256=image.sha256, content_type=image.content_type
+                keys[place], one.file, sha256=one.sha256, content_type=one.content_type
             )
         return keys
 
@@ -189,12 +189,12 @@ def _bad_key(problem: str, allowed: str, fix: str) -> Problem:
 
 
 def _idempotency(
-    key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+    key: str | None, body: dict[str, Any], job: NewJob, inline: Mapping[str, InlineFile]
 ) -> Idempotency | None:
     """Return the key's hash and the body's fingerprint, which is equal for equal JSON.
 
-    An image counts by the SHA-256 of its bytes, so that line breaks and a `data:` prefix make no
-    difference. The digest is an object, which no caller can send in place of an image.
+    A file counts by the SHA-256 of its bytes, so that line breaks and a `data:` prefix make no
+    difference. The digest is an object, which no caller can send in place of a file.
     """
     if key is None:
         return None
@@ -202,7 +202,7 @@ def _idempotency(
         allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
         raise _bad_key("is not valid", allowed, "send a UUID")
     fields = body if job.origin else body["input"]
-    if inline or job.images:
+    if inline or job.files:
         fields = _with_digests(fields, job, inline)
     # In the drop-in API the path names the model.
     counted = [job.model, fields] if job.origin else [body | {"input": fields}]
@@ -213,20 +213,27 @@ def _idempotency(
 
 
 def _with_digests(
-    fields: dict[str, Any], job: NewJob, inline: Mapping[str, InlineImage]
+    fields: dict[str, Any], job: NewJob, inline: Mapping[str, InlineFile]
 ) -> dict[str, Any]:
-    """Return the fields with each image replaced by its digest.
+    """Return the fields with each file replaced by its digest.
 
-    A long image in a field that the model ignores does not belong to the job, but its reference,
+    A long file in a field that the model ignores does not belong to the job, but its reference,
     random for each request, must not change the fingerprint.
     """
-    images: dict[str, InputImage | InlineImage] = {
-        name: inline[value]
-        for name, value in fields.items()
-        if isinstance(value, str) and value in inline
-    }
-    images.update(job.images)
-    return fields | {name: {"sha256": image.sha256.hex()} for name, image in images.items()}
+    known = {name: _without_references(value, inline) for name, value in fields.items()}
+    return with_values(known, {place: _digest(one.sha256) for place, one in job.files.items()})
+
+
+def _without_references(value: Any, inline: Mapping[str, InlineFile]) -> Any:
+    """Return a value with each reference in it replaced by the file's digest."""
+    if isinstance(value, list):
+        return [_without_references(one, inline) for one in value]
+    long = inline.get(value) if isinstance(value, str) else None
+    return _digest(long.sha256) if long else value
+
+
+def _digest(digest: bytes) -> dict[str, str]:
+    return {"sha256": digest.hex()}
 
 
 def _conflict() -> Problem:

@@ -4,11 +4,10 @@ import json
 from typing import Any
 
 from core.text_values import MOST_RESUBMITS
-from service.http.caller_values import kind_of, shown
+from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError
 from service.intake.lenient_values import whole
 from service.intake.limits import HIGHEST_PRIORITY, LARGEST_METADATA
-from service.intake.model_parameters import NOT_UNICODE, is_unicode
 
 
 def priority(given: Any, errors: list[FieldError]) -> int:

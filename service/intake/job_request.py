@@ -5,25 +5,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from core.provider.catalogue import Kind, Model
+from core.jobs.input_places import with_values
+from core.provider.catalogue import FILES, Model, Parameter
 from core.security.address_rules import callback_url_problem
 from core.settings.settings import Settings
 from core.storage.object_keys import template_problem
-from service.body.inline_images import InlineImage
-from service.body.json_scanner import LONG
-from service.http.caller_values import kind_of, shown
+from service.body.inline_files import InlineFile
+from service.body.json_scanner import LONG, FileField
+from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError, invalid
 from service.intake import job_options
-from service.intake.image_checks import InputImage, check_image, decode_image
+from service.intake.file_checks import InputFile, check_file, decode_file
+from service.intake.file_parameters import files_in, is_url
 from service.intake.lenient_values import with_whole_numbers
 from service.intake.limits import LONGEST_KEY, LONGEST_URL
-from service.intake.model_parameters import (
-    NOT_UNICODE,
-    check_input,
-    is_unicode,
-    is_url,
-    unknown_field,
-)
+from service.intake.model_parameters import check_input, unknown_field
 
 _FIELDS: Final = (
     *("model", "input", "callback", "output"),
@@ -39,8 +35,10 @@ class NewJob:
     """A valid request for a job."""
 
     model: str
+    #: Without the files; in an array, null stands for each.
     input: Mapping[str, Any]
-    images: Mapping[str, InputImage] = field(default_factory=dict)
+    #: By their places in the input, such as `images.3`.
+    files: Mapping[str, InputFile] = field(default_factory=dict)
     callback_url: str | None = None
     #: See `JobRequest`: both are set by the drop-in API.
     origin: str | None = None
@@ -54,14 +52,14 @@ class NewJob:
 
 
 def parse_job(
-    body: Any, settings: Settings, inline: Mapping[str, InlineImage] | None = None
+    body: Any, settings: Settings, inline: Mapping[str, InlineFile] | None = None
 ) -> NewJob:
     """Validate a body and return the requested job.
 
     Args:
         body: The parsed JSON.
         settings: The service's settings.
-        inline: Images taken out of the body, by the references that replace them.
+        inline: Files taken out of the body, by the references that replace them.
 
     Raises:
         Problem: 422, with everything that is wrong.
@@ -71,16 +69,17 @@ def parse_job(
         raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
     errors = [unknown_field(name, dict.fromkeys(_FIELDS)) for name in body if name not in _FIELDS]
     model = _model(body.get("model"), settings.models, errors)
-    images: dict[str, InputImage] = {}
+    files: dict[str, InputFile] = {}
     given = body.get("input")
     if model:
-        given = with_whole_numbers(model.parameters, given)
+        parameters = model.parameters_of(given)
+        given = with_whole_numbers(parameters, given)
         errors += check_input(model, given)
-        images = _images(model, given, inline or {}, errors)
+        files = _files(parameters, given, inline or {}, errors)
     job = NewJob(
         model=model.name if model else "",
-        input=_plain_input(given, images),
-        images=images,
+        input=_plain_input(given, files),
+        files=files,
         callback_url=_callback(body.get("callback"), settings, errors),
         output_key=_output(body.get("output"), settings, errors),
         region=_region(body.get("region"), model, settings, errors),
@@ -94,14 +93,15 @@ def parse_job(
     return job
 
 
-def image_names(models: Iterable[Model]) -> frozenset[str]:
-    """Return the names of all image parameters of these models."""
-    return frozenset(
-        name
-        for model in models
-        for name, parameter in model.parameters.items()
-        if parameter.kind is Kind.IMAGE
-    )
+def file_fields(models: Iterable[Model]) -> dict[str, FileField]:
+    """Return the parameters of these models that hold files, by name; the widest of each name."""
+    fields: dict[str, FileField] = {}
+    for name, one in (pair for model in models for form in model.forms for pair in form.items()):
+        if one.kind in FILES:
+            known = fields.get(name, FileField(0))
+            arrays = max(known.arrays, FILES[one.kind])
+            fields[name] = FileField(max(known.largest, one.largest_file), arrays)
+    return fields
 
 
 def _model(name: Any, models: Mapping[str, Model], errors: list[FieldError]) -> Model | None:
@@ -113,34 +113,42 @@ def _model(name: Any, models: Mapping[str, Model], errors: list[FieldError]) -> 
     return model
 
 
-def _plain_input(given: Any, images: Mapping[str, InputImage]) -> dict[str, Any]:
-    """Return the parameters that were sent, without nulls and images."""
+def _plain_input(given: Any, files: Mapping[str, InputFile]) -> dict[str, Any]:
+    """Return the parameters that were sent, without nulls and files."""
     pairs = given.items() if isinstance(given, dict) else ()
-    return {name: value for name, value in pairs if value is not None and name not in images}
+    plain = {name: value for name, value in pairs if value is not None and name not in files}
+    return with_values(plain, {place: None for place in files if "." in place})
 
 
-def _images(
-    model: Model, given: Any, inline: Mapping[str, InlineImage], errors: list[FieldError]
-) -> dict[str, InputImage]:
-    """Validate base64 images; values that are not text have their error already."""
-    images: dict[str, InputImage] = {}
+def _files(
+    parameters: Mapping[str, Parameter],
+    given: Any,
+    inline: Mapping[str, InlineFile],
+    errors: list[FieldError],
+) -> dict[str, InputFile]:
+    """Validate files in base64; values that are none have their error already."""
+    files: dict[str, InputFile] = {}
+    refused = {one.field for one in errors}
     for name, value in given.items() if isinstance(given, dict) else ():
-        parameter = model.parameters.get(name)
-        if parameter is None or not isinstance(value, str) or not value or is_url(value):
+        parameter, whole = parameters.get(name), f"input.{name}"
+        if parameter is None:
             continue
-        if not is_unicode(value):
+        if parameter.kind not in FILES:
+            if isinstance(value, str) and value in inline:  # other models have files there
+                errors.append(FieldError(whole, "is far too long", f"{LONG} bytes", "shorten it"))
             continue
-        path, image = f"input.{name}", inline.get(value)
-        if parameter.kind is Kind.IMAGE:
-            found = check_image(path, image) if image else decode_image(path, value)
+        for place, path, text in files_in(name, parameter, value) if whole not in refused else ():
+            if path in refused or not isinstance(text, str) or is_url(text):
+                continue
+            long = inline.get(text)
+            found = (
+                check_file(path, parameter, long) if long else decode_file(path, parameter, text)
+            )
             if isinstance(found, FieldError):
                 errors.append(found)
             else:
-                images[name] = found
-        elif image:  # an image parameter of other models only
-            fix = f"shorten {path}"
-            errors.append(FieldError(path, "is far too long", f"{LONG} bytes", fix))
-    return images
+                files[place] = found
+    return files
 
 
 def _object(

@@ -1,22 +1,21 @@
 """Validates model parameters against the catalogue and collects all errors."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from core.provider.catalogue import WIDEST_RATIO, Kind, Model, Parameter
-from service.http.caller_values import MOST_SHOWN, kind_of, shown
+from core.provider.catalogue import FILES, WIDEST_RATIO, Kind, Model, Parameter, Variant
+from service.http.caller_values import MOST_SHOWN, NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError
-from service.intake.limits import LONGEST_URL, RATIO_PATTERN
+from service.intake.combinations import combination_errors
+from service.intake.file_parameters import allowed_files, file_problem, list_errors
+from service.intake.limits import RATIO_PATTERN
 
-NOT_UNICODE: Final = "contains an unpaired surrogate, which is not valid Unicode"
 _RATIO: Final = re.compile(RATIO_PATTERN)
 
 
 def check_input(model: Model, given: Any) -> list[FieldError]:
-    """Return all errors about a model's parameters; image bytes are not checked here.
+    """Return all errors about a model's parameters; the bytes of files are not checked here.
 
     Args:
         model: The model.
@@ -25,6 +24,8 @@ def check_input(model: Model, given: Any) -> list[FieldError]:
     if not isinstance(given, dict):
         allowed = "an object with the model's parameters"
         return [FieldError("input", f"is {kind_of(given)}", allowed, 'send {"prompt": "…"}')]
+    variant = model.variant_of(given)
+    parameters = variant.parameters if variant else model.parameters
     errors = [
         FieldError(
             f"input.{name}",
@@ -32,26 +33,42 @@ def check_input(model: Model, given: Any) -> list[FieldError]:
             allowed_value(parameter),
             f"add {name} to input",
         )
-        for name, parameter in model.parameters.items()
+        for name, parameter in parameters.items()
         if parameter.required and given.get(name) is None
     ]
+    if model.variants and variant is None:
+        errors.append(_no_variant(model, given))
     for name, value in given.items():
-        if name not in model.parameters:
-            errors.append(unknown_field(f"input.{name}", model.parameters))
-        elif value is not None:
-            errors += _check(f"input.{name}", model.parameters[name], value)
-    return errors or _too_many_pixels(model, given)
+        if name in parameters:
+            errors += _check(f"input.{name}", parameters[name], value) if value is not None else []
+        elif name != model.variant_field:
+            errors += _unknown_parameter(model, variant, name)
+    return errors or combination_errors(model, parameters, given)
 
 
-def _too_many_pixels(model: Model, given: Mapping[str, Any]) -> list[FieldError]:
-    """Return the error about width times height; each is within its bounds by now."""
-    width = given.get("width")
-    sides = [side for side in (width, given.get("height")) if isinstance(side, int | float)]
-    if not model.most_pixels or len(sides) < 2 or math.prod(sides) <= model.most_pixels:  # noqa: PLR2004 - both
-        return []
-    detail = f"is {shown(width)}, which makes {shown(math.prod(sides))} pixels with input.height"
-    allowed = f"a width and a height of at most {model.most_pixels} pixels together"
-    return [FieldError("input.width", detail, allowed, "make the width or the height smaller")]
+def _no_variant(model: Model, given: Mapping[str, Any]) -> FieldError:
+    """Return the error about an input that selects no variant."""
+    field, value = model.variant_field, given.get(model.variant_field)
+    detail = "is missing" if value is None else f"is {shown(value)}"
+    allowed = "one of " + ", ".join(name for one in model.variants for name in one.names)
+    fix = f"add {field} to input" if value is None else "send one of these"
+    return FieldError(f"input.{field}", detail, allowed, fix)
+
+
+def _unknown_parameter(model: Model, variant: Variant | None, name: str) -> list[FieldError]:
+    """Return the error about a field that the input's variant, or any variant, has not."""
+    owners = [one.names[0] for one in model.variants if name in one.parameters]
+    if owners and variant is None:
+        return []  # that no variant is selected is the error
+    known = {name for form in ([variant.parameters] if variant else model.forms) for name in form}
+    if model.variant_field:
+        known.add(model.variant_field)
+    error = unknown_field(f"input.{name}", dict.fromkeys(known))
+    if variant is None or not owners:
+        return [error]
+    detail = f"is not a field of the {model.variant_field} {variant.names[0]}"
+    fix = f"remove it, or send the {model.variant_field} {' or '.join(owners)}"
+    return [FieldError(error.field, detail, error.allowed, fix)]
 
 
 def unknown_field(path: str, known: Mapping[str, Any]) -> FieldError:
@@ -63,7 +80,10 @@ def unknown_field(path: str, known: Mapping[str, Any]) -> FieldError:
 
 
 def _check(path: str, parameter: Parameter, value: Any) -> list[FieldError]:
-    problem = _CHECKS[parameter.kind](parameter, value)
+    if FILES.get(parameter.kind) and isinstance(value, list):
+        return list_errors(path, parameter, value)
+    check = file_problem if parameter.kind in FILES else _CHECKS[parameter.kind]
+    problem = check(parameter, value)
     if problem is None:
         return []
     allowed = allowed_value(parameter)
@@ -81,17 +101,10 @@ def _text(parameter: Parameter, value: Any) -> str | None:
     return None
 
 
-def is_unicode(text: str) -> bool:
-    """Return whether a text from JSON is valid UTF-8 (RFC 8259 section 8.2)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _number(parameter: Parameter, value: Any) -> str | None:
     whole = parameter.kind is Kind.INTEGER
+    if parameter.word and value == parameter.word:
+        return None
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         return f"is {kind_of(value)}" + (" with a fraction" if isinstance(value, float) else "")
     too_low = parameter.minimum is not None and value < parameter.minimum
@@ -118,29 +131,6 @@ def _aspect_ratio(_parameter: Parameter, value: Any) -> str | None:
     return None
 
 
-def _image(parameter: Parameter, value: Any) -> str | None:
-    if not isinstance(value, str):
-        return f"is {kind_of(value)}"
-    if not value:
-        return "is empty"
-    if not is_unicode(value):
-        return NOT_UNICODE
-    if not is_url(value):
-        return None
-    if not parameter.urls:
-        return "is a URL"
-    try:
-        host, length_ok = urlsplit(value).hostname, len(value) <= LONGEST_URL
-    except ValueError:
-        host, length_ok = None, True
-    return None if host and length_ok else "is not a usable URL"
-
-
-def is_url(value: str) -> bool:
-    """Return whether an image was given as a URL; anything else is treated as base64."""
-    return value[:8].lower().startswith(("http://", "https://"))
-
-
 _CHECKS: Final[Mapping[Kind, Callable[[Parameter, Any], str | None]]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _number,
@@ -148,7 +138,6 @@ _CHECKS: Final[Mapping[Kind, Callable[[Parameter, Any], str | None]]] = {
     Kind.BOOLEAN: _boolean,
     Kind.CHOICE: _choice,
     Kind.ASPECT_RATIO: _aspect_ratio,
-    Kind.IMAGE: _image,
 }
 
 
@@ -156,18 +145,25 @@ def allowed_value(parameter: Parameter) -> str:
     """Describe the allowed values of a parameter."""
     match parameter.kind:
         case Kind.TEXT:
-            low, high = int(parameter.minimum or 0), parameter.longest
-            return f"a text of {low} to {high} characters" if high else "a text"
+            return _allowed_text(parameter)
         case Kind.BOOLEAN:
             return "true or false"
         case Kind.CHOICE:
             return "one of " + ", ".join(parameter.choices)
         case Kind.ASPECT_RATIO:
             return "a ratio such as 16:9, between 21:9 and 9:21"
-        case Kind.IMAGE:
-            return "an image as base64" + (", or its http(s) URL" if parameter.urls else "")
+        case Kind.INTEGER | Kind.NUMBER:
+            word = f"{parameter.word}, or " if parameter.word else ""
+            return word + _allowed_number(parameter)
         case _:
-            return _allowed_number(parameter)
+            return allowed_files(parameter)
+
+
+def _allowed_text(parameter: Parameter) -> str:
+    low, high = int(parameter.minimum or 0), parameter.longest
+    if high:
+        return f"a text of {low} to {high} characters"
+    return f"a text of at least {low} character{'s' * (low > 1)}" if low else "a text"
 
 
 def _allowed_number(parameter: Parameter) -> str:

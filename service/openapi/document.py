@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from core.provider.accounts import Account
-from core.provider.catalogue import Kind, Model, Parameter
+from core.provider.catalogue import FILES, Kind, Model, Parameter
 from core.settings.settings import Settings
 from service.intake.model_parameters import allowed_value
 from service.openapi import schemas as parts
@@ -62,12 +62,23 @@ def _regions(model: Model, accounts: Sequence[Account]) -> list[str]:
 
 def input_schema(model: Model) -> dict[str, Any]:
     """Return the schema of a model's parameters; unknown ones are rejected."""
+    about = {"title": f"Parameters of {model.name}", "description": _about(model)}
+    if not model.variants:
+        return {**about, **_object_schema(model.parameters)}
+    forms = []
+    for variant in model.variants:
+        form = _object_schema(variant.parameters)
+        form["properties"][model.variant_field] = {"enum": list(variant.names)}
+        form["required"].append(model.variant_field)
+        forms.append({"title": f"{model.variant_field}: {variant.names[0]}", **form})
+    return {**about, "oneOf": forms}
+
+
+def _object_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return {
-        "title": f"Parameters of {model.name}",
-        "description": _about(model),
         "type": "object",
-        "required": [name for name, one in model.parameters.items() if one.required],
-        "properties": {name: parameter_schema(one) for name, one in model.parameters.items()},
+        "required": [name for name, one in parameters.items() if one.required],
+        "properties": {name: parameter_schema(one) for name, one in parameters.items()},
         "additionalProperties": False,
     }
 
@@ -82,7 +93,11 @@ def _about(model: Model) -> str:
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     """Return the schema of one parameter; null means not sent, so a required one forbids it."""
     schema: dict[str, Any] = {"type": _TYPES[parameter.kind], **_bounds(parameter)}
-    if not parameter.required:
+    others = [{"const": parameter.word}] if parameter.word else _lists(parameter, schema)
+    if others:
+        null = [] if parameter.required else [{"type": "null"}]
+        schema = {"anyOf": [schema, *others, *null]}
+    elif not parameter.required:
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
             schema["enum"].append(None)
@@ -92,15 +107,31 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     return {**schema, "description": description}
 
 
+def _lists(parameter: Parameter, file: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of the arrays that may stand in place of one file."""
+    if not FILES.get(parameter.kind):
+        return []
+    bounds = {"type": "array", "minItems": 1, "maxItems": parameter.most}
+    if parameter.kind is Kind.IMAGES:
+        return [{**bounds, "items": file}]
+    seconds = {"type": "number", "minimum": parameter.minimum or 0}
+    pair = {"type": "array", "prefixItems": [seconds, file], "minItems": 2, "maxItems": 2}
+    return [{**bounds, "items": file}, {**bounds, "items": pair}]
+
+
 _TYPES: Final[Mapping[Kind, str]] = {
+    **dict.fromkeys(FILES, "string"),
     Kind.TEXT: "string",
     Kind.INTEGER: "integer",
     Kind.NUMBER: "number",
     Kind.BOOLEAN: "boolean",
     Kind.CHOICE: "string",
     Kind.ASPECT_RATIO: "string",
-    Kind.IMAGE: "string",
 }
+
+
+#: Formats of files other than images.
+_FORMATS: Final[Mapping[Kind, str]] = {Kind.VIDEO: "video", Kind.BUNDLE: "bundle"}
 
 
 def _bounds(parameter: Parameter) -> dict[str, Any]:
@@ -118,10 +149,11 @@ def _bounds(parameter: Parameter) -> dict[str, Any]:
         case Kind.ASPECT_RATIO:
             # JSON Schema cannot express a ratio's range or an image; the description does.
             return {"format": "aspect-ratio"}
-        case Kind.IMAGE:
-            return {"minLength": 1, "format": "image-or-url" if parameter.urls else "image"}
-        case _:
+        case Kind.BOOLEAN:
             return {}
+        case _:
+            form = _FORMATS.get(parameter.kind, "image")
+            return {"minLength": 1, "format": f"{form}-or-url" if parameter.urls else form}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from core.jobs.failures import FailureCode
 from core.jobs.status import CallbackState, Status
 from core.operations.dead_letters import Kind
+from core.provider.catalogue import Media
 from core.text_values import MOST_RESUBMITS
 from service.intake.limits import (
     HIGHEST_PRIORITY,
@@ -191,11 +192,17 @@ def _job() -> Json:
 
 def _models() -> Json:
     parameter = {"type": "object", "description": "kind, required, and the bounds it has."}
+    parameters = {"type": "object", "additionalProperties": parameter}
+    names = {"type": "array", "items": TEXT}
+    variant = object_of({"names": names, "parameters": parameters})
     model = {
         **dict.fromkeys(("name", "endpoint", "source"), TEXT),
         **dict.fromkeys(("webhook", "cost_on_submit"), _YES_OR_NO),
         "most_pixels": {"type": ["integer", "null"]},
-        "parameters": {"type": "object", "additionalProperties": parameter},
+        "media": {"enum": list(Media)},
+        "parameters": parameters,
+        "variant_field": TEXT_OR_NULL,
+        "variants": {"type": "array", "items": variant},
     }
     return object_of({"models": {"type": "array", "items": object_of(model)}})
 

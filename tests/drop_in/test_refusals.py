@@ -10,7 +10,7 @@ from stack.stack import Stack
 from tests.drop_in.conftest import MODEL, SMALL, Client, MakeClient, RunService
 
 
-def locations(answer: httpx.Response) -> list[list[str]]:
+def locations(answer: httpx.Response) -> list[list[str | int]]:
     """Check a validation error's shape; return the places of its errors."""
     assert answer.status_code == 422, answer.text
     errors: list[dict[str, Any]] = answer.json()["detail"]

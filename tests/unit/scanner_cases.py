@@ -1,4 +1,4 @@
-"""Bodies with images for the scanner, and what it makes of them."""
+"""Bodies with files for the scanner, and what it makes of them."""
 
 import base64
 import io
@@ -7,11 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.body.json_body import parse_json
-from service.body.json_scanner import BodyScanner, ImageFields, ScannedBody
+from service.body.json_scanner import BodyScanner, FileField, FileFields, ScannedBody
 
-NAMES = frozenset({"image", "mask"})
 LARGEST = 1024 * 1024
 LARGEST_IMAGE = 90_000  # bytes
+LARGEST_VIDEO = 200_000  # bytes
+#: Fields that hold a file, a list of them, or a list of pairs.
+FIELDS = {
+    **dict.fromkeys(("image", "mask"), FileField(LARGEST_IMAGE)),
+    "images": FileField(LARGEST_IMAGE, arrays=1),
+    "frames": FileField(LARGEST_IMAGE, arrays=2),
+    "video": FileField(LARGEST_VIDEO),
+}
 #: A little longer than what stays in the skeleton.
 DATA = random.Random(7).randbytes(50_000)  # noqa: S311 - noise, not a secret
 TEXT = base64.b64encode(DATA).decode()
@@ -29,10 +36,7 @@ class OpenFiles(list[io.BytesIO]):
 def scan(pieces: Iterable[bytes], parents: tuple[str, ...] = ("input",)) -> ScannedBody:
     """Scan a body that comes in these pieces."""
     scanner = BodyScanner(
-        ImageFields(NAMES, parents),
-        largest_skeleton=LARGEST,
-        largest_image=LARGEST_IMAGE,
-        open_file=OpenFiles(),
+        FileFields(FIELDS, parents), largest_skeleton=LARGEST, open_file=OpenFiles()
     )
     for piece in pieces:
         scanner.feed(piece)
@@ -40,18 +44,20 @@ def scan(pieces: Iterable[bytes], parents: tuple[str, ...] = ("input",)) -> Scan
 
 
 def whole(body: ScannedBody) -> Any:
-    """Return the body with each image's bytes in the place of its text."""
-    return _with_images(parse_json(body.skeleton, body.gaps), body)
+    """Return the body with each file's bytes in the place of its text."""
+    return _with_files(parse_json(body.skeleton, body.gaps), body)
 
 
-def _with_images(value: Any, body: ScannedBody) -> Any:
+def _with_files(value: Any, body: ScannedBody) -> Any:
     if isinstance(value, dict):
-        return {name: _with_images(child, body) for name, child in value.items()}
-    image = body.images.get(value) if isinstance(value, str) else None
-    if image is None:
+        return {name: _with_files(child, body) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_with_files(child, body) for child in value]
+    inline = body.files.get(value) if isinstance(value, str) else None
+    if inline is None:
         return value
-    image.file.seek(0)
-    return image.file.read() if image.is_base64 else "no base64"
+    inline.file.seek(0)
+    return inline.file.read() if inline.is_base64 else "no base64"
 
 
 def at_every(raw: bytes, places: Iterable[int]) -> Iterable[list[bytes]]:

@@ -11,12 +11,18 @@ from hashlib import sha256
 import pytest
 from PIL import Image
 
-from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS
+from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS, Kind, Parameter
 from service.http.problems import FieldError
-from service.intake.image_checks import InputImage, decode_image
+from service.intake.file_checks import InputFile, decode_file
 from tests.image_files import JPEGS, PHOTO, PNGS, WEBPS
 
 Encode = Callable[..., str]
+IMAGE = Parameter(kind=Kind.IMAGE)
+
+
+def decode_image(path: str, text: str, parameter: Parameter = IMAGE) -> InputFile | FieldError:
+    """Decode and check an image."""
+    return decode_file(path, parameter, text)
 
 
 def _field_error(text: str) -> FieldError:
@@ -29,8 +35,8 @@ def _field_error(text: str) -> FieldError:
     return result
 
 
-def _is_whole(result: InputImage | FieldError, data: bytes, content_type: str) -> None:
-    assert isinstance(result, InputImage)
+def _is_whole(result: InputFile | FieldError, data: bytes, content_type: str) -> None:
+    assert isinstance(result, InputFile)
     assert (result.file.read(), result.content_type) == (data, content_type)
     assert result.sha256 == sha256(data).digest()
 
@@ -190,7 +196,7 @@ def test_too_many_bytes() -> None:
     image = _png(8, 8, bytes(200))
     at_limit = image + bytes(LARGEST_IMAGE_BYTES - len(image))
 
-    assert isinstance(decode_image("f", _base64(at_limit)), InputImage)
+    assert isinstance(decode_image("f", _base64(at_limit)), InputFile)
     field_error = _field_error(_base64(at_limit + b"\x00"))
     assert field_error.detail == f"has {LARGEST_IMAGE_BYTES + 1} bytes"
 
@@ -226,7 +232,7 @@ def test_too_many_pixels_are_seen_without_unpacking(
     image = _base64(_png(width, height, secrets.token_bytes(60_000)))
 
     if detail is None:
-        assert isinstance(decode_image("f", image), InputImage)
+        assert isinstance(decode_image("f", image), InputFile)
     else:
         assert _field_error(image).detail == detail
 
@@ -249,5 +255,31 @@ def test_an_image_is_not_kept_open(encoded: Encode) -> None:
     """The bytes that come back are the caller's, apart from any open file."""
     result = decode_image("f", encoded("JPEG"))
 
-    assert isinstance(result, InputImage)
+    assert isinstance(result, InputFile)
     assert Image.open(result.file).size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "detail"),
+    [
+        (256, 256, None),
+        (255, 256, "has 255 x 256 pixels"),
+        (256, 255, "has 256 x 255 pixels"),
+        (200, 200, "has 200 x 200 pixels"),
+        (1000, 300, None),
+        (1001, 300, "has 300300 pixels"),
+    ],
+)
+def test_bounds_of_a_parameter_s_own(width: int, height: int, detail: str | None) -> None:
+    """A parameter may have a shortest side and fewer pixels; errors name both bounds."""
+    own = Parameter(kind=Kind.IMAGES, shortest_side=256, most_pixels=300_000)
+    noise = secrets.token_bytes(20_000)
+
+    result = decode_image("f", _base64(_png(width, height, noise)), own)
+
+    if detail is None:
+        assert isinstance(result, InputFile)
+    else:
+        assert isinstance(result, FieldError)
+        assert result.detail == detail
+        assert "300000 pixels, with sides of at least 256 pixels" in result.allowed

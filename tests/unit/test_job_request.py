@@ -140,7 +140,7 @@ def test_a_whole_body(settings: Settings, encoded: Encode) -> None:
         "prompt_upsampling": False,
         "input_image_2": "https://example.com/a.png",
     }
-    assert {name: image.content_type for name, image in job.images.items()} == {
+    assert {name: image.content_type for name, image in job.files.items()} == {
         "input_image": "image/jpeg"
     }
     assert (job.callback_url, job.output_key) == (

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from service.body.json_scanner import LONG, BodyScanner, ImageFields, ScannedBody, SkeletonTooLarge
+from service.body.json_scanner import LONG, BodyScanner, FileFields, ScannedBody, SkeletonTooLarge
 from service.http.problems import Problem
 from tests.unit.scanner_cases import (
     DATA,
+    FIELDS,
     LARGEST,
     LARGEST_IMAGE,
-    NAMES,
+    LARGEST_VIDEO,
     TEXT,
     OpenFiles,
     at_every,
@@ -48,7 +49,7 @@ def test_images_are_taken_out_wherever_the_text_is_cut(
         scanned = scan(pieces)
         assert whole(scanned) == request(image=DATA, between="\u00e4\\", mask=DATA)
         assert len(scanned.skeleton) < 1000
-        assert [image.sha256 for image in scanned.images.values()] == [sha256(DATA).digest()] * 2
+        assert [inline.sha256 for inline in scanned.files.values()] == [sha256(DATA).digest()] * 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100, 4097, LONG - 1, LONG, LONG + 1])
@@ -139,6 +140,19 @@ def test_an_image_below_other_fields() -> None:
     assert whole(scan([json.dumps(deep).encode()], ("a", "b")))["a"]["b"] == {"image": DATA}
 
 
+def test_each_field_has_its_own_limit() -> None:
+    """A video may be larger than an image, and is kept whole; the image beside it is not."""
+    data = DATA * 3
+    fields = dict.fromkeys(("image", "video"), base64.b64encode(data).decode())
+
+    image, video = scan([json.dumps({"input": fields}).encode()]).files.values()
+
+    assert LARGEST_IMAGE < len(data) <= LARGEST_VIDEO
+    assert (image.size, video.size) == (len(data), len(data))
+    assert len(image.file.read()) <= LARGEST_IMAGE
+    assert video.file.read() == data
+
+
 def test_an_escaped_name() -> None:
     """A field's name counts as it reads, not as it is written."""
     raw = b'{"in\\u0070ut": {"\\u0069mage" : "%b"}}' % TEXT.encode()
@@ -161,7 +175,7 @@ def test_an_image_that_comes_twice_is_refused(second: str) -> None:
 def test_a_reference_cannot_be_guessed() -> None:
     """References are new for each body, and hold 128 random bits."""
     raw = json.dumps(request(image=TEXT)).encode()
-    references = {next(iter(scan([raw]).images)) for _ in range(50)}
+    references = {next(iter(scan([raw]).files)) for _ in range(50)}
 
     assert len(references) == 50
     assert min(len(reference.partition(":")[0]) for reference in references) == 32
@@ -185,7 +199,7 @@ def test_an_image_that_is_too_large_is_counted_and_not_kept() -> None:
     """The bytes over the limit do not reach the disk."""
     raw = json.dumps(request(image=base64.b64encode(DATA * 3).decode())).encode()
 
-    (image,) = scan(raw[at : at + 50_000] for at in range(0, len(raw), 50_000)).images.values()
+    (image,) = scan(raw[at : at + 50_000] for at in range(0, len(raw), 50_000)).files.values()
 
     assert (image.is_base64, image.size) == (True, 3 * len(DATA))
     assert len(image.file.read()) <= LARGEST_IMAGE
@@ -213,13 +227,11 @@ def test_the_skeleton_is_limited() -> None:
 def test_the_files_are_few() -> None:
     """Of twenty long texts in images' places sixteen get a file; all are closed together."""
     files = OpenFiles()
-    scanner = BodyScanner(
-        ImageFields(NAMES), largest_skeleton=LARGEST, largest_image=LARGEST, open_file=files
-    )
+    scanner = BodyScanner(FileFields(FIELDS), largest_skeleton=LARGEST, open_file=files)
     fields = ", ".join(f'"image": "{TEXT}"' for _ in range(20))
     scanner.feed(f'{{"input": {{{fields}}}}}'.encode())
 
-    assert len(scanner.end().images) == len(files) == 16
+    assert len(scanner.end().files) == len(files) == 16
     assert not any(file.closed for file in files)
     scanner.close()
     assert all(file.closed for file in files)

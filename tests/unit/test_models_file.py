@@ -16,7 +16,8 @@ from core.provider.models_file import offered, read_models
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import SERVICE, WORKER, Settings
-from core.text_values import ManyProblems, SlotLimits
+from core.text_values import SlotLimits
+from tests.unit.models_files import NEW, problems_of, write
 
 NEEDED = {
     "BFL_API_KEY": "provider-key-of-a-test",
@@ -25,14 +26,6 @@ NEEDED = {
     "FLUXRELAY_REDIS_URL": "redis://127.0.0.1:1/0",
     "FLUXRELAY_S3_BUCKET": "pictures",
 }
-NEW = {"name": "flux-9", "source": "a test", "parameters": {"prompt": {"kind": "text"}}}
-
-
-def write(folder: Path, *models: object) -> str:
-    """Write a file with these models; return its path."""
-    path = folder / "models.json"
-    path.write_text(json.dumps({"models": models}))
-    return str(path)
 
 
 def test_no_file_no_models() -> None:
@@ -96,7 +89,7 @@ def test_like_another(tmp_path: Path) -> None:
 )
 def test_a_bad_model(tmp_path: Path, entry: object, problem: str) -> None:
     """What is wrong with a model is said with its place."""
-    assert any(line.startswith(problem) for line in _problems(write(tmp_path, entry)))
+    assert any(line.startswith(problem) for line in problems_of(write(tmp_path, entry)))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +115,7 @@ def test_a_bad_model(tmp_path: Path, entry: object, problem: str) -> None:
         ),
         ("output_format", {"kind": "choice", "choices": ["JPEG"]}, ".choices: JPEG: only"),
         ("output_format", {"kind": "text"}, ".kind: must be choice, of formats that can be"),
+        ("output_format", {}, ".kind: is missing"),
         ("webhook_url", {"kind": "text"}, ": is set by FluxRelay itself"),
         ("webhook_secret", {"kind": "text"}, ": is set by FluxRelay itself"),
     ],
@@ -129,7 +123,7 @@ def test_a_bad_model(tmp_path: Path, entry: object, problem: str) -> None:
 def test_a_bad_parameter(tmp_path: Path, name: str, value: object, problem: str) -> None:
     """What is wrong with a parameter is said with its place."""
     path = write(tmp_path, {**NEW, "parameters": {name: value}})
-    (said,) = _problems(path)
+    said = problems_of(path)[0]
     assert said.startswith(f"models[0].parameters.{name}{problem}")
 
 
@@ -161,7 +155,7 @@ def test_huge_and_unreal_numbers(tmp_path: Path) -> None:
         if is_fine:
             assert read_models(str(path))["flux-9"].parameters["x"].maximum == 10**400
         else:
-            assert _problems(str(path)) == ("models[0].parameters.x.maximum: must be a number",)
+            assert problems_of(str(path)) == ("models[0].parameters.x.maximum: must be a number",)
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
@@ -256,9 +250,3 @@ def test_a_shared_limit(plain_settings: Settings) -> None:
     assert lane("twin", limits) == "flux-kontext-max"
     assert lane("twin", SlotLimits(24)) == lane("flux-dev", limits) == "any"
     assert lane("gone", limits) == "any"
-
-
-def _problems(path: str) -> tuple[str, ...]:
-    with pytest.raises(ManyProblems) as caught:
-        read_models(path)
-    return caught.value.problems

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.status import Status
 from core.jobs.views import job_view
-from core.provider.catalogue import MODELS, Kind
+from core.provider.catalogue import FILES, MODELS, Kind
 from core.settings.settings import Settings
 from service.app import create_app
 from service.openapi.document import document
@@ -48,6 +48,8 @@ def accepts(openapi: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -
         return accepts(openapi, openapi["components"]["schemas"][schema["$ref"][21:]], value)
     if "oneOf" in schema:
         return sum(accepts(openapi, one, value) for one in schema["oneOf"]) == 1
+    if "anyOf" in schema:
+        return any(accepts(openapi, one, value) for one in schema["anyOf"])
     kinds = schema.get("type", list(TYPES))
     typed = any(_is(kind, value) for kind in ([kinds] if isinstance(kinds, str) else kinds))
     named = value in schema.get("enum", [value]) and value == schema.get("const", value)
@@ -71,7 +73,9 @@ def _is_within(openapi: Mapping[str, Any], schema: Mapping[str, Any], value: Any
         length_ok = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
         return length_ok and bool(re.search(schema.get("pattern", ""), value))
     if isinstance(value, list):
-        return all(accepts(openapi, schema["items"], item) for item in value)
+        length_ok = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        each = schema.get("prefixItems") or [schema["items"]] * len(value)
+        return length_ok and all(map(accepts, [openapi] * len(value), each, value))
     return value is None or isinstance(value, bool) or _is_in_range(schema, value)
 
 
@@ -136,7 +140,9 @@ def test_what_a_schema_cannot_say(openapi: dict[str, Any], settings: Settings) -
 
 def _beyond_schemas(kind: Kind, value: Any) -> bool:
     """Say whether no keyword of JSON Schema could tell that a value is bad."""
-    return kind in (Kind.IMAGE, Kind.ASPECT_RATIO, Kind.TEXT) and isinstance(value, str)
+    if kind in FILES and value and isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    return kind in (*FILES, Kind.ASPECT_RATIO, Kind.TEXT) and isinstance(value, str)
 
 
 def test_bounds_of_the_body_are_the_checks_own(openapi: dict[str, Any]) -> None:

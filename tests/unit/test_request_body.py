@@ -15,7 +15,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 
 from service.body import request_body as module
-from service.body.json_scanner import LONG, BodyScanner
+from service.body.json_scanner import LONG, BodyScanner, FileField
 from service.body.request_body import BodyReader
 from service.http import places
 from service.http.problems import Problem
@@ -48,13 +48,13 @@ async def comes(body: bytes, *, size: int = 50_000, ends: bool = True) -> Messag
 
 def reader(at_a_time: int = 2) -> BodyReader:
     """Return a reader."""
-    return BodyReader(limit=LIMIT, at_a_time=at_a_time, images=["image"])
+    return BodyReader(limit=LIMIT, at_a_time=at_a_time, files={"image": FileField(LIMIT)})
 
 
 async def read(to_read: Request[Any], bodies: BodyReader | None = None) -> tuple[int, list[bytes]]:
     """Return a body's size without its images, and its images."""
     async with (bodies or reader()).read(to_read) as body:
-        return len(body.skeleton), [image.file.read() for image in body.images.values()]
+        return len(body.skeleton), [inline.file.read() for inline in body.files.values()]
 
 
 async def refused(to_read: Request[Any], bodies: BodyReader | None = None) -> Problem:
@@ -112,7 +112,7 @@ def test_a_large_body(size: int) -> None:
     async def test() -> None:
         async with reader().read(request(comes(LARGE, size=size))) as body:
             assert len(temporary_files()) == 1
-            (image,) = body.images.values()
+            (image,) = body.files.values()
             assert image.file.read() == IMAGE
             assert len(body.skeleton) < 100
 
@@ -159,7 +159,7 @@ def test_limits_of_size() -> None:
         text = json.dumps({"input": {"prompt": "x" * 1024 * 1024}}).encode()
         prompt = await refused(request(comes(text)))
         assert prompt.status == 413
-        assert "besides its images is larger than 1048576 bytes" in prompt.detail
+        assert "besides its images and videos is larger than 1048576 bytes" in prompt.detail
 
     run(test)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import StorageUnavailable, Transient
+from core.jobs.input_places import with_values
 from worker.clients.submit_body import Payload, Source
 
 FIELDS = {"prompt": 'a "ä" \ud83d\\', "seed": 2**64, "nested": [1.5, None, {"a": True}]}
@@ -42,6 +43,30 @@ def test_the_body_and_its_length(
         name: base64.b64encode(each).decode() for name, each in zip(images, data, strict=True)
     }
     assert json.loads(body) == encoded | dict(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "places"),
+    [
+        ({"images": [None]}, ["images.0"]),
+        ({"images": ["https://h/", None, "x", None], "seed": 1}, ["images.1", "images.3"]),
+        ({"images": [None] * 11}, [f"images.{number}" for number in range(11)]),
+        ({"keyframes": [[0, None], [1.5, "https://h/"], [2, None]]}, ["keyframes.0.1"]),
+        ({"keyframes": [[0, None]], "z": {"images": [None]}}, ["keyframes.0.1", "video", "mask"]),
+        ({"a": None}, ["video"]),
+    ],
+)
+def test_files_at_their_places(fields: dict[str, Any], places: list[str]) -> None:
+    """A file within arrays is sent where it was, and what stands around it stays as it is."""
+    data = {place: place.encode() * 9 for place in places}
+    payload = Payload(fields, {place: source(each) for place, each in data.items()}, seconds=60)
+
+    body = b"".join(payload)
+
+    assert len(body) == payload.length
+    encoded = {place: base64.b64encode(each).decode() for place, each in data.items()}
+    assert json.loads(body) == with_values(fields, encoded)
+    assert fields == with_values(fields, {place: None for place in places if "." in place})
 
 
 @pytest.mark.parametrize("fields", [{}, FIELDS])

@@ -111,6 +111,7 @@ def test_wrong_types_are_named(model: str) -> None:
         Kind.INTEGER: (int,),
         Kind.NUMBER: (int, float),
         Kind.BOOLEAN: (bool,),
+        Kind.IMAGES: (str, list),
     }
     for name, parameter in MODELS[model].parameters.items():
         types = fitting.get(parameter.kind, (str,))

@@ -52,6 +52,25 @@ JOB = Job(
 )
 
 
+def test_files_within_arrays() -> None:
+    """Each file is shown where it was sent, and what stands around it as it came."""
+    request = dataclasses.replace(
+        REQUEST,
+        input={"images": ["https://h/a.png", None], "keyframes": [[0, None], [1, "https://h/b"]]},
+        input_keys={"images.1": "k1", "keyframes.0.1": "k2", "video": "k3"},
+    )
+
+    shown = job_view(dataclasses.replace(JOB, request=request))["input"]
+
+    stored = {"bytes_in": "s3"}
+    assert shown == {
+        "images": ["https://h/a.png", stored],
+        "keyframes": [[0, stored], [1, "https://h/b"]],
+        "video": stored,
+    }
+    assert request.input["images"] == ["https://h/a.png", None]
+
+
 def test_an_ended_job() -> None:
     """Everything a caller may know is there, with times as ISO 8601 in UTC."""
     assert job_view(JOB) == {

@@ -1,20 +1,23 @@
-"""The body of a submit, generated while it is sent, so that no image is in memory as a whole."""
+"""The body of a submit, generated while it is sent, so that no file is in memory as a whole."""
 
 import base64
 import json
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from core.errors import StorageUnavailable, Transient
+from core.jobs.input_places import with_values
 
 _GROUP: Final = 3  # bytes per four characters of base64
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image that is read when it is sent."""
+    """A file that is read when it is sent."""
 
     size: int  # bytes
     #: Returns the bytes from the start, in chunks.
@@ -26,7 +29,7 @@ class Source:
         return (self.size + _GROUP - 1) // _GROUP * 4
 
     def encoded(self) -> Iterator[bytes]:
-        """Yield the image as base64.
+        """Yield the file as base64.
 
         Raises:
             StorageUnavailable: It cannot be read, or its size has changed.
@@ -45,11 +48,11 @@ class Source:
 
 
 class Payload:
-    """A JSON object whose length is known before its images are read; iterate over it once.
+    """A JSON object whose length is known before its files are read; iterate over it once.
 
     Args:
-        fields: Members other than images.
-        images: Images to encode as base64, by field.
+        fields: Its members, apart from the files.
+        files: Files to encode as base64, by their places (`core.jobs.input_places`).
         seconds: Time limit for sending.
 
     Attributes:
@@ -60,17 +63,16 @@ class Payload:
     """
 
     def __init__(
-        self, fields: Mapping[str, Any], images: Mapping[str, Source], *, seconds: float
+        self, fields: Mapping[str, Any], files: Mapping[str, Source], *, seconds: float
     ) -> None:
-        self._parts: list[bytes | Source] = []
-        opening = "{"
-        for name, source in images.items():
-            self._parts += [f'{opening}{json.dumps(name)}: "'.encode(), source]
-            opening = '", '
-        text = json.dumps(fields)
-        if images:
-            text = opening + text[1:] if fields else '"}'
-        self._last = text.encode()
+        # No caller can guess this text, so it occurs in the JSON only where a file belongs.
+        mark = secrets.token_hex(16)
+        marks = {place: f"{mark}{number}:" for number, place in enumerate(files)}
+        sources = dict(zip(marks.values(), files.values(), strict=True))
+        text = json.dumps(with_values(fields, marks))
+        *parts, last = re.split(f"({mark}[0-9]+:)", text)
+        self._parts = [sources.get(part) or part.encode() for part in parts]
+        self._last = last.encode()
         self._seconds = seconds
         sizes = (p.encoded_size if isinstance(p, Source) else len(p) for p in self._parts)
         self.length = sum(sizes) + len(self._last)
@@ -80,14 +82,14 @@ class Payload:
         """Yield the body.
 
         Raises:
-            Transient: Sending takes too long, or an image cannot be read now.
-            Permanent: An image is missing.
+            Transient: Sending takes too long, or a file cannot be read now.
+            Permanent: A file is missing.
         """
         give_up_at = time.monotonic() + self._seconds
         for part in self._parts:
             for chunk in part.encoded() if isinstance(part, Source) else [part]:
                 yield chunk
                 if time.monotonic() > give_up_at:
-                    raise Transient(f"sending the images took longer than {self._seconds:g} s")
+                    raise Transient(f"sending the files took longer than {self._seconds:g} s")
         self.handed_over_at = time.monotonic()
         yield self._last

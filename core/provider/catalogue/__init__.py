@@ -9,25 +9,34 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.provider.catalogue.entry import (
+    FILES,
     LARGEST_IMAGE_BYTES,
     LARGEST_IMAGE_PIXELS,
     WIDEST_RATIO,
     Kind,
+    Media,
     Model,
     Parameter,
+    Variant,
 )
 from core.provider.catalogue.flux_1 import FLUX_1
 from core.provider.catalogue.flux_2 import FLUX_2, TOOLS
+from core.provider.catalogue.flux_3 import FLUX_3_IMAGES
 
 __all__ = [
+    "FILES",
     "LARGEST_IMAGE_BYTES",
     "LARGEST_IMAGE_PIXELS",
     "MODELS",
     "WIDEST_RATIO",
     "Kind",
+    "Media",
     "Model",
     "Parameter",
+    "Variant",
 ]
 
 #: The built-in models by name.
-MODELS: Final[Mapping[str, Model]] = {model.name: model for model in (*FLUX_2, *FLUX_1, *TOOLS)}
+MODELS: Final[Mapping[str, Model]] = {
+    model.name: model for model in (*FLUX_3_IMAGES, *FLUX_2, *FLUX_1, *TOOLS)
+}

@@ -1,9 +1,9 @@
 """The types of a catalogue entry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Kind(StrEnum):
@@ -22,8 +22,26 @@ class Kind(StrEnum):
     BUNDLE = "bundle"  # a draft's cache as base64, or a URL
 
 
-#: Kinds whose values are files, and may be long: base64 goes to S3 while it arrives.
-FILES: Final = frozenset({Kind.IMAGE, Kind.IMAGES, Kind.KEYFRAMES, Kind.VIDEO, Kind.BUNDLE})
+#: Kinds whose values are files, and may be long: base64 goes to S3 while it arrives. Each with the
+#: number of arrays that may be around a file.
+FILES: Final[Mapping[Kind, int]] = {
+    Kind.IMAGE: 0,
+    Kind.IMAGES: 1,
+    Kind.KEYFRAMES: 2,
+    Kind.VIDEO: 0,
+    Kind.BUNDLE: 0,
+}
+
+#: The provider's limits of an input image (BFL API guide).
+LARGEST_IMAGE_BYTES: Final = 20 * 1024 * 1024
+LARGEST_IMAGE_PIXELS: Final = 20_000_000
+#: The same of a video (BFL API guide), and a bound of ours for a bundle, whose limit is not known.
+_LARGEST_VIDEO_BYTES: Final = 50 * 1024 * 1024
+_LARGEST_BUNDLE_BYTES: Final = 128 * 1024 * 1024
+_LARGEST_BYTES: Final[Mapping[Kind, int]] = {
+    Kind.VIDEO: _LARGEST_VIDEO_BYTES,
+    Kind.BUNDLE: _LARGEST_BUNDLE_BYTES,
+}
 
 
 class Media(StrEnum):
@@ -50,19 +68,28 @@ class Parameter:
     longest: int | None = None
     #: Most items of a list of images or keyframes.
     most: int = 1
+    #: The parameter with a video's seconds, which three or more keyframes without seconds need.
+    duration: str = ""
+    #: While a switch is on: the values that other parameters may have, if they are sent.
+    only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: A word that may be sent instead of a number, such as `auto`.
     word: str = ""
     #: Shortest side of an image in pixels; None: no documented limit.
     shortest_side: int | None = None
     #: Most pixels of an image; None: `LARGEST_IMAGE_PIXELS`.
     most_pixels: int | None = None
-    #: Largest file in bytes; None: `LARGEST_IMAGE_BYTES`.
+    #: Largest file in bytes; None: the provider's usual limit.
     most_bytes: int | None = None
     #: Longest video in seconds; None: no documented limit.
     most_seconds: float | None = None
     #: How the provider's documents contradict each other, if they do. The widest bounds are used,
     #: unless narrower ones were seen to be enforced.
     disagreement: str = ""
+
+    @property
+    def largest_file(self) -> int:
+        """Most bytes of a file that the parameter holds."""
+        return self.most_bytes or _LARGEST_BYTES.get(self.kind, LARGEST_IMAGE_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +117,8 @@ class Model:
     most_pixels: int | None = None
     #: The model whose limit of active tasks it shares; empty: its own limit, if any.
     lane: str = ""
-    #: The required field that selects a variant (`mode`), which is none of `parameters`; empty:
-    #: there are no variants. A body may hold the fields of its variant and no others.
+    #: The required field that selects a variant (`mode`); empty: there are no variants. A body may
+    #: hold that field and the parameters of its variant; the model's own are empty.
     variant_field: str = ""
     variants: tuple[Variant, ...] = ()
     #: What its result is.
@@ -113,10 +140,21 @@ class Model:
         """The endpoint's path below the provider's base URL."""
         return f"/v1/{self.name}"
 
+    @property
+    def forms(self) -> tuple[Mapping[str, Parameter], ...]:
+        """The parameters of each variant; its own if there are no variants."""
+        return tuple(one.parameters for one in self.variants) or (self.parameters,)
+
+    def variant_of(self, given: Any) -> Variant | None:
+        """Return the variant that an input selects; None if it selects none."""
+        name = given.get(self.variant_field) if isinstance(given, dict) else None
+        return next((one for one in self.variants if name in one.names), None)
+
+    def parameters_of(self, given: Any) -> Mapping[str, Parameter]:
+        """Return the parameters that an input may have, apart from the variant's field."""
+        variant = self.variant_of(given)
+        return variant.parameters if variant else self.parameters
+
 
 #: Widest and tallest aspect ratio (BFL OpenAPI, aspect_ratio: "between 21:9 and 9:21").
 WIDEST_RATIO: Final = 21 / 9
-
-#: The provider's limits of an input image (BFL API guide).
-LARGEST_IMAGE_BYTES: Final = 20 * 1024 * 1024
-LARGEST_IMAGE_PIXELS: Final = 20_000_000

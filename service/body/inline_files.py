@@ -1,4 +1,4 @@
-"""Decodes a base64 image into a file while it arrives, using little memory."""
+"""Decodes base64 into a file while it arrives, using little memory."""
 
 import binascii
 from hashlib import sha256
@@ -10,8 +10,8 @@ _WHITESPACE: Final = b" \t\n\r\x0b\x0c"
 _GROUP: Final = 4  # characters of base64 that make three bytes
 
 
-class InlineImage:
-    """A base64 image (RFC 4648 section 4), with or without a `data:` prefix (RFC 2397).
+class InlineFile:
+    """A file as base64 (RFC 4648 section 4), with or without a `data:` prefix (RFC 2397).
 
     Line breaks are ignored. Feed it the text in pieces, then call `end`. Errors are recorded, not
     raised, so that they become errors about the field, reported with all others.
