@@ -1,10 +1,11 @@
 """The page on the provider's endpoints says what the catalogue holds."""
 
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from core.provider.catalogue import MODELS, Model
+from core.provider.catalogue import MODELS, Media, Model, Parameter
 from service.intake.model_parameters import allowed_value
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "provider.md"
@@ -29,17 +30,28 @@ def _facts(model: Model) -> str:
     cost = "told with the answer" if model.cost_on_submit else "told with the result, if at all"
     lane = f" Shares the limit of `{model.lane}`." if model.lane else ""
     most = f" At most {model.most_pixels:,} pixels." if model.most_pixels else ""
-    lines = [
-        f"Source: {model.source}. Webhook: {webhook}. Cost: {cost}.{most}{lane}",
-        "",
-        "| parameter | we accept and send | the documents disagree |",
-        "|---|---|---|",
-    ]
-    for parameter, group in groupby(model.parameters.items(), key=lambda item: item[1]):
+    made = " Makes an MP4 video." if model.media is Media.VIDEO else ""
+    links = f" Links live {model.link_seconds:g} seconds." if model.link_seconds else ""
+    active = f" At most {model.active_limit} active tasks." if model.active_limit else ""
+    about = f"Source: {model.source}. Webhook: {webhook}. Cost: {cost}."
+    lines = [f"{about}{most}{made}{links}{active}{lane}"]
+    for variant in model.variants:
+        names = " or ".join(f"`{name}`" for name in variant.names)
+        lines += ["", f"With `{model.variant_field}` {names}:", *_table(variant.parameters)]
+    if not model.variants:
+        lines += _table(model.parameters)
+    return "\n".join(lines) + "\n"
+
+
+def _table(parameters: Mapping[str, Parameter]) -> Iterator[str]:
+    """Yield the lines of a table; neighbours with equal bounds share one."""
+    yield ""
+    yield "| parameter | we accept and send | the documents disagree |"
+    yield "|---|---|---|"
+    for parameter, group in groupby(parameters.items(), key=lambda item: item[1]):
         names = ", ".join(f"`{name}`" for name, _ in group)
         needed = " (required)" if parameter.required else ""
-        lines.append(f"| {names}{needed} | {allowed_value(parameter)} | {parameter.disagreement} |")
-    return "\n".join(lines) + "\n"
+        yield f"| {names}{needed} | {allowed_value(parameter)} | {parameter.disagreement} |"
 
 
 def test_the_page_equals_the_catalogue() -> None:

@@ -82,8 +82,8 @@ class Settings(CrossFieldRules):
     """Address to listen on."""
     port: ServiceOnly[Port] = 8080
     """Port to listen on."""
-    max_body_bytes: ServiceOnly[PositiveInt] = 256 * 1024 * 1024
-    """Largest request body; the default has room for eight of the largest images as base64."""
+    max_body_bytes: ServiceOnly[PositiveInt] = 288 * 1024 * 1024
+    """Largest request body; the default has room for ten of the largest images as base64."""
     large_bodies: ServiceOnly[PositiveInt] = 8
     """Bodies over 64 KiB taken in at a time; the images of each lie in TMPDIR meanwhile."""
     callback_allow_nets: Networks = as_written("")

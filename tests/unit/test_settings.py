@@ -46,7 +46,7 @@ def test_defaults() -> None:
     assert settings.worker_concurrency == 16
     service = Settings.from_env(NEEDED, SERVICE)
     assert (service.host, service.port) == ("127.0.0.1", 8080)
-    assert service.max_body_bytes == 256 * 1024 * 1024
+    assert service.max_body_bytes == 288 * 1024 * 1024
 
 
 @pytest.mark.parametrize("process", [SERVICE, WORKER])

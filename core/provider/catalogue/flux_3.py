@@ -45,6 +45,11 @@ FLUX_3_IMAGES: Final = (
         "rather than ranges",
         parameters={
             "prompt": PROMPT_REQUIRED,
+            "images": Parameter(
+                kind=Kind.IMAGES,
+                most=10,
+                disagreement="The release notes do not name it; taken as by flux-3-image.",
+            ),
             "width": _SIDE,
             "height": _SIDE,
             "seed": SEED,
