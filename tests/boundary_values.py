@@ -8,6 +8,7 @@ from core.settings.settings import Settings
 from service.http.problems import Problem
 from service.intake.job_request import parse_job
 from tests.model_inputs import minimal, picture
+from tests.video_files import video
 
 #: Values of every JSON type, some of which any parameter must refuse.
 _ANY: Final[tuple[Any, ...]] = (None, True, 1, 0.5, "", "a text", [], {})
@@ -24,6 +25,13 @@ _IMAGES: Final = (
     "no base64!",
     "https://images.example/a.png",
     "http://",
+)
+_VIDEOS: Final = (
+    base64.b64encode(video()).decode(),
+    f"data:video/mp4;base64,{base64.b64encode(video()).decode()}",
+    picture(),
+    "no base64!",
+    "https://videos.example/a.mp4",
 )
 
 
@@ -44,9 +52,12 @@ def bounds(parameter: Parameter) -> tuple[list[Any], list[Any]]:
             outside.append(exact + beyond)
             if parameter.multiple_of:
                 outside.append(exact - beyond // parameter.multiple_of)
-    if parameter.kind is Kind.IMAGES:
-        inside += [[picture()], [picture()] * parameter.most]
-        outside += [[], [picture()] * (parameter.most + 1)]
+    if parameter.kind in (Kind.IMAGES, Kind.KEYFRAMES):
+        pictures = [picture()] * (parameter.most + 1)
+        timed = [list(pair) for pair in enumerate(pictures)]
+        items = timed if parameter.kind is Kind.KEYFRAMES else pictures
+        inside += [pictures[:1], items[:1], items[:-1]]
+        outside += [[], items, pictures]
     inside += [parameter.word] if parameter.word else []
     inside += parameter.choices
     outside += [choice.upper() for choice in parameter.choices]
@@ -64,6 +75,9 @@ def probes(parameter: Parameter) -> list[Any]:
         Kind.CHOICE: (),
         Kind.ASPECT_RATIO: _RATIOS,
         Kind.IMAGE: _IMAGES,
+        Kind.VIDEO: _VIDEOS,
+        Kind.BUNDLE: (picture(), "no base64!", "https://h/a.bin"),
+        Kind.KEYFRAMES: (*_IMAGES, [picture()] * 3, [[1, picture()], [0, picture()]], [[5]], [[]]),
         Kind.IMAGES: (*_IMAGES, *([one] for one in (*_IMAGES, 5, None, [])), [picture(), "x"]),
     }
     return [*_ANY, *inside, *outside, *special[parameter.kind]]
@@ -78,9 +92,11 @@ def field_errors(model: Model, given: dict[str, Any], settings: Settings) -> lis
     return []
 
 
-def field_errors_for(model: Model, name: str, value: Any, settings: Settings) -> list[str]:
+def field_errors_for(
+    model: Model, name: str, value: Any, settings: Settings, mode: str = ""
+) -> list[str]:
     """Return the fields that a job is refused for, whose parameter `name` has this value."""
-    return field_errors(model, {**minimal(model), name: value}, settings)
+    return field_errors(model, {**minimal(model, mode), name: value}, settings)
 
 
 def _step(parameter: Parameter) -> Any:

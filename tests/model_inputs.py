@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from PIL import Image
 
-from core.provider.catalogue import Kind, Model, Parameter
+from core.provider.catalogue import MODELS, Kind, Model, Parameter
+from tests.video_files import video
 
 #: Of every picture that is sent, in pixels; masks must have the size of what they cover.
 PICTURE_SIZE: Final = (320, 256)
@@ -23,7 +24,16 @@ def picture() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+#: Every model with each of its variants, by the first value of the field that selects it; that is
+#: empty for a model without variants.
+FORMS: Final[list[tuple[str, str]]] = [
+    (model.name, mode)
+    for model in MODELS.values()
+    for mode in [variant.names[0] for variant in model.variants] or [""]
+]
 _PICTURE: Final = picture()
+_CLIP: Final = base64.b64encode(video()).decode()
+_BUNDLE: Final = base64.b64encode(bytes(range(100))).decode()
 _URL: Final = "https://images.example/a.png"
 _NAMED: Final[Mapping[str, Any]] = {
     "width": WIDTH,
@@ -32,20 +42,32 @@ _NAMED: Final[Mapping[str, Any]] = {
     "aspect_ratio": "21:9",
     "seed": 7,
     "version": "latest",
+    "duration": 6,
     # The sandbox's accounts have it.
     "finetune_id": "my-finetune",
 }
 
 
-def minimal(model: Model) -> dict[str, Any]:
-    """Return the required parameters alone."""
-    pairs = model.parameters.items()
-    return {name: value_of(name, one) for name, one in pairs if one.required}
+def parameters_of(model: Model, mode: str = "") -> Mapping[str, Parameter]:
+    """Return the parameters of a variant; of the first one if none is named."""
+    return model.parameters_of(selection(model, mode))
 
 
-def full(model: Model) -> dict[str, Any]:
-    """Return a value for every parameter."""
-    return {name: value_of(name, one) for name, one in model.parameters.items()}
+def selection(model: Model, mode: str = "") -> dict[str, Any]:
+    """Return what selects a variant; nothing for a model without variants."""
+    return {model.variant_field: mode or model.variants[0].names[0]} if model.variants else {}
+
+
+def minimal(model: Model, mode: str = "") -> dict[str, Any]:
+    """Return the required parameters of a variant alone."""
+    pairs = parameters_of(model, mode).items()
+    return selection(model, mode) | {n: value_of(n, one) for n, one in pairs if one.required}
+
+
+def full(model: Model, mode: str = "") -> dict[str, Any]:
+    """Return a value for every parameter of a variant."""
+    pairs = parameters_of(model, mode).items()
+    return selection(model, mode) | {name: value_of(name, one) for name, one in pairs}
 
 
 def value_of(name: str, parameter: Parameter) -> Any:
@@ -62,6 +84,9 @@ def value_of(name: str, parameter: Parameter) -> Any:
         Kind.ASPECT_RATIO: "21:9",
         Kind.IMAGE: _PICTURE,
         Kind.IMAGES: [_PICTURE, _URL, _PICTURE],
+        Kind.KEYFRAMES: [[0, _PICTURE], [1.5, _URL], [3, _PICTURE]],
+        Kind.VIDEO: _CLIP,
+        Kind.BUNDLE: _BUNDLE,
     }
     if name == "resolution":
         return parameter.choices[0]  # the cheapest to make

@@ -38,10 +38,11 @@ def header(kind: bytes, scale: int, ticks: int, version: int = 0) -> bytes:
     return full(kind, times, bytes(80 if kind == b"mvhd" else 4), version=version)
 
 
-def tkhd(number: int, version: int = 0) -> bytes:
-    """Return a track's header."""
+def tkhd(number: int, version: int = 0, size: tuple[int, int] = (0, 0)) -> bytes:
+    """Return a track's header; sound has no size."""
     times = struct.pack(">QQII" if version else ">IIII", 1, 2, number, 0)
-    return full(b"tkhd", times, bytes(68), version=version, flags=3)
+    shown = struct.pack(">II", size[0] << 16, size[1] << 16)
+    return full(b"tkhd", times, bytes(60), shown, version=version, flags=3)
 
 
 def stsd(kind: bytes, size: tuple[int, int]) -> bytes:
@@ -81,7 +82,8 @@ def trak(
         full(b"hdlr", bytes(4), kind, bytes(12), b"handler\0"),
         box(b"minf", box(b"dinf", bytes(28)), stbl),
     )
-    return box(b"trak", tkhd(number, version), box(b"edts", bytes(28)), box(b"mdia", *media))
+    shown = size if kind == b"vide" else (0, 0)
+    return box(b"trak", tkhd(number, version, shown), box(b"edts", bytes(28)), box(b"mdia", *media))
 
 
 def video(

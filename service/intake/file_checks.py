@@ -11,6 +11,8 @@ from service.body.inline_files import InlineFile
 from service.http.problems import FieldError
 
 _ANY_BYTES: Final = "application/octet-stream"
+#: Seconds by which a video may be too long: its sound ends with a whole frame, after the pictures.
+_LAST_SOUND: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,17 @@ class _BadFileError(Exception):
         self.fix = fix
 
 
-def decode_file(path: str, parameter: Parameter, text: str) -> InputFile | FieldError:
-    """Decode a file in memory and validate it.
+def decoded(text: str, parameter: Parameter) -> InlineFile:
+    """Decode a short file in memory.
 
     Args:
-        path: The field, for errors.
-        parameter: The parameter that holds it.
         text: What `service.body.inline_files.InlineFile` takes.
+        parameter: The parameter that holds it.
     """
     inline = InlineFile(io.BytesIO(), parameter.largest_file)
     inline.feed(text)
     inline.end()
-    return check_file(path, parameter, inline)
+    return inline
 
 
 def check_file(path: str, parameter: Parameter, inline: InlineFile) -> InputFile | FieldError:
@@ -105,7 +106,8 @@ def _check_video(parameter: Parameter, inline: InlineFile) -> str:
         video = read_video(inline.file, inline.size)
     except BadVideo as error:
         raise _BadFileError(str(error), "send the bytes of a whole MP4 file") from None
-    if parameter.most_seconds is not None and video.seconds > parameter.most_seconds:
+    most = parameter.most_seconds
+    if most is not None and video.seconds > most + _LAST_SOUND:
         raise _BadFileError(f"lasts {video.seconds:g} seconds", "send a shorter video")
     return MP4.content_type
 

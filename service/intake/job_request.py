@@ -15,7 +15,7 @@ from service.body.json_scanner import LONG, FileField
 from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError, invalid
 from service.intake import job_options
-from service.intake.file_checks import InputFile, check_file, decode_file
+from service.intake.file_checks import InputFile, check_file, decoded
 from service.intake.file_parameters import files_in, is_url
 from service.intake.lenient_values import with_whole_numbers
 from service.intake.limits import LONGEST_KEY, LONGEST_URL
@@ -136,18 +136,16 @@ def _files(
         if parameter.kind not in FILES:
             if isinstance(value, str) and value in inline:  # other models have files there
                 errors.append(FieldError(whole, "is far too long", f"{LONG} bytes", "shorten it"))
-            continue
-        for place, path, text in files_in(name, parameter, value) if whole not in refused else ():
-            if path in refused or not isinstance(text, str) or is_url(text):
-                continue
-            long = inline.get(text)
-            found = (
-                check_file(path, parameter, long) if long else decode_file(path, parameter, text)
-            )
-            if isinstance(found, FieldError):
-                errors.append(found)
-            else:
-                files[place] = found
+        elif whole not in refused:
+            for place, path, text in files_in(name, parameter, value):
+                if path in refused or not isinstance(text, str) or is_url(text):
+                    continue
+                long = inline.get(text) or decoded(text, parameter)
+                found = check_file(path, parameter, long)
+                if isinstance(found, FieldError):
+                    errors.append(found)
+                else:
+                    files[place] = found
     return files
 
 

@@ -147,7 +147,8 @@ def allowed_value(parameter: Parameter) -> str:
         case Kind.TEXT:
             return _allowed_text(parameter)
         case Kind.BOOLEAN:
-            return "true or false"
+            limits = [f"{n} {' or '.join(some)}" for n, some in parameter.only_with.items()]
+            return "true or false" + "".join(f"; true only with {one}" for one in limits)
         case Kind.CHOICE:
             return "one of " + ", ".join(parameter.choices)
         case Kind.ASPECT_RATIO:

@@ -93,10 +93,11 @@ def _about(model: Model) -> str:
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     """Return the schema of one parameter; null means not sent, so a required one forbids it."""
     schema: dict[str, Any] = {"type": _TYPES[parameter.kind], **_bounds(parameter)}
-    others = [{"const": parameter.word}] if parameter.word else _lists(parameter, schema)
-    if others:
-        null = [] if parameter.required else [{"type": "null"}]
-        schema = {"anyOf": [schema, *others, *null]}
+    others = _alternatives(parameter, schema)
+    if others and parameter.required:
+        schema = {"anyOf": [schema, *others]}
+    elif others:
+        schema = {"anyOf": [schema, *others, {"type": "null"}]}
     elif not parameter.required:
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
@@ -107,8 +108,10 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     return {**schema, "description": description}
 
 
-def _lists(parameter: Parameter, file: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the schemas of the arrays that may stand in place of one file."""
+def _alternatives(parameter: Parameter, file: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of what may stand in place of a number, or of one file."""
+    if parameter.word:
+        return [{"const": parameter.word}]
     if not FILES.get(parameter.kind):
         return []
     bounds = {"type": "array", "minItems": 1, "maxItems": parameter.most}

@@ -1,7 +1,9 @@
 """The submit step when images are out of reach: nothing is in doubt that nobody can have."""
 
+import base64
 import dataclasses
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
@@ -95,6 +97,30 @@ def test_an_image_is_sent(deps: Deps, store: JobStore, server: ScriptedServer) -
 
     assert job(store).status is Status.GENERATING
     assert len(server.requests) == 1
+
+
+def test_images_within_an_array_are_sent_at_their_places(
+    deps: Deps, server: ScriptedServer
+) -> None:
+    """What waits in S3 is put back where it was, between the URLs that stand there."""
+    key = f"_inputs/{A}/images.1"
+    deps.objects.put(key, io.BytesIO(IMAGE), sha256=sha256(IMAGE).digest(), content_type="x/y")
+    url = "https://images.example/a.png"
+    request = make_request(
+        model="flux-3-image",
+        input={"images": [url, None, url], "prompt": "p"},
+        input_keys={"images.1": key},
+        created_at=deps.clock(),
+        deadline_at=deps.clock() + 1000,
+    )
+    deps.store.create(A, request)
+
+    run(Step.SUBMIT, submit, A, deps)
+
+    (posted,) = server.requests
+    encoded = base64.b64encode(IMAGE).decode()
+    assert json.loads(posted.body) == {"prompt": "p", "images": [url, encoded, url]}
+    assert job(deps.store).status is Status.GENERATING
 
 
 def test_an_image_that_is_gone_before(deps: Deps, store: JobStore, server: ScriptedServer) -> None:

@@ -1,4 +1,4 @@
-"""Every model of the catalogue, with the least and the most it takes, from POST to S3."""
+"""Every model that makes images, with the least and the most it takes, from POST to S3."""
 
 import base64
 import io
@@ -10,16 +10,24 @@ import httpx
 import pytest
 from PIL import Image
 
-from core.provider.catalogue import MODELS
+from core.provider.catalogue import MODELS, Media
 from stack.stack import Stack
 from tests.conftest import Eventually
 from tests.model_inputs import PICTURE_SIZE, full, minimal
 
-Case = tuple[str, str]
+Case = tuple[str, str, str]
 Sent = tuple[str, dict[str, Any]]
 
 EXTENTS: Final = {"minimal": minimal, "full": full}
-CASES: Final[list[Case]] = [(name, extent) for name in MODELS for extent in EXTENTS]
+#: The native API, and the provider's own.
+FACES: Final = ("native", "drop-in")
+CASES: Final[list[Case]] = [
+    (model.name, extent, face)
+    for model in MODELS.values()
+    for extent in EXTENTS
+    for face in FACES
+    if model.media is Media.IMAGE
+]
 LONG_TEXT: Final = 100  # characters
 WEBHOOK_FIELDS: Final = {"webhook_url", "webhook_secret"}
 #: The provider makes sides multiples of some pixels, so a ratio is kept about so well.
@@ -38,13 +46,16 @@ def http(relay: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def sent(http: httpx.Client) -> dict[Case, Sent]:
-    """Send a job for every model and extent at once; return job ids and inputs."""
+    """Send a job for every model, extent and face at once; return job ids and inputs."""
     jobs: dict[Case, Sent] = {}
-    for name, extent in CASES:
+    for name, extent, face in CASES:
         given = EXTENTS[extent](MODELS[name])
-        answer = http.post("/v1/jobs", json={"model": name, "input": given})
-        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-        jobs[name, extent] = answer.json()["id"], given
+        if face == "native":
+            answer = http.post("/v1/jobs", json={"model": name, "input": given})
+        else:
+            answer = http.post(f"/v1/{name}", json=given)
+        assert answer.is_success, answer.text
+        jobs[name, extent, face] = answer.json()["id"], given
     return jobs
 
 

@@ -1,4 +1,4 @@
-"""A job with four of the largest images: little memory anywhere, and not a byte lost on the way."""
+"""The largest images, and the largest video: little memory anywhere, and not a byte lost."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from PIL import Image
@@ -18,12 +18,16 @@ from stack.options import StackOptions
 from stack.stack import Stack
 from tests.e2e.conftest import Customer
 from tests.timing import FAST, FAST_SANDBOX
+from tests.video_files import box, video
 
 FIELDS = ("input_image", "input_image_2", "input_image_3", "input_image_4")
-#: The provider's stand-in needs a while for 107 MB, the more so on a busy machine.
+#: Images of a list.
+MOST: Final = 10
+LARGEST_VIDEO: Final = 50 * 1024 * 1024
+#: The provider's stand-in needs a while for hundreds of megabytes, the more so on a busy machine.
 PATIENT = {
-    "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": "30",
-    "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "100",
+    "FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": "60",
+    "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "200",
     "FLUXRELAY_LARGE_BODIES": "2",
 }
 
@@ -133,3 +137,59 @@ def test_four_of_the_largest_images(customer: Customer, pictures: dict[str, byte
         for name, data in pictures.items()
     }
     assert service.open_files() == []
+
+
+def growth(customer: Customer, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Return by how much service and worker grow at most, and what the provider was asked for."""
+    service = Memory(customer.stack.processes["service"].pid)
+    worker = Memory(customer.stack.processes["worker.submit"].pid)
+    redis_before, before = used_memory(customer), (service.forget(), worker.forget())
+
+    job = ended(customer, post(customer, body))
+
+    assert used_memory(customer) - redis_before < 100_000
+    assert service.open_files() == []
+    grown = [now - was for now, was in zip((service.peak(), worker.peak()), before, strict=True)]
+    (task,) = (t for t in customer.ledger()["tasks"] if t["id"] == job["provider"]["id"])
+    request: dict[str, Any] = task["request"]
+    return max(grown), request
+
+
+def seen(data: bytes) -> dict[str, Any]:
+    """Return what the ledger keeps of a file."""
+    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+
+
+def test_ten_of_the_largest_images_in_one_list(customer: Customer) -> None:
+    """No process grows by two images; the provider gets every byte, in order."""
+    rng = random.Random(6)  # noqa: S311 - noise, not a secret
+    images = [_noise(rng, 2600, 2687 - number) for number in range(MOST)]
+    small = [_noise(rng, 256, 256)]
+    growth(customer, listed(small))
+    body = listed(images)
+    assert len(body) > 270_000_000
+
+    grown, request = growth(customer, body)
+
+    assert grown < 2 * LARGEST_IMAGE_BYTES
+    assert request["images"] == [seen(data) for data in images]
+
+
+def listed(images: list[bytes]) -> bytes:
+    """Return a body with these images in a list."""
+    encoded = [base64.b64encode(data).decode() for data in images]
+    given = {"prompt": "a list", "resolution": "768sq", "images": encoded}
+    return json.dumps({"model": "flux-3-image", "input": given}).encode()
+
+
+def test_the_largest_video(customer: Customer) -> None:
+    """A video at the limit of bytes goes through in little memory, too."""
+    data = video()
+    data += box(b"free", bytes(LARGEST_VIDEO - len(data) - 8))
+    given = {"prompt": "a video", "video": base64.b64encode(data).decode()}
+    body = json.dumps({"model": "flux-tools/video-edit-v1", "input": given}).encode()
+
+    grown, request = growth(customer, body)
+
+    assert grown < 2 * LARGEST_IMAGE_BYTES
+    assert request["video"] == seen(data)

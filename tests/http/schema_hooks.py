@@ -4,6 +4,7 @@ A keyword of JSON Schema cannot say what an image is, or that two numbers have a
 The document names such a format, or says it in a description; here are values that follow it.
 """
 
+import base64
 import re
 from typing import Any, Final
 from uuid import uuid4
@@ -13,7 +14,10 @@ from hypothesis import strategies
 
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN
 from tests.model_inputs import picture
+from tests.video_files import video
 
+#: Of one job; more are a mistake that is left alone.
+MOST_FRAMES: Final = 10
 _URLS: Final = ("https://images.example/a.png", "http://images.example:8080/b?c=d")
 _CALLBACKS: Final = ("https://example.com/hook", "http://example.com:8080/", "https://1.1.1.1/x?y")
 _RATIOS: Final = ("21:9", "9:21", "16:9", "1:1", "100:99")
@@ -21,16 +25,35 @@ _KEYS: Final = ("a.jpg", "folder/{date}/{job_id}.{ext}", "{tenant}/{model}/{job_
 
 schemathesis.openapi.format("image", strategies.just(picture()))
 schemathesis.openapi.format("image-or-url", strategies.sampled_from((picture(), *_URLS)))
+_CLIP: Final = base64.b64encode(video()).decode()
+schemathesis.openapi.format("video", strategies.just(_CLIP))
+schemathesis.openapi.format("video-or-url", strategies.sampled_from((_CLIP, *_URLS)))
+schemathesis.openapi.format("bundle", strategies.just(picture()))
+schemathesis.openapi.format("bundle-or-url", strategies.sampled_from((picture(), *_URLS)))
 schemathesis.openapi.format("aspect-ratio", strategies.sampled_from(_RATIOS))
 schemathesis.openapi.format("public-url", strategies.sampled_from(_CALLBACKS))
 schemathesis.openapi.format("object-key", strategies.sampled_from(_KEYS))
 
 
+def _is_timed(frame: Any) -> bool:
+    """Return whether a keyframe has valid seconds and something else."""
+    if not isinstance(frame, list) or len(frame) != 2 or isinstance(frame[0], bool):
+        return False
+    return isinstance(frame[0], int | float) and frame[0] >= 0
+
+
 @schemathesis.hook
 def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
-    """Keep width times height within what the description of a FLUX.2 model says."""
+    """Have parameters go together as the descriptions of their models say."""
     given = body.get("input") if isinstance(body, dict) else None
     if isinstance(given, dict):
+        if given.get("draft") is True and given.get("resolution") in ("fhd", "qhd", "uhd"):
+            given["resolution"] = "hd"
+        frames = given.get("keyframes")
+        if isinstance(frames, list) and frames and all(map(_is_timed, frames)):
+            given["keyframes"] = [[at, image] for at, (_, image) in enumerate(frames)]
+        elif isinstance(frames, list) and all(isinstance(one, str) for one in frames):
+            given["keyframes"] = frames[:2] if len(frames) <= MOST_FRAMES else frames
         for side in ("width", "height"):
             value = given.get(side)
             if isinstance(value, int) and value > 2048:

@@ -30,6 +30,8 @@ def test_models(api: Caller) -> None:
     for name, model in MODELS.items():
         assert shown[name]["endpoint"] == f"/v1/{name}"
         assert shown[name]["parameters"].keys() == model.parameters.keys()
+        variants = [(tuple(one["names"]), [*one["parameters"]]) for one in shown[name]["variants"]]
+        assert variants == [(one.names, [*one.parameters]) for one in model.variants]
     assert shown["flux-pro-1.1"]["parameters"]["width"] == {
         "kind": "integer",
         "required": False,
@@ -38,6 +40,8 @@ def test_models(api: Caller) -> None:
         "multiple_of": 32,
     }
     assert not shown["flux-tools/outpainting-v1"]["webhook"]
+    images = shown["flux-3-image"]["parameters"]["images"]
+    assert (images["kind"], images["most"], images["shortest_side"]) == ("images", 10, 256)
 
 
 def test_models_need_a_key(relay: Stack, callers: Callers) -> None:

@@ -18,7 +18,10 @@ from tests.boundary_values import field_errors_for, probes
 _DOCUMENT: Final = json.loads((Path(__file__).parent / "bfl_parameters.json").read_text())
 DOCUMENTED: Final[Mapping[str, Any]] = _DOCUMENT["models"]
 #: The guide lists the first one; the others are newer than the OpenAPI documents.
-UNDOCUMENTED: Final = {"flux-pro", "flux-3-image", "flux-3-image-klein"}
+UNDOCUMENTED: Final = {
+    *("flux-pro", "flux-3-image", "flux-3-image-klein", "flux-3-video"),
+    *("flux-tools/video-edit-v1", "flux-tools/video-upscale-v1"),
+}
 #: It forbids what it does not name; the others ignore that.
 STRICT: Final = {"flux-tools/outpainting-v1"}
 

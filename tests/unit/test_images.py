@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.provider.catalogue import LARGEST_IMAGE_BYTES, LARGEST_IMAGE_PIXELS, Kind, Parameter
 from service.http.problems import FieldError
-from service.intake.file_checks import InputFile, decode_file
+from service.intake.file_checks import InputFile, check_file, decoded
 from tests.image_files import JPEGS, PHOTO, PNGS, WEBPS
 
 Encode = Callable[..., str]
@@ -22,7 +22,7 @@ IMAGE = Parameter(kind=Kind.IMAGE)
 
 def decode_image(path: str, text: str, parameter: Parameter = IMAGE) -> InputFile | FieldError:
     """Decode and check an image."""
-    return decode_file(path, parameter, text)
+    return check_file(path, parameter, decoded(text, parameter))
 
 
 def _field_error(text: str) -> FieldError:

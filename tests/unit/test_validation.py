@@ -10,15 +10,15 @@ from core.provider.catalogue import MODELS, Kind
 from service.http.caller_values import kind_of, shown
 from service.http.problems import FieldError
 from service.intake.model_parameters import check_input
-from tests.model_inputs import minimal
+from tests.model_inputs import FORMS, minimal, parameters_of
 
 KONTEXT, PRO = MODELS["flux-kontext-pro"], MODELS["flux-pro-1.1"]
 WRONG_TYPES: list[Any] = [True, False, 1, 1.0, "text", [], {}, ["jpeg"], {"a": 1}]
 
 
-def _check(name: str, **given: Any) -> list[FieldError]:
-    model = MODELS[name]
-    return check_input(model, minimal(model) | given)
+def _check(model_name: str, mode: str = "", /, **given: Any) -> list[FieldError]:
+    model = MODELS[model_name]
+    return check_input(model, minimal(model, mode) | given)
 
 
 def test_the_catalogue_is_the_provider_s() -> None:
@@ -104,29 +104,31 @@ def test_the_longest_url_of_an_image_is_taken() -> None:
     assert _check("flux-kontext-pro", input_image="https://h/" + "x" * 2073) == []
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_wrong_types_are_named(model: str) -> None:
+@pytest.mark.parametrize(("model", "mode"), FORMS)
+def test_wrong_types_are_named(model: str, mode: str) -> None:
     """No type passes for another: a boolean and 1.0 are no whole numbers, a number is no text."""
     fitting: Mapping[Kind, tuple[type, ...]] = {
         Kind.INTEGER: (int,),
         Kind.NUMBER: (int, float),
         Kind.BOOLEAN: (bool,),
         Kind.IMAGES: (str, list),
+        Kind.KEYFRAMES: (str, list),
     }
-    for name, parameter in MODELS[model].parameters.items():
+    for name, parameter in parameters_of(MODELS[model], mode).items():
         types = fitting.get(parameter.kind, (str,))
         for value in (value for value in WRONG_TYPES if type(value) not in types):
-            errors = _check(model, **{name: value})
+            errors = _check(model, mode, **{name: value})
             assert [one.field for one in errors] == [f"input.{name}"], (name, value)
             assert errors[0].detail.startswith("is ")
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_null_is_not_sent(model: str) -> None:
+@pytest.mark.parametrize(("model", "mode"), FORMS)
+def test_null_is_not_sent(model: str, mode: str) -> None:
     """A parameter that is null counts as left out, wherever it may be left out."""
-    optional = [name for name, one in MODELS[model].parameters.items() if not one.required]
+    parameters = parameters_of(MODELS[model], mode)
+    optional = [name for name, one in parameters.items() if not one.required]
 
-    assert _check(model, **dict.fromkeys(optional)) == []
+    assert _check(model, mode, **dict.fromkeys(optional)) == []
 
 
 @pytest.mark.parametrize("given", [{}, {"prompt": None}])

@@ -21,7 +21,7 @@ from core.provider.catalogue.entry import (
 )
 from core.provider.catalogue.flux_1 import FLUX_1
 from core.provider.catalogue.flux_2 import FLUX_2, TOOLS
-from core.provider.catalogue.flux_3 import FLUX_3_IMAGES
+from core.provider.catalogue.flux_3 import FLUX_3_IMAGES, FLUX_3_VIDEOS
 
 __all__ = [
     "FILES",
@@ -38,5 +38,5 @@ __all__ = [
 
 #: The built-in models by name.
 MODELS: Final[Mapping[str, Model]] = {
-    model.name: model for model in (*FLUX_3_IMAGES, *FLUX_2, *FLUX_1, *TOOLS)
+    model.name: model for model in (*FLUX_3_IMAGES, *FLUX_3_VIDEOS, *FLUX_2, *FLUX_1, *TOOLS)
 }
