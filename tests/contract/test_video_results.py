@@ -1,94 +1,27 @@
 """Videos and drafts: every file of a result is stored once, or the job has not succeeded."""
 
-import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any, Final
 
 import pytest
 
-from core.errors import StorageUnavailable, Transient
+from core.errors import Transient
 from core.jobs.failures import FailureCode
 from core.jobs.status import Status
 from core.jobs.views import job_view
-from core.operations.provider_results import apply_notice
-from core.provider.catalogue.entry import Media, Model
-from core.provider.wire_format import parse_notice
-from core.redis.change import Change
-from core.storage.object_store import ObjectStore
 from tests.contract.harness import A, Bench, said
 from tests.contract.result_links import DEAD, answering, collect_once, times_asked
 from tests.contract.scripted_server import answer
-from tests.video_files import NOISE, video
-from worker.deps import Deps
+from tests.contract.video_jobs import BUNDLE, CACHE_KEY, FACTS, FILM, KEY, Studio, make_studio
+from tests.video_files import video
 from worker.steps.collect import collect
-
-FILM: Final = video()
-BUNDLE: Final = NOISE[:50_000]
-FACTS: Final = {
-    "seconds": 5.0,
-    "frames_per_second": 24.0,
-    "width": 320,
-    "height": 192,
-    "tracks": ["video", "audio"],
-}
-
-
-@dataclass(frozen=True)
-class Studio:
-    """A bench whose job makes a video, and what its result consists of."""
-
-    bench: Bench
-
-    @property
-    def deps(self) -> Deps:
-        """Return what steps work with."""
-        return self.bench.deps
-
-    def ready(self, *, draft: bool = True, film: str = "film", cache: str = "cache") -> None:
-        """Have the provider say that the job's task is done."""
-        raw = json.dumps(self.told(draft=draft, film=film, cache=cache)).encode()
-        notice = parse_notice(raw, self.bench.clock.now, 600)
-        assert apply_notice(self.bench.store, A, notice, "poll")
-
-    def told(self, *, draft: bool = True, film: str = "film", cache: str = "cache") -> Any:
-        """Return what the provider says of the finished task."""
-        url = self.bench.server.url
-        more = {"draft_cache": f"{url}/{cache}"} if draft else {}
-        return {"id": "t1", "status": "Ready", "result": {"sample": f"{url}/{film}", **more}}
-
-    def body(self, key: str) -> bytes:
-        """Return an object's bytes."""
-        return b"".join(self.deps.objects.chunks(key))
-
-    def asked(self, name: str) -> int:
-        """Return how often a file was asked for."""
-        return [request.target for request in self.bench.server.requests].count(f"/{name}")
-
-    def put(self, key: str, body: bytes, task: str = "t1", **metadata: str) -> None:
-        """Store an object of the job, as another run would."""
-        told = {"job-id": A, "provider-id": task, **metadata}
-        digest = sha256(body).digest()
-        facts: dict[str, Any] = {"sha256": digest, "content_type": "video/mp4", "metadata": told}
-        assert self.deps.objects.put_once(key, io.BytesIO(body), **facts)
 
 
 @pytest.fixture
 def studio(bench: Bench) -> Studio:
     """Return a job at the provider, whose model makes videos."""
-    model = Model(name="films", source="the test", parameters={}, media=Media.VIDEO)
-    settings = bench.deps.settings.model_copy(update={"models": {"films": model}})
-    made = Studio(replace(bench, deps=replace(bench.deps, settings=settings)))
-    bench.accept(model="films", output_key="films/{job_id}.{ext}")
-    bench.generating()
-    answering(bench, film=answer(200, FILM), cache=answer(200, BUNDLE))
-    return made
-
-
-KEY: Final = f"films/{A}.mp4"
-CACHE_KEY: Final = f"{KEY}.draft_cache.bin"
+    return make_studio(bench)
 
 
 def test_a_video_is_stored_with_its_facts(studio: Studio) -> None:
@@ -262,99 +195,3 @@ def test_what_is_no_whole_video_is_not_stored(studio: Studio, film: bytes, probl
         collect(A, studio.deps)
 
     assert studio.deps.objects.head(KEY) is None
-
-
-class Recording(ObjectStore):
-    """A bucket that notes for which keys leftovers were removed.
-
-    Args:
-        real: What it is otherwise.
-        away: Whether that fails.
-    """
-
-    def __init__(self, real: ObjectStore, *, away: bool = False) -> None:
-        vars(self).update(vars(real))  # the same connections
-        self.removed: list[str] = []
-        self._away = away
-
-    def abort_uploads(self, key: str) -> int:
-        """Note the key."""
-        self.removed.append(key)
-        if self._away:
-            raise StorageUnavailable("S3 is away")
-        return 0
-
-
-@pytest.mark.parametrize("away", [False, True])
-def test_a_job_that_is_given_up_leaves_no_parts(studio: Studio, *, away: bool) -> None:
-    """What unfinished uploads left is removed if the bucket is there, and fails nothing if not."""
-    answering(studio.bench)
-    studio.ready()
-    studio.bench.clock.now += 601
-    objects = Recording(studio.deps.objects, away=away)
-
-    collect(A, replace(studio.deps, objects=objects))
-
-    assert studio.bench.error == FailureCode.RESULT_EXPIRED
-    assert objects.removed == ([KEY] if away else [KEY, CACHE_KEY])
-
-
-def test_a_large_file_is_sent_in_parts(
-    studio: Studio, make_objects: Callable[..., ObjectStore]
-) -> None:
-    """A video over the threshold is stored as a whole."""
-    film = video(noise=4_000_000)
-    answering(studio.bench, film=answer(200, film))
-    studio.ready(draft=False)
-    objects = make_objects(large=1_000_000, part=5 * 1024 * 1024)
-
-    collect(A, replace(studio.deps, objects=objects))
-
-    assert studio.bench.job.status is Status.SUCCEEDED
-    assert studio.body(KEY) == film
-
-
-@pytest.fixture
-def make_objects(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., ObjectStore]:
-    """Return a function that makes an object store with limits of its own."""
-
-    def make(**options: Any) -> ObjectStore:
-        made = ObjectStore(studio.deps.objects.bucket, **options)
-        request.addfinalizer(made._client.close)  # noqa: SLF001 - its sockets are closed at exit
-        return made
-
-    return make
-
-
-def test_a_second_task_starts_with_links_of_its_own(studio: Studio) -> None:
-    """What is made again forgets the links of the first task, the bundle's as well."""
-    request = replace(studio.bench.job.request, regenerate=True)
-    studio.bench.redis.hset(f"job:{A}", "request", request.to_json())
-    answering(studio.bench, film=DEAD, cache=DEAD)
-    studio.ready()
-    studio.bench.clock.now += 601
-
-    collect(A, studio.deps)
-
-    assert studio.bench.job.regenerations == 1
-    assert studio.bench.store.fields(A, "result_url", "more_urls") == ["", ""]
-
-
-def test_two_runs_do_not_overwrite_each_other_s_links(studio: Studio) -> None:
-    """A run that asked for better links with old ones in hand changes nothing."""
-    studio.ready()
-    newer = json.dumps({"draft_cache": "https://eu.bfl.ai/newer"})
-
-    def meanwhile() -> None:
-        change = Change(set={"more_urls": newer})
-        assert studio.bench.store.change(A, {Status.STORING}, change)
-
-    def asked(wire: Any) -> None:
-        meanwhile()
-        said(200, studio.told(cache="other"))(wire)
-
-    answering(studio.bench, film=answer(200, FILM), cache=DEAD, get_result=asked)
-
-    collect_once(studio.bench)
-
-    assert studio.bench.store.fields(A, "more_urls") == [newer]
