@@ -65,19 +65,9 @@ def create_app(settings: Settings, connections: Connections) -> Starlette:
     )
     finetunes = Finetunes(settings.finetunes)
     submits = Submits(
-        settings=settings,
-        hosts=hosts,
-        accounts=accounts,
-        credit_balances=balances,
-        finetunes=finetunes,
-        drafts=drafts,
-        book=book,
-        ledger=ledger,
-        generator=generator,
-        faults=faults,
-        connections=connections,
-    )
-
+        settings, hosts, accounts, balances, finetunes, drafts, book, ledger, generator, faults,
+        connections,
+    )  # fmt: skip
     routes = [
         *ProviderApi(hosts, accounts, balances, finetunes, book, faults, submits).routes(),
         *Downloads(hosts, signer, book, ledger, generator, faults, connections).routes(),

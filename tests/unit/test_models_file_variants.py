@@ -13,37 +13,38 @@ SAME = {"names": ["b", "alias"], "parameters": {}}
 VARIED = {"name": "flux-9", "source": "a test", "variant_field": "mode", "variants": [FIRST]}
 
 
+_FRAMES = {"kind": "keyframes", "most": 10, "minimum": 0, "duration": "duration"}
+_MAKE = {
+    "keyframes": {**_FRAMES, "shortest_side": 256, "most_pixels": 1000, "most_bytes": 99},
+    "duration": {"kind": "integer", "minimum": 5, "maximum": 20, "word": "auto"},
+    "draft": {"kind": "boolean", "only_with": {"resolution": ["hd"]}},
+    "images": {"kind": "images", "most": 3},
+}
+_RENDER = {
+    "video": {"kind": "video", "required": True, "most_seconds": 20.5},
+    "cache": {"kind": "bundle", "urls": False},
+}
+_NEWER = {
+    "name": "flux-9",
+    "source": "a test",
+    "variant_field": "mode",
+    "variants": [
+        {"names": ["make", "m"], "parameters": _MAKE},
+        {"names": ["render"], "parameters": _RENDER},
+    ],
+    "media": "video",
+    "link_seconds": 7200,
+    "first_poll_seconds": 30.5,
+    "poll_seconds": 5,
+    "active_limit": 5,
+    "lane": "flux-3-video",
+    "webhook": False,
+}
+
+
 def test_all_that_newer_models_have(tmp_path: Path) -> None:
     """Lists, keyframes, videos, words, variants, times and limits can be said in a file."""
-    frames = {"kind": "keyframes", "most": 10, "minimum": 0, "duration": "duration"}
-    make = {
-        "keyframes": {**frames, "shortest_side": 256, "most_pixels": 1000, "most_bytes": 99},
-        "duration": {"kind": "integer", "minimum": 5, "maximum": 20, "word": "auto"},
-        "draft": {"kind": "boolean", "only_with": {"resolution": ["hd"]}},
-        "images": {"kind": "images", "most": 3},
-    }
-    render = {
-        "video": {"kind": "video", "required": True, "most_seconds": 20.5},
-        "cache": {"kind": "bundle", "urls": False},
-    }
-    entry = {
-        "name": "flux-9",
-        "source": "a test",
-        "variant_field": "mode",
-        "variants": [
-            {"names": ["make", "m"], "parameters": make},
-            {"names": ["render"], "parameters": render},
-        ],
-        "media": "video",
-        "link_seconds": 7200,
-        "first_poll_seconds": 30.5,
-        "poll_seconds": 5,
-        "active_limit": 5,
-        "lane": "flux-3-video",
-        "webhook": False,
-    }
-
-    model = read_models(write(tmp_path, entry))["flux-9"]
+    model = read_models(write(tmp_path, _NEWER))["flux-9"]
 
     first, second = model.variants
     assert (model.variant_field, first.names, second.names) == ("mode", ("make", "m"), ("render",))

@@ -11,6 +11,7 @@ from core.jobs.status import CallbackState, Status
 from core.jobs.views import job_view, timestamp
 
 STORED = {"bucket": "pictures", "key": "a/1.jpg", "bytes": 5, "content_type": "image/jpeg"}
+IMAGE_VIEW = {"uri": "s3://pictures/a/1.jpg", **STORED, "margin_seconds": 598.5}
 VIDEO = {"role": "sample", "bucket": "b", "key": "a/1.mp4", "content_type": "video/mp4"}
 BUNDLE = {"role": "draft_cache", "bucket": "b", "key": "a/1.mp4.draft_cache.bin"}
 REQUEST = JobRequest(
@@ -90,19 +91,8 @@ def test_an_ended_job() -> None:
             {"status": "queued", "at": "2025-06-15T15:06:40.000Z"},
             {"status": "succeeded", "at": "2025-06-15T15:06:49.500Z"},
         ],
-        "image": {
-            "uri": "s3://pictures/a/1.jpg",
-            **STORED,
-            "margin_seconds": 598.5,
-        },
-        "artifacts": [
-            {
-                "uri": "s3://pictures/a/1.jpg",
-                "role": "sample",
-                **STORED,
-                "margin_seconds": 598.5,
-            },
-        ],
+        "image": IMAGE_VIEW,
+        "artifacts": [{"role": "sample", **IMAGE_VIEW}],
         **dict.fromkeys(("error", "waiting", "retry_of", "retried_as")),
         "callback": {
             "url": "https://example.com/done",
