@@ -13,6 +13,9 @@ from core.errors import StorageUnavailable, Transient
 from core.jobs.input_places import with_values
 
 _GROUP: Final = 3  # bytes per four characters of base64
+#: Begins the text that stands for a file until the JSON is cut there; nobody can guess it.
+_MARK: Final = secrets.token_hex(16)
+_MARKS: Final = re.compile(f"({_MARK}[0-9]+:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,9 @@ class Payload:
     def __init__(
         self, fields: Mapping[str, Any], files: Mapping[str, Source], *, seconds: float
     ) -> None:
-        # No caller can guess this text, so it occurs in the JSON only where a file belongs.
-        mark = secrets.token_hex(16)
-        marks = {place: f"{mark}{number}:" for number, place in enumerate(files)}
+        marks = {place: f"{_MARK}{number}:" for number, place in enumerate(files)}
         sources = dict(zip(marks.values(), files.values(), strict=True))
-        text = json.dumps(with_values(fields, marks))
-        *parts, last = re.split(f"({mark}[0-9]+:)", text)
+        *parts, last = _MARKS.split(json.dumps(with_values(fields, marks)))
         self._parts = [sources.get(part) or part.encode() for part in parts]
         self._last = last.encode()
         self._seconds = seconds
