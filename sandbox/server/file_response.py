@@ -64,7 +64,8 @@ class FileResponse(Response):
         """Return whether all bytes were sent, which stops where the pacing says so."""
         allowed, left = self._pacing.limit, self._left
         for piece in self._pieces:
-            await asyncio.sleep(self._pacing.pause)
+            if self._pacing.pause:
+                await asyncio.sleep(self._pacing.pause)
             if not self._connections.is_open(self._request):
                 return True
             body = bytes(piece if allowed is None else piece[:allowed])
