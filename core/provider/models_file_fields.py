@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core.media.image_formats import FORMATS
-from core.provider.catalogue import FILES, Kind, Media, Parameter
+from core.provider.catalogue import BUNDLE_ROLE, FILES, Kind, Media, Parameter
 
 #: A name is the end of a URL's path: no dot segments, nothing that would need escaping.
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
@@ -88,6 +88,7 @@ _PARAMETER_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {
     "most": (_is_count, "a whole number above 0"),
     "duration": (lambda value: _is_text(value) and _is_name(value), "a parameter's name"),
     "only_with": (_are_choices_by_name, "an object of arrays of texts"),
+    "adds": (lambda value: value == BUNDLE_ROLE, BUNDLE_ROLE),
     "shortest_side": (_is_count, "a whole number above 0"),
     "most_pixels": (_is_count, "a whole number above 0"),
     "most_bytes": (_is_count, "a whole number above 0"),
@@ -103,6 +104,7 @@ _OF_KINDS: Final[Mapping[str, frozenset[Kind]]] = {
     "most": _LISTS,
     "duration": frozenset({Kind.KEYFRAMES}),
     "only_with": frozenset({Kind.BOOLEAN}),
+    "adds": frozenset({Kind.BOOLEAN}),
     "shortest_side": _IMAGES,
     "most_pixels": _IMAGES,
     "most_bytes": frozenset(FILES),

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from core.provider.catalogue.entry import BUNDLE_ROLE
+
 #: Keys that may hold the link to the image or video; others are ignored.
 _NAMES: Final = (
     *("sample", "samples", "url", "urls", "image", "images", "image_url", "image_urls"),
     *("output", "outputs", "file", "files", "video", "videos", "video_url", "video_urls"),
 )
-#: Role of a draft's bundle, which is needed to render the full video, and keys that may hold it.
-_BUNDLE: Final = "draft_cache"
+#: Keys that may hold the link to a draft's bundle.
 _BUNDLES: Final = ("draft_cache", "draft_caches")
 _MOST_BUNDLES: Final = 8
 _LINK: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -55,7 +56,7 @@ def more_links_of(body: Mapping[str, Any]) -> dict[str, str]:
     result = result_of(body)
     values = [result.get(name) for name in _BUNDLES]
     links = list(dict.fromkeys(link for value in values for link in _links(value, any_name=True)))
-    roles = [_BUNDLE, *(f"{_BUNDLE}_{number}" for number in range(2, _MOST_BUNDLES + 1))]
+    roles = [BUNDLE_ROLE, *(f"{BUNDLE_ROLE}_{number}" for number in range(2, _MOST_BUNDLES + 1))]
     return dict(zip(roles, links, strict=False))
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from core.operations.provider_results import apply_notice
-from core.provider.catalogue.entry import Media, Model
+from core.provider.catalogue.entry import BUNDLE_ROLE, Kind, Media, Model, Parameter
 from core.provider.wire_format import parse_notice
 from tests.contract.harness import A, Bench
 from tests.contract.result_links import answering
@@ -71,7 +71,8 @@ class Studio:
 
 def make_studio(bench: Bench) -> Studio:
     """Return a job at the provider, whose model makes videos."""
-    model = Model(name="films", source="the test", parameters={}, media=Media.VIDEO)
+    parameters = {"draft": Parameter(kind=Kind.BOOLEAN, adds=BUNDLE_ROLE)}
+    model = Model(name="films", source="the test", parameters=parameters, media=Media.VIDEO)
     settings = bench.deps.settings.model_copy(update={"models": {"films": model}})
     made = Studio(replace(bench, deps=replace(bench.deps, settings=settings)))
     bench.accept(model="films", output_key="films/{job_id}.{ext}")

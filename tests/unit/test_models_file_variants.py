@@ -17,7 +17,7 @@ _FRAMES = {"kind": "keyframes", "most": 10, "minimum": 0, "duration": "duration"
 _MAKE = {
     "keyframes": {**_FRAMES, "shortest_side": 256, "most_pixels": 1000, "most_bytes": 99},
     "duration": {"kind": "integer", "minimum": 5, "maximum": 20, "word": "auto"},
-    "draft": {"kind": "boolean", "only_with": {"resolution": ["hd"]}},
+    "draft": {"kind": "boolean", "only_with": {"resolution": ["hd"]}, "adds": "draft_cache"},
     "images": {"kind": "images", "most": 3},
 }
 _RENDER = {
@@ -59,6 +59,7 @@ def test_all_that_newer_models_have(tmp_path: Path) -> None:
     )
     assert first.parameters["duration"].word == "auto"
     assert first.parameters["draft"].only_with == {"resolution": ("hd",)}
+    assert first.parameters["draft"].adds == "draft_cache"
     assert first.parameters["images"] == Parameter(kind=Kind.IMAGES, most=3)
     assert second.parameters == {
         "video": Parameter(kind=Kind.VIDEO, required=True, most_seconds=20.5),
@@ -134,6 +135,8 @@ def test_a_bad_model(tmp_path: Path, entry: object, problem: str) -> None:
         ("x", {"kind": "keyframes", "duration": "a b"}, ".duration: must be a parameter's name"),
         ("x", {"kind": "boolean", "only_with": {"y": []}}, ".only_with: must be an object of arr"),
         ("x", {"kind": "choice", "choices": ["a"], "only_with": {}}, ".only_with: is not for the"),
+        ("x", {"kind": "boolean", "adds": "preview"}, ".adds: must be draft_cache"),
+        ("x", {"kind": "bundle", "adds": "draft_cache"}, ".adds: is not for the kind bundle"),
     ],
 )
 def test_a_bad_parameter(tmp_path: Path, name: str, value: object, problem: str) -> None:

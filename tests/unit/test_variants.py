@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.provider.catalogue import Kind, Model, Parameter, Variant
+from core.provider.catalogue import MODELS, Kind, Model, Parameter, Variant
 from core.settings.settings import Settings
 from service.drop_in.request_body import parse_flat
 from service.http.problems import FieldError, Problem
@@ -16,7 +16,7 @@ from tests.model_inputs import picture
 PROMPT = Parameter(kind=Kind.TEXT, required=True)
 STEPS = Parameter(kind=Kind.INTEGER, minimum=1, maximum=9)
 RESOLUTION = Parameter(kind=Kind.CHOICE, choices=("hd", "fhd"))
-DRAFT = Parameter(kind=Kind.BOOLEAN, only_with={"resolution": ("hd",)})
+DRAFT = Parameter(kind=Kind.BOOLEAN, only_with={"resolution": ("hd",)}, adds="draft_cache")
 MODEL = Model(
     name="flux-9",
     source="a test",
@@ -125,6 +125,34 @@ def test_the_error_of_a_switch_says_what_to_do() -> None:
 
     assert (error.detail, error.allowed) == ("is 'fhd'", "one of hd while draft is true")
     assert error.fix == "leave resolution out, or send draft as false"
+
+
+@pytest.mark.parametrize(
+    ("given", "roles"),
+    [
+        ({"mode": "draw", "draft": True}, ("draft_cache",)),
+        ({"mode": "text-to-image", "draft": True}, ("draft_cache",)),
+        ({"mode": "draw", "draft": False}, ()),
+        ({"mode": "draw", "draft": None}, ()),
+        ({"mode": "draw"}, ()),
+        ({"mode": "edit", "draft": True}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_switch_that_adds_a_file_to_the_result(
+    given: dict[str, Any], roles: tuple[str, ...]
+) -> None:
+    """While it is on, in a mode that has it, the result has a further file."""
+    assert MODEL.further_roles(given) == roles
+
+
+@pytest.mark.parametrize("mode", ["t2v", "image-continuation", "v2v"])
+def test_a_draft_of_a_video_has_a_bundle(mode: str) -> None:
+    """Every mode that makes drafts says so; rendering one in full makes no other."""
+    model = MODELS["flux-3-video"]
+
+    assert model.further_roles({"mode": mode, "draft": True}) == ("draft_cache",)
+    assert model.further_roles({"mode": "draft_enhance"}) == ()
 
 
 def test_a_job_of_a_mode(settings: Settings) -> None:

@@ -36,10 +36,14 @@ Artifact = dict[str, Any]
 
 
 def wanted(job: Job, deps: Deps) -> dict[str, tuple[str, Content]]:
-    """Return the artifacts of a job's result, the sample first: role -> link, and what it is."""
+    """Return the artifacts of a job's result, the sample first: role -> link, and what it is.
+
+    The link is empty while the provider has not named it.
+    """
     model = deps.settings.models.get(job.request.model)
     content = VIDEO if model and model.media is Media.VIDEO else IMAGE
-    more = {role: (url, BUNDLE) for role, url in job.more_urls.items()}
+    promised = dict.fromkeys(model.further_roles(job.request.input) if model else (), "")
+    more = {role: (url, BUNDLE) for role, url in {**promised, **job.more_urls}.items()}
     return {SAMPLE: (job.result_url or "", content), **more}
 
 
@@ -85,7 +89,7 @@ def put_artifact(
         message = f"The key {key} already holds another object, which was not overwritten"
         raise Permanent(FailureCode.STORAGE_FAILED, message)
     # The server stored fewer bytes than it was sent, or the parts of two results would be mixed.
-    if not there.whole or not _may_belong(job, there):
+    if not there.whole or not _may_belong(job, there, deps):
         deps.objects.replace(key, result.file, **sent)
         return ours
     # It may come from an earlier task of the job that was abandoned too soon.
@@ -148,7 +152,7 @@ def find_artifact(
     for form in content.formats:
         key = _key(job, role, form.extension, stored, deps)
         there = deps.objects.head(key)
-        if there and there.whole and _is_ours(job, there) and _may_belong(job, there):
+        if there and there.whole and _is_ours(job, there) and _may_belong(job, there, deps):
             return _stored(role, key, form.content_type, content, there)
     return None
 
@@ -217,9 +221,9 @@ def _task_of(there: StoredObject) -> str | None:
     return unquote(there.metadata.get(_TASK, "")) or None
 
 
-def _may_belong(job: Job, there: StoredObject) -> bool:
+def _may_belong(job: Job, there: StoredObject, deps: Deps) -> bool:
     """Return whether an object may be part of this result: several files must be of one task."""
-    return not job.more_urls or _task_of(there) in (None, job.provider_id)
+    return len(wanted(job, deps)) == 1 or _task_of(there) in (None, job.provider_id)
 
 
 def _key(job: Job, role: str, extension: str, stored: Sequence[Artifact], deps: Deps) -> str:

@@ -130,6 +130,7 @@ def _download(
 ) -> Result | None:
     """Download a file; None if the job got better links, with which `collect` starts again."""
     try:
+        _require_link(url, content)
         return deps.downloader.fetch(url, alive, content)
     except StoreUnavailable:
         raise
@@ -138,6 +139,16 @@ def _download(
         if lives and link_renewal.renew(job, error, deps, alive):
             return None
         raise
+
+
+def _require_link(url: str, content: Content) -> None:
+    """Check that the provider has named a link.
+
+    Raises:
+        LinkRefused: It has not.
+    """
+    if not url:
+        raise LinkRefused(f"The provider's result has no link to the {content.name}")
 
 
 def _finish(job: Job, stored: Sequence[Artifact], deps: Deps) -> None:

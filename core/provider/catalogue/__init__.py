@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.provider.catalogue.entry import (
+    BUNDLE_ROLE,
     FILES,
     LARGEST_IMAGE_BYTES,
     LARGEST_IMAGE_PIXELS,
@@ -24,6 +25,7 @@ from core.provider.catalogue.flux_2 import FLUX_2, TOOLS
 from core.provider.catalogue.flux_3 import FLUX_3_IMAGES, FLUX_3_VIDEOS
 
 __all__ = [
+    "BUNDLE_ROLE",
     "FILES",
     "LARGEST_IMAGE_BYTES",
     "LARGEST_IMAGE_PIXELS",

@@ -44,6 +44,10 @@ _LARGEST_BYTES: Final[Mapping[Kind, int]] = {
 }
 
 
+#: Role of a draft's bundle, which is needed to render the full video.
+BUNDLE_ROLE: Final = "draft_cache"
+
+
 class Media(StrEnum):
     """What a model makes; decides which formats are stored, and which worker places it uses."""
 
@@ -72,6 +76,8 @@ class Parameter:
     duration: str = ""
     #: While a switch is on: the values that other parameters may have, if they are sent.
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: While a switch is on: the role of a further file that the result then has.
+    adds: str = ""
     #: A word that may be sent instead of a number, such as `auto`.
     word: str = ""
     #: Shortest side of an image in pixels; None: no documented limit.
@@ -154,6 +160,11 @@ class Model:
         """Return the parameters that an input may have, apart from the variant's field."""
         variant = self.variant_of(given)
         return variant.parameters if variant else self.parameters
+
+    def further_roles(self, given: Any) -> tuple[str, ...]:
+        """Return the roles of the files that the result of an input has beside its sample."""
+        parameters = self.parameters_of(given).items()
+        return tuple(one.adds for name, one in parameters if one.adds and given.get(name) is True)
 
 
 #: Widest and tallest aspect ratio (BFL OpenAPI, aspect_ratio: "between 21:9 and 9:21").

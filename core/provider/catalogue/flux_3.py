@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from core.provider.catalogue.common import FORMAT, PROMPT, PROMPT_REQUIRED, SEED, SWITCH, USER
-from core.provider.catalogue.entry import Kind, Media, Model, Parameter, Variant
+from core.provider.catalogue.entry import BUNDLE_ROLE, Kind, Media, Model, Parameter, Variant
 
 _Parameters = Mapping[str, Parameter]
 
@@ -93,7 +93,7 @@ def _generated(longest: int) -> _Parameters:
         "resolution": Parameter(kind=Kind.CHOICE, choices=_RESOLUTIONS),
         "generate_audio": SWITCH,
         "safety_tolerance": _SAFETY,
-        "draft": replace(SWITCH, only_with={"resolution": ("hd",)}),
+        "draft": replace(SWITCH, only_with={"resolution": ("hd",)}, adds=BUNDLE_ROLE),
         "version": _VERSION,
         "user": USER,
     }
