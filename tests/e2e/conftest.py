@@ -112,7 +112,8 @@ class Customer:
             made = tasks.get(job["id"]) or tasks[job["provider"]["id"]]
             # A submit in doubt that was repeated may, or may not, have been made the first time.
             assert 1 <= len(made) <= 1 + job["provider"]["resubmits"], job
-            self._judge_bytes(s3, job, {task["sha256"] for task in made})
+            files = {(a["role"], a["sha256"]) for task in made for a in task["artifacts"]}
+            self._judge_files(s3, job, files)
             assert told[job["id"]] == {"succeeded"}, job
 
     def _told(self) -> dict[str, set[str]]:
@@ -124,14 +125,19 @@ class Customer:
             told.setdefault(body["data"]["id"], set()).add(body["data"]["status"])
         return told
 
-    def _judge_bytes(self, s3: Any, job: dict[str, Any], made: set[str]) -> None:
-        image = job["image"]
-        stored = s3.get_object(Bucket=image["bucket"], Key=image["key"], ChecksumMode="ENABLED")
-        body = stored["Body"].read()
-        assert sha256(body).hexdigest() in made
-        assert sha256(body).hexdigest() == image["sha256"]
-        assert len(body) == image["bytes"]
-        assert stored["Metadata"]["job-id"] == job["id"]
+    def _judge_files(self, s3: Any, job: dict[str, Any], made: set[tuple[str, str]]) -> None:
+        """Assert that every file of a result lies in S3, with the bytes that were made."""
+        assert {file["role"] for file in job["artifacts"]} == {role for role, _ in made}, job
+        for file in job["artifacts"]:
+            stored = s3.get_object(Bucket=file["bucket"], Key=file["key"], ChecksumMode="ENABLED")
+            body = stored["Body"].read()
+            digest = sha256(body).hexdigest()
+            assert (file["role"], digest) in made
+            assert (digest, len(body)) == (file["sha256"], file["bytes"])
+            assert stored["Metadata"]["job-id"] == job["id"]
+        sample = {name: value for name, value in job["artifacts"][0].items() if name != "role"}
+        is_image = sample["content_type"].startswith("image/")
+        assert job["image"] == (sample if is_image else None)
 
 
 @pytest.fixture

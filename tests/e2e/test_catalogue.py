@@ -1,9 +1,7 @@
 """Every model that makes images, with the least and the most it takes, from POST to S3."""
 
-import base64
 import io
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any, Final
 
 import httpx
@@ -13,6 +11,7 @@ from PIL import Image
 from core.provider.catalogue import MODELS, Media
 from stack.stack import Stack
 from tests.conftest import Eventually
+from tests.e2e.provider_records import judge_request, task_of
 from tests.model_inputs import PICTURE_SIZE, full, minimal
 
 Case = tuple[str, str, str]
@@ -28,8 +27,6 @@ CASES: Final[list[Case]] = [
     for face in FACES
     if model.media is Media.IMAGE
 ]
-LONG_TEXT: Final = 100  # characters
-WEBHOOK_FIELDS: Final = {"webhook_url", "webhook_secret"}
 #: The provider makes sides multiples of some pixels, so a ratio is kept about so well.
 RATIO_TOLERANCE: Final = 0.05
 
@@ -81,28 +78,7 @@ def test_from_post_to_s3(
     assert stored["ContentType"] == job["image"]["content_type"] == f"image/{kind}"
     assert size == (job["image"]["width"], job["image"]["height"])
     assert size == _asked_size(given, size)
-    _judge_request(relay, job, given)
-
-
-def _judge_request(relay: Stack, job: dict[str, Any], given: dict[str, Any]) -> None:
-    path = f"{relay.sandbox_url}/sandbox/ledger/{job['provider']['id']}"
-    task = httpx.get(path, timeout=60, trust_env=False).json()
-    ours = WEBHOOK_FIELDS if MODELS[job["model"]].webhook else set()
-
-    assert task["model"] == job["model"]
-    assert set(task["request"]) - WEBHOOK_FIELDS == set(given)
-    assert bool(task["webhook_url"]) == bool(ours)
-    assert task["request"] == task["request"] | {name: _seen(one) for name, one in given.items()}
-
-
-def _seen(value: Any) -> Any:
-    """Return a value as the ledger has it, which keeps a file's size and digest only."""
-    if isinstance(value, list):
-        return [_seen(one) for one in value]
-    if not isinstance(value, str) or len(value) < LONG_TEXT:
-        return value
-    data = base64.b64decode(value)
-    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+    judge_request(task_of(relay, job), job, given)
 
 
 def _asked_size(given: dict[str, Any], size: tuple[int, int]) -> tuple[int, int]:

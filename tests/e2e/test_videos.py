@@ -1,46 +1,73 @@
-"""Every mode of every model that makes videos, with the least and the most it takes."""
+"""Every mode of every model that makes videos, by each name, through both faces."""
 
 import base64
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx
 import pytest
 
 from core.media.mp4 import read_video
-from core.provider.catalogue import MODELS, Media
+from core.provider.catalogue import MODELS, Kind, Model
 from stack.options import StackOptions
 from stack.stack import Stack
 from tests.conftest import Eventually
-from tests.model_inputs import FORMS, full, minimal
+from tests.e2e.provider_records import judge_request, task_of
+from tests.model_inputs import FORMS, full, minimal, parameters_of
+from tests.quick_videos import SMALL, VIDEOS, often_polled
 from tests.timing import FAST, FAST_SANDBOX
 
 Case = tuple[str, str, str, str]
 
-VIDEOS: Final = [name for name, model in MODELS.items() if model.media is Media.VIDEO]
-EXTENTS: Final = {"minimal": minimal, "full": full}
+#: Links in the place of files, and a single keyframe in the place of a list.
+_LINKS: Final[Mapping[Kind, str]] = {
+    Kind.KEYFRAMES: "https://images.example/a.png",
+    Kind.VIDEO: "https://videos.example/a.mp4",
+    Kind.BUNDLE: "https://videos.example/a.bin",
+}
+_OTHER: Final[Mapping[str, Any]] = {
+    "duration": "auto",
+    "aspect_ratio": "auto",
+    "resolution": "uhd",
+    "generate_audio": False,
+    "draft": False,
+}
+
+
+def other(model: Model, mode: str = "") -> dict[str, Any]:
+    """Return a value for every parameter, all others than `full` has where that is possible."""
+    kinds = {name: one.kind for name, one in parameters_of(model, mode).items()}
+    links = {name: _LINKS[kind] for name, kind in kinds.items() if kind in _LINKS}
+    return full(model, mode) | links | {name: _OTHER[name] for name in kinds if name in _OTHER}
+
+
+EXTENTS: Final = {"minimal": minimal, "full": full, "other": other}
 FACES: Final = ("native", "drop-in")
+#: Every form of every model, and then every mode by its other names.
 CASES: Final[list[Case]] = [
-    (name, mode, extent, face)
-    for name, mode in FORMS
-    if name in VIDEOS
-    for extent in EXTENTS
-    for face in FACES
+    *(
+        (name, mode, extent, face)
+        for name, mode in FORMS
+        if name in VIDEOS
+        for extent in EXTENTS
+        for face in FACES
+    ),
+    *(
+        (name, alias, "minimal", face)
+        for name in VIDEOS
+        for variant in MODELS[name].variants
+        for alias in variant.names[1:]
+        for face in FACES
+    ),
 ]
-#: Frames of a twentieth of each side are enough to be read.
-SMALL: Final = {"SANDBOX_VIDEO_SCALE": "0.05"}
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run a stack whose videos are small and asked about often."""
-    path = tmp_path_factory.mktemp("models") / "models.json"
-    often = {"first_poll_seconds": 0.2, "poll_seconds": 0.2}
-    models = [{"name": name, "like": name, **often} for name in VIDEOS]
-    path.write_text(json.dumps({"models": models}))
-    variables = {**FAST, "FLUXRELAY_MODELS_FILE": str(path)}
+    variables = {**FAST, **often_polled(tmp_path_factory.mktemp("models"))}
     sandbox = {**FAST_SANDBOX, **SMALL}
     with Stack(StackOptions(relay_variables=variables, sandbox_variables=sandbox)) as running:
         yield running
@@ -86,7 +113,7 @@ def sent(http: httpx.Client, bundle: str) -> dict[Case, tuple[str, dict[str, Any
     jobs = {}
     for name, mode, extent, face in CASES:
         given = EXTENTS[extent](MODELS[name], mode)
-        if "draft_cache" in given:
+        if "draft_cache" in given and extent != "other":
             given["draft_cache"] = bundle
         if face == "native":
             answer = http.post("/v1/jobs", json={"model": name, "input": given})
@@ -105,19 +132,61 @@ def test_from_post_to_s3(
     sent: dict[Case, tuple[str, dict[str, Any]]],
     case: Case,
 ) -> None:
-    """A whole video of the asked length is stored, and a draft's bundle beside it."""
+    """What was asked is stored: whole videos, and a draft's bundle beside its video."""
     job_id, given = sent[case]
 
     job = ended(http, eventually, job_id)
 
-    roles = [one["role"] for one in job["artifacts"]]
-    assert roles == (["sample", "draft_cache"] if given.get("draft") else ["sample"])
-    sample = job["artifacts"][0]
-    data = stored(stack, sample)
+    task = task_of(stack, job)
+    judge_request(task, job, given)
+    roles = ["sample", "draft_cache"] if given.get("draft") else ["sample"]
+    assert [one["role"] for one in job["artifacts"]] == roles
+    files = {one["role"]: stored(stack, one) for one in job["artifacts"]}
+    made = {one["role"]: (one["bytes"], one["sha256"]) for one in task["artifacts"]}
+    assert made == {role: (len(data), sha256(data).hexdigest()) for role, data in files.items()}
+    judge_video(files["sample"], job["artifacts"][0], task, given)
+    if case[-1] == "drop-in":
+        judge_links(http, job_id, files)
+
+
+def judge_video(
+    data: bytes, sample: dict[str, Any], task: dict[str, Any], given: dict[str, Any]
+) -> None:
+    """Assert that a video is whole, what was asked, and recorded as what it is."""
     video = read_video(io.BytesIO(data), len(data))
     assert (sample["content_type"], sample["bytes"]) == ("video/mp4", len(data))
-    assert (sample["seconds"], sample["width"]) == (video.seconds, video.width)
-    assert video.frames_per_second == 24
-    if "duration" in given:
+    assert (sample["width"], sample["height"]) == (video.width, video.height)
+    assert (sample["seconds"], sample["tracks"]) == (video.seconds, list(video.tracks))
+    assert sample["frames_per_second"] == video.frames_per_second == 24
+    assert (video.width, video.height) == (task["width"], task["height"])
+    assert video.seconds == pytest.approx(task["seconds"], abs=0.1)
+    assert ("audio" in video.tracks) == task["audio"]
+    if isinstance(given.get("duration"), int):
         assert video.seconds == pytest.approx(given["duration"], abs=0.1)
-    assert ("audio" in video.tracks) == given.get("generate_audio", "audio" in video.tracks)
+    if "generate_audio" in given:
+        assert ("audio" in video.tracks) == given["generate_audio"]
+
+
+def judge_links(http: httpx.Client, job_id: str, files: dict[str, bytes]) -> None:
+    """Assert that the provider's face serves every file at its link, as a whole and in part."""
+    task = http.get(f"/v1/get_result?id={job_id}").json()
+    assert task["status"] == "Ready"
+    assert {role for role in ("sample", "draft_cache") if role in task["result"]} == set(files)
+    for role, data in files.items():
+        link = task["result"][role]
+        whole, part = http.get(link), http.get(link, headers={"range": "bytes=100-299"})
+        assert (whole.status_code, whole.content) == (200, data)
+        assert (part.status_code, part.content) == (206, data[100:300])
+
+
+def test_a_draft_in_full_quality_is_as_long_as_the_draft(
+    sent: dict[Case, tuple[str, dict[str, Any]]],
+    http: httpx.Client,
+    eventually: Eventually,
+) -> None:
+    """The bundle that was stored is the one that the provider renders from."""
+    job_id, _ = sent["flux-3-video", "draft_enhance", "minimal", "native"]
+
+    sample = ended(http, eventually, job_id)["artifacts"][0]
+
+    assert (sample["seconds"], sample["tracks"]) == (5.0, ["video", "audio"])

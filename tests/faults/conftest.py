@@ -1,4 +1,4 @@
-"""One stack for all faults that need no accounts, regions or limits of their own."""
+"""Stacks for all faults that need no accounts, regions or limits of their own."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,29 @@ from stack.options import StackOptions
 from tests.conftest import Eventually
 from tests.e2e.conftest import Customer
 from tests.faults.harness import opened
+from tests.quick_videos import SMALL, often_polled
 from tests.timing import FAST
 
 #: An image takes a tenth of a second, a result lives for 30 s.
 SANDBOX = {"SANDBOX_TIME_SCALE": "0.05", "SANDBOX_GENERATION_SECONDS": "2"}
+#: The same of a video, whose links live twelve times as long as an image's.
+VIDEO_SANDBOX = {"SANDBOX_TIME_SCALE": "0.004", "SANDBOX_GENERATION_SECONDS": "25", **SMALL}
+#: A provider that knows no task is forgiven for 9 s.
+FORGIVING = {**FAST, "FLUXRELAY_RESULT_LIFETIME_SECONDS": "6"}
 
 
 @pytest.fixture(scope="session")
 def bench(eventually: Eventually) -> Iterator[Customer]:
-    """Run the whole product, which forgives a provider that knows no task for 9 s."""
-    variables = {**FAST, "FLUXRELAY_RESULT_LIFETIME_SECONDS": "6"}
-    options = StackOptions(relay_variables=variables, sandbox_variables=SANDBOX)
+    """Run the whole product."""
+    options = StackOptions(relay_variables=FORGIVING, sandbox_variables=SANDBOX)
+    with opened(options, eventually) as customer:
+        yield customer
+
+
+@pytest.fixture(scope="session")
+def studio(eventually: Eventually, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
+    """Run the whole product, for videos."""
+    often = often_polled(tmp_path_factory.mktemp("models"))
+    options = StackOptions(relay_variables={**FORGIVING, **often}, sandbox_variables=VIDEO_SANDBOX)
     with opened(options, eventually) as customer:
         yield customer

@@ -16,6 +16,13 @@ from tests.e2e.conftest import Customer
 #: Seconds that any set of jobs gets to end, on a machine that has other things to do.
 PATIENCE: Final = 60.0
 SMALL: Final[Mapping[str, object]] = {"width": 256, "height": 256}
+IMAGE: Final = "flux-pro-1.1"
+VIDEO: Final = "flux-3-video"
+#: The least that is asked of each.
+_LEAST: Final[Mapping[str, Mapping[str, object]]] = {
+    IMAGE: SMALL,
+    VIDEO: {"mode": "t2v", "duration": 5},
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class Scene:
     faults: Mapping[str, Mapping[str, object]]
     input: Mapping[str, object] = field(default_factory=dict)
     count: int = 1
+    model: str = IMAGE
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,18 @@ class Played:
         return job
 
     def tasks(self, scene: str) -> list[dict[str, Any]]:
-        """Return what the provider made for a scene's jobs."""
+        """Return what the provider made for a scene's jobs.
+
+        A task that was asked for without a webhook names its scene alone, in its prompt.
+        """
         ids = {job["id"] for job in self.jobs[scene]}
-        return [task for task in self.customer.ledger()["tasks"] if owner(task) in ids]
+
+        def is_of_scene(task: Mapping[str, Any]) -> bool:
+            if task["webhook_url"]:
+                return owner(task) in ids
+            return f"[{scene}]" in str(task["request"].get("prompt"))
+
+        return [task for task in self.customer.ledger()["tasks"] if is_of_scene(task)]
 
     def made_once(self, scene: str) -> dict[str, Any]:
         """Assert a good end: one task, its bytes in the bucket, its caller told; return the task.
@@ -67,15 +84,23 @@ class Played:
         assert len(self.tasks(scene)) == tasks
         return job
 
-    def failed(self, scene: str, code: str) -> dict[str, Any]:
-        """Assert a bad end: nothing in the bucket, the caller told once; return the error."""
+    def failed(self, scene: str, code: str, left: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Assert a bad end: nothing in the bucket, the caller told once; return the error.
+
+        Args:
+            scene: Which.
+            code: The error's.
+            left: Endings of the objects that are in the bucket all the same.
+        """
         job = self.job(scene)
-        assert (job["status"], job["image"]) == ("failed", None), job
+        assert (job["status"], job["image"], job["artifacts"]) == ("failed", None, []), job
         self.customer.eventually(lambda: bool(self.told(scene)), PATIENCE)
         assert [body["data"]["status"] for body in self.told(scene)] == ["failed"]
         bucket = self.customer.stack.bucket
         stored = self.customer.stack.s3().list_objects_v2(Bucket=bucket).get("Contents", [])
-        assert not [item["Key"] for item in stored if job["id"] in item["Key"]]
+        keys = (item["Key"] for item in stored)
+        endings = [key.partition(job["id"])[2] for key in keys if job["id"] in key]
+        assert endings == list(left)
         error: dict[str, Any] = job["error"]
         assert error["code"] == code, error
         assert job["provider"]["resubmits"] == 0
@@ -94,9 +119,9 @@ def owner(task: Mapping[str, Any]) -> str:
     return str(task["webhook_url"] or "").rpartition("/")[2]
 
 
-def order(prompt: str, **more: object) -> dict[str, Any]:
-    """Return the body of a job for a small picture."""
-    return {"model": "flux-pro-1.1", "input": {"prompt": prompt, **SMALL, **more}}
+def order(prompt: str, /, model: str = IMAGE, **more: object) -> dict[str, Any]:
+    """Return the body of a job for a small picture, or for a short video."""
+    return {"model": model, "input": {"prompt": prompt, **_LEAST[model], **more}}
 
 
 def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
@@ -107,7 +132,12 @@ def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
             faults.setdefault(fault, []).append({"match": f"[{name}]", **parameters})
     set_faults(customer, faults)
     cast = [(name, scene) for name, scene in scenes.items() for _ in range(scene.count)]
-    ids = customer.send(len(cast), lambda n: order(f"[{cast[n][0]}] a harbour", **cast[n][1].input))
+
+    def body(number: int) -> dict[str, Any]:
+        name, scene = cast[number]
+        return order(f"[{name}] a harbour", scene.model, **scene.input)
+
+    ids = customer.send(len(cast), body)
     ended = customer.wait_for_end(ids, PATIENCE)
     set_faults(customer, {})
     jobs: dict[str, list[dict[str, Any]]] = {}
