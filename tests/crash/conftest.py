@@ -14,6 +14,7 @@ from stack.servers.process import ManagedProcess
 from stack.stack import Stack
 from tests.crash.crash_point import ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
+from tests.quick_videos import SMALL
 from tests.timing import FAST
 
 #: More slots than jobs: those that a kill leaves behind must not keep the next one waiting.
@@ -37,6 +38,7 @@ def crash_stack(*, webhooks: bool, **variables: str) -> Stack:
                 "SANDBOX_SLOTS": _SLOTS,
                 "SANDBOX_GENERATION_SECONDS": "0.05",
                 "SANDBOX_IMAGE_SIDE": "64",
+                **SMALL,
             },
         )
     )
@@ -100,11 +102,17 @@ class CrashingProcesses:
     def __init__(self) -> None:
         self._started: list[CrashingProcess] = []
 
-    def __call__(self, stack: Stack, queue: str, step: str) -> CrashingProcess:
-        """Start a worker of a queue, which dies in `step` only."""
-        return self._start(
-            "crashing_worker", stack.processes[f"worker.{queue}"].environment, queue, step
-        )
+    def __call__(self, stack: Stack, queue: str, step: str, *how: str) -> CrashingProcess:
+        """Start a worker of a queue, which dies in `step` only.
+
+        Args:
+            stack: Whose.
+            queue: Which.
+            step: Where it dies.
+            how: Further arguments of the program.
+        """
+        environment = stack.processes[f"worker.{queue}"].environment
+        return self._start("crashing_worker", environment, queue, step, *how)
 
     def service(self, stack: Stack, path: str, *files: str) -> CrashingProcess:
         """Start a service in the place of the stack's own, which dies of a POST below `path`.

@@ -26,7 +26,7 @@ class CrashPoint:
     """
 
     def __init__(self, k: int, report: int, stop: signal.Signals = signal.SIGKILL) -> None:
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: set[tuple[str, int, object]] = set()
         self._k = k
         self._report = report
         self._stop = stop
@@ -37,18 +37,19 @@ class CrashPoint:
         """How many distinct lines were passed so far."""
         return len(self._seen)
 
-    def passes(self, filename: str, number: int, **more: Any) -> None:
+    def passes(self, filename: str, number: int, turn: object = None, **more: Any) -> None:
         """Count a line that is about to be executed; do not return if it is the one.
 
         Args:
             filename: Whose line.
             number: Its number.
+            turn: Which turn of a loop, if the line counts in each of them.
             more: What else is told beside the place.
         """
         with self._lock:
-            if (filename, number) in self._seen:
+            if (filename, number, turn) in self._seen:
                 return
-            self._seen.add((filename, number))
+            self._seen.add((filename, number, turn))
             fatal = len(self._seen) == self._k
         if fatal:
             place = f"{Path(filename).relative_to(ROOT)}:{number}"

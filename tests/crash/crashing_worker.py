@@ -1,24 +1,29 @@
 """A worker process that kills itself, with SIGKILL, at a chosen line of a step.
 
-Run as `python -m tests.crash.crashing_worker QUEUE STEP` in a worker's environment. It reads a
-number k per line of its input, forks, and has the child run the tasks of QUEUE until the child is
-about to execute the k-th distinct line of our code within STEP; there the child dies. It answers
-each with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": n} when the
-step ended first.
+Run as `python -m tests.crash.crashing_worker QUEUE STEP [LARGE [FUNCTION]]` in a worker's
+environment. Files of more than LARGE bytes go to S3 in parts. If FUNCTION is named, its lines alone
+count, in each turn of a loop over `number`.
+
+It reads a number k per line of its input, forks, and has the child run the tasks of QUEUE until the
+child is about to execute the k-th distinct line of our code within STEP; there the child dies. It
+answers each with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": n} when
+the step ended first.
 """
 
 import json
 import os
 import sys
 import threading
+from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import redis
 from PIL import Image
 
 from core import log
 from core.settings.settings import WORKER, Settings
+from core.storage.object_store import ObjectStore
 from tests.crash.crash_point import ROOT, CrashPoint
 from worker import tasks
 from worker.runtime import wiring
@@ -29,9 +34,14 @@ _OURS = (
     str(ROOT / "worker"),
     *(
         str(ROOT / "core" / name)
-        for name in ("redis/store.py", "redis/scripts.py", "storage/object_store.py")
+        for name in (
+            *("redis/store.py", "redis/scripts.py"),
+            *("storage/object_store.py", "storage/multipart_put.py"),
+        )
     ),
 )
+#: The smallest part that S3 takes.
+_PART: Final = 5 * 1024 * 1024  # bytes
 
 
 class Killer:
@@ -40,11 +50,13 @@ class Killer:
     Args:
         step: Which.
         fatal: The line to die at.
+        function: The function whose lines alone count, in each turn; empty: all of ours, once.
     """
 
-    def __init__(self, step: str, fatal: CrashPoint) -> None:
+    def __init__(self, step: str, fatal: CrashPoint, function: str = "") -> None:
         self._step = step
         self._fatal = fatal
+        self._function = function
         self._running = False
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
@@ -54,15 +66,16 @@ class Killer:
             self._running = str(frame.f_locals["step"]) == self._step
         if not self._running or not code.co_filename.startswith(_OURS):
             return self.trace if code is tasks.run.__code__ else None
-        if event == "line":
-            self._fatal.passes(code.co_filename, frame.f_lineno)
+        if event == "line" and self._function in ("", code.co_name):
+            turn = frame.f_locals.get("number") if self._function else None
+            self._fatal.passes(code.co_filename, frame.f_lineno, turn)
         elif event == "return" and code is tasks.run.__code__:
             self._running = False
         return self.trace
 
 
-def _child(settings: Settings, queue: str, step: str, fatal: CrashPoint) -> None:
-    threading.settrace(Killer(step, fatal).trace)
+def _child(settings: Settings, queue: str, killer: Killer, fatal: CrashPoint) -> None:
+    threading.settrace(killer.trace)
     client = redis.Redis.from_url(settings.redis_url.reveal())
     prefetched = wiring.deps().store.prefetched
     worker = ConcurrentWorker(
@@ -72,20 +85,24 @@ def _child(settings: Settings, queue: str, step: str, fatal: CrashPoint) -> None
     fatal.tell(lines=fatal.lines)
 
 
-def main(queue: str, step: str) -> None:
+def main(queue: str, step: str, large: str = "", function: str = "") -> None:
     """Fork one child per number that is read, until the input ends."""
     log.set_up("ERROR")
     Image.init()
     settings = Settings.from_env(os.environ, WORKER)
-    wiring.install(wiring.build(settings))  # opens no connection, so it may be inherited
+    deps = wiring.build(settings)  # opens no connection, so it may be inherited
+    if large:
+        deps = replace(deps, objects=ObjectStore(settings.s3_bucket, large=int(large), part=_PART))
+    wiring.install(deps)
     _say("ready")
     for line in sys.stdin:
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(readable)
+            fatal = CrashPoint(int(line), writable)
             try:
-                _child(settings, queue, step, CrashPoint(int(line), writable))
+                _child(settings, queue, Killer(step, fatal, function), fatal)
             finally:
                 os._exit(0)
         os.close(writable)

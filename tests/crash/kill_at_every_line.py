@@ -23,6 +23,7 @@ def kill_at_every_line(
     worker: CrashingProcess,
     ready: Callable[[str], bool],
     send: Callable[[int], list[str]],
+    batch: int = _BATCH,
 ) -> tuple[list[str], list[str]]:
     """Send one job per line of a step and kill the worker there.
 
@@ -33,6 +34,7 @@ def kill_at_every_line(
         worker: The one to kill.
         ready: Says of a job's id whether its task waits in the queue.
         send: Sends so many jobs and returns their ids.
+        batch: How many are sent at a time.
 
     Returns:
         The jobs, and the places where workers died.
@@ -42,7 +44,7 @@ def kill_at_every_line(
     waiting: list[str] = []
     for k in range(1, _MOST_LINES):
         if not waiting:
-            waiting = send(_BATCH)
+            waiting = send(batch)
             jobs += waiting
             for job_id in waiting:
                 customer.eventually(lambda job_id=job_id: ready(job_id))  # type: ignore[misc]  # bound now
@@ -50,7 +52,8 @@ def kill_at_every_line(
         if place is None:
             break
         places.append(place)
-        waiting = [job_id for job_id in waiting if ready(job_id)]
+        while waiting and not ready(waiting[0]):
+            waiting.pop(0)
     return jobs, places
 
 
