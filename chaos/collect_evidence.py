@@ -16,6 +16,7 @@ from stack.stack import Stack
 INPUTS: Final = "_inputs/"
 
 _THREADS: Final = 8
+_PIECE: Final = 1024 * 1024  # bytes
 _TRIES: Final = 5
 _BETWEEN: Final = 1.0  # seconds
 
@@ -52,16 +53,20 @@ def views(stack: Stack, job_ids: Iterable[str]) -> dict[str, dict[str, Any] | No
 
 
 def bucket(stack: Stack) -> dict[str, BucketObject]:
-    """Return every object of the bucket, each read completely."""
+    """Return every object of the bucket, each read completely, large ones piece by piece."""
     s3 = stack.s3()
 
     def read(key: str) -> BucketObject:
-        body = s3.get_object(Bucket=stack.bucket, Key=key)["Body"].read()
+        size, digest, text = 0, sha256(), b""
+        for piece in s3.get_object(Bucket=stack.bucket, Key=key)["Body"].iter_chunks(_PIECE):
+            size += len(piece)
+            digest.update(piece)
+            text += piece if key.endswith(".json") else b""
         try:
-            document = json.loads(body) if key.endswith(".json") else None
+            document = json.loads(text) if text else None
         except ValueError:
             document = None  # an invalid manifest, which the judge reports
-        return BucketObject(len(body), sha256(body).hexdigest(), document)
+        return BucketObject(size, digest.hexdigest(), document)
 
     keys = list(_keys(stack))
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -69,8 +74,18 @@ def bucket(stack: Stack) -> dict[str, BucketObject]:
 
 
 def inputs(stack: Stack) -> list[str]:
-    """Return the keys of input images in the bucket."""
+    """Return the keys of input files in the bucket."""
     return list(_keys(stack, INPUTS))
+
+
+def unfinished_uploads(stack: Stack) -> list[str]:
+    """Return the keys to which parts were uploaded that were neither joined nor removed."""
+    pages = stack.s3().get_paginator("list_multipart_uploads")
+    return [
+        upload["Key"]
+        for page in pages.paginate(Bucket=stack.bucket)
+        for upload in page.get("Uploads", ())
+    ]
 
 
 def _keys(stack: Stack, prefix: str = "") -> Iterable[str]:

@@ -12,8 +12,8 @@ from chaos import collect_evidence
 from chaos.actors.callers import Callers
 from chaos.actors.decoy import Decoy
 from chaos.actors.killer import Killer
+from chaos.judge.cases import EvidenceByJob
 from chaos.judge.evidence import TERMINAL, Evidence
-from chaos.judge.judge import EvidenceByJob
 from chaos.judge.verdict import Verdict
 from chaos.plan import time_scale
 from chaos.plan.plan import Plan, sandbox_faults
@@ -164,6 +164,7 @@ class Run:
             decoy_requests=self.decoy.requests,
             leftovers=collect_evidence.leftovers(self.stack),
             unexpected_exits=[death.target for death in killer.unexpected_exits],
+            unfinished_uploads=collect_evidence.unfinished_uploads(self.stack),
         )
 
 
@@ -180,9 +181,14 @@ def run(plan: Plan, *, directory: Path, limit: float, say: Say) -> Verdict:
         ProcessFailedError: A process did not start, or did not come back at all.
         httpx.HTTPError: Evidence could not be collected.
     """
-    options = StackOptions(
-        directory=directory, relay_variables=time_scale.RELAY, sandbox_variables=time_scale.SANDBOX
-    )
     say("starting everything")
+    directory.mkdir(parents=True, exist_ok=True)
+    models = directory / "models.json"
+    models.write_text(time_scale.MODELS_FILE, encoding="utf-8")
+    options = StackOptions(
+        directory=directory,
+        relay_variables={**time_scale.RELAY, "FLUXRELAY_MODELS_FILE": str(models.absolute())},
+        sandbox_variables=time_scale.SANDBOX,
+    )
     with Stack(options) as stack, CallbackReceiver() as receiver, Decoy() as decoy:
         return Run(plan, stack, receiver, decoy, limit, say).carry_out()

@@ -130,7 +130,7 @@ class Callers:
 
     def _body(self, job: PlannedJob) -> dict[str, object]:
         return order(
-            model=job.model,
+            kind=job.kind,
             prompt=job.prompt,
             size=job.size,
             image=job.image,

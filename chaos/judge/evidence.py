@@ -73,6 +73,7 @@ class Evidence:
         decoy_requests: Number of requests for the decoy image.
         leftovers: What is left in Redis.
         unexpected_exits: Processes that exited without being killed.
+        unfinished_uploads: Keys of uploads in parts that are neither completed nor aborted.
     """
 
     jobs: Sequence[PlannedJob]
@@ -85,3 +86,4 @@ class Evidence:
     decoy_requests: int = 0
     leftovers: Leftovers = field(default_factory=Leftovers)
     unexpected_exits: Sequence[str] = ()
+    unfinished_uploads: Sequence[str] = ()

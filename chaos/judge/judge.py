@@ -1,21 +1,15 @@
 """The judge: checks the product's claims against independent records. No I/O in here."""
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-from chaos.actors.callers import Intake
-from chaos.judge.evidence import TERMINAL, Evidence, ReceivedCallback
-from chaos.plan.plan import PlannedJob
+from chaos.judge.cases import NOBODY, Case, EvidenceByJob, moment
+from chaos.judge.evidence import Evidence
+from chaos.judge.results import check_result, keys_of
 from chaos.plan.time_scale import DOUBT, SUBMIT_TIMEOUT
 
-READY: Final = "Ready"
-#: Number for tasks that belong to no planned job.
-NOBODY: Final = -1
 #: Failures that are not the caller's fault.
 _DEAD_LETTERS: Final = frozenset(
     {
@@ -34,89 +28,6 @@ class Finding:
     rule: str
     number: int | None
     text: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """All evidence about one planned job."""
-
-    job: PlannedJob
-    intake: Intake
-    job_id: str | None
-    view: Mapping[str, Any] | None
-    tasks: Sequence[Mapping[str, Any]]
-    callbacks: Sequence[ReceivedCallback]
-
-    @property
-    def status(self) -> str:
-        """The job's status according to the service."""
-        return str(self.view["status"]) if self.view else "unknown"
-
-    @property
-    def end(self) -> str:
-        """`succeeded`, the failure's code, or the status of a job that has not ended."""
-        error = (self.view or {}).get("error")
-        return str(error["code"]) if error and self.status == "failed" else self.status
-
-    @property
-    def lost_without_id(self) -> bool:
-        """Whether it is lost because the provider gave no task id and no webhook came in time."""
-        if self.end != "lost" or not self.job.unnamed:
-            return False
-        told = (d for task in self.tasks for d in task["deliveries"] if not d.get("forged"))
-        ended_at = _at(str((self.view or {})["ended_at"]))
-        return all(
-            not str(d.get("status", "")).startswith("2") or _at(d["at"]) > ended_at for d in told
-        )
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended, according to the service."""
-        return self.status in TERMINAL
-
-    @property
-    def resubmits(self) -> int:
-        """Number of resubmits in doubt, according to the service."""
-        return int(self.view["provider"]["resubmits"]) if self.view else 0
-
-    @property
-    def regenerations(self) -> int:
-        """Number of regenerations of an expired result, according to the service."""
-        return 1 if self.view and self.view["provider"].get("expired") else 0
-
-
-@dataclass(frozen=True)
-class EvidenceByJob:
-    """The evidence, grouped by job.
-
-    Args:
-        evidence: The evidence.
-    """
-
-    evidence: Evidence
-
-    @cached_property
-    def tasks(self) -> Mapping[int, list[Mapping[str, Any]]]:
-        """The ledger's tasks by the token in their prompts, which the product does not know."""
-        tasks: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
-        for task in sorted(self.evidence.tasks, key=lambda task: str(task["created_at"])):
-            number = str(task["request"].get("prompt", ""))[1:6]
-            tasks[int(number) if number.isdigit() else NOBODY].append(task)
-        return tasks
-
-    @cached_property
-    def cases(self) -> tuple[Case, ...]:
-        """The case of every planned job."""
-        told = defaultdict(list)
-        for callback in self.evidence.callbacks:
-            told[callback.job_id].append(callback)
-        cases = []
-        for job, intake in zip(self.evidence.jobs, self.evidence.intakes, strict=True):
-            job_id = intake.ids[0] if intake.ids else None
-            view = self.evidence.views.get(job_id) if job_id else None
-            mine = told[job_id] if job_id else []
-            cases.append(Case(job, intake, job_id, view, self.tasks.get(job.number, []), mine))
-        return tuple(cases)
 
 
 def judge(evidence: Evidence) -> list[Finding]:
@@ -144,7 +55,7 @@ def _case(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     else:
         if case.end != case.job.ends and not case.lost_without_id:
             yield "unexpected", f"{case.end} instead of {case.job.ends}: {case.view['error']}"
-        yield from _image(case, evidence)
+        yield from check_result(case, evidence.bucket)
     yield from _callbacks(case)
 
 
@@ -166,40 +77,10 @@ def _payments(case: Case) -> Iterator[tuple[str, str]]:
         return  # regenerated on request, or a doubt that nothing could resolve: at once
     # The earlier request may have been in flight for its whole timeout.
     least = DOUBT - SUBMIT_TIMEOUT - case.job.lead
-    times = [_at(task["created_at"]) for task in case.tasks]
+    times = [moment(task["created_at"]) for task in case.tasks]
     for earlier, later in itertools.pairwise(times):
         if later - earlier < least:
             yield "hasty", f"{later - earlier:.1f} s after the one before"
-
-
-def _image(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
-    made = {task["sha256"] for task in case.tasks if task["status"] == READY}
-    image = (case.view or {}).get("image")
-    if case.status != "succeeded":
-        if made and case.job.ends == "succeeded" and not case.lost_without_id:
-            yield "lost", f"{len(made)} images were paid for, none is in the bucket"
-        if image:
-            yield "stray", f"{image['key']}, of a job that is {case.end}"
-        return
-    if not image:
-        yield "lost", "it succeeded without an image"
-        return
-    stored = evidence.bucket.get(image["key"])
-    if stored is None:
-        yield "lost", f"{image['key']} is not in the bucket"
-    elif not stored.sha256 == image["sha256"] in made or stored.size != image["bytes"]:
-        said = f"bucket {stored.sha256[:12]}, service {image['sha256'][:12]}"
-        yield "wrong bytes", f"{said}, provider {sorted(str(sha)[:12] for sha in made)}"
-    manifest = evidence.bucket.get(f"{image['key']}.json")
-    told = manifest.document if manifest else None
-    if not isinstance(told, dict):
-        yield "lost", f"{image['key']} has no manifest"
-    elif (told.get("image") or {}).get("sha256") != image["sha256"]:
-        yield "wrong bytes", f"the manifest says {told.get('image')}"
-
-
-def _at(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _callbacks(case: Case) -> Iterator[tuple[str, str]]:
@@ -252,11 +133,7 @@ def _forgeries(trial: EvidenceByJob) -> Iterator[Finding]:
 
 
 def _strays(trial: EvidenceByJob) -> Iterator[Finding]:
-    owned = set()
-    for case in trial.cases:
-        if case.status == "succeeded" and case.view and case.view["image"]:
-            key = case.view["image"]["key"]
-            owned |= {key, f"{key}.json"}
+    owned = {key for case in trial.cases for key in keys_of(case)}
     numbers = {case.job_id: case.job.number for case in trial.cases}
     for key in trial.evidence.bucket:
         if key.startswith("_inputs/"):
@@ -266,6 +143,8 @@ def _strays(trial: EvidenceByJob) -> Iterator[Finding]:
                 yield Finding("inputs left", numbers.get(owner), key)
         elif key not in owned and not key.startswith("_probe/"):
             yield Finding("stray", None, key)
+    for key in trial.evidence.unfinished_uploads:
+        yield Finding("uploads left", None, f"parts of {key}")
 
 
 def _letters(trial: EvidenceByJob) -> Iterator[Finding]:

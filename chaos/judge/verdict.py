@@ -5,11 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from chaos.actors.killer import RECEIVER, Death
-from chaos.judge.judge import Case, EvidenceByJob, Finding, judge
+from chaos.judge.cases import Case, EvidenceByJob
+from chaos.judge.judge import Finding, judge
+from chaos.judge.results import BUNDLE
 from chaos.plan.invariants import RULES
+
+#: Above this many bytes, a file is stored in parts.
+_ONE_PART: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Verdict:
                 if d.get("forged") and d.get("status") == 401  # noqa: PLR2004 - HTTP
             ),
             "least margin in seconds": self._least_margin(),
+            **self._stored(),
             "callbacks": len(evidence.callbacks),
             "told twice": self._told_twice(),
             "kills": sum(count for name, count in self.kills.items() if name != RECEIVER),
@@ -94,7 +100,9 @@ class Verdict:
         """How the accepted jobs ended: code -> how many, and how many of them as planned."""
         accepted = [case for case in self.trial.cases if case.job_id]
         counts = Counter(case.end for case in accepted)
-        right = Counter(case.end for case in accepted if case.end == case.job.ends)
+        right = Counter(
+            case.end for case in accepted if case.end == case.job.ends or case.lost_without_id
+        )
         return {end: (count, right[end]) for end, count in counts.most_common()}
 
     @property
@@ -102,14 +110,24 @@ class Verdict:
         """Number of kills, by process."""
         return Counter(death.target for death in self.deaths if death.planned)
 
+    def _stored(self) -> Mapping[str, int]:
+        """Return how many of the stored results are videos, and how many of these have what."""
+        videos = [c for c in self.trial.cases if c.status == "succeeded" and c.job.is_video]
+        files = [artifact for case in videos for artifact in case.artifacts]
+        return {
+            "videos stored": len(videos),
+            "  with a draft's bundle": sum(1 for file in files if file["role"] == BUNDLE),
+            "  in several parts": sum(1 for file in files if file["bytes"] > _ONE_PART),
+        }
+
     def _least_margin(self) -> int:
-        """Return the lowest number of seconds that a link had left when its image was stored."""
+        """Return the lowest number of seconds that a link had left when its result was stored."""
         margins = [
             datetime.fromisoformat(task["expires_at"]) - datetime.fromisoformat(at)
             for case in self.trial.cases
-            if case.status == "succeeded" and case.view and case.view["image"]
+            if case.status == "succeeded" and case.view and case.artifacts
             for task in case.tasks
-            if task["sha256"] == case.view["image"]["sha256"]
+            if task["sha256"] == case.artifacts[0]["sha256"]
             for at in [case.view["timeline"][-1]["at"]]
         ]
         return int(min(margins, default=timedelta()).total_seconds())
@@ -128,21 +146,21 @@ def job_evidence(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
         "broken": [f"{found.rule}: {found.text}" for found in findings],
         "planned": {
             "at": case.job.at,
-            "model": case.job.model,
+            "kind": case.job.kind,
             "faults": [list(trouble) for trouble in case.job.faults],
             "must_end": case.job.ends,
         },
         "caller": {"ids": case.intake.ids, "answers": dict(case.intake.answers)},
         "service": {
             name: view.get(name)
-            for name in ("status", "error", "timeline", "image", "callback", "provider")
+            for name in ("status", "error", "timeline", "artifacts", "callback", "provider")
         },
         "ledger": [
             {
                 name: task[name]
                 for name in (
                     "id", "status", "created_at", "finished_at", "expires_at", "sha256",
-                    "deliveries", "polls", "downloads",
+                    "artifacts", "deliveries", "polls", "downloads",
                 )
             }
             for task in case.tasks

@@ -13,6 +13,12 @@ _Faults = Mapping[str, Mapping[str, Any]]
 _TOO_LATE: Final = SUBMIT_TIMEOUT + 1.5
 #: Longer than a doubt: the job is submitted again although the first submit created a task.
 _PAST_DOUBT: Final = DOUBT * 2.5
+#: Bytes added to a video, which is then stored in several parts.
+_IN_PARTS: Final = 70 * 1024 * 1024
+#: Groups of faults that can happen to drafts and to videos only.
+OF_DRAFTS: Final = "bundle"
+OF_VIDEOS: Final = "video"
+_TO_BUNDLE: Final = {"role": "draft_cache"}
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,6 @@ class JobFault:
         return broken or refused == {"status": _AWAY}
 
 
-_SHED: Final = "The model is over capacity and temporarily shedding requests"
-
 _WEBHOOK: Final = {
     "webhook-dropped": JobFault("webhook", {"drop_webhook": {}}, weight=2),
     "webhook-doubled": JobFault("webhook", {"duplicate_webhook": {"copies": 3}}, weight=2),
@@ -61,6 +65,10 @@ _WEBHOOK: Final = {
     "webhook-unknown": JobFault("webhook", {"unknown_status": {"text": "Brewing"}}),
     "webhook-empty": JobFault("webhook", {"no_result": {}}),
     "task-hidden": JobFault("webhook", {"hide_task": {"seconds": 6}, "drop_webhook": {}}),
+    "task-not-yet-found": JobFault("webhook", {"drop_webhook": {}}, {"hide_task": {}}, most=3),
+    "poll-as-error": JobFault(
+        "webhook", {"drop_webhook": {}, "odd_poll_status": {"status": _AWAY}}
+    ),
     "poll-refused": JobFault(
         "webhook", {"drop_webhook": {}}, {"refuse_poll": {"status": 503}}, most=2
     ),
@@ -94,9 +102,8 @@ _SUBMIT: Final = {
     "answer-numbered": JobFault("submit", once={"odd_answer": {"shape": "number_id"}}),
     "answer-by-url": JobFault("submit", once={"odd_answer": {"shape": "polling_url"}}),
     "answer-elsewhere": JobFault("submit", once={"odd_answer": {"shape": "foreign_url"}}),
-    "submit-shed": JobFault(
-        "submit", once={"refuse_submit": {"status": _AWAY, "body": {"detail": _SHED}}}, most=2
-    ),
+    "submit-shed": JobFault("submit", once={"shed_submit": {}}, most=2),
+    "submit-unpaid": JobFault("submit", once={"refuse_submit": {"status": 402}}, weight=0.5),
     "answer-failed": JobFault("submit", once={"fail_answer": {"status": 502}}),
     "submit-refused": JobFault("submit", once={"refuse_submit": {"status": _AWAY}}, weight=0.5),
     "submit-busy": JobFault("submit", once={"refuse_submit": {"status": 429}}, most=2),
@@ -119,6 +126,7 @@ _DOUBT: Final = {
         weight=0.5,
     ),
 }
+_CUT: Final = {"cut_download": {"bytes": 2000}}
 _DOWNLOAD: Final = {
     "download-truncated": JobFault("download", once={"truncate_download": {}}, most=2),
     "download-corrupt": JobFault("download", once={"corrupt_download": {}}, most=2),
@@ -132,7 +140,30 @@ _DOWNLOAD: Final = {
     "picture-padded": JobFault("download", {"pad_picture": {"bytes": 5000}}),
     "picture-followed": JobFault("download", {"append_picture": {}}),
     "download-missing": JobFault("download", once={"refuse_download": {"status": 404}}),
+    # Of a bundle, nobody could tell: its bytes have no form, and the answer has no checksum.
+    "download-short": JobFault("download", once={"shorten_download": {"role": "sample"}}, most=2),
+    "download-cut": JobFault("download", once=_CUT, most=3),
+    **{
+        f"download-cut-range-{kind}": JobFault(
+            "download", {"odd_range": {"kind": kind}}, _CUT, most=2, weight=0.5
+        )
+        for kind in ("ignored", "refused", "shifted", "changed")
+    },
 }
+#: Faults that only the bundle of a draft meets; the video beside it is sent as it should be.
+_BUNDLE: Final = {
+    "bundle-listed": JobFault(OF_DRAFTS, {"odd_poll_result": {"kind": "bundle_list"}}),
+    "bundle-dead": JobFault(OF_DRAFTS, once={"odd_poll_result": {"kind": "dead_bundle"}}, most=4),
+    "bundle-missing": JobFault(OF_DRAFTS, once={"refuse_download": {"status": 404, **_TO_BUNDLE}}),
+    "bundle-cut": JobFault(OF_DRAFTS, once={"cut_download": {"bytes": 2000, **_TO_BUNDLE}}, most=3),
+    "bundle-truncated": JobFault(OF_DRAFTS, once={"truncate_download": _TO_BUNDLE}, most=2),
+    "bundle-corrupt": JobFault(OF_DRAFTS, once={"corrupt_download": _TO_BUNDLE}, most=2),
+    "bundle-html": JobFault(OF_DRAFTS, once={"html_download": _TO_BUNDLE}, most=2),
+    "bundle-stalled": JobFault(
+        OF_DRAFTS, once={"stall_download": {"seconds": 3, **_TO_BUNDLE}}, weight=0.5
+    ),
+}
+_VIDEO: Final = {"video-large": JobFault(OF_VIDEOS, {"pad_picture": {"bytes": _IN_PARTS}})}
 _ENDING: Final = {
     "slow": JobFault("ending", {"delay_generation": {"seconds": 3}}),
     "request-moderated": JobFault(
@@ -150,11 +181,20 @@ JOB_FAULTS: Final[Mapping[str, JobFault]] = {
     **_SUBMIT,
     **_DOUBT,
     **_DOWNLOAD,
+    **_BUNDLE,
+    **_VIDEO,
     **_ENDING,
 }
 
 #: Probability that a job gets a fault of each group.
-CHANCES: Final = {"webhook": 0.30, "submit": 0.05, "download": 0.12, "ending": 0.05}
+CHANCES: Final = {
+    "webhook": 0.30,
+    "submit": 0.05,
+    "download": 0.12,
+    "ending": 0.05,
+    OF_DRAFTS: 0.40,
+    OF_VIDEOS: 0.03,
+}
 
 
 def prompt_marker(job_fault: str) -> str:

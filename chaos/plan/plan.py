@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.plan.faults import CHANCES, JOB_FAULTS, prompt_marker
-from chaos.plan.job_orders import IMAGES, MODELS
+from chaos.plan.faults import CHANCES, JOB_FAULTS, OF_DRAFTS, OF_VIDEOS, prompt_marker
+from chaos.plan.job_orders import KINDS, Kind
 
 #: Jobs sent per second, on average.
 RATE: Final = 7.0
@@ -45,9 +45,9 @@ class PlannedJob:
     """One job to be sent.
 
     Attributes:
-        number: Its number, which is also in its prompt.
+        number: Its number, which is also in its prompt, or in the URL of its input.
         at: Seconds after the start at which it is sent.
-        model: The model.
+        kind: What is asked for, an entry of `chaos.plan.job_orders.KINDS`.
         size: A small number from which its parameters follow.
         image: Index of its input image, if any.
         faults: Its faults, and how often each happens (0: always).
@@ -57,7 +57,7 @@ class PlannedJob:
 
     number: int
     at: float
-    model: str
+    kind: str
     size: int
     image: int | None
     faults: tuple[tuple[str, int], ...]
@@ -66,12 +66,12 @@ class PlannedJob:
 
     @property
     def token(self) -> str:
-        """The token that identifies it in its prompt."""
+        """The token that identifies it at the provider."""
         return f"[{self.number:05d}]"
 
     @property
     def prompt(self) -> str:
-        """Its prompt: its token, and a marker for each permanent fault."""
+        """Its prompt: its token, and a marker for each fault."""
         return self.token + "".join(prompt_marker(name) for name, _ in self.faults)
 
     @property
@@ -86,9 +86,24 @@ class PlannedJob:
         return max((JOB_FAULTS[name].lead for name, _ in self.faults), default=0.0)
 
     @property
+    def model(self) -> str:
+        """The model."""
+        return KINDS[self.kind].model or self.kind
+
+    @property
     def webhook(self) -> bool:
         """Whether a webhook can resolve a doubt about it."""
-        return MODELS[self.model].webhook
+        return KINDS[self.kind].webhook
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its result is a video."""
+        return KINDS[self.kind].is_video
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether its result has a bundle, from which the full video can be rendered."""
+        return KINDS[self.kind].is_draft
 
     @property
     def unnamed(self) -> bool:
@@ -131,30 +146,43 @@ def make_plan(jobs: int, seed: int) -> Plan:
 
 
 def _job(rng: random.Random, number: int, at: float) -> PlannedJob:
-    model = rng.choices(list(MODELS), [kind.weight for kind in MODELS.values()])[0]
-    takes = MODELS[model].takes_image
+    name = rng.choices(list(KINDS), [kind.weight for kind in KINDS.values()])[0]
+    kind = KINDS[name]
+    takes = kind.takes_image
     with_image = takes == "always" or (takes == "sometimes" and rng.random() < 0.25)  # noqa: PLR2004 - one in four
     return PlannedJob(
         number=number,
         at=round(at, 3),
-        model=model,
+        kind=name,
         size=rng.randrange(8),
-        image=rng.randrange(IMAGES) if with_image else None,
-        faults=tuple(_draw_faults(rng)),
+        image=rng.choice(kind.images) if with_image else None,
+        faults=tuple(_draw_faults(rng, kind)),
         first_timeout=round(rng.uniform(0.01, 0.2), 3) if rng.random() < 0.06 else None,  # noqa: PLR2004 - some
         again=rng.random() < 0.1,  # noqa: PLR2004 - one in ten
     )
 
 
-def _draw_faults(rng: random.Random) -> list[tuple[str, int]]:
+def _draw_faults(rng: random.Random, kind: Kind) -> list[tuple[str, int]]:
     drawn: list[tuple[str, int]] = []
     for group, chance in CHANCES.items():
+        if not _can_happen(group, kind):
+            continue
         names = [name for name, job_fault in JOB_FAULTS.items() if job_fault.group == group]
         name = rng.choices(names, [JOB_FAULTS[name].weight for name in names])[0]
         times = rng.randint(1, JOB_FAULTS[name].most)
         if rng.random() < chance:
             drawn.append((name, times if JOB_FAULTS[name].once else 0))
     return drawn
+
+
+def _can_happen(group: str, kind: Kind) -> bool:
+    """Return whether a job of this kind can get a fault of this group.
+
+    The sandbox knows by the prompt to whom a fault happens.
+    """
+    if not kind.has_prompt:
+        return False
+    return (group != OF_DRAFTS or kind.is_draft) and (group != OF_VIDEOS or kind.is_video)
 
 
 def _kills(rng: random.Random, seconds: float) -> list[Kill]:

@@ -1,6 +1,9 @@
 """The time scale of a run: the settings that shorten every wait of the product."""
 
+import json
 from typing import Final
+
+from chaos.plan.job_orders import VIDEO_MODEL
 
 #: The provider's timeout in seconds; a slower answer leaves a doubt.
 SUBMIT_TIMEOUT: Final = 3.0
@@ -26,9 +29,25 @@ RELAY: Final = {
     "FLUXRELAY_DOWNLOAD_TIMEOUT_SECONDS": "10",
 }
 
-#: For the sandbox: tasks take 0.2 to 1 s, a result's link lives for 60 s, and images are cheap.
+#: A models file: videos take no longer here than images, so they are polled as often.
+MODELS_FILE: Final = json.dumps(
+    {
+        "models": [
+            {
+                "name": VIDEO_MODEL,
+                "like": VIDEO_MODEL,
+                "first_poll_seconds": 0.5,
+                "poll_seconds": 0.5,
+            }
+        ]
+    }
+)
+
+#: For the sandbox: tasks take 0.2 to 1 s, a result's link lives for 60 s (of FLUX 3 for minutes),
+#: and images and videos are cheap.
 SANDBOX: Final = {
     "SANDBOX_TIME_SCALE": "0.1",
     "SANDBOX_GENERATION_SECONDS": "2-10",
     "SANDBOX_IMAGE_SIDE": "48",
+    "SANDBOX_VIDEO_SCALE": "0.1",
 }

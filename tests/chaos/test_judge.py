@@ -8,11 +8,13 @@ from typing import Any, Final
 import pytest
 
 from chaos.actors.callers import Intake
+from chaos.judge.cases import EvidenceByJob
 from chaos.judge.evidence import BucketObject, Evidence, ReceivedCallback
-from chaos.judge.judge import EvidenceByJob, judge
+from chaos.judge.judge import judge
 from chaos.judge.verdict import Verdict, job_evidence
 from chaos.plan.invariants import RULES
 from tests.chaos.sample_evidence import (
+    DRAFT,
     FAILED,
     GOOD,
     ID,
@@ -84,7 +86,7 @@ def both(*changes: Change) -> Change:
 
 _ENDED = "2026-11-21T16:26:00.771Z"
 _UNPAID = {"provider": {"id": "task-1", "resubmits": 1}}
-_GENERATING = view(status="generating", image=None)
+_GENERATING = view(status="generating", image=None, artifacts=[])
 
 BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("refused", "no 202", both(intake(_503=9), entries(), lambda e: replace(e, views={}))),
@@ -96,6 +98,8 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("lost", "no manifest", lying(manifest=None)),
     ("lost", "a torn manifest", lying(manifest=BucketObject(3, SHA_2))),
     ("lost", "no image", seen(image=None)),
+    ("lost", "nothing", seen(image=None, artifacts=[])),
+    ("bundle lost", "of a draft", lambda _: replace(DRAFT, bucket={})),
     ("lost", "paid for, then failed", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
     ("stuck", "generating", lambda e: replace(e, views={**e.views, ID: _GENERATING})),
     ("unexpected", "expired", lambda e: replace(e, views={**e.views, ID: failure("timed_out")})),
@@ -108,7 +112,8 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("wrong bytes", "in the bucket", lying(image=BucketObject(5, SHA_2))),
     ("wrong bytes", "cut", lying(image=BucketObject(4, SHA))),
     ("wrong bytes", "another's", entries(task(sha256=SHA_2))),
-    ("wrong bytes", "in the manifest", lying(manifest=BucketObject(9, SHA_2, {"image": {}}))),
+    ("wrong bytes", "in the manifest", lying(manifest=BucketObject(9, SHA_2, {"artifacts": []}))),
+    ("wrong bytes", "shown", seen(image={"key": KEY, "sha256": SHA_2, "bytes": 5})),
     ("stray", "of nobody", lying(stranger=BucketObject(1, SHA))),
     ("stray", "of a failure", lambda e: replace(e, views={**e.views, ID: failure("lost")})),
     ("untold", "silence", heard()),
@@ -122,6 +127,7 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("forged", "fetched", lambda e: replace(e, decoy_requests=1)),
     ("inputs left", "of a job", lying(**{f"_inputs/{ID}/input_image": BucketObject(1, SHA)})),
     ("inputs left", "of nobody", lying(**{f"_inputs/{FAILED[:-1]}9/image": BucketObject(1, SHA)})),
+    ("uploads left", "of a video", lambda e: replace(e, unfinished_uploads=["a.mp4"])),
     ("unlisted", "a dead letter", lambda e: replace(e, views={**e.views, FAILED: failure("lost")})),
     ("unlisted", "no dead letter", left(letters=frozenset({ID}))),
     ("slots held", "by an ended job", left(slots=(ID,))),
@@ -183,7 +189,7 @@ def test_an_image_made_anew_that_was_owned_up_to_is_no_second_payment() -> None:
 
 def _lost(*deliveries: dict[str, object]) -> Evidence:
     """Return a run in which a job that the provider took without naming its task is lost."""
-    lost = view(status="failed", image=None, error={"code": "lost"}, ended_at=_ENDED)
+    lost = failure("lost") | {"ended_at": _ENDED}
     return replace(
         GOOD,
         jobs=[job(0, ("answer-unnamed", 1)), GOOD.jobs[1]],
@@ -201,8 +207,10 @@ def _lost(*deliveries: dict[str, object]) -> Evidence:
 def test_a_job_may_be_lost_whose_task_nobody_named() -> None:
     """The answer named none, and its webhook was refused, or came when the job had ended."""
     late = {"status": 200, "at": "2026-11-21T16:26:10+00:00"}
+    lost = _lost({"status": 503, "at": "2026-11-21T16:25:10+00:00"}, late)
 
-    assert judge(_lost({"status": 503, "at": "2026-11-21T16:25:10+00:00"}, late)) == []
+    assert judge(lost) == []
+    assert Verdict(EvidenceByJob(lost), [], 0.0, 1.0, in_time=True).ends["lost"] == (1, 1)
 
 
 def test_a_job_whose_webhook_was_taken_must_not_be_lost() -> None:
@@ -214,7 +222,7 @@ def test_a_job_whose_webhook_was_taken_must_not_be_lost() -> None:
 
 def test_a_doubt_that_nothing_can_settle_may_be_repeated_at_once() -> None:
     """A model without a webhook has nothing to wait for."""
-    polled = [replace(GOOD.jobs[0], model="flux-tools/outpainting-v1"), *GOOD.jobs[1:]]
+    polled = [replace(GOOD.jobs[0], kind="flux-tools/outpainting-v1"), *GOOD.jobs[1:]]
     twice = both(entries(task(), task(at="01")), seen(**_UNPAID))(GOOD)
 
     assert judge(replace(twice, jobs=polled)) == []

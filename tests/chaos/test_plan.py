@@ -1,14 +1,21 @@
 """The plan of a run follows from its seed, and leaves nobody out."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from chaos.plan.faults import JOB_FAULTS, prompt_marker
-from chaos.plan.job_orders import IMAGES, MODELS, order
+from chaos.plan.job_orders import IMAGES, KINDS, order
 from chaos.plan.plan import TARGETS, Kill, Plan, make_plan, sandbox_faults
+from chaos.plan.time_scale import MODELS_FILE
+from core.provider.catalogue import MODELS as OURS
+from core.provider.models_file import read_models
 from sandbox.faults.injection import FaultInjection
+from sandbox.requests.models import MODELS
+from sandbox.requests.validation import validate
 
 DECOY = "http://127.0.0.1:1/forged.png"
 
@@ -62,9 +69,9 @@ def _is_back(before: Kill, after: Kill) -> bool:
 
 
 def test_every_trouble_befalls_somebody(plan: Plan) -> None:
-    """In a run of the usual size each trouble, model and input image comes up."""
+    """In a run of the usual size each trouble, kind of job and input image comes up."""
     assert {name for job in plan.jobs for name, _ in job.faults} == set(JOB_FAULTS)
-    assert {job.model for job in plan.jobs} == set(MODELS)
+    assert {job.kind for job in plan.jobs} == set(KINDS)
     assert {job.image for job in plan.jobs} == {None, *range(IMAGES)}
 
 
@@ -103,9 +110,55 @@ def test_a_fault_that_would_never_end_is_bounded(plan: Plan) -> None:
 def test_orders_differ() -> None:
     """An order holds its prompt, its number and its image."""
     body = order(
-        model="flux-2-pro", prompt="[00007]", size=5, image=2, callback_url="http://x/7", number=7
+        kind="flux-2-pro", prompt="[00007]", size=5, image=2, callback_url="http://x/7", number=7
     )
 
     assert body["input"]["prompt"] == "[00007]"
     assert body["metadata"] == {"number": 7}
     assert len(body["input"]["input_image"]) > 64 * 1024
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_provider_takes_every_order(name: str) -> None:
+    """Each kind of job, with each of its options and input images, is valid there."""
+    kind = KINDS[name]
+    never, always = kind.takes_image == "never", kind.takes_image == "always"
+    images = [*([] if always else [None]), *([] if never else kind.images)]
+
+    for image in images:
+        for size in range(8):
+            body = order(
+                kind=name, prompt="[00007]", size=size, image=image, callback_url="", number=7
+            )
+            request = validate(MODELS[body["model"]], body["input"])
+            assert request.is_draft == kind.is_draft
+            assert bool(request.prompt) == kind.has_prompt
+
+
+def test_troubles_befall_those_who_can_have_them(plan: Plan) -> None:
+    """Only drafts have bundles to lose; of a job without a prompt the sandbox knows nothing."""
+    for job in plan.jobs:
+        groups = {JOB_FAULTS[name].group for name, _ in job.faults}
+        assert "bundle" not in groups or job.is_draft
+        assert "video" not in groups or job.is_video
+        assert not groups or KINDS[job.kind].has_prompt
+
+
+@pytest.mark.parametrize("jobs", [200, 2000])
+def test_a_run_of_any_size_has_drafts(jobs: int) -> None:
+    """One job in ten makes a video, and some of these are drafts."""
+    made = make_plan(jobs, 7).jobs
+
+    assert 0.06 * jobs < sum(job.is_video for job in made) < 0.16 * jobs
+    assert sum(job.is_draft for job in made) > 0.01 * jobs
+
+
+def test_videos_are_asked_about_often_and_limited_as_ever(tmp_path: Path) -> None:
+    """The run's models file changes the times of polls, and nothing else."""
+    path = tmp_path / "models.json"
+    path.write_text(MODELS_FILE)
+
+    [video] = read_models(str(path)).values()
+
+    often = replace(OURS[video.name], first_poll_seconds=0.5, poll_seconds=0.5)
+    assert video == often

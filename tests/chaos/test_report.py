@@ -10,8 +10,8 @@ import pytest
 
 from chaos import __main__ as command
 from chaos.actors.killer import Death
+from chaos.judge.cases import EvidenceByJob
 from chaos.judge.evidence import Evidence
-from chaos.judge.judge import EvidenceByJob
 from chaos.judge.verdict import Verdict
 from tests.chaos.sample_evidence import GOOD, ID, failure
 
