@@ -35,14 +35,14 @@ registry, to install the peers into `.peers` at the versions below; they run unm
 else should run on the machine at the same time.
 """
 _FAKES = """\
-The provider is the sandbox in `slots`. In the others it is `benchmarks/product/fake_services.py`, \
-which generates no images, validates nothing and also receives the callbacks: drawing images in \
-the sandbox would dominate the measurement. Its results are valid PNGs of noise with their \
-`Content-MD5`, so that all our checks run. The S3 server is SeaweedFS, with `GOMEMLIMIT=1GiB \
-GOGC=200`: with less memory it spends much of its time on garbage collection. In `copy` and \
-`callback` its data are in `/dev/shm`, if that has 8 GiB free: an S3 server rarely shares a disk \
-with Redis, whose fsyncs would wait for it. Everything, including the load generator, runs on the \
-machine described here.
+The provider is the sandbox in `slots` and `videos`. In the others it is \
+`benchmarks/product/fake_services.py`, which generates no images, validates nothing and also \
+receives the callbacks: drawing images in the sandbox would dominate the measurement. Its results \
+are valid PNGs, or MP4s, of noise with their `Content-MD5`, so that all our checks run. The S3 \
+server is SeaweedFS, with `GOMEMLIMIT=1GiB GOGC=200`: with less memory it spends much of its time \
+on garbage collection. In `copy` and `callback` its data are in `/dev/shm`, if that has 8 GiB \
+free: an S3 server rarely shares a disk with Redis, whose fsyncs would wait for it. Everything, \
+including the load generator, runs on the machine described here.
 """
 
 

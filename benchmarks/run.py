@@ -20,7 +20,7 @@ from stack.servers.process import ProcessFailedError
 
 #: In the order of the page.
 NAMES: Final = (
-    "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale",
+    "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale", "videos",
 )  # fmt: skip
 #: Stands behind them, and is counted by its own command (`benchmarks/product/before_after.py`).
 BEFORE_AFTER: Final = "before_after"

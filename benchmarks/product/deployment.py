@@ -2,16 +2,17 @@
 
 import json
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any, Self
 
 import httpx
 
-from benchmarks.probes import http_wire, load_generator, subprocesses
+from benchmarks.probes import subprocesses
+from benchmarks.product.jobs import Jobs
 from stack.options import RealProvider, StackOptions
 from stack.servers.fluxrelay import ROLES, worker_process
 from stack.servers.ports import LOOPBACK, Ports
@@ -23,8 +24,8 @@ ONE_EACH: Mapping[str, int] = dict.fromkeys(ROLES, 1)
 NO_WORKERS: Mapping[str, int] = {}
 #: A file system in memory, and the bytes that must be free there.
 _MEMORY, _ROOM = Path("/dev/shm"), 8 * 1024**3  # noqa: S108 - a folder of our own is made in it
-_LOOK_SECONDS = 0.1
-_POSTING = 8  # connections that jobs are posted over
+_IMAGE, _VIDEO = "flux-pro-1.1", "flux-tools/video-upscale-v1"
+_PIECE = 1024 * 1024  # bytes
 
 
 class Deployment:
@@ -91,6 +92,9 @@ class Deployment:
         self.stack = self._open.enter_context(Stack(options))
         self.redis = self.stack.redis()
         self._open.callback(self.redis.close)
+        self._s3 = self.stack.s3()
+        self._open.callback(self._s3.close)
+        self._jobs = Jobs(self.stack.service_url, self.stack.api_key, self.redis)
 
     def _storage_folder(self) -> Path | None:
         if not self._storage_in_memory or not _MEMORY.is_dir() or disk_usage(_MEMORY).free < _ROOM:
@@ -124,34 +128,29 @@ class Deployment:
         """Stop this process, too, at the end."""
         self._open.callback(process.stop)
 
-    def order(self, prompt: str, *, callback: bool = True) -> dict[str, Any]:
-        """Return what a load generator needs to post such a job."""
-        body: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": prompt}}
+    def _body(self, prompt: str, *, callback: bool, video: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": _IMAGE, "input": {"prompt": prompt}}
+        if video:
+            body["model"] = _VIDEO
+            body["input"]["input_video"] = f"{self.fake_url}/short.mp4"
         if callback:
             body["callback"] = {"url": f"{self.fake_url}/callbacks"}
-        return {
-            "port": self.port,
-            "method": "POST",
-            "path": "/v1/jobs",
-            "headers": {"authorization": f"Bearer {self.stack.api_key}"},
-            "body": json.dumps(body),
-        }
+        return body
 
-    def post(self, count: int, prompt: str, *, callback: bool = True) -> list[str]:
-        """Post jobs and return their ids.
+    def order(self, prompt: str, *, callback: bool = True) -> dict[str, Any]:
+        """Return what a load generator needs to post such a job."""
+        return self._jobs.order(self._body(prompt, callback=callback, video=False))
+
+    def post(
+        self, count: int, prompt: str, *, callback: bool = True, video: bool = False
+    ) -> list[str]:
+        """Post jobs for images, or for videos, and return their ids.
 
         Raises:
             ValueError: One was refused.
         """
-        order = self.order(prompt, callback=callback)
-        raw = http_wire.request(
-            "POST", order["path"], f"{LOOPBACK}:{self.port}", order["body"].encode(),
-            **order["headers"],
-        )  # fmt: skip
-        seen = load_generator.drive(self.port, (raw for _ in range(count)), _POSTING)
-        if any(exchange.status != 202 for exchange in seen):
-            raise ValueError(f"a job was refused: {seen[-1].body[:500]!r}")
-        return [json.loads(exchange.body)["id"] for exchange in seen]
+        body = self._body(prompt, callback=callback, video=video)
+        return [job["id"] for job in self._jobs.post([body] * count)]
 
     def wait_ended(self, jobs: list[str], seconds: float, *, told: bool = True) -> None:
         """Wait until all these jobs succeeded, and until their callbacks came if `told`.
@@ -160,35 +159,37 @@ class Deployment:
             TimeoutError: They did not in time.
             ValueError: One failed.
         """
-        left, give_up_at = list(jobs), time.monotonic() + seconds
-        while left:
-            last = [self.redis.hmget(f"job:{job}", "status", "callback_state") for job in left[-1:]]
-            if _ended(*last[0], told=told):
-                left.pop()
-            elif last[0][0] == "failed":
-                raise ValueError(f"job {left[-1]} failed: {self.redis.hgetall(f'job:{left[-1]}')}")
-            elif time.monotonic() > give_up_at:
-                raise TimeoutError(f"{len(left)} of {len(jobs)} jobs did not end in {seconds:g} s")
-            else:
-                time.sleep(_LOOK_SECONDS)
+        self._jobs.wait_ended(jobs, seconds, told=told)
 
     def timelines(self, jobs: list[str]) -> list[dict[str, float]]:
         """Return when each job reached each status, in Unix seconds."""
-        pipeline = self.redis.pipeline(transaction=False)
-        for job in jobs:
-            pipeline.hget(f"job:{job}", "timeline")
-        steps = [dict(entry.split("=") for entry in line.split(";")) for line in pipeline.execute()]
-        return [{status: float(at) for status, at in step.items()} for step in steps]
+        return self._jobs.timelines(jobs)
 
     def stored_at(self, jobs: list[str]) -> list[float]:
-        """Return when the PUT of each job's image was answered, which its manifest says."""
+        """Return when the PUT of each job's file was answered, which its manifest says."""
+        manifests = [self._stored(f"{key}.json").read() for key in self._keys(jobs)]
+        return [float(json.loads(manifest)["stored_at"]) for manifest in manifests]
+
+    def stored_digests(self, jobs: list[str]) -> list[str]:
+        """Return the SHA-256 of each job's file, as it is read back from the bucket."""
+        found = []
+        for key in self._keys(jobs):
+            digest = sha256()
+            for piece in self._stored(key).iter_chunks(_PIECE):
+                digest.update(piece)
+            found.append(digest.hexdigest())
+        return found
+
+    def _keys(self, jobs: list[str]) -> list[str]:
         pipeline = self.redis.pipeline(transaction=False)
         for job in jobs:
-            pipeline.hget(f"job:{job}", "image")
-        keys = [f"{json.loads(image)['key']}.json" for image in pipeline.execute()]
-        s3, bucket = self.stack.s3(), self.stack.bucket
-        manifests = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
-        return [float(json.loads(manifest)["stored_at"]) for manifest in manifests]
+            pipeline.hmget(f"job:{job}", "image", "artifacts")
+        # A result that is more than one image is recorded as a list.
+        first = [json.loads(i) if i else json.loads(a)[0] for i, a in pipeline.execute()]
+        return [artifact["key"] for artifact in first]
+
+    def _stored(self, key: str) -> Any:
+        return self._s3.get_object(Bucket=self.stack.bucket, Key=key)["Body"]
 
     def books(self) -> dict[str, Any]:
         """Return what the fake services saw."""
@@ -202,7 +203,3 @@ class Deployment:
         answer = httpx.get(f"{self.fake_url}/fake/{what}", timeout=10, trust_env=False)
         body: dict[str, Any] = answer.json()
         return body
-
-
-def _ended(status: Any, callback: Any, *, told: bool) -> bool:
-    return status == "succeeded" and (not told or callback != "pending")

@@ -1,9 +1,10 @@
 """`python -m benchmarks.product.fake_services PORT FOLDER`: provider and receiver in one.
 
 The sandbox draws, validates and keeps a ledger, which costs more than what is measured here. This
-fake accepts every submit, sends its webhook in time and serves one file per size with `sendfile`.
-A prompt contains parameters: `bytes=1500000 seconds=0.5-1.5 hold=1`, where `hold` is
-how long the result's host waits before it answers.
+fake accepts every submit, sends its webhook in time and serves one file per size with `sendfile`:
+a PNG, or an mp4 if the submit contains a video. A prompt contains parameters:
+`bytes=1500000 seconds=0.5-1.5 hold=1`, where `hold` is how long the result's host waits before it
+answers.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.probes import http_wire
-from benchmarks.report import image_makers
+from benchmarks.product import result_files
 
 _HOST = "127.0.0.1"
 _LIFETIME = 600.0  # seconds that a result's address lives
@@ -51,7 +52,7 @@ class FakeServices:
     def __init__(self, port: int, folder: Path) -> None:
         self._url = f"http://{_HOST}:{port}"
         self._folder = folder
-        self._pictures: dict[int, image_makers.Picture] = {}
+        self._files: dict[str, result_files.ResultFile] = {}
         self._idle: list[Streams] = []
         self._running: set[asyncio.Task[None]] = set()
         self._chance = random.Random(1)  # noqa: S311 - the same load in every run
@@ -99,7 +100,11 @@ class FakeServices:
         await asyncio.sleep(seconds_of(wanted(prompt, "seconds", "1"), self._chance))
         size, hold = wanted(prompt, "bytes", "100000"), wanted(prompt, "hold", "0")
         until = datetime.fromtimestamp(time.time() + _LIFETIME, UTC).isoformat()
-        sample = f"{self._url}/results/{size}/{hold}/{task}.png?se={until.replace('+00:00', 'Z')}"
+        ending = "mp4" if "input_video" in body else "png"
+        self._file(int(size), ending)  # a large one takes seconds to make
+        sample = (
+            f"{self._url}/results/{size}/{hold}/{task}.{ending}?se={until.replace('+00:00', 'Z')}"
+        )
         notice = {"id": task, "status": "Ready", "result": {"sample": sample, "seed": 1}}
         url = urlsplit(body["webhook_url"])
         raw = http_wire.request(
@@ -130,25 +135,26 @@ class FakeServices:
         return True
 
     async def _send_result(self, target: str, writer: asyncio.StreamWriter) -> None:
-        size, hold = (part for part in target.split("/")[2:4])
+        size, hold, name = urlsplit(target).path.split("/")[2:5]
         self._active += 1
         self._most_active = max(self._most_active, self._active)
         try:
             await asyncio.sleep(float(hold))
-            picture = self._picture(int(size))
+            made = self._file(int(size), name.rpartition(".")[2])
             writer.write(
-                f"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {picture.size}\r\n"
-                f"content-md5: {picture.content_md5}\r\n\r\n".encode()
+                f"HTTP/1.1 200 OK\r\ncontent-type: {made.content_type}\r\n"
+                f"content-length: {made.size}\r\ncontent-md5: {made.content_md5}\r\n\r\n".encode()
             )
-            with picture.path.open("rb") as file:
+            with made.path.open("rb") as file:
                 await asyncio.get_running_loop().sendfile(writer.transport, file)
         finally:
             self._active -= 1
 
-    def _picture(self, size: int) -> image_makers.Picture:
-        if size not in self._pictures:
-            self._pictures[size] = image_makers.keep(self._folder, size)
-        return self._pictures[size]
+    def _file(self, size: int, ending: str) -> result_files.ResultFile:
+        name = f"{size}.{ending}"
+        if name not in self._files:
+            self._files[name] = result_files.make(self._folder, size, ending)
+        return self._files[name]
 
     def _books(self) -> dict[str, Any]:
         return {
@@ -156,6 +162,7 @@ class FakeServices:
             "callbacks": self._callbacks,
             "downloads_most": self._most_active,
             "webhooks_failed": self._failed,
+            "files": {name: made.sha256 for name, made in self._files.items()},
         }
 
     def _forget(self) -> None:

@@ -1,23 +1,11 @@
 """Makes result files: valid PNGs of any wanted size."""
 
-import base64
 import math
 import random
 import struct
 import zlib
-from hashlib import md5
-from pathlib import Path
-from typing import NamedTuple
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-class Picture(NamedTuple):
-    """A result file and the checksum that its host states (RFC 1864)."""
-
-    path: Path
-    size: int  # bytes
-    content_md5: str
 
 
 def noise(size: int) -> bytes:
@@ -28,15 +16,6 @@ def noise(size: int) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     pixels = _chunk(b"IDAT", zlib.compress(rows, level=0))
     return _SIGNATURE + _chunk(b"IHDR", header) + pixels + _chunk(b"IEND", b"")
-
-
-def keep(folder: Path, size: int) -> Picture:
-    """Write such a PNG into the folder."""
-    data = noise(size)
-    path = folder / f"{size}.png"
-    path.write_bytes(data)
-    digest = base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()
-    return Picture(path, len(data), digest)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

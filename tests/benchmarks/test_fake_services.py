@@ -1,9 +1,12 @@
 """The benchmarks' own parts do what the product expects of the real ones."""
 
 import asyncio
+import base64
+import hashlib
 import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +15,8 @@ from PIL import Image
 from benchmarks.probes import backlog_filler, http_wire, load_generator
 from benchmarks.product.deployment import NO_WORKERS, Deployment
 from benchmarks.product.fake_services import seconds_of, wanted
-from benchmarks.report import image_makers
+from benchmarks.report import image_makers, video_makers
+from core.media.mp4 import Video, read_video
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,17 @@ def test_results_are_whole_images_of_the_wanted_size(size: int) -> None:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
     assert abs(len(data) - size) < 0.1 * size
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000_000])
+def test_results_are_whole_videos_of_the_wanted_size(tmp_path: Path, size: int) -> None:
+    """Their boxes fill the file, and say what a video of the provider's says."""
+    path = tmp_path / "video.mp4"
+    video_makers.write(path, size)
+
+    assert path.stat().st_size == size
+    with path.open("rb") as file:
+        assert read_video(file, size) == Video(5.0, 24.0, 1280, 736, ("video",))
 
 
 def test_a_prompt_says_what_is_wanted() -> None:
@@ -63,11 +78,17 @@ def test_the_load_generator_counts_each_answer(deployment: Deployment) -> None:
     assert len({exchange.body for exchange in seen}) == 1
 
 
-def test_results_carry_their_checksum(deployment: Deployment) -> None:
-    """What the fake services serve matches its checksum."""
-    answer = httpx.get(f"{deployment.fake_url}/results/5000/0/x.png", trust_env=False, timeout=60)
+@pytest.mark.parametrize("name", ["5000.png", "5000.mp4"])
+def test_results_carry_their_checksum(deployment: Deployment, name: str) -> None:
+    """What the fake services serve matches its checksum, and the digest in their books."""
+    size, _, ending = name.partition(".")
+    url = f"{deployment.fake_url}/results/{size}/0/x.{ending}?se=2026-01-01T00:00:00Z"
+    answer = httpx.get(url, trust_env=False)
+
     assert int(answer.headers["content-length"]) == len(answer.content)
-    assert answer.headers["content-md5"]
+    check = hashlib.md5(answer.content, usedforsecurity=False).digest()
+    assert answer.headers["content-md5"] == base64.b64encode(check).decode()
+    assert deployment.books()["files"][name] == hashlib.sha256(answer.content).hexdigest()
 
 
 def test_a_filled_in_job_equals_a_real_one(deployment: Deployment) -> None:
