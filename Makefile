@@ -25,8 +25,8 @@ $(STAMP): requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
-demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop
-	@$(BIN)/python -m stack demo
+demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop (ARGS=video: a video)
+	@$(BIN)/python -m stack demo $(ARGS)
 
 up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
 	@$(BIN)/python -m stack up

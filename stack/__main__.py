@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from stack.commands.demo import run_demo
+from stack.commands.demo_jobs import DEMO_JOBS
 from stack.commands.interruption import exit_on_signals
 from stack.commands.up import choose_provider, run_up
 from stack.display.terminal import print_anywhere
@@ -31,7 +32,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     console = Console()
     exit_on_signals()
     if chosen.command == "demo":
-        return run_demo(console, chosen.output)
+        return run_demo(console, DEMO_JOBS[chosen.job], chosen.output)
     provider, notice = choose_provider(environment)
     if notice is not None:
         console.print(notice, highlight=False)
@@ -49,15 +50,22 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="start everything, run one job, check the result, stop everything",
-        description="Exits with 0 only if the image is in the bucket with the provider's bytes "
-        "and the signed callback came.",
+        description="Exits with 0 only if the image or video is in the bucket with the "
+        "provider's bytes and the signed callback came.",
+    )
+    demo.add_argument(
+        "job",
+        nargs="?",
+        choices=tuple(DEMO_JOBS),
+        default="image",
+        help="what to make (default: %(default)s)",
     )
     demo.add_argument(
         "--output",
         type=Path,
         default=Path("demo-output"),
         metavar="FOLDER",
-        help="folder for the image (default: %(default)s)",
+        help="folder for the image or video (default: %(default)s)",
     )
     _add_up(commands, environment)
     return parser
@@ -88,7 +96,7 @@ def _add_up(
         help="folder for data and logs (default: %(default)s)",
     )
     up.add_argument(
-        "--fresh", action="store_true", help="begin without the jobs and images of earlier runs"
+        "--fresh", action="store_true", help="begin without the jobs and files of earlier runs"
     )
 
 

@@ -11,8 +11,17 @@ TERMINAL = frozenset({"succeeded", "failed", "canceled"})
 
 
 @dataclass(frozen=True)
-class StoredImage:
-    """A stored image; `sha256` is hexadecimal, the sides are pixels."""
+class Clip:
+    """What a video has beyond an image; the tracks are in the file's order."""
+
+    seconds: float
+    frames_per_second: float
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A stored image or video; `sha256` is hexadecimal, the sides are pixels."""
 
     bucket: str
     key: str
@@ -21,6 +30,7 @@ class StoredImage:
     sha256: str
     width: int
     height: int
+    clip: Clip | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Job:
     id: str
     status: str
     timeline: tuple[tuple[str, datetime], ...]
-    image: StoredImage | None
+    sample: StoredFile | None
     error: str | None
     callback_state: str | None
     callback_attempts: int
@@ -109,8 +119,10 @@ class RelayClient:
         return body
 
 
-def ledger_tasks(sandbox_url: str, job_id: str) -> tuple[LedgerTask, ...]:
-    """Return the tasks that the sandbox made for a job: exactly one if the job was paid once.
+def ledger_tasks(sandbox_url: str) -> tuple[LedgerTask, ...]:
+    """Return the tasks that the sandbox made: exactly one if its only job was paid once.
+
+    A task without a webhook does not name its job.
 
     Raises:
         httpx.HTTPError: The sandbox did not answer.
@@ -120,20 +132,27 @@ def ledger_tasks(sandbox_url: str, job_id: str) -> tuple[LedgerTask, ...]:
     return tuple(
         LedgerTask(task["id"], task["sha256"], task["width"], task["height"])
         for task in response.json()["tasks"]
-        if (task["webhook_url"] or "").endswith(job_id)
     )
 
 
 def _job(body: Mapping[str, Any]) -> Job:
-    image, error, callback = body["image"], body["error"], body["callback"] or {}
+    files, error, callback = body["artifacts"], body["error"], body["callback"] or {}
     return Job(
         id=body["id"],
         status=body["status"],
         timeline=tuple(
             (step["status"], datetime.fromisoformat(step["at"])) for step in body["timeline"]
         ),
-        image=image and StoredImage(**{name: image[name] for name in StoredImage.__annotations__}),
+        sample=_stored(files[0]) if files else None,
         error=error and f"{error['code']}: {error['message']}",
         callback_state=callback.get("state"),
         callback_attempts=callback.get("attempts", 0),
     )
+
+
+def _stored(file: Mapping[str, Any]) -> StoredFile:
+    names = ("bucket", "key", "uri", "bytes", "sha256", "width", "height")
+    clip = None
+    if "seconds" in file:
+        clip = Clip(file["seconds"], file["frames_per_second"], tuple(file["tracks"]))
+    return StoredFile(**{name: file[name] for name in names}, clip=clip)

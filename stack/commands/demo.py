@@ -1,4 +1,4 @@
-"""`python -m stack demo`: runs one job, checks its image and callback, and shows the result."""
+"""`python -m stack demo`: runs one job, checks its file and callback, and shows the result."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,10 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from stack.commands.client import TERMINAL, Job, RelayClient, StoredImage, ledger_tasks
+from stack.commands.client import TERMINAL, Job, RelayClient, StoredFile, ledger_tasks
+from stack.commands.demo_jobs import DemoJob
 from stack.commands.interruption import ignore_signals
-from stack.commands.proof import check_callback, check_picture
+from stack.commands.proof import check_callback, check_file
 from stack.display.view import (
     Check,
     StartDisplay,
@@ -19,13 +20,10 @@ from stack.display.view import (
     print_heading,
     print_timeline,
 )
+from stack.options import StackOptions
 from stack.receiver import Callback, CallbackReceiver
 from stack.servers.process import ProcessFailedError
 from stack.stack import Stack
-
-MODEL = "flux-pro-1.1"
-SIZE = (1024, 768)
-PROMPT = "A lighthouse on a basalt cliff at dusk, its beam over a calm violet sea"
 
 _JOB_SECONDS = 60.0
 _CALLBACK_SECONDS = 15.0
@@ -36,24 +34,26 @@ class DemoFailedError(Exception):
     """The demo could not be completed; the text says why."""
 
 
-def run_demo(console: Console, output: Path) -> int:
+def run_demo(console: Console, wanted: DemoJob, output: Path) -> int:
     """Start everything, run one job, show and check its progress, stop everything.
 
     Args:
         console: Where to print.
-        output: Folder for the image.
+        wanted: The job.
+        output: Folder for the image or video.
 
     Returns:
         The exit code: 0 only if every check passed.
     """
     print_heading(console, "FluxRelay: starting everything on this machine")
     display = StartDisplay(console)
-    stack = Stack(observer=display.observe)
+    options = StackOptions(relay_variables=wanted.relay_variables)
+    stack = Stack(options, observer=display.observe)
     try:
         with display:
             stack.start()
         console.print(f"Ready in {display.seconds:.1f} s.", highlight=False)
-        _run_job(console, stack, output)
+        _run_job(console, stack, wanted, output)
     except ProcessFailedError as error:
         print_failure(console, str(error), {})
         return 1
@@ -67,16 +67,16 @@ def run_demo(console: Console, output: Path) -> int:
     return 0
 
 
-def _run_job(console: Console, stack: Stack, output: Path) -> None:
-    print_heading(console, f"One job: {MODEL}, {SIZE[0]} x {SIZE[1]} pixels")
-    console.print(Text(PROMPT, style="italic"))
+def _run_job(console: Console, stack: Stack, wanted: DemoJob, output: Path) -> None:
+    print_heading(console, f"One job: {wanted.title}")
+    console.print(Text(wanted.prompt, style="italic"))
     with (
         CallbackReceiver() as receiver,
         RelayClient(stack.service_url, stack.api_key) as client,
         console.status("posting the job") as status,
     ):
-        job = _finish(client, _request(receiver.url), status.update)
-        image = _image(job)
+        job = _finish(client, _request(wanted, receiver.url), status.update)
+        file = _sample(job)
         status.update("waiting for the callback")
         callback = _await_callback(receiver, job)
         secret = client.callback_secret()
@@ -84,7 +84,8 @@ def _run_job(console: Console, stack: Stack, output: Path) -> None:
         print_heading(console, "Its way, in seconds since it was accepted")
         print_timeline(console, _steps(job, callback))
         print_heading(console, "What came of it")
-        checks = _prove(stack, job, image, output)
+        path = output / f"{job.id}{Path(file.key).suffix}"
+        checks = _prove(stack, wanted, file, path)
         checks.append(check_callback(callback, secret, job))
     print_checks(console, checks)
     failed = [check.label for check in checks if not check.passed]
@@ -92,13 +93,8 @@ def _run_job(console: Console, stack: Stack, output: Path) -> None:
         raise DemoFailedError(f"Not everything held: {', '.join(failed)}.")
 
 
-def _request(callback_url: str) -> dict[str, object]:
-    width, height = SIZE
-    return {
-        "model": MODEL,
-        "input": {"prompt": PROMPT, "width": width, "height": height},
-        "callback": {"url": callback_url},
-    }
+def _request(wanted: DemoJob, callback_url: str) -> dict[str, object]:
+    return {"model": wanted.model, "input": wanted.input, "callback": {"url": callback_url}}
 
 
 def _finish(client: RelayClient, request: dict[str, object], show: Callable[[str], None]) -> Job:
@@ -113,10 +109,10 @@ def _finish(client: RelayClient, request: dict[str, object], show: Callable[[str
     return job
 
 
-def _image(job: Job) -> StoredImage:
-    if job.image is None:
+def _sample(job: Job) -> StoredFile:
+    if job.sample is None:
         raise DemoFailedError(f"The job ended as {job.status} ({job.error or 'no error given'}).")
-    return job.image
+    return job.sample
 
 
 def _await_callback(receiver: CallbackReceiver, job: Job) -> Callback:
@@ -135,14 +131,8 @@ def _steps(job: Job, callback: Callback) -> list[tuple[str, float]]:
     return [*steps, ("callback received", callback.received_at - accepted)]
 
 
-def _prove(stack: Stack, job: Job, image: StoredImage, output: Path) -> list[Check]:
+def _prove(stack: Stack, wanted: DemoJob, file: StoredFile, path: Path) -> list[Check]:
     if stack.sandbox_url is None:
         raise DemoFailedError("The demo runs with the sandbox alone.")
-    suffix = Path(image.key).suffix
-    return check_picture(
-        stack.s3(),
-        image,
-        tasks=ledger_tasks(stack.sandbox_url, job.id),
-        size=SIZE,
-        path=output / f"{job.id}{suffix}",
-    )
+    tasks = ledger_tasks(stack.sandbox_url)
+    return check_file(stack.s3(), file, tasks=tasks, job=wanted, path=path)

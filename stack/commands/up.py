@@ -47,7 +47,7 @@ def choose_provider(environment: Mapping[str, str]) -> tuple[RealProvider | None
         public_url=environment["FLUXRELAY_PUBLIC_URL"],
         api_key=environment["BFL_API_KEY"],
     )
-    return provider, f"Using the real provider at {url}: images cost credits."
+    return provider, f"Using the real provider at {url}: jobs cost credits."
 
 
 def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: bool) -> int:
@@ -101,7 +101,7 @@ def _claimed(directory: Path) -> Iterator[None]:
 
 
 def _clear(directory: Path, *, fresh: bool) -> None:
-    # Logs cover the latest run only; images and jobs stay unless `fresh`.
+    # Logs cover the latest run only; files and jobs stay unless `fresh`.
     for name in ("logs", "seaweedfs", "valkey") if fresh else ("logs",):
         shutil.rmtree(directory / name, ignore_errors=True)
 

@@ -17,10 +17,10 @@ from stack.servers.process import ManagedProcess
 _PURPOSES = {
     "valkey": "jobs, slots and queues, on disk",
     "seaweedfs": "the S3 bucket",
-    "sandbox": "stands in for the image provider",
+    "sandbox": "stands in for the provider",
     "service": "takes jobs and webhooks",
     "worker.submit": "hands jobs to the provider",
-    "worker.collect": "copies images into the bucket",
+    "worker.collect": "copies results into the bucket",
     "worker.notify": "signs and sends callbacks",
     "worker.sweep": "starts steps that no event started",
 }

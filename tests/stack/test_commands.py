@@ -1,6 +1,8 @@
 """The commands as people run them: what they print, how they end, what they leave behind."""
 
 import argparse
+import hashlib
+import io
 import os
 import re
 import shlex
@@ -16,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from core.media.mp4 import Video, read_video
 from stack.servers.fluxrelay import ROLES, SOURCE_ROOT
 
 Eventually = Callable[..., None]
@@ -72,6 +75,29 @@ def test_the_demo_proves_its_job_and_leaves_nothing_behind(
         opened.load()
         assert opened.size == (1024, 768)
     assert list(temporary.iterdir()) == []
+
+
+def test_the_video_demo_saves_a_video_and_tells_its_facts(tmp_path: Path) -> None:
+    """It exits 0, every check holds, and the saved file is the video that was asked for."""
+    output, videos = tmp_path / "out", tmp_path / "videos"
+    arguments = ("demo", "video", "--output", str(videos))
+    with _command(*arguments, output=output, temporary=tmp_path / "tmp") as demo:
+        code = demo.wait(timeout=120)
+    text = output.read_text()
+    assert code == 0, text
+    assert text.count("✓") == 7
+    assert "✗" not in text
+    (path,) = videos.iterdir()
+    data = path.read_bytes()
+    video = read_video(io.BytesIO(data), len(data))
+    assert video == Video(5.0, 24.0, 1280, 736, ("video", "audio"))
+    for fact in (
+        *("flux-3-video", "s3://fluxrelay/", "callback received", "signature verified"),
+        f"1280 x 736 pixels, MP4, {len(data):,} bytes",
+        "5 s, 24 frames per second, tracks: video, audio",
+        hashlib.sha256(data).hexdigest(),
+    ):
+        assert fact in text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 from PIL import Image
 from standardwebhooks.webhooks import Webhook
 
-from stack.commands.client import Job, LedgerTask, StoredImage
-from stack.commands.proof import check_callback, check_picture
+from stack.commands.client import Clip, Job, LedgerTask, StoredFile
+from stack.commands.demo_jobs import DemoJob
+from stack.commands.proof import check_callback, check_file
 from stack.display.view import Check
 from stack.receiver import Callback
 from stack.servers.seaweed import SeaweedFS
+from tests.video_files import video
 
 SECRET = "whsec_c2l4dGVlbi1ieXRlcy1vci1tb3JlLW9mLWl0"
+CLIP = Clip(seconds=5.0, frames_per_second=24.0, tracks=("video", "audio"))
 JOB = Job("job-1", "succeeded", (), None, None, "delivered", 1)
 
 
@@ -26,9 +30,9 @@ def _picture() -> bytes:
     return buffer.getvalue()
 
 
-def _image(body: bytes) -> StoredImage:
+def _image(body: bytes) -> StoredFile:
     digest = hashlib.sha256(body).hexdigest()
-    return StoredImage("pictures", "p.jpeg", "s3://pictures/p.jpeg", len(body), digest, 64, 32)
+    return StoredFile("pictures", "p.jpeg", "s3://pictures/p.jpeg", len(body), digest, 64, 32)
 
 
 def _failed(checks: list[Check]) -> list[str]:
@@ -46,8 +50,12 @@ def _check(
 ) -> list[str]:
     seaweed.client().put_object(Bucket="pictures", Key="p.jpeg", Body=stored)
     tasks = tuple(LedgerTask("t", hashlib.sha256(body).hexdigest(), 64, 32) for body in made)
-    checks = check_picture(
-        seaweed.client(), _image(recorded), tasks=tasks, size=size, path=path / "saved" / "p.jpeg"
+    checks = check_file(
+        seaweed.client(),
+        _image(recorded),
+        tasks=tasks,
+        job=DemoJob("model", {}, size),
+        path=path / "saved" / "p.jpeg",
     )
     return _failed(checks)
 
@@ -90,9 +98,71 @@ def test_a_job_paid_not_once_is_noticed(seaweed: SeaweedFS, tmp_path: Path, time
 
 def test_a_missing_object_is_noticed(seaweed: SeaweedFS, tmp_path: Path) -> None:
     """When the bucket does not hold the key, that is the only error."""
-    image = StoredImage("pictures", "gone", "s3://pictures/gone", 1, "", 64, 32)
-    checks = check_picture(seaweed.client(), image, tasks=(), size=(64, 32), path=tmp_path / "x")
+    image = StoredFile("pictures", "gone", "s3://pictures/gone", 1, "", 64, 32)
+    job = DemoJob("model", {}, (64, 32))
+    checks = check_file(seaweed.client(), image, tasks=(), job=job, path=tmp_path / "x")
     assert _failed(checks) == ["stored"]
+
+
+def _check_video(
+    seaweed: SeaweedFS,
+    path: Path,
+    body: bytes,
+    *,
+    told: Clip | None = CLIP,
+    size: tuple[int, int] = (320, 192),
+) -> list[str]:
+    seaweed.client().put_object(Bucket="pictures", Key="v.mp4", Body=body)
+    digest = hashlib.sha256(body).hexdigest()
+    uri = "s3://pictures/v.mp4"
+    checks = check_file(
+        seaweed.client(),
+        StoredFile("pictures", "v.mp4", uri, len(body), digest, 320, 192, told),
+        tasks=(LedgerTask("t", digest, 320, 192),),
+        job=DemoJob("model", {}, size, CLIP),
+        path=path / "v.mp4",
+    )
+    return _failed(checks)
+
+
+def test_everything_holds_for_the_right_video(seaweed: SeaweedFS, tmp_path: Path) -> None:
+    """The video is saved as it is in the bucket, and no check fails."""
+    assert _check_video(seaweed, tmp_path, video()) == []
+    assert (tmp_path / "v.mp4").read_bytes() == video()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [video()[:-100], video()[:10], b"<html><body>Bad gateway</body></html>", bytes(64), b""],
+    ids=["cut off", "cut off within a box's head", "a page", "zeros", "nothing"],
+)
+def test_a_file_that_is_no_whole_video_is_noticed(
+    seaweed: SeaweedFS, tmp_path: Path, body: bytes
+) -> None:
+    """A file whose boxes do not fill it does not count as a video, whatever the job says."""
+    assert _check_video(seaweed, tmp_path, body) == ["size"]
+
+
+def test_another_size_of_a_video_is_noticed(seaweed: SeaweedFS, tmp_path: Path) -> None:
+    """The size asked for counts, not the one that is told."""
+    assert _check_video(seaweed, tmp_path, video(), size=(320, 180)) == ["size"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        replace(CLIP, seconds=4.0),
+        replace(CLIP, frames_per_second=30.0),
+        replace(CLIP, tracks=("video",)),
+        None,
+    ],
+    ids=["shorter", "another rate", "without sound", "no facts"],
+)
+def test_another_video_than_asked_for_is_noticed(
+    seaweed: SeaweedFS, tmp_path: Path, told: Clip | None
+) -> None:
+    """Length, rate and tracks must be those that were asked for."""
+    assert _check_video(seaweed, tmp_path, video(), told=told) == ["video"]
 
 
 def _callback(payload: object, secret: str) -> Callback:
