@@ -85,7 +85,7 @@ class Settings(CrossFieldRules):
     max_body_bytes: ServiceOnly[PositiveInt] = 288 * 1024 * 1024
     """Largest request body; the default has room for ten of the largest images as base64."""
     large_bodies: ServiceOnly[PositiveInt] = 8
-    """Bodies over 64 KiB taken in at a time; the images of each lie in TMPDIR meanwhile."""
+    """Bodies over 64 KiB taken in at a time; the files of each lie in TMPDIR meanwhile."""
     callback_allow_nets: Networks = as_written("")
     """Networks (CIDR) that callbacks may go to although they are private, by address or by a local
     name."""
