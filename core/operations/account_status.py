@@ -107,7 +107,7 @@ class AccountRegistry:
     def blocking_reason(self) -> str | None:
         """Return, in words for callers, what blocks all jobs at the moment; None: nothing."""
         if self.breaker_reason(circuit_breakers.STORAGE):
-            return "images cannot be stored at the moment"
+            return "results cannot be stored at the moment"
         if all(state["refused"] or state["paused"] for state in self.states().values()):
             return "the provider accepts no jobs at the moment"
         return None

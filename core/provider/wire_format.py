@@ -85,11 +85,11 @@ _NOT_FOUND: Final = {"tasknotfound", "notfound"}
 
 _MESSAGES: Final = {
     FailureCode.REQUEST_MODERATED: "The provider's moderation refused the prompt or an input image",
-    FailureCode.CONTENT_MODERATED: "The provider's moderation withheld the generated image",
+    FailureCode.CONTENT_MODERATED: "The provider's moderation withheld the generated result",
     FailureCode.INVALID_INPUT: "The provider could not use an input",
-    FailureCode.PROVIDER_ERROR: "The provider could not generate the image",
+    FailureCode.PROVIDER_ERROR: "The provider could not generate the result",
 }
-_NO_LINK: Final = "The provider reports the image as ready, but gives no single link to it"
+_NO_LINK: Final = "The provider reports the task as ready, but gives no single link to its result"
 
 
 def parse_submission(body: Any) -> Submission | None:

@@ -128,7 +128,7 @@ class ObjectStore:
         upload = _upload(key, body, metadata, **more)
         self._ensure_probed()
         try:
-            self._store("store the image", upload, once=True)
+            self._store("store the file", upload, once=True)
         except ConditionFailed:
             return False
         except ConditionConflict:  # a concurrent write may have won, or none
@@ -154,7 +154,7 @@ class ObjectStore:
         """
         more = {"sha256": sha256, "content_type": content_type, "alive": alive}
         upload = _upload(key, body, metadata, **more)
-        self._store("store the image again", upload, once=False)
+        self._store("store the file again", upload, once=False)
 
     def put(self, key: str, body: IO[bytes], *, sha256: bytes, content_type: str) -> None:
         """Store an object, overwriting any; S3 verifies the checksum.
@@ -258,7 +258,7 @@ class ObjectStore:
             StorageUnavailable: It may go well later.
         """
         try:
-            with translated("read an image"):
+            with translated("read a file"):
                 answer = self._client.get_object(
                     Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
                 )

@@ -58,7 +58,7 @@ class _Collector(Collector):
                 RESUBMITS,
                 "Submits repeated after a doubt; may be paid twice.",
             ),
-            ("fluxrelay_regenerations", REGENERATIONS, "Images made, and paid for, again."),
+            ("fluxrelay_regenerations", REGENERATIONS, "Results made, and paid for, again."),
         ):
             yield CounterMetricFamily(name, text, value=counters.get(counter, 0))
         ended = CounterMetricFamily(
@@ -79,7 +79,7 @@ class _Collector(Collector):
             buckets.append(("+Inf" if bound == "inf" else str(bound), total))
         return HistogramMetricFamily(
             "fluxrelay_result_margin_seconds",
-            "Time left on a result's link when its image was stored.",
+            "Time left on a result's link when it was stored.",
             buckets=buckets,
             sum_value=counters.get("margin:sum", 0),
         )

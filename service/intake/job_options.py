@@ -26,7 +26,7 @@ def priority(given: Any, errors: list[FieldError]) -> int:
 def regenerate(given: Any, errors: list[FieldError]) -> bool:
     """Return whether to regenerate, and pay for, a result that expired before it was stored."""
     if given is not None and not isinstance(given, bool):
-        fix = "send true to pay for a second image rather than lose the first, or leave it out"
+        fix = "send true to pay for a second result rather than lose the first, or leave it out"
         errors.append(FieldError("regenerate", f"is {shown(given)}", "true or false", fix))
     return given is True
 

@@ -41,7 +41,8 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "FluxRelay",
             "version": _VERSION,
-            "description": "Image jobs in, images in your S3 bucket, a signed callback when done.",
+            "description": "Jobs for images and videos in, results in your S3 bucket, "
+            "a signed callback when done.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"bearer": []}, {"key": []}],

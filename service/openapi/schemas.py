@@ -94,7 +94,7 @@ def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
             },
             "regenerate": {
                 "type": ["boolean", "null"],
-                "description": "Make, and pay for, a second image if the first one is lost.",
+                "description": "Make, and pay for, a second result if the first one is lost.",
             },
             "max_resubmits": {
                 "type": ["integer", "null"],

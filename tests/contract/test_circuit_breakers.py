@@ -227,7 +227,7 @@ def test_trouble_that_nobody_asks_about_is_forgotten(
     ("trouble", "words"),
     [
         ({}, "waited for a free slot"),
-        ({"storage": "SlowDown"}, "images cannot be stored"),
+        ({"storage": "SlowDown"}, "results cannot be stored"),
         ({"provider:default": "refused"}, "the provider accepts no jobs"),
     ],
 )

@@ -105,7 +105,7 @@ def test_of_sixteen_writers_one_wins(make: Callable[..., ObjectStore], prefix: s
 
 def test_wrong_bytes_are_refused(objects: ObjectStore, prefix: str) -> None:
     """Bytes that are not those of the checksum are not stored."""
-    with pytest.raises(StorageUnavailable, match="S3 refused to store the image"):
+    with pytest.raises(StorageUnavailable, match="S3 refused to store the file"):
         _put(objects, prefix + "a", digest=sha256(b"other").digest())
 
     with pytest.raises(StorageUnavailable, match="S3 refused to store an input"):

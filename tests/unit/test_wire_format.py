@@ -106,9 +106,9 @@ def test_a_failure_has_a_code_and_words(status: str, code: FailureCode) -> None:
         ({"error": "broken"}, ": broken"),
         ({"message": "said so"}, ": said so"),
         ({"details": {"error": "x" * 9999}}, ": " + "x" * 300),
-        ({"details": {"Moderation Reasons": []}}, "could not generate the image"),
-        ({"details": "text"}, "could not generate the image"),
-        ({}, "could not generate the image"),
+        ({"details": {"Moderation Reasons": []}}, "could not generate the result"),
+        ({"details": "text"}, "could not generate the result"),
+        ({}, "could not generate the result"),
     ],
 )
 def test_reasons_are_passed_on(body: Mapping[str, Any], words: str) -> None:

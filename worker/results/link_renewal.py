@@ -124,16 +124,14 @@ def _problem_with(job: Job, notice: Notice, deps: Deps) -> str:
 
 
 def failure_reason(job: Job, error: Exception) -> tuple[FailureCode, str]:
-    """Return why the image was not stored, by the last try while its link was valid."""
+    """Return why the result was not stored, by the last try while its link was valid."""
     trouble = str(error) if isinstance(error, StorageUnavailable) else job.storage_trouble
-    late = "The image could not be stored before its URL expired; the last error was: "
+    late = "The result could not be stored before its URL expired; the last error was: "
     if trouble:
         return FailureCode.STORAGE_FAILED, late + trouble
     if isinstance(error, LinkRefused):
         return FailureCode.PROVIDER_ERROR, f"{error}. The provider gave no other link"
     if isinstance(error, ResultGone):
-        message = (
-            f"The result's link expired before the image was stored (its host answered {error})"
-        )
+        message = f"The result's link expired before it was stored (its host answered {error})"
         return FailureCode.RESULT_EXPIRED, message
     return FailureCode.RESULT_EXPIRED, f"{late}{error}"
