@@ -59,6 +59,11 @@ class Seen:
         """Megabytes, the median of the rounds."""
         return median(self.peaks) / 1e6
 
+    @property
+    def rounds(self) -> str:
+        """Each round's peak in megabytes."""
+        return ", ".join(f"{peak / 1e6:.0f}" for peak in self.peaks)
+
 
 def run(context: Context) -> Outcome:
     """Measure it."""
@@ -160,10 +165,7 @@ def outcome(images: Mapping[str, Seen], large: Mapping[str, Seen]) -> Outcome:
         y="",
         series={label: [each.peak] for label, each in seen.items()},
     )
-    rounds = "; ".join(
-        f"{label}: {', '.join(f'{peak / 1e6:.0f}' for peak in each.peaks)}"
-        for label, each in images.items()
-    )
+    rounds = "; ".join(f"{label}: {each.rounds}" for label, each in images.items())
     under_way = "; ".join(f"{label}: {each.downloads}" for label, each in seen.items())
     return Outcome(
         title=TITLE,
