@@ -33,6 +33,8 @@ _VIDEOS: Final = (
     "no base64!",
     "https://videos.example/a.mp4",
 )
+#: Items of a list of images, each tried alone.
+_ITEMS: Final[tuple[Any, ...]] = (*_IMAGES, 5, None, [])
 
 
 def bounds(parameter: Parameter) -> tuple[list[Any], list[Any]]:
@@ -78,7 +80,7 @@ def probes(parameter: Parameter) -> list[Any]:
         Kind.VIDEO: _VIDEOS,
         Kind.BUNDLE: (picture(), "no base64!", "https://h/a.bin"),
         Kind.KEYFRAMES: (*_IMAGES, [picture()] * 3, [[1, picture()], [0, picture()]], [[5]], [[]]),
-        Kind.IMAGES: (*_IMAGES, *([one] for one in (*_IMAGES, 5, None, [])), [picture(), "x"]),
+        Kind.IMAGES: (*_IMAGES, *([one] for one in _ITEMS), [picture(), "x"]),
     }
     return [*_ANY, *inside, *outside, *special[parameter.kind]]
 

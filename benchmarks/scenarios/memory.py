@@ -30,7 +30,7 @@ _MOST: Final = 1.2
 class Files(NamedTuple):
     """Results of one kind and size in bytes, which are ready at the same time."""
 
-    count: int
+    number: int
     size: int
     video: bool = False
 
@@ -92,7 +92,7 @@ def _large(context: Context) -> Mapping[str, Sequence[Files]]:
     images = Files(context.pick(20, 4), context.pick(30_000_000, 5_000_000))
     return {
         f"a {video.size // 10**6} MB video": [video],
-        f"{images.count} images of {images.size // 10**6} MB at once": [images],
+        f"{images.number} images of {images.size // 10**6} MB at once": [images],
         "all of these at once": [video, images],
     }
 
@@ -109,7 +109,7 @@ def _copy(
         forget_peak(copier)
         posted = [
             deployment.post(
-                files.count,
+                files.number,
                 f"bytes={files.size} seconds=0 hold={hold}",
                 callback=False,
                 video=files.video,

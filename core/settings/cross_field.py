@@ -68,12 +68,13 @@ class CrossFieldRules(BaseSettings):
         cls, accounts: tuple[Account, ...] | None, info: ValidationInfo
     ) -> tuple[Account, ...]:
         known = {**MODELS, **(info.data.get("added_models") or {})}.values()
-        if not accounts:
-            parts = {"url": "provider_url", "slots": "slots", "poll_urls": "poll_urls"}
-            values: dict[str, Any] = {name: info.data.get(part) for name, part in parts.items()}
-            accounts = (Account(name=DEFAULT_ACCOUNT, **values),)
+        if accounts:
+            return tuple(with_known_limits(account, known) for account in accounts)
+        parts = {"url": "provider_url", "slots": "slots", "poll_urls": "poll_urls"}
+        values: dict[str, Any] = {name: info.data.get(part) for name, part in parts.items()}
+        default = Account(name=DEFAULT_ACCOUNT, **values)
         # None is a problem that was told.
-        return tuple(with_known_limits(one, known) if one.slots else one for one in accounts)
+        return (default if values["slots"] is None else with_known_limits(default, known),)
 
     @field_validator("account_keys", mode="plain", check_fields=False)
     @classmethod

@@ -99,9 +99,9 @@ def _timed_errors(path: str, parameter: Parameter, value: list[Any]) -> list[Fie
     for at, one in enumerate(value):
         field = f"{path}[{at}]"
         if not isinstance(one, list) or len(one) != _PAIR:
-            problem = f"has {len(one)} items" if isinstance(one, list) else f"is {kind_of(one)}"
+            what = f"has {len(one)} items" if isinstance(one, list) else f"is {kind_of(one)}"
             fix = "send all keyframes with their seconds, or all without"
-            errors.append(FieldError(field, problem, "an array of seconds and image", fix))
+            errors.append(FieldError(field, what, "an array of seconds and image", fix))
             continue
         seconds, image = one
         if problem := _seconds_problem(parameter, seconds, last):

@@ -51,8 +51,9 @@ def test_a_draft_waits_for_the_link_to_its_bundle(studio: Studio) -> None:
     for _ in range(2):
         collect_once(studio.bench)
 
-    assert studio.bench.job.status is Status.SUCCEEDED
-    assert [each["role"] for each in studio.bench.job.artifacts] == ["sample", "draft_cache"]
+    done = studio.bench.job
+    assert done.status is Status.SUCCEEDED
+    assert [each["role"] for each in done.artifacts] == ["sample", "draft_cache"]
     assert studio.body(CACHE_KEY) == BUNDLE
     assert studio.asked("film") == 1
 

@@ -85,7 +85,7 @@ def test_a_task_is_first_polled_at_its_model_s_time(
     ],
 )
 def test_a_task_is_polled_again_at_its_model_s_interval(
-    bench: Bench, times: dict[str, float], first: float, last: float
+    bench: Bench, times: dict[str, Any], first: float, last: float
 ) -> None:
     """Short intervals grow to fifteen seconds, long ones stay as they are."""
     slow = _with_times(bench, **times)

@@ -239,7 +239,7 @@ def test_a_task_that_still_runs_is_not_run_again_by_rq(
     accept(store, NAMES[0])
     start(burst=False)
     eventually(lambda: work.begun == NAMES[:1])
-    (running,) = raw_redis.zrange("rq:wip:submit", 0, -1)
+    running: Any = raw_redis.zrange("rq:wip:submit", 0, -1)[0]
 
     raw_redis.zadd("rq:wip:submit", {running: time.time() + 30})  # RQ would wait no longer
 

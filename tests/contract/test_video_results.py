@@ -95,8 +95,9 @@ def test_a_draft_without_its_bundle_has_not_succeeded(studio: Studio) -> None:
     answering(studio.bench, film=answer(200, FILM), cache=answer(200, BUNDLE))
     collect(A, studio.deps)
 
-    assert studio.bench.job.status is Status.SUCCEEDED
-    assert [each["provider_id"] for each in studio.bench.job.artifacts] == ["t1", "t1"]
+    done = studio.bench.job
+    assert done.status is Status.SUCCEEDED
+    assert [each["provider_id"] for each in done.artifacts] == ["t1", "t1"]
     assert studio.bench.job.artifacts[0].items() >= FACTS.items()
     assert studio.asked("film") == 1
 

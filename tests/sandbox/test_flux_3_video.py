@@ -21,7 +21,7 @@ EDIT = "flux-tools/video-edit-v1"
 UPSCALE = "flux-tools/video-upscale-v1"
 URL = "https://example.com/never-fetched"
 PROMPT = {"prompt": "waves roll in"}
-TEXT = {"mode": "t2v", **PROMPT}
+TEXT: dict[str, object] = {"mode": "t2v", **PROMPT}
 COMMON = {
     **PROMPT, "aspect_ratio": "9:16", "resolution": "fhd", "generate_audio": False,
     "safety_tolerance": 4, "draft": False, "version": "latest", "user": "someone",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OTHER_KEY = "sandbox-key-2"
 URL = "https://example.com/x.mp4"
-TEXT = {"mode": "t2v", "prompt": "waves"}
+TEXT: dict[str, object] = {"mode": "t2v", "prompt": "waves"}
 SUBMITS: list[tuple[str, dict[str, object]]] = [
     ("flux-3-video", TEXT),
     ("flux-tools/video-edit-v1", {"video": URL, "prompt": "at night"}),
