@@ -17,7 +17,7 @@ _WEBHOOK_FIELDS: Final = {"webhook_url", "webhook_secret"}
 def task_of(stack: Stack, job: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ledger's entry of a job's task."""
     path = f"{stack.sandbox_url}/sandbox/ledger/{job['provider']['id']}"
-    task: dict[str, Any] = httpx.get(path, timeout=20, trust_env=False).json()
+    task: dict[str, Any] = httpx.get(path, timeout=60, trust_env=False).json()
     return task
 
 

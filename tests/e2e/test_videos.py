@@ -78,7 +78,7 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
     """Return a client of the service, with its key."""
     headers = {"x-key": stack.api_key}
     with httpx.Client(
-        base_url=stack.service_url, headers=headers, timeout=20, trust_env=False
+        base_url=stack.service_url, headers=headers, timeout=60, trust_env=False
     ) as client:
         yield client
 
