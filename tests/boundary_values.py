@@ -62,7 +62,7 @@ def bounds(parameter: Parameter) -> tuple[list[Any], list[Any]]:
         outside += [[], items, pictures]
     inside += [parameter.word] if parameter.word else []
     inside += parameter.choices
-    outside += [choice.upper() for choice in parameter.choices]
+    outside += [f"{choice}?" for choice in parameter.choices]
     return inside, outside
 
 

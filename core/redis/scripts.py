@@ -80,7 +80,8 @@ class Scripts:
         self._require_aof = require_aof
         self._confirm = require_aof
         prelude = definitions(constants) + "\n"
-        prelude += (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+        for shared in ("base.lua", "prelude.lua"):
+            prelude += (_FOLDER / shared).read_text(encoding="utf-8")
         self._sources = {
             name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
         }

@@ -3,7 +3,7 @@
 After repeated failures a breaker opens and no job is started for a while; then one job at a time
 checks whether the dependency is back. State is in Redis and shared by all processes. A job is
 granted a slot only if both breakers admit it: an image generated while the bucket is down may
-expire before it is stored, and is paid for. The mechanism is in `core/redis/lua/prelude.lua`, where
+expire before it is stored, and is paid for. The mechanism is in `core/redis/lua/base.lua`, where
 slots are granted.
 """
 

@@ -41,7 +41,7 @@ def check_input(model: Model, given: Any) -> list[FieldError]:
     for name, value in given.items():
         if name in parameters:
             errors += _check(f"input.{name}", parameters[name], value) if value is not None else []
-        elif name != model.variant_field:
+        elif name != (model.variant_field or None):
             errors += _unknown_parameter(model, variant, name)
     return errors or combination_errors(model, parameters, given)
 

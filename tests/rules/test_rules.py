@@ -47,14 +47,15 @@ def test_a_rule_stands_where_the_list_says(rule: Rule) -> None:
 
 def test_without_a_rule_a_script_is_still_a_script(redis_client: "redis.Redis") -> None:
     """What fails without a rule fails for want of the rule, and not of an `end`."""
-    prelude = LUA / "prelude.lua"
+    shared = [LUA / "base.lua", LUA / "prelude.lua"]
     for rule in RULES:
         path = ROOT / rule.file
         if path.parent != LUA:
             continue
+        parts = [part for part in shared if part < path] if path in shared else shared
+        before = "".join(part.read_text(encoding="utf-8") for part in parts)
         spoilt = rule.without(path.read_text(encoding="utf-8"))
-        script = "" if path == prelude else prelude.read_text(encoding="utf-8")
-        assert len(str(redis_client.script_load(script + spoilt))) == 40
+        assert len(str(redis_client.script_load(before + spoilt))) == 40
 
 
 def test_every_named_test_is_there() -> None:

@@ -58,7 +58,7 @@ def test_a_shown_artifact_has_the_fields_of_an_artifact(artifact: dict[str, Any]
         id=JobId("1"),
         status=Status.SUCCEEDED,
         request=request,
-        timeline=(),
+        timeline=((Status.SUCCEEDED, 1.0),),
         artifacts=(recorded,),
     )
     assert list(artifact) == list(job_view(job)["artifacts"][0])

@@ -217,7 +217,7 @@ def test_an_unknown_name_is_refused() -> None:
         Settings.from_env({**NEEDED, "FLUXRELAY_MODELS": "flux-2-pro,flux-9"}, SERVICE)
 
     (problem,) = caught.value.problems
-    assert problem.startswith("FLUXRELAY_MODELS: flux-9: not known; known are flux-2-pro,")
+    assert problem.startswith("FLUXRELAY_MODELS: flux-9: not known; known are flux-3-image,")
 
 
 def test_a_model_takes_the_place_of_a_built_in_one(tmp_path: Path) -> None:
