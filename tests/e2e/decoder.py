@@ -32,7 +32,7 @@ def decode(path: Path) -> Decoded:
     """
     how = ["-nostdin", "-v", "error", "-xerror", "-i", str(path), "-f", "framecrc", "-"]
     done = subprocess.run(
-        [str(_ffmpeg()), *how], capture_output=True, text=True, timeout=300, check=False
+        [str(ffmpeg()), *how], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     facts: dict[tuple[str, str], str] = {}
@@ -57,7 +57,7 @@ def decode(path: Path) -> Decoded:
     )
 
 
-def _ffmpeg() -> Path:
+def ffmpeg() -> Path:
     """Return the program's path; its name ends with its platform and version."""
     for file in distribution("imageio-ffmpeg").files or ():
         if file.parent.name == "binaries" and file.name.startswith("ffmpeg-"):
