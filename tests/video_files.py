@@ -109,6 +109,12 @@ def video(
     return start + box(b"moov", head, *tracks, box(b"udta", bytes(30)))
 
 
+def large_video(zeros: int) -> tuple[bytes, int]:
+    """Return the start of a video of 5 seconds, and how many zeros follow it."""
+    moov = box(b"moov", header(b"mvhd", 1000, 5000), trak(b"vide", [(120, _FRAME)], [1000]))
+    return ftyp() + moov + struct.pack(">IIQ", 1, int.from_bytes(b"mdat", "big"), zeros + 16), zeros
+
+
 def index_first() -> bytes:
     """Return a video that can be played while it arrives: its tables come before its samples."""
     moov = box(

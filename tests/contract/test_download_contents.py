@@ -1,6 +1,7 @@
 """Results that are no images: videos and bundles, whole, broken, and something else altogether."""
 
 import ssl
+import tracemalloc
 from hashlib import sha256
 
 import pytest
@@ -9,7 +10,7 @@ from core.errors import Transient
 from core.media.contents import BUNDLE, IMAGE, VIDEO, Content
 from tests.contract.scripted_server import ScriptedServer, Wire, answer, head
 from tests.image_files import drawn
-from tests.video_files import NOISE, OTHERS, VIDEOS, video
+from tests.video_files import NOISE, OTHERS, VIDEOS, large_video, video
 from worker.clients.download import Downloader, Result
 
 PAGE = b"\r\n<!DOCTYPE html><html><body>Bad gateway</body></html>"
@@ -47,6 +48,28 @@ def test_a_whole_video_is_taken_with_its_facts(
         "tracks": ["video", "audio"] if kind == "with sound" else ["video"],
     }
     assert server.requests[0].headers["accept"] == "video/*"
+
+
+def test_a_large_video_takes_no_memory(downloader: Downloader, server: ScriptedServer) -> None:
+    """However large a video is, a few pieces of it are held at a time."""
+    start, zeros = large_video(64 * 1024 * 1024)
+
+    def script(wire: Wire) -> None:
+        size = len(start) + zeros
+        wire.say(head(200, f"content-length: {size}"), start)
+        wire.dribble(bytes(1024 * 1024), times=zeros // (1024 * 1024), every=0)
+
+    server.script = script
+    tracemalloc.start()
+    try:
+        result = _fetch(downloader, server, VIDEO)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    result.file.close()
+    assert result.size == len(start) + zeros
+    assert peak < 8 * 1024 * 1024
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])

@@ -1,8 +1,11 @@
 """Large objects in parts: stored once and whole, on any server."""
 
 import io
+import tempfile
+import tracemalloc
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import file_digest, sha256
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,26 @@ def test_a_large_object_may_take_the_place_of_a_part(real_in_parts: ObjectStore)
     )
 
     assert b"".join(real_in_parts.chunks(KEY)) == BODY
+
+
+def test_a_large_object_takes_no_memory(real_in_parts: ObjectStore) -> None:
+    """However large an object and its parts are, a few pieces of it are held at a time."""
+    size = 64 * 1024 * 1024
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        digest = file_digest(file, sha256).digest()
+        tracemalloc.start()
+        try:
+            facts: dict[str, Any] = {"sha256": digest, "content_type": "video/mp4"}
+            assert real_in_parts.put_once(KEY, file, **facts, metadata={"job-id": "1"})
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    there = real_in_parts.head(KEY)
+    assert there is not None
+    assert there.size == size
+    assert peak < PART
 
 
 def test_each_part_shows_a_sign_of_life(in_parts: ObjectStore, multipart_s3: MultipartS3) -> None:
