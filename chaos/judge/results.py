@@ -9,6 +9,8 @@ from chaos.judge.evidence import BucketObject
 #: The role of the image or video itself, and of a draft's bundle.
 SAMPLE: Final = "sample"
 BUNDLE: Final = "draft_cache"
+#: The rules that a file breaks which is missing, or has other bytes than it should.
+_RULES_OF: Final = {BUNDLE: ("bundle lost", "bundle lost")}
 _SHOWN: Final = 12  # characters of a digest
 
 _Bucket = Mapping[str, BucketObject]
@@ -50,7 +52,7 @@ def _manifest_key(case: Case) -> str:
 def _check_file(case: Case, artifact: Mapping[str, Any], bucket: _Bucket) -> Iterator[_Broken]:
     """Compare a file with the one of the same task whose image or video was stored."""
     role, key, said = artifact["role"], artifact["key"], artifact["sha256"]
-    missing, wrong = ("bundle lost",) * 2 if role == BUNDLE else ("lost", "wrong bytes")
+    missing, wrong = _RULES_OF.get(role, ("lost", "wrong bytes"))
     stored = bucket.get(key)
     if stored is None:
         yield missing, f"{key} is not in the bucket"

@@ -123,7 +123,8 @@ def test_the_provider_takes_every_order(name: str) -> None:
     """Each kind of job, with each of its options and input images, is valid there."""
     kind = KINDS[name]
     never, always = kind.takes_image == "never", kind.takes_image == "always"
-    images = [*([] if always else [None]), *([] if never else kind.images)]
+    images: list[int | None] = [] if never else [*kind.images]
+    images += [] if always else [None]
 
     for image in images:
         for size in range(8):
