@@ -147,6 +147,7 @@ def job_evidence(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
         "planned": {
             "at": case.job.at,
             "kind": case.job.kind,
+            "model": case.job.model,
             "faults": [list(trouble) for trouble in case.job.faults],
             "must_end": case.job.ends,
         },
