@@ -69,6 +69,7 @@ MODEL_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {
     "link_seconds": (_is_length, "a number above 0"),
     "first_poll_seconds": (_is_length, "a number above 0"),
     "poll_seconds": (_is_length, "a number above 0"),
+    "deadline_seconds": (_is_length, "a number above 0"),
     "active_limit": (_is_count, "a whole number above 0"),
 }
 VARIANT_FIELDS: Final[Mapping[str, tuple[_Check, str]]] = {

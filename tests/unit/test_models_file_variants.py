@@ -36,6 +36,7 @@ _NEWER = {
     "link_seconds": 7200,
     "first_poll_seconds": 30.5,
     "poll_seconds": 5,
+    "deadline_seconds": 900,
     "active_limit": 5,
     "lane": "flux-3-video",
     "webhook": False,
@@ -67,6 +68,7 @@ def test_all_that_newer_models_have(tmp_path: Path) -> None:
     }
     assert (model.media, model.link_seconds, model.active_limit) == (Media.VIDEO, 7200, 5)
     assert (model.first_poll_seconds, model.poll_seconds) == (30.5, 5)
+    assert model.deadline_seconds == 900
     assert type(model.media) is Media
 
 
