@@ -114,13 +114,13 @@ def test_too_large_as_stated(relay: Stack, nothing_taken_in: NothingTakenIn) -> 
     connection = http.client.HTTPConnection(urlsplit(relay.service_url).netloc, timeout=60)
     connection.putrequest("POST", "/v1/jobs")
     connection.putheader("x-key", relay.api_key)
-    connection.putheader("content-length", str(257 * 1024 * 1024))
+    connection.putheader("content-length", str(289 * 1024 * 1024))
     with nothing_taken_in():
         connection.endheaders()
         answer = connection.getresponse()
     assert answer.status == 413
     assert answer.getheader("content-type") == "application/problem+json"
-    assert str(256 * 1024 * 1024) in answer.read().decode()
+    assert str(288 * 1024 * 1024) in answer.read().decode()
     connection.close()
 
 
