@@ -1,8 +1,8 @@
 """A worker process that kills itself, with SIGKILL, at a chosen line of a step.
 
-Run as `python -m tests.crash.crashing_worker QUEUE STEP [LARGE [FUNCTION]]` in a worker's
+Run as `python -m tests.crash.crashing_worker QUEUE STEP [LARGE [FUNCTION [FILE...]]]` in a worker's
 environment. Files of more than LARGE bytes go to S3 in parts. If FUNCTION is named, its lines alone
-count, in each turn of a loop over `number`.
+count, in each turn of a loop over `number`. If files are named, their lines alone count.
 
 It reads a number k per line of its input, forks, and has the child run the tasks of QUEUE until the
 child is about to execute the k-th distinct line of our code within STEP; there the child dies. It
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
@@ -51,10 +52,14 @@ class Killer:
         step: Which.
         fatal: The line to die at.
         function: The function whose lines alone count, in each turn; empty: all of ours, once.
+        files: The files whose lines alone count; empty: all of ours.
     """
 
-    def __init__(self, step: str, fatal: CrashPoint, function: str = "") -> None:
+    def __init__(
+        self, step: str, fatal: CrashPoint, function: str = "", files: Sequence[str] = ()
+    ) -> None:
         self._step = step
+        self._counted = tuple(str(ROOT / name) for name in files) or _OURS
         self._fatal = fatal
         self._function = function
         self._running = False
@@ -66,7 +71,8 @@ class Killer:
             self._running = str(frame.f_locals["step"]) == self._step
         if not self._running or not code.co_filename.startswith(_OURS):
             return self.trace if code is tasks.run.__code__ else None
-        if event == "line" and self._function in ("", code.co_name):
+        counts = self._function in ("", code.co_name) and code.co_filename.startswith(self._counted)
+        if event == "line" and counts:
             turn = frame.f_locals.get("number") if self._function else None
             self._fatal.passes(code.co_filename, frame.f_lineno, turn)
         elif event == "return" and code is tasks.run.__code__:
@@ -85,7 +91,7 @@ def _child(settings: Settings, queue: str, killer: Killer, fatal: CrashPoint) ->
     fatal.tell(lines=fatal.lines)
 
 
-def main(queue: str, step: str, large: str = "", function: str = "") -> None:
+def main(queue: str, step: str, large: str = "", function: str = "", *files: str) -> None:
     """Fork one child per number that is read, until the input ends."""
     log.set_up("ERROR")
     Image.init()
@@ -102,7 +108,7 @@ def main(queue: str, step: str, large: str = "", function: str = "") -> None:
             os.close(readable)
             fatal = CrashPoint(int(line), writable)
             try:
-                _child(settings, queue, Killer(step, fatal, function), fatal)
+                _child(settings, queue, Killer(step, fatal, function, files), fatal)
             finally:
                 os._exit(0)
         os.close(writable)
