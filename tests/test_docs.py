@@ -4,17 +4,10 @@ import ast
 import json
 import os
 import re
-import threading
-import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
-import httpx
 import pytest
 from pydantic.fields import FieldInfo
 from starlette.routing import Route
@@ -25,36 +18,24 @@ from core.jobs.status import NEXT, TERMINAL, Status
 from core.jobs.views import job_view
 from core.provider.catalogue import MODELS
 from core.redis.durability import Durability
-from core.security.signatures import callback_secret, sign_callback
 from core.settings.field_types import is_confidential, meaning, only_reader
 from core.settings.settings import SERVICE, WORKER, Settings
 from service.api.reference import model_view
 from service.app import create_app
+from tests.doc_pages import ROOT, anchor, blocks, page
 
-ROOT: Final = Path(__file__).parents[1]
-API, ARCHITECTURE, OPERATIONS, README, RELIABILITY = (
-    (ROOT / name).read_text(encoding="utf-8")
-    for name in (
-        *("docs/api.md", "docs/architecture.md", "docs/operations.md", "README.md"),
-        "docs/reliability.md",
-    )
+API, ARCHITECTURE, OPERATIONS, RELIABILITY = (
+    page(f"docs/{name}.md") for name in ("api", "architecture", "operations", "reliability")
 )
-PAGES: Final = sorted(
-    page
-    for place in ("*.md", "docs/**/*.md", "deploy/*.md", "chaos/*.md")
-    for page in ROOT.glob(place)
-)
-PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
-OWN_FOLDERS: Final = (
-    "core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "docs", "deploy",
-    "tests", ".ci",
-)  # fmt: skip
+API_PAGES: Final = {
+    f"api/{path.name}": path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs/api").glob("*.md"))
+}
+#: Everything that callers read.
+CALLERS: Final = API + "".join(API_PAGES.values())
+#: An endpoint in a heading: its method and path, without a query.
+ENDPOINT: Final = r"`((?:GET|POST|DELETE) [^`?]+)"
 VARIABLES: Final = [field for field in Settings.model_fields.values() if field.description]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def between(text: str, begin: str, end: str) -> str:
@@ -112,38 +93,6 @@ def test_the_example_starts_a_process_once_its_gaps_are_filled() -> None:
         assert Settings.from_env(environment, process).s3_bucket == "pictures"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
-def test_links_lead_to_files(page: Path) -> None:
-    """Every link inside the project leads to something that exists."""
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    inside = [link for link in links if not urlsplit(link).scheme]
-    assert [link for link in inside if not (page.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
-def test_named_files_exist(page: Path) -> None:
-    """Every path of ours in backticks exists."""
-    spans = re.findall(r"`([\w./-]+)`", page.read_text(encoding="utf-8"))
-    ours = [span for span in spans if span.split("/")[0] in OWN_FOLDERS and "/" in span]
-    assert [span for span in ours if not (ROOT / span).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
-def test_json_examples_parse(page: Path) -> None:
-    """Every JSON example is JSON."""
-    for block in blocks(page.read_text(encoding="utf-8"), "json"):
-        json.loads(block)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
-def test_make_commands_exist(page: Path) -> None:
-    """Every make command that a page names is a target."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    named = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(named) - targets == set()
-
-
 def test_every_failure_code_has_its_entry() -> None:
     """The runbook has one entry per failure code and none for another."""
     section = between(RELIABILITY, "## Runbook: failure codes", "## Runbook: dead callbacks")
@@ -170,12 +119,12 @@ def test_every_word_for_durability_is_explained() -> None:
     """The operators' page has a row for each word, and the callers' page shows one of them."""
     section = between(OPERATIONS, "## Redis", "## S3")
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Durability)
-    (shown,) = re.findall(r'"durability": "(\w+)"', API)
+    (shown,) = re.findall(r'"durability": "(\w+)"', CALLERS)
     assert shown in set(Durability)
 
 
 def test_every_endpoint_is_described() -> None:
-    """The callers' page has a heading for each route, and no other."""
+    """The callers' pages have a heading for each route, and no other."""
     app = create_app(Settings.from_env(_required(), SERVICE))
     routes = {
         f"{method} " + ("/v1/{model}" if route.name in MODELS else route.path)
@@ -183,15 +132,27 @@ def test_every_endpoint_is_described() -> None:
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
-    headings = re.findall(r"^##+ .*$", API, re.MULTILINE)
-    described = set(re.findall(r"`((?:GET|POST|DELETE) [^`?]+)", "\n".join(headings)))
+    headings = re.findall(r"^##+ .*$", CALLERS, re.MULTILINE)
+    described = set(re.findall(ENDPOINT, "\n".join(headings)))
     assert {path.replace("{id}", "{job_id}") for path in described} == routes
 
 
+def test_the_table_of_endpoints_leads_to_each_description() -> None:
+    """Each heading of an endpoint has one row in the table, which links to that heading."""
+    rows = re.findall(r"^\| \[`([^`]+)`\]\(([^)]+)\) \|", API, re.MULTILINE)
+    described = [
+        (endpoint, f"{path}#{anchor(heading)}")
+        for path, text in API_PAGES.items()
+        for heading in re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+        for endpoint in re.findall(ENDPOINT, heading)
+    ]
+    assert sorted(rows) == sorted(described)
+
+
 def test_every_model_is_named() -> None:
-    """The callers' page names each built-in model, and its example is what the API shows."""
-    assert [name for name in MODELS if f"`{name}`" not in API] == []
-    shown = [body for body in map(json.loads, blocks(API, "json")) if "models" in body]
+    """The callers' pages name each built-in model, and their example is what the API shows."""
+    assert [name for name in MODELS if f"`{name}`" not in CALLERS] == []
+    shown = [body for body in map(json.loads, blocks(CALLERS, "json")) if "models" in body]
     view = json.dumps({"models": [model_view(MODELS["flux-tools/deblur-v1"])]})
     assert shown == [json.loads(view)]
 
@@ -214,40 +175,16 @@ def test_every_redis_key_is_listed() -> None:
     assert [key for key in keys if f"| `{key}` |" not in ARCHITECTURE] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
-def test_the_shown_job_has_the_fields_of_a_job(page: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/api/jobs.md"])
+def test_the_shown_job_has_the_fields_of_a_job(name: str) -> None:
     """The example of a job has the fields that the API shows, in their order."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    shown = [body for body in map(json.loads, blocks(text, "json")) if "timeline" in body]
+    shown = [body for body in map(json.loads, blocks(page(name), "json")) if "timeline" in body]
     request = JobRequest(
         tenant="demo", model="flux-pro-1.1", input={}, created_at=0.0, deadline_at=1.0
     )
     job = Job(id=JobId("1"), status=Status.QUEUED, request=request, timeline=())
     assert [list(body) for body in shown] == [list(job_view(job))]
     assert list(shown[0]["provider"]) == list(job_view(job)["provider"])
-
-
-def test_the_receiver_of_the_readme_checks_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The receiver runs as printed: it takes our callback and refuses one that was changed."""
-    secret = callback_secret("a-master-secret-that-is-long-enough", "demo")
-    monkeypatch.setenv("CALLBACK_SECRET", secret)
-    (source,) = blocks(README, "python")
-    namespace: dict[str, Any] = {"__name__": "receiver"}
-    exec(compile(source, "README.md", "exec"), namespace)  # noqa: S102 - it is our own page
-    body = b'{"type": "job.succeeded", "data": {"id": "1"}}'
-    at = int(time.time())
-    headers = {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(at),
-        "webhook-signature": sign_callback([secret], "msg_1", at, body),
-    }
-    with (
-        _serving(namespace["Receiver"]) as url,
-        httpx.Client(trust_env=False, timeout=60) as client,
-    ):
-        assert client.post(url, content=body, headers=headers).status_code == httpx.codes.NO_CONTENT
-        changed = client.post(url, content=body + b" ", headers=headers)
-        assert changed.status_code == httpx.codes.UNAUTHORIZED
 
 
 def test_the_changelog_begins_with_this_version() -> None:
@@ -282,15 +219,3 @@ def _logged_events() -> Iterator[str]:
                     args=[_, ast.Constant(value=str(name)), *_],
                 ):
                     yield name
-
-
-@contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/done"
-        finally:
-            server.shutdown()
-            thread.join()
