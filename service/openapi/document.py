@@ -8,7 +8,8 @@ from core.provider.catalogue import FILES, Kind, Model, Parameter
 from core.settings.settings import Settings
 from service.intake.model_parameters import allowed_value
 from service.openapi import schemas as parts
-from service.openapi.paths import paths
+from service.openapi.operations import merged
+from service.openapi.paths import callbacks, dead_letters, health, jobs, reference
 
 _VERSION: Final = "1"
 
@@ -46,7 +47,13 @@ def document(settings: Settings) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"bearer": []}, {"key": []}],
-        "paths": paths(settings.max_body_bytes),
+        "paths": merged(
+            jobs.paths(settings.max_body_bytes),
+            callbacks.paths(),
+            dead_letters.paths(),
+            reference.paths(),
+            health.paths(),
+        ),
         "components": {"schemas": schemas, "securitySchemes": parts.SECURITY},
     }
 

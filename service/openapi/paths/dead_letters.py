@@ -1,0 +1,93 @@
+"""Dead letters."""
+
+from typing import Final
+
+from core.jobs.failures import FailureCode
+from core.operations.dead_letters import CURSOR_PATTERN, MAX_PAGE_SIZE, Kind
+from service.openapi.operations import (
+    BACKLOG_FULL,
+    BAD_QUERY,
+    JOB_ID,
+    NO_JOB,
+    NO_KEY,
+    REDIS_AWAY,
+    STORES_AWAY,
+    accepted,
+    answer,
+    json_of,
+    operation,
+    problems,
+    query,
+)
+from service.openapi.schemas import TEXT_OR_NULL, Json, object_of, reference
+
+_TAG: Final = "Dead letters"
+_KINDS: Final[Json] = {"enum": list(Kind)}
+_KIND: Final[Json] = {
+    "name": "kind",
+    "in": "path",
+    "required": True,
+    "description": "Whether the job is listed, or its callback.",
+    "schema": _KINDS,
+    "example": "job",
+}
+
+
+def paths() -> Json:
+    """Return the endpoints."""
+    return {
+        "/v1/dead-letters": {"get": _list()},
+        "/v1/dead-letters/{kind}/{job_id}": {"parameters": [_KIND, JOB_ID], "delete": _dismiss()},
+        "/v1/jobs/{job_id}/retry": {"parameters": [JOB_ID], "post": _retry()},
+    }
+
+
+def _list() -> Json:
+    sizes = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
+    cursors = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
+    letters = {"type": "array", "items": reference("DeadLetter")}
+    page = object_of({"dead_letters": letters, "next_cursor": TEXT_OR_NULL})
+    return operation(
+        "list_dead_letters",
+        _TAG,
+        "List dead letters",
+        "Lists jobs that failed through no fault of yours, and callbacks that were given up, "
+        "oldest first. Continue until next_cursor is null; pages before the last may be short.",
+        answer("200", "One page.", json_of(page)),
+        problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
+        parameters=[
+            query("kind", _KINDS, "Only jobs, or only callbacks."),
+            query("code", {"enum": list(FailureCode)}, "Only jobs that failed with this code."),
+            query("limit", sizes, "Most letters of a page. Default 50."),
+            query("cursor", cursors, "The next_cursor of the previous page."),
+        ],
+    )
+
+
+def _dismiss() -> Json:
+    return operation(
+        "dismiss_dead_letter",
+        _TAG,
+        "Take a dead letter off the list",
+        "The job can still be read. Files that were kept for a retry are deleted.",
+        answer("204", "It is not listed.", None),
+        problems(NO_KEY, NO_JOB, REDIS_AWAY),
+    )
+
+
+def _retry() -> Json:
+    return operation(
+        "retry_job",
+        _TAG,
+        "Run a failed job again, as a new job",
+        "The new job has the same input, callback and output key, and an id of its own. Repeating "
+        "the request returns the same new job.",
+        accepted("The new job is on disk and will be carried out."),
+        problems(
+            NO_KEY,
+            NO_JOB,
+            ("409", "The job has not failed, or its files are gone."),
+            BACKLOG_FULL,
+            STORES_AWAY,
+        ),
+    )

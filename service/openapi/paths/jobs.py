@@ -1,0 +1,80 @@
+"""Creating and reading jobs."""
+
+from typing import Final
+
+from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
+from service.openapi.operations import (
+    BACKLOG_FULL,
+    JOB_ID,
+    NO_JOB,
+    NO_KEY,
+    REDIS_AWAY,
+    STORES_AWAY,
+    accepted,
+    answer,
+    json_of,
+    operation,
+    problems,
+)
+from service.openapi.schemas import Json, reference
+
+_TAG: Final = "Jobs"
+
+
+def paths(largest_body: int) -> Json:
+    """Return the endpoints.
+
+    Args:
+        largest_body: Most bytes of a body.
+    """
+    return {
+        "/v1/jobs": {"post": _create(largest_body)},
+        "/v1/jobs/{job_id}": {"parameters": [JOB_ID], "get": _show()},
+    }
+
+
+def _create(largest_body: int) -> Json:
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key with the same body gives the same job again. Always send one.",
+        "schema": {
+            "type": "string",
+            "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$",
+            "maxLength": LONGEST_IDEMPOTENCY_KEY,
+        },
+        "example": "order-1042",
+    }
+    return operation(
+        "create_job",
+        _TAG,
+        "Create a job",
+        "Checks the whole body, stores the job, and answers once it is on disk. The job then runs "
+        "to its end, even if processes die in between. After a 503 or a broken connection it is "
+        "unknown whether the job was accepted; with the same Idempotency-Key, repeating is safe.",
+        accepted("The job is on disk and will be carried out."),
+        problems(
+            ("400", "The body is not JSON, or the Idempotency-Key is not valid."),
+            NO_KEY,
+            ("408", "The body arrived too slowly."),
+            ("413", f"The body is larger than {largest_body} bytes."),
+            ("415", "The body has a Content-Encoding; send it uncompressed."),
+            ("422", "Fields are invalid; all of them are named."),
+            BACKLOG_FULL,
+            STORES_AWAY,
+        ),
+        parameters=[key],
+        body=json_of(reference("NewJob")),
+    )
+
+
+def _show() -> Json:
+    return operation(
+        "show_job",
+        _TAG,
+        "Show a job",
+        "Returns the job with its status, its timeline, and its files once they are stored. "
+        "Ended jobs are kept for a limited time.",
+        answer("200", "The job.", json_of(reference("Job"))),
+        problems(NO_KEY, NO_JOB, REDIS_AWAY),
+    )
