@@ -8,8 +8,11 @@ from core.provider.catalogue import FILES, Kind, Model, Parameter
 from core.settings.settings import Settings
 from service.intake.model_parameters import allowed_value
 from service.openapi import schemas as parts
-from service.openapi.operations import merged
+from service.openapi.examples.attach import attach_examples
+from service.openapi.examples.bodies import model_bodies
+from service.openapi.operations import merged, tags
 from service.openapi.paths import callbacks, dead_letters, health, jobs, reference
+from service.openapi.webhooks import webhooks
 
 _VERSION: Final = "1"
 
@@ -24,9 +27,10 @@ def document(settings: Settings) -> dict[str, Any]:
     for model in settings.models.values():
         schemas[_input_name(model)] = input_schema(model)
         parameters = _reference(_input_name(model))
-        schemas[_job_name(model)] = parts.new_job(
-            model.name, parameters, _regions(model, settings.accounts)
-        )
+        schemas[_job_name(model)] = {
+            **parts.new_job(model.name, parameters, _regions(model, settings.accounts)),
+            "examples": list(model_bodies(model)),
+        }
     schemas["NewJob"] = {
         "oneOf": [_reference(_job_name(model)) for model in settings.models.values()],
         "discriminator": {
@@ -37,25 +41,34 @@ def document(settings: Settings) -> dict[str, Any]:
             },
         },
     }
+    shown = attach_examples(_paths(settings), settings)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "FluxRelay",
             "version": _VERSION,
             "description": "Jobs for images and videos in, results in your S3 bucket, "
-            "a signed callback when done.",
+            "a signed callback when done. The drop-in API, which speaks the provider's formats, "
+            "is described by the provider's own document.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"bearer": []}, {"key": []}],
-        "paths": merged(
-            jobs.paths(settings.max_body_bytes),
-            callbacks.paths(),
-            dead_letters.paths(),
-            reference.paths(),
-            health.paths(),
-        ),
+        "tags": [{"name": tag} for tag in tags(shown)],
+        "paths": shown,
+        "webhooks": webhooks(),
         "components": {"schemas": schemas, "securitySchemes": parts.SECURITY},
     }
+
+
+def _paths(settings: Settings) -> dict[str, Any]:
+    """Return the endpoints, in the order in which the page shows them."""
+    return merged(
+        jobs.paths(settings.max_body_bytes),
+        callbacks.paths(),
+        dead_letters.paths(),
+        reference.paths(),
+        health.paths(),
+    )
 
 
 def _regions(model: Model, accounts: Sequence[Account]) -> list[str]:

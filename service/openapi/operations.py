@@ -109,3 +109,11 @@ def merged(*parts: Json) -> Json:
         for path, item in part.items():
             made[path] = made.get(path, {}) | item
     return made
+
+
+def tags(paths: Json) -> list[str]:
+    """Return the groups of a document's operations, in the order of their first ones."""
+    operations = (
+        one for item in paths.values() for method, one in item.items() if method != "parameters"
+    )
+    return list(dict.fromkeys(tag for one in operations for tag in one["tags"]))

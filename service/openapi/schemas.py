@@ -21,6 +21,8 @@ SECURITY: Final[Json] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-key"},
 }
+#: The types of callbacks.
+EVENTS: Final = [f"job.{status}" for status in (Status.SUCCEEDED, Status.FAILED)]
 TEXT: Final[Json] = {"type": "string"}
 TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
@@ -51,6 +53,8 @@ _ERROR: Final[Json] = {
     "code": {"enum": list(FailureCode)},
     "message": TEXT,
     "retryable": _YES_OR_NO,
+    "provider_status": {**TEXT_OR_NULL, "description": "As the provider said, if it did."},
+    "details": {"description": "What the provider said besides, if it did."},
 }
 _ATTEMPT: Final[Json] = {
     "at": _TIME,
@@ -144,6 +148,9 @@ def schemas(bucket: str) -> Json:
             "properties": {"bucket": {"enum": [bucket, None]}, "key": key},
         },
         "Job": _job(),
+        "Event": object_of(
+            {"type": {"enum": EVENTS}, "timestamp": _TIME, "data": reference("Job")}
+        ),
         "Models": _models(),
         "Problem": _problem(),
         "DeadLetter": object_of(

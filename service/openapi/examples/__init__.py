@@ -1,0 +1,1 @@
+"""Examples of the OpenAPI document: bodies that are accepted, and answers to them."""

@@ -1,0 +1,93 @@
+"""Answers of each operation, by its id and the answer's status; several have a name each."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from service.openapi.examples import jobs
+
+#: Operation -> status -> name -> answer. The names are shown as titles.
+ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "create_job": {"202": {"Queued": jobs.QUEUED}},
+    "show_job": {
+        "200": {
+            "Queued": jobs.QUEUED,
+            "Generating": jobs.GENERATING,
+            "Succeeded": jobs.SUCCEEDED,
+            "Failed": jobs.FAILED,
+        }
+    },
+    "retry_job": {"202": {"The new job": jobs.RETRY}},
+    "resend_callback": {"202": {"Being sent again": jobs.SENT_AGAIN}},
+    "show_callback_secret": {
+        "200": {
+            "Usual": {
+                "secret": "whsec_CRAz45xgqGUFbMp9SmTwzqeH3tOw/nvurgHIPGKlOCk=",
+                "previous": [],
+            },
+            "During a rotation": {
+                "secret": "whsec_dGhlIG5ldyBzZWNyZXQgb2YgdGhlIHRlbmFudCBkZW1v",
+                "previous": ["whsec_CRAz45xgqGUFbMp9SmTwzqeH3tOw/nvurgHIPGKlOCk="],
+            },
+        }
+    },
+    "list_dead_letters": {
+        "200": {
+            "A failed job": {
+                "dead_letters": [
+                    {"kind": "job", "at": jobs.FAILED["ended_at"], "job": jobs.FAILED}
+                ],
+                "next_cursor": None,
+            }
+        }
+    },
+    "list_models": {
+        "200": {
+            "One model": {
+                "models": [
+                    {
+                        "name": "flux-tools/deblur-v1",
+                        "endpoint": "/v1/flux-tools/deblur-v1",
+                        "source": "BFL OpenAPI of 2026-09-19, Flux2DeblurInputs",
+                        "webhook": True,
+                        "cost_on_submit": True,
+                        "most_pixels": None,
+                        "media": "image",
+                        "parameters": {
+                            "image": {"kind": "image", "required": True, "urls": True},
+                            "seed": {"kind": "integer", "required": False},
+                        },
+                        "variant_field": None,
+                        "variants": [],
+                    }
+                ]
+            }
+        }
+    },
+    "show_openapi": {
+        "200": {"Its beginning": {"openapi": "3.1.0", "info": {"title": "FluxRelay"}}}
+    },
+    "livez": {"200": {"Alive": {"status": "alive"}}},
+    "readyz": {
+        "200": {
+            "Ready": {
+                "status": "ready",
+                "redis": "ok",
+                "durability": "always",
+                "storage": "ok",
+                "bucket": "ok",
+                "bucket_age_seconds": 42,
+                "proxy": "ok",
+                "accounts": {
+                    "default": {
+                        "refused": None,
+                        "paused": None,
+                        "paused_until": None,
+                        "ceiling": None,
+                        "ceiling_until": None,
+                        "credits": "812.5",
+                    }
+                },
+            }
+        }
+    },
+}

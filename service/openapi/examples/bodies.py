@@ -1,0 +1,77 @@
+"""Bodies of new jobs, made from the models that a deployment offers."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from core.provider.catalogue import Kind, Model, Parameter
+from core.settings.settings import Settings
+
+_IMAGE_URL: Final = "https://images.example/lake.jpg"
+#: A white pixel as PNG, for the few parameters that take no URLs.
+_IMAGE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+_VIDEO_URL: Final = "https://videos.example/boat.mp4"
+_BUNDLE_URL: Final = "https://pictures.s3.amazonaws.com/boat.mp4.draft_cache.bin?X-Amz-Signature=0f"
+_TEXTS: Final[Mapping[str, str]] = {"finetune_id": "my-finetune"}
+_PROMPT: Final = "A red fox in fresh snow"
+#: Shown although most models do not require it.
+_ALWAYS_SHOWN: Final = "prompt"
+_EVERYTHING: Final[Mapping[str, Any]] = {
+    "callback": {"url": "https://app.example/done"},
+    "output": {"key": "orders/1042/{job_id}.{ext}"},
+    "region": None,
+    "priority": 10,
+    "regenerate": False,
+    "max_resubmits": 1,
+    "metadata": {"order": "1042"},
+}
+
+
+def new_job_examples(settings: Settings) -> dict[str, Any]:
+    """Return bodies of `POST /v1/jobs`: the smallest one, and one with all fields."""
+    first = next(iter(settings.models.values()))
+    smallest = next(model_bodies(first))
+    return {
+        "smallest": {"summary": "The smallest body", "value": smallest},
+        "everything": {"summary": "All fields", "value": {**smallest, **_EVERYTHING}},
+    }
+
+
+def model_bodies(model: Model) -> Iterator[dict[str, Any]]:
+    """Yield a body for each variant of a model."""
+    for variant in model.variants:
+        given = {model.variant_field: variant.names[0], **_values(variant.parameters)}
+        yield {"model": model.name, "input": given}
+    if not model.variants:
+        yield {"model": model.name, "input": _values(model.parameters)}
+
+
+def _values(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {
+        name: _value(name, one)
+        for name, one in parameters.items()
+        if one.required or name == _ALWAYS_SHOWN
+    }
+
+
+def _value(name: str, parameter: Parameter) -> Any:
+    values: dict[Kind, Any] = {
+        Kind.TEXT: _TEXTS.get(name, _PROMPT)[: parameter.longest],
+        Kind.INTEGER: _number(parameter),
+        Kind.NUMBER: _number(parameter),
+        Kind.BOOLEAN: True,
+        Kind.CHOICE: next(iter(parameter.choices), None),
+        Kind.ASPECT_RATIO: "1:1",
+        Kind.VIDEO: _VIDEO_URL,
+        Kind.BUNDLE: _BUNDLE_URL,
+    }
+    return values.get(parameter.kind, _IMAGE_URL if parameter.urls else _IMAGE)
+
+
+def _number(parameter: Parameter) -> float:
+    """Return a usual size, moved into the parameter's bounds."""
+    step = parameter.multiple_of or 1
+    least, most = parameter.minimum or 0, parameter.maximum
+    number = 1024.0 if most is None else min(1024.0, most)
+    return max(int(number) // step * step, least)

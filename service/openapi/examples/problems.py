@@ -1,0 +1,94 @@
+"""Problem documents of each operation."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+#: The kind of a problem and its detail.
+_Problem = tuple[str, str]
+
+#: By status, where the operation has no own.
+_USUAL: Final[Mapping[str, _Problem]] = {
+    "400": (
+        "invalid-json",
+        "The body is not valid JSON (Expecting value at line 1, column 11); send one JSON object",
+    ),
+    "401": (
+        "missing-key",
+        "The API key is missing; send it as Authorization: Bearer KEY, or as x-key: KEY",
+    ),
+    "404": (
+        "no-such-job",
+        "There is no such job, or it is not yours; ended jobs are kept for a limited time",
+    ),
+    "408": (
+        "too-slow",
+        "The body took too long to arrive; send it faster, or send large files as URLs",
+    ),
+    "413": (
+        "body-too-large",
+        "The body is larger than 301989888 bytes; send a smaller one, or large files as URLs",
+    ),
+    "415": (
+        "content-encoding",
+        "The body has the Content-Encoding 'gzip', which is not supported; send it uncompressed",
+    ),
+    "422": ("invalid-fields", "1 field is invalid; see errors"),
+    "429": (
+        "backlog-full",
+        "Too many jobs are waiting already; nothing was accepted, try again after Retry-After",
+    ),
+    "503": (
+        "unavailable",
+        "The job store cannot be reached or cannot keep a promise right now; nothing is promised",
+    ),
+}
+#: By operation and status.
+_OWN: Final[Mapping[tuple[str, str], _Problem]] = {
+    ("retry_job", "409"): (
+        "cannot-send-again",
+        "The job is succeeded; only a failed job can be sent again",
+    ),
+    ("resend_callback", "409"): ("cannot-send-again", "The job has no callback"),
+    ("readyz", "503"): (
+        "draining",
+        "This process is shutting down; send new requests to another one",
+    ),
+}
+#: What is wrong with single fields, by operation.
+_ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
+    "create_job": {
+        "field": "input.width",
+        "detail": "is 1000",
+        "allowed": "a multiple of 32 from 256 to 1440",
+        "fix": "send a multiple of 32 from 256 to 1440, or leave input.width out",
+    },
+    "list_dead_letters": {
+        "field": "query.limit",
+        "detail": "is 'all'",
+        "allowed": "a whole number from 1 to 100",
+        "fix": "send a whole number from 1 to 100, or leave it out",
+    },
+}
+
+
+def problem(operation: str, status: str) -> dict[str, Any] | None:
+    """Return a problem that an operation answers; None if there is no example.
+
+    Args:
+        operation: Its id.
+        status: The status of the answer.
+    """
+    found = _OWN.get((operation, status)) or _USUAL.get(status)
+    if found is None:
+        return None
+    kind, detail = found
+    document: dict[str, Any] = {
+        "type": f"urn:fluxrelay:problem:{kind}",
+        "title": HTTPStatus(int(status)).phrase,
+        "status": int(status),
+        "detail": detail,
+    }
+    if kind == "invalid-fields":
+        document["errors"] = [dict(_ERRORS.get(operation, _ERRORS["list_dead_letters"]))]
+    return document
