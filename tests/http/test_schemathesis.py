@@ -32,7 +32,7 @@ def test_the_document_is_kept(stack: Stack, tmp_path: Path) -> None:
         f"{stack.service_url}/openapi.json",
         "--header", f"Authorization: Bearer {stack.api_key}",
         "--checks", "all",
-        "--phases", "coverage,fuzzing,stateful",
+        "--phases", "examples,coverage,fuzzing,stateful",
         "--max-examples", "10",
         "--seed", "1",
         "--continue-on-failure",
