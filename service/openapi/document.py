@@ -10,6 +10,7 @@ from service.intake.model_parameters import allowed_value
 from service.openapi import schemas as parts
 from service.openapi.examples.attach import attach_examples
 from service.openapi.examples.bodies import model_bodies
+from service.openapi.links import link
 from service.openapi.operations import merged, tags
 from service.openapi.paths import callbacks, dead_letters, health, jobs, reference
 from service.openapi.webhooks import webhooks
@@ -41,7 +42,7 @@ def document(settings: Settings) -> dict[str, Any]:
             },
         },
     }
-    shown = attach_examples(_paths(settings), settings)
+    shown = link(attach_examples(_paths(settings), settings))
     return {
         "openapi": "3.1.0",
         "info": {

@@ -61,7 +61,7 @@ def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
         _put_in_order(given)
         for side in ("width", "height"):
             value = given.get(side)
-            if isinstance(value, int) and value > 2048:
+            if isinstance(value, int | float) and value > 2048:
                 given[side] = 1024
     return body
 

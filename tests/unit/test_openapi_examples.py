@@ -1,6 +1,7 @@
 """The OpenAPI document's examples fit its schemas, and are what the service takes."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_every_operation_is_explained(openapi: dict[str, Any]) -> None:
             assert parameter["description"], (one["operationId"], parameter["name"])
     groups = dict.fromkeys(tag for one in shown for tag in one["tags"])
     assert [tag["name"] for tag in openapi["tags"]] == list(groups)
+
+
+def test_what_was_created_leads_to_what_takes_its_id(openapi: dict[str, Any]) -> None:
+    """The answer with a new job links to each operation that takes a job's id and no other."""
+    links = openapi["paths"]["/v1/jobs"]["post"]["responses"]["202"]["links"]
+    taking = {
+        one["operationId"]
+        for path, item in openapi["paths"].items()
+        if re.findall(r"{(\w+)}", path) == ["job_id"]
+        for method, one in item.items()
+        if method != "parameters"
+    }
+
+    assert set(links) == taking
+    assert all(link["parameters"] == {"job_id": "$response.body#/id"} for link in links.values())
 
 
 def test_every_body_and_answer_has_an_example(openapi: dict[str, Any]) -> None:
