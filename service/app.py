@@ -9,7 +9,8 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from core.errors import StorageUnavailable, StoreUnavailable
@@ -23,7 +24,7 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from service.access_log import AccessLog
-from service.api import dead_letters, health, jobs, metrics, reference, webhooks
+from service.api import cancellation, dead_letters, health, jobs, metrics, reference, webhooks
 from service.body.request_body import BodyReader
 from service.drop_in import endpoints, errors, samples
 from service.http import problems
@@ -126,10 +127,17 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
     return lifespan
 
 
+async def _show_or_cancel(request: Request[State]) -> Response:
+    """Answer the methods of a job's own path: one route, so that `Allow` names them all."""
+    answer = cancellation.cancel_job if request.method == "DELETE" else jobs.show_job
+    return await answer(request)
+
+
 def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", Direct(jobs.create_job), methods=["POST"]),
-        Route("/v1/jobs/{job_id}", jobs.show_job, methods=["GET"]),
+        Route("/v1/jobs/{job_id}", _show_or_cancel, methods=["GET", "DELETE"]),
+        Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
         Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),

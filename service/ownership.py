@@ -21,6 +21,11 @@ async def owned_job(request: Request[State]) -> Job:
     job_id = JobId(request.path_params["job_id"])
     job = await run_in_threadpool(request.state["store"].load, job_id)
     if job is None or job.request.tenant != tenant:
-        detail = "There is no such job, or it is not yours; ended jobs are kept for a limited time"
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-job", detail)
+        raise no_such_job()
     return job
+
+
+def no_such_job() -> Problem:
+    """Return the problem of a job that does not exist, or is not the caller's."""
+    detail = "There is no such job, or it is not yours; ended jobs are kept for a limited time"
+    return Problem(HTTPStatus.NOT_FOUND, "no-such-job", detail)

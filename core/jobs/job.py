@@ -136,6 +136,16 @@ class Job:
     callback_before: int = 0
     #: The job that retries this failed one.
     retried_as: JobId | None = None
+    #: The job ended before its task: where the task is (`submitting` or `generating`). The slot is
+    #: held until the task has ended as well. None: it has, or there was none.
+    discarding: Status | None = None
+    #: Whether what its task makes, or made, is discarded.
+    discarded: bool = False
+
+    @property
+    def task_status(self) -> Status:
+        """Return where its task is; the status, unless the job ended before its task."""
+        return self.discarding or self.status
 
     @property
     def ended_at(self) -> float | None:
@@ -192,6 +202,8 @@ class Job:
             **_doubt_of(fields),
             **_callback_of(fields),
             retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
+            discarding=Status(fields["discarding"]) if "discarding" in fields else None,
+            discarded="discarded" in fields,
         )
 
 

@@ -43,6 +43,7 @@ def job_view(job: Job) -> dict[str, Any]:
             "id": job.provider_id,
             "seed": job.seed,
             "cost": job.cost,
+            "discarded": job.discarded,
             "input_megapixels": job.input_megapixels,
             "output_megapixels": job.output_megapixels,
             "resubmits": job.resubmits,

@@ -52,6 +52,9 @@ class Change:
     #: Unix time at which the result was made, if its link does not say when it expires. The link
     #: then lives as long as those of the job's model, if the record says how long (`link_seconds`).
     made_at: float | None = None
+    #: Of a move that ends the job: if the provider has its task, or may have it, keep the slot until
+    #: the task ends as well, and discard what it makes (`Job.discarding`). A cancel always does.
+    hold: bool = False
     #: Counter -> increment (`core.operations.metrics`), applied if the change happens.
     count: Mapping[str, float] = field(default_factory=dict)
     #: Steps to start now.
@@ -91,6 +94,8 @@ class Change:
             "failed": dict(self.failed),
             "passed": list(self.passed),
         }
+        if self.hold:
+            payload["hold"] = True
         if self.made_at is not None:
             payload["made_at"] = self.made_at
         if self.pause:

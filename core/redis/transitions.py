@@ -35,8 +35,9 @@ _REFUSALS: Final = {
     "full": BacklogFull,
     "gone": CannotSendAgain,
 }
-#: Reply of the script to a job that it has created.
+#: Replies of the scripts to a job that was created, and to one that was changed.
 _CREATED: Final = "created"
+_DONE: Final = "done"
 
 
 class ScriptCall(NamedTuple):
@@ -127,28 +128,26 @@ class Transitions:
         durable: bool = False,
     ) -> Transition[bool]:
         """Prepare a status change; see `JobStore.move`."""
-        allowed = predecessors(to) if was is None else predecessors(to) & set(was)
-        change = change or Change()
-        code = code_of(change.set.get("error"))
-        payload = self._change(job_id, allowed, change) | {
-            "to": to,
-            "terminal": to in TERMINAL,
-            "ttl": self._job_ttl,
-            "ttl_owed": max(self._job_ttl, self.owed_ttl),
-            "dead": to is Status.FAILED and code in DEAD_LETTER,
-            "code": code or "",
-            "release": to not in HOLDS_SLOT,
-            "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
-        }
-        word = yield ScriptCall("transition", payload, durable)
-        return bool(word == "done")
+        word = yield self._move(job_id, to, change or Change(), was, durable=durable)
+        return bool(word == _DONE)
+
+    def prepare_cancel(self, job_id: JobId) -> Transition[tuple[bool, Status | None]]:
+        """Prepare the cancel of a job; on disk on return.
+
+        Returns:
+            Whether this call canceled it, and the status in which it is now; None if it is gone.
+        """
+        word = yield self._move(job_id, Status.CANCELED, Change(hold=True), None, durable=True)
+        if word == _DONE:
+            return True, Status.CANCELED
+        return False, Status(word) if word else None
 
     def prepare_change(
         self, job_id: JobId, was: Iterable[Status], change: Change, *, durable: bool = False
     ) -> Transition[bool]:
         """Prepare a change that keeps the status; see `JobStore.change`."""
         word = yield ScriptCall("transition", self._change(job_id, was, change), durable)
-        return bool(word == "done")
+        return bool(word == _DONE)
 
     def lane(self, request: JobRequest) -> str:
         """Return the lane in which such a job waits."""
@@ -166,6 +165,29 @@ class Transitions:
             "jitter": random.random(),  # noqa: S311 - spreads retries; not security-relevant
             "stamp": stamp(now),
         }
+
+    def _move(
+        self,
+        job_id: JobId,
+        to: Status,
+        change: Change,
+        was: Iterable[Status] | None,
+        *,
+        durable: bool,
+    ) -> ScriptCall:
+        allowed = predecessors(to) if was is None else predecessors(to) & set(was)
+        code = code_of(change.set.get("error"))
+        payload = self._change(job_id, allowed, change) | {
+            "to": to,
+            "terminal": to in TERMINAL,
+            "ttl": self._job_ttl,
+            "ttl_owed": max(self._job_ttl, self.owed_ttl),
+            "dead": to is Status.FAILED and code in DEAD_LETTER,
+            "code": code or "",
+            "release": to not in HOLDS_SLOT,
+            "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
+        }
+        return ScriptCall("transition", payload, durable)
 
     def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:
         return self.payload() | {"job": job_id, "was": list(was)} | change.payload()

@@ -95,14 +95,17 @@ local function act(step, id)
     start_without_record(step, id, member)
     return
   end
-  local status = redis.call('HGET', job_key(id), 'status')
+  local status, discarding = unpack(redis.call('HMGET', job_key(id), 'status', 'discarding'))
   if not status then
     -- Inputs were stored for a job that was never accepted or whose record is gone.
     if step == 'cleanup' then start_without_record(step, id, member)
     else redis.call('ZREM', 'due', member) end
     return
   end
-  if not FITS()[step][status] then
+  -- The task of an ended job is waited for as it was before.
+  local fits = FITS()[step]
+  if discarding and fits[discarding] then status = discarding end
+  if not fits[status] then
     redis.call('ZREM', 'due', member)
     return
   end
@@ -127,12 +130,13 @@ for _, member in ipairs(due) do
   act(step, id)
 end
 
--- Slots whose lease expired: renewed if the job still needs its slot, freed otherwise.
+-- Slots whose lease expired: renewed if the job, or its task, still needs its slot, freed otherwise.
 local freed = {}
 for _, pool in ipairs(POOLS()) do
   local holders = redis.call('ZRANGEBYSCORE', 'slots:' .. pool.name, '-inf', now, 'LIMIT', 0, input.batch)
   for _, id in ipairs(holders) do
-    local status = redis.call('HGET', job_key(id), 'status')
+    local status, discarding = unpack(redis.call('HMGET', job_key(id), 'status', 'discarding'))
+    status = discarding or status
     if status == 'submitting' or status == 'generating' then
       redis.call('ZADD', 'slots:' .. pool.name, now + LEASE, id)
     else

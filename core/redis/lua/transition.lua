@@ -2,10 +2,24 @@
 -- Returns "done", or the current status ("" if there is no such job).
 local id = input.job
 local key = job_key(id)
-local status = redis.call('HGET', key, 'status') or ''
-local expected = false
-for _, was in ipairs(input.was) do expected = expected or was == status end
-if not expected then return status end
+local status, discarding = unpack(redis.call('HMGET', key, 'status', 'discarding'))
+status = status or ''
+local function expected(one)
+  for _, was in ipairs(input.was) do
+    if was == one then return true end
+  end
+  return false
+end
+-- The job has ended, but not its task at the provider (`hold`): what becomes of the task moves
+-- `discarding` on instead of the status, until the task has ended as well.
+local of_task = discarding and not input.hold and not expected(status) and expected(discarding)
+if not of_task and not expected(status) then
+  -- Canceled before: rewritten so that the reply can wait for its fsync.
+  if input.to == 'canceled' and status == input.to then
+    redis.call('HSET', key, 'timeline', redis.call('HGET', key, 'timeline'))
+  end
+  return status
+end
 for name, value in pairs(input.expect) do
   if (redis.call('HGET', key, name) or '') ~= value then return status end
 end
@@ -19,6 +33,23 @@ if input.task and input.task ~= cjson.null then
   if known and known ~= input.task and not again then return status end
 end
 
+local from = of_task and discarding or status
+-- Does the job end before its task? Its slot is then held: the provider counts the task.
+local holds = input.hold
+  and (from == 'generating' or from == 'submitting' and redis.call('HEXISTS', key, 'posting_at') == 1)
+-- The provider never had the task: it did not take it, or the request was cut off.
+local unsent = false
+for _, name in ipairs(input.clear) do unsent = unsent or name == 'posting_at' and not input.add.resubmits end
+local over = of_task and (unsent or input.to and input.to ~= 'generating')
+if over then
+  -- Only facts about the task are kept: no error, no link, and nothing is started.
+  local facts = {}
+  for _, name in ipairs({
+    'provider_id', 'polling_url', 'cost', 'seed', 'input_megapixels', 'output_megapixels', 'webhook_body',
+  }) do facts[name] = input.set[name] end
+  input.set, input.add, input.count, input.due, input.wake, input.made_at = facts, {}, {}, {}, {}, nil
+end
+
 set_fields(key, input.set)
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
@@ -26,11 +57,23 @@ for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
 local link_seconds = input.made_at and redis.call('HGET', key, 'link_seconds')
 if link_seconds then redis.call('HSET', key, 'result_expires_at', input.made_at + link_seconds) end
 
-if input.to and input.to ~= status then
+if over then
+  redis.call('HDEL', key, 'discarding', 'doubt_reason', 'doubt_until', 'taken')
+  redis.call('ZREM', 'due', 'submit:' .. id, 'poll:' .. id, 'deadline:' .. id)
+  if unsent and redis.call('HEXISTS', key, 'resubmits') == 0 then redis.call('HDEL', key, 'discarded')
+  else redis.call('HINCRBY', 'counters', 'discarded', 1) end
+elseif of_task and input.to then
+  redis.call('HSET', key, 'discarding', input.to)
+  redis.call('HDEL', key, 'doubt_reason', 'doubt_until', 'taken')
+  redis.call('ZREM', 'due', 'submit:' .. id)
+elseif input.to and input.to ~= status then
   set_status(id, input.to)
-  if status == 'submitting' then redis.call('HDEL', key, 'doubt_reason', 'doubt_until', 'taken') end
+  if holds then redis.call('HSET', key, 'discarding', from, 'discarded', 1)
+  elseif status == 'submitting' then redis.call('HDEL', key, 'doubt_reason', 'doubt_until', 'taken') end
   local undue = {}
-  for at, step in ipairs(input.undue) do undue[at] = step .. ':' .. id end
+  for _, step in ipairs(input.undue) do
+    if not (holds and FITS()[step][from]) then undue[#undue + 1] = step .. ':' .. id end
+  end
   redis.call('ZREM', 'due', unpack(undue))
   if input.to == 'queued' then
     local lane, rank = unpack(redis.call('HMGET', key, 'lane', 'rank'))
@@ -100,9 +143,10 @@ end
 for name, reason in pairs(input.failed) do breaker_failed(name, reason) end
 local mended = 0
 for _, name in ipairs(input.passed) do mended = mended + redis.call('DEL', breaker_key(name)) end
-if input.release then
+local releases = over or input.release and not of_task and not holds
+if releases then
   release(id)
-  release_breakers(id, input.to)
+  release_breakers(id, over and status or input.to)
 end
-if input.release or mended > 0 then grant_all() end
+if releases or mended > 0 then grant_all() end
 return 'done'

@@ -1,0 +1,31 @@
+"""`POST /v1/jobs/{id}/cancel` and `DELETE /v1/jobs/{id}`: cancels one job."""
+
+from http import HTTPStatus
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.jobs.views import job_view
+from core.operations.cancellation import Outcome, prepare_cancel
+from service.http.problems import JsonAnswer, Problem
+from service.ownership import no_such_job, owned_job
+from service.state import State
+
+_FRESH: Final = {"cache-control": "no-store"}
+
+
+async def cancel_job(request: Request[State]) -> Response:
+    """Cancel a job; 200 only once that is on disk. One that has ended is returned as it is."""
+    state = request.state
+    job = await owned_job(request)
+    store = state["async_store"]
+    outcome = await store.execute(prepare_cancel(store.transitions, job.id))
+    if outcome is Outcome.STORING:
+        detail = "The job's result is being stored, so it cannot be canceled any more; wait for it"
+        raise Problem(HTTPStatus.CONFLICT, "cannot-cancel", detail)
+    now = await run_in_threadpool(state["store"].load, job.id)
+    if now is None:
+        raise no_such_job()
+    return JsonAnswer(job_view(now), headers=_FRESH)
