@@ -14,7 +14,7 @@ class Status(StrEnum):
     STORING = "storing"  # the result link is known and will expire; the copy to S3
     SUCCEEDED = "succeeded"  # nothing, the image is in the bucket
     FAILED = "failed"  # nothing, `error` says why
-    CANCELED = "canceled"  # nothing, the caller canceled it; its task may still run (`Job.discarding`)
+    CANCELED = "canceled"  # nothing, though its task may still run (`Job.discarding`)
 
 
 #: The state machine. `submitting -> storing`: the webhook can overtake the reply to our submit.

@@ -8,7 +8,7 @@ posted costs nothing, and its slot is free at once.
 from enum import StrEnum
 
 from core.jobs.job import JobId
-from core.jobs.status import TERMINAL, Status
+from core.jobs.status import TERMINAL
 from core.redis.store import JobStore
 from core.redis.transitions import Transition, Transitions
 
