@@ -57,6 +57,15 @@ class Deps:
         """Return the seconds that a link to the job's result lives, if it does not say so."""
         return job.link_seconds or self.settings.result_lifetime_seconds
 
+    def task_ends_at(self, job: Job) -> float:
+        """Return the Unix time at which the job's task is given up.
+
+        A deadline that is earlier than its model's ends the job, but not its task: the provider
+        counts the task for as long as it runs.
+        """
+        usual = self.settings.deadline_seconds(job.request.model)
+        return max(job.request.deadline_at, job.request.created_at + usual)
+
     def wait(self, tries: int) -> float:
         """Return the seconds before a step is retried."""
         return backoff(

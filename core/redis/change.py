@@ -52,8 +52,8 @@ class Change:
     #: Unix time at which the result was made, if its link does not say when it expires. The link
     #: then lives as long as those of the job's model, if the record says how long (`link_seconds`).
     made_at: float | None = None
-    #: Of a move that ends the job: if the provider has its task, or may have it, hold the slot until
-    #: the task ends as well, and discard what it makes (`Job.discarding`).
+    #: Of a move that ends the job: if the provider has its task, or may have it, hold the slot
+    #: until the task ends as well, and discard what it makes (`Job.discarding`).
     hold: bool = False
     #: Counter -> increment (`core.operations.metrics`), applied if the change happens.
     count: Mapping[str, float] = field(default_factory=dict)

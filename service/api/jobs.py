@@ -1,6 +1,8 @@
 """`POST /v1/jobs`, `GET /v1/jobs/{id}` and the caller's callback secret."""
 
+from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,9 +13,12 @@ from service.admission import accept_job
 from service.http.auth import tenant_of
 from service.http.origin import job_path
 from service.http.problems import JsonAnswer
-from service.intake.intake import idempotency_key
+from service.intake.intake import Parse, idempotency_key
+from service.intake.job_request import parse_job
 from service.ownership import owned_job
 from service.state import State
+
+_CANCEL_AFTER: Final = "cancel-after"
 
 
 async def create_job(request: Request[State]) -> Response:
@@ -21,8 +26,10 @@ async def create_job(request: Request[State]) -> Response:
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
     key = idempotency_key(request.headers)
+    values = request.headers.getlist(_CANCEL_AFTER)
+    parse: Parse = partial(parse_job, cancel_after=values) if values else parse_job
     async with state["bodies"].read(request) as body:
-        accepted = await accept_job(state, tenant, body, key)
+        accepted = await accept_job(state, tenant, body, key, parse)
     headers = {"location": job_path(request, accepted.job_id)}
     if not accepted.fresh:
         headers["idempotency-replayed"] = "true"

@@ -166,7 +166,9 @@ class Intake:
             max_resubmits=job.max_resubmits,
             metadata=job.metadata,
             created_at=round(now, 3),
-            deadline_at=round(now + self.settings.deadline_seconds(job.model), 3),
+            deadline_at=round(
+                job.deadline_at or now + self.settings.deadline_seconds(job.model), 3
+            ),
         )
 
 
@@ -204,8 +206,9 @@ def _idempotency(
     fields = body if job.origin else body["input"]
     if inline or job.files:
         fields = _with_digests(fields, job, inline)
+    header = {} if job.cancel_after is None else {"deadline": job.cancel_after}
     # In the drop-in API the path names the model.
-    counted = [job.model, fields] if job.origin else [body | {"input": fields}]
+    counted = [job.model, fields] if job.origin else [body | {"input": fields} | header]
     canonical = _canonical(counted).encode()
     return Idempotency(
         key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()

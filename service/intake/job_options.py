@@ -1,13 +1,26 @@
 """Parses the options of a job besides model and input; errors are added to a list."""
 
 import json
-from typing import Any
+import re
+import time
+from collections.abc import Collection
+from typing import Any, Final
 
 from core.text_values import MOST_RESUBMITS
+from core.timestamps import unix_time
 from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError
 from service.intake.lenient_values import whole
-from service.intake.limits import HIGHEST_PRIORITY, LARGEST_METADATA
+from service.intake.limits import (
+    CANCEL_AFTER_PATTERN,
+    HIGHEST_PRIORITY,
+    LARGEST_METADATA,
+    LONGEST_DEADLINE,
+    SHORTEST_DEADLINE,
+)
+
+_SECONDS: Final = f"{SHORTEST_DEADLINE} to {LONGEST_DEADLINE} seconds from now"
+_HEADER: Final = "Cancel-After"
 
 
 def priority(given: Any, errors: list[FieldError]) -> int:
@@ -61,3 +74,60 @@ def metadata(given: Any, errors: list[FieldError]) -> dict[str, Any]:
     allowed = f"an object of at most {LARGEST_METADATA} bytes as JSON"
     errors.append(FieldError("metadata", detail, allowed, fix))
     return {}
+
+
+def cancel_after(values: Collection[str], errors: list[FieldError]) -> float | None:
+    """Return the seconds in the `Cancel-After` header; None if absent.
+
+    Args:
+        values: Every value that was sent.
+        errors: Gets what is wrong.
+    """
+    if not values:
+        return None
+    text, *others = dict.fromkeys(values)
+    allowed = f"a number of {_SECONDS}"
+    if others:
+        detail = "is given more than once, with different values"
+        errors.append(FieldError(_HEADER, detail, "one value", "send one"))
+        return None
+    if re.fullmatch(CANCEL_AFTER_PATTERN, text):
+        seconds: float = whole(float(text))
+        if SHORTEST_DEADLINE <= seconds <= LONGEST_DEADLINE:
+            return seconds
+    errors.append(FieldError(_HEADER, f"is {shown(text)}", allowed, f"send {allowed}"))
+    return None
+
+
+def deadline(given: Any, header: float | None, errors: list[FieldError]) -> float | None:
+    """Return the Unix time at which the job is to end; None if its model decides.
+
+    Args:
+        given: The field of the body: seconds from now, or an ISO 8601 time.
+        header: What `cancel_after` returned.
+        errors: Gets what is wrong.
+    """
+    now = time.time()
+    if given is None:
+        return None if header is None else now + header
+    if header is not None:
+        detail = f"is given beside the {_HEADER} header"
+        errors.append(FieldError("deadline", detail, "one of both", "leave one out"))
+        return None
+    at = _time_of(given, now)
+    if at is not None and SHORTEST_DEADLINE <= round(at - now, 3) <= LONGEST_DEADLINE:
+        return at
+    allowed = f"a number of {_SECONDS}, or an ISO 8601 time with its zone that is as far ahead"
+    errors.append(FieldError("deadline", f"is {shown(given)}", allowed, f"send {allowed}"))
+    return None
+
+
+def _time_of(given: Any, now: float) -> float | None:
+    if isinstance(given, str):
+        try:
+            return unix_time(given)
+        except (ValueError, OverflowError):
+            return None
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    # A number that no float can hold is out of bounds anyway.
+    return now + given if is_number and abs(given) <= LONGEST_DEADLINE else None

@@ -1,6 +1,6 @@
 """Parses the body of `POST /v1/jobs` and collects all errors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +23,7 @@ from service.intake.model_parameters import check_input, unknown_field
 
 _FIELDS: Final = (
     *("model", "input", "callback", "output"),
-    *("region", "priority", "regenerate", "max_resubmits", "metadata"),
+    *("region", "priority", "regenerate", "max_resubmits", "metadata", "deadline"),
 )
 #: Callers use the same few callback URLs again and again.
 _known_url_problem: Final = lru_cache(maxsize=1024)(callback_url_problem)
@@ -49,10 +49,17 @@ class NewJob:
     regenerate: bool = False
     max_resubmits: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Unix time; None: its model decides.
+    deadline_at: float | None = None
+    #: Seconds of the `Cancel-After` header, which stands in place of a field.
+    cancel_after: float | None = None
 
 
 def parse_job(
-    body: Any, settings: Settings, inline: Mapping[str, InlineFile] | None = None
+    body: Any,
+    settings: Settings,
+    inline: Mapping[str, InlineFile] | None = None,
+    cancel_after: Collection[str] = (),
 ) -> NewJob:
     """Validate a body and return the requested job.
 
@@ -60,6 +67,7 @@ def parse_job(
         body: The parsed JSON.
         settings: The service's settings.
         inline: Files taken out of the body, by the references that replace them.
+        cancel_after: The values of the `Cancel-After` header.
 
     Raises:
         Problem: 422, with everything that is wrong.
@@ -76,6 +84,7 @@ def parse_job(
         given = with_whole_numbers(parameters, given)
         errors += check_input(model, given)
         files = _files(parameters, given, inline or {}, errors)
+    seconds = job_options.cancel_after(cancel_after, errors)
     job = NewJob(
         model=model.name if model else "",
         input=_plain_input(given, files),
@@ -87,6 +96,8 @@ def parse_job(
         regenerate=job_options.regenerate(body.get("regenerate"), errors),
         max_resubmits=job_options.max_resubmits(body.get("max_resubmits"), errors),
         metadata=job_options.metadata(body.get("metadata"), errors),
+        deadline_at=job_options.deadline(body.get("deadline"), seconds, errors),
+        cancel_after=seconds,
     )
     if errors:
         raise invalid(errors)

@@ -56,6 +56,8 @@ def record(job: Job, claim: str, reason: str, deps: Deps, *, taken: bool = False
         _end(job, claim, deps, failed=failed, taken=taken)
         return
     until = _doubt_ends_at(job, deps.clock(), deps)
+    if not job.discarding:
+        until = min(until, job.request.deadline_at)
     change = Change(
         expect={"posting_by": claim},
         set=_doubt_fields(reason, until) | ({"taken": 1} if taken else {}),
@@ -69,9 +71,13 @@ def resolve(job: Job, posting_at: float, deps: Deps) -> None:
     """Keep waiting for the webhook of a submit in doubt, or end the doubt.
 
     A doubt that no worker recorded is waited out even without a webhook: the worker that posts the
-    job may be alive.
+    job may be alive. A deadline that passes meanwhile ends the job, but not the doubt: the slot is
+    held until then, because the provider may have the task.
     """
-    until = job.doubt_until or _doubt_ends_at(job, posting_at, deps)
+    settled = _doubt_ends_at(job, posting_at, deps)
+    until = job.doubt_until or min(settled, job.request.deadline_at)
+    if job.discarding:  # the job's own deadline no longer matters
+        until = max(until, settled)
     claim = job.posting_by or ""
     if deps.clock() < until:
         change = Change(
@@ -81,7 +87,7 @@ def resolve(job: Job, posting_at: float, deps: Deps) -> None:
         )
         deps.store.change(job.id, {Status.SUBMITTING}, change)
     else:
-        _end(job, claim, deps, taken=job.taken)
+        _end(job, claim, deps, taken=job.taken, hold=deps.clock() < settled)
 
 
 def _doubt_fields(reason: str, until: float) -> dict[str, str | int | float | None]:
@@ -89,29 +95,47 @@ def _doubt_fields(reason: str, until: float) -> dict[str, str | int | float | No
 
 
 def _doubt_ends_at(job: Job, since: float, deps: Deps) -> float:
-    """Return when a doubt ends: later after each resubmit, but never after the job's deadline."""
+    """Return when a doubt ends: later after each resubmit, but never after the task's deadline."""
     settings = deps.settings
     seconds = settings.submit_in_doubt_seconds
     if has_webhook(job, deps):
         seconds *= 2.0**job.resubmits
     elif not job.request.input_keys:
         seconds = min(seconds, _REQUEST_LIMITS * settings.provider_timeout_seconds)
-    return min(since + seconds, job.request.deadline_at)
+    return min(since + seconds, deps.task_ends_at(job))
 
 
 def _end(
-    job: Job, claim: str, deps: Deps, *, taken: bool, failed: Mapping[str, str] | None = None
+    job: Job,
+    claim: str,
+    deps: Deps,
+    *,
+    taken: bool,
+    failed: Mapping[str, str] | None = None,
+    hold: bool = False,
 ) -> None:
-    """Submit the job once more if that is allowed, otherwise fail it."""
+    """Submit the job once more if that is allowed, otherwise fail it.
+
+    Args:
+        job: The job.
+        claim: The claim of the run that posted it.
+        deps: The step's dependencies.
+        taken: Whether the provider accepted it.
+        failed: Breakers that record a failure.
+        hold: Whether the slot of a job that fails is held: the doubt is not over.
+    """
     most = job.request.max_resubmits
     most = deps.settings.max_resubmits if most is None else most
     if job.request.model not in deps.settings.models:
         most = 0  # it cannot be posted again
-    if taken or job.resubmits >= most or deps.clock() >= job.request.deadline_at:
-        said = "accepted the job in an answer without a task id, and no webhook came"
-        said = said if taken else "never said whether it took the job"
-        error = error_record(FailureCode.LOST, f"The provider {said}. {MAYBE_PAID}")
-        change = Change(expect={"posting_by": claim}, set={"error": error}, failed=failed or {})
+    over = bool(job.discarding) or deps.clock() >= job.request.deadline_at
+    if over or taken or job.resubmits >= most:
+        change = Change(
+            expect={"posting_by": claim},
+            set={"error": _lost(job, taken=taken, hold=hold)},
+            failed=failed or {},
+            hold=hold,
+        )
         deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         return
     event(_log, "job.resubmitted", logging.WARNING, job_id=job.id, resubmits=job.resubmits + 1)
@@ -124,3 +148,13 @@ def _end(
         failed=failed or {},
     )
     deps.store.move(job.id, Status.QUEUED, change, was=[Status.SUBMITTING])
+
+
+def _lost(job: Job, *, taken: bool, hold: bool) -> str:
+    """Return the error of a job whose submit nobody answered in time."""
+    if hold and not job.doubt_reason:  # the submit may be under way, and nothing is wrong with it
+        message = "The job's deadline passed while it was submitted"
+        return error_record(FailureCode.TIMED_OUT, f"{message}. {MAYBE_PAID}")
+    said = "accepted the job in an answer without a task id, and no webhook came"
+    said = said if taken else "never said whether it took the job"
+    return error_record(FailureCode.LOST, f"The provider {said}. {MAYBE_PAID}")

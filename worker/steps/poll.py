@@ -29,14 +29,15 @@ def poll(job_id: JobId, deps: Deps) -> None:
         Transient: No host gave a usable answer.
     """
     job = deps.store.begin(Step.POLL, job_id)
-    if job is None or job.status is not Status.GENERATING:
+    if job is None or job.task_status is not Status.GENERATING:
         return
+    ends_at = deps.task_ends_at(job) if job.discarding else job.request.deadline_at
     try:
         # The last poll must not outlast the deadline by much.
-        left = job.request.deadline_at - deps.clock()
+        left = ends_at - deps.clock()
         notice = look_up_result(job, deps, within=max(_LAST_POLL_SECONDS, left))
     except Transient:
-        if deps.clock() < job.request.deadline_at:
+        if deps.clock() < ends_at:
             raise
         notice = Notice(kind=Kind.PENDING, status="")
     if notice.kind in (Kind.READY, Kind.FAILED):
@@ -47,9 +48,8 @@ def poll(job_id: JobId, deps: Deps) -> None:
         # The job has moved on, or this is about an abandoned task; the deadline still applies.
         notice = Notice(kind=Kind.PENDING, status="")
     now = deps.clock()
-    if now >= job.request.deadline_at:
-        message = "The provider did not finish before the job's deadline"
-        _end(job, FailureCode.TIMED_OUT, message, deps)
+    if now >= ends_at:
+        _time_out(job, deps)
     elif notice.kind is Kind.NOT_FOUND and now >= _not_found_final_at(job, deps):
         message = "None of the provider's hosts knows the task any more"
         _end(job, FailureCode.LOST, message, deps)
@@ -58,6 +58,19 @@ def poll(job_id: JobId, deps: Deps) -> None:
         _end(job, FailureCode.PROVIDER_ERROR, notice.message, deps, provider_status=notice.status)
     else:
         _put_off(job, notice, deps)
+
+
+def _time_out(job: Job, deps: Deps) -> None:
+    """End the job at its deadline; its task keeps the slot if it may go on for longer."""
+    message = "The provider did not finish before the job's deadline"
+    now = deps.clock()
+    change = Change(
+        set={"error": error_record(FailureCode.TIMED_OUT, message)},
+        expect=_same_task(job),
+        hold=now < deps.task_ends_at(job),
+        due={Step.POLL: now + next_wait(job, deps)},
+    )
+    deps.store.move(job.id, Status.FAILED, change, was=[Status.GENERATING])
 
 
 def _end(job: Job, code: FailureCode, message: str, deps: Deps, **details: str) -> None:

@@ -52,7 +52,7 @@ def submit(job_id: JobId, deps: Deps) -> None:
         Permanent: An image is missing; nothing was posted.
     """
     job = deps.store.begin(Step.SUBMIT, job_id)
-    if job is None or job.status is not Status.SUBMITTING:
+    if job is None or job.task_status is not Status.SUBMITTING:
         return
     if job.posting_at is not None:
         doubts.resolve(job, job.posting_at, deps)
@@ -138,6 +138,7 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             change = Change(
                 set={"error": error_record(code, message)},
                 expect={"posting_by": claim},
+                clear=["posting_at", "posting_by"],  # as said: the provider has no task of it
                 passed=answering_breakers(job, deps),
             )
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
