@@ -9,8 +9,7 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from core.errors import StorageUnavailable, StoreUnavailable
@@ -127,16 +126,10 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
     return lifespan
 
 
-async def _show_or_cancel(request: Request[State]) -> Response:
-    """Answer the methods of a job's own path: one route, so that `Allow` names them all."""
-    answer = cancellation.cancel_job if request.method == "DELETE" else jobs.show_job
-    return await answer(request)
-
-
 def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", Direct(jobs.create_job), methods=["POST"]),
-        Route("/v1/jobs/{job_id}", _show_or_cancel, methods=["GET", "DELETE"]),
+        Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),

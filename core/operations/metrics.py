@@ -19,6 +19,8 @@ from core.scheduling.task_queue import KEY_PREFIX, QUEUES
 MARGIN_BOUNDS: Final = (0, 5, 15, 30, 60, 120, 240, 360, 480, 600)
 RESUBMITS: Final = "resubmits"
 REGENERATIONS: Final = "regenerations"
+#: Counted by `core/redis/lua/transition.lua`.
+DISCARDED: Final = "discarded"
 
 
 def margin_counts(margin: float) -> dict[str, float]:

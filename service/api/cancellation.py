@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from core.jobs.views import job_view
 from core.operations.cancellation import Outcome, prepare_cancel
+from service.api.jobs import show_job
 from service.http.problems import JsonAnswer, Problem
 from service.ownership import no_such_job, owned_job
 from service.state import State
@@ -29,3 +30,8 @@ async def cancel_job(request: Request[State]) -> Response:
     if now is None:
         raise no_such_job()
     return JsonAnswer(job_view(now), headers=_FRESH)
+
+
+async def show_or_cancel_job(request: Request[State]) -> Response:
+    """Answer all methods of a job's own path: with one route, `Allow` names all of them."""
+    return await (cancel_job if request.method == "DELETE" else show_job)(request)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.operations.metrics import (
+    DISCARDED,
     MARGIN_BOUNDS,
     REGENERATIONS,
     RESUBMITS,
@@ -59,6 +60,11 @@ class _Collector(Collector):
                 "Submits repeated after a doubt; may be paid twice.",
             ),
             ("fluxrelay_regenerations", REGENERATIONS, "Results made, and paid for, again."),
+            (
+                "fluxrelay_tasks_discarded",
+                DISCARDED,
+                "Tasks that ended after their job; their results were thrown away.",
+            ),
         ):
             yield CounterMetricFamily(name, text, value=counters.get(counter, 0))
         ended = CounterMetricFamily(

@@ -12,7 +12,6 @@ from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError
 from service.intake.lenient_values import whole
 from service.intake.limits import (
-    CANCEL_AFTER_PATTERN,
     HIGHEST_PRIORITY,
     LARGEST_METADATA,
     LONGEST_DEADLINE,
@@ -21,6 +20,7 @@ from service.intake.limits import (
 
 _SECONDS: Final = f"{SHORTEST_DEADLINE} to {LONGEST_DEADLINE} seconds from now"
 _HEADER: Final = "Cancel-After"
+_WHOLE: Final = "[0-9]{1,6}"
 
 
 def priority(given: Any, errors: list[FieldError]) -> int:
@@ -76,7 +76,7 @@ def metadata(given: Any, errors: list[FieldError]) -> dict[str, Any]:
     return {}
 
 
-def cancel_after(values: Collection[str], errors: list[FieldError]) -> float | None:
+def cancel_after(values: Collection[str], errors: list[FieldError]) -> int | None:
     """Return the seconds in the `Cancel-After` header; None if absent.
 
     Args:
@@ -86,20 +86,19 @@ def cancel_after(values: Collection[str], errors: list[FieldError]) -> float | N
     if not values:
         return None
     text, *others = dict.fromkeys(values)
-    allowed = f"a number of {_SECONDS}"
     if others:
         detail = "is given more than once, with different values"
-        errors.append(FieldError(_HEADER, detail, "one value", "send one"))
+        errors.append(FieldError(_HEADER, detail, "one value", "send it once"))
         return None
-    if re.fullmatch(CANCEL_AFTER_PATTERN, text):
-        seconds: float = whole(float(text))
-        if SHORTEST_DEADLINE <= seconds <= LONGEST_DEADLINE:
-            return seconds
+    seconds = int(text) if re.fullmatch(_WHOLE, text) else 0
+    if SHORTEST_DEADLINE <= seconds <= LONGEST_DEADLINE:
+        return seconds
+    allowed = f"a whole number of {_SECONDS}"
     errors.append(FieldError(_HEADER, f"is {shown(text)}", allowed, f"send {allowed}"))
     return None
 
 
-def deadline(given: Any, header: float | None, errors: list[FieldError]) -> float | None:
+def deadline(given: Any, header: int | None, errors: list[FieldError]) -> float | None:
     """Return the Unix time at which the job is to end; None if its model decides.
 
     Args:

@@ -52,7 +52,7 @@ class NewJob:
     #: Unix time; None: its model decides.
     deadline_at: float | None = None
     #: Seconds of the `Cancel-After` header, which stands in place of a field.
-    cancel_after: float | None = None
+    cancel_after: int | None = None
 
 
 def parse_job(

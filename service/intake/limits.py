@@ -11,8 +11,6 @@ IDEMPOTENCY_KEY_PATTERN: Final = "[!-~](?:[ -~]{0,253}[!-~])?"
 #: Seconds from now to a deadline that a job asks for.
 SHORTEST_DEADLINE: Final = 5
 LONGEST_DEADLINE: Final = 604_800
-#: Syntax of the `Cancel-After` header: seconds.
-CANCEL_AFTER_PATTERN: Final = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
 LONGEST_URL: Final = 2083  # characters
 #: Syntax of an aspect ratio; its range is `core.provider.catalogue.WIDEST_RATIO`.
 RATIO_PATTERN: Final = "[0-9]{1,5}:[0-9]{1,5}"

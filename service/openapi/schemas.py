@@ -11,8 +11,10 @@ from core.text_values import MOST_RESUBMITS
 from service.intake.limits import (
     HIGHEST_PRIORITY,
     LARGEST_METADATA,
+    LONGEST_DEADLINE,
     LONGEST_KEY,
     LONGEST_URL,
+    SHORTEST_DEADLINE,
 )
 
 Json = dict[str, Any]
@@ -22,7 +24,7 @@ SECURITY: Final[Json] = {
     "key": {"type": "apiKey", "in": "header", "name": "x-key"},
 }
 #: The types of callbacks.
-EVENTS: Final = [f"job.{status}" for status in (Status.SUCCEEDED, Status.FAILED)]
+EVENTS: Final = [f"job.{status}" for status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)]
 TEXT: Final[Json] = {"type": "string"}
 TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
@@ -30,6 +32,15 @@ _TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Json] = {"type": "number"}
+_DEADLINE: Final[Json] = {
+    "anyOf": [
+        {"type": "number", "minimum": SHORTEST_DEADLINE, "maximum": LONGEST_DEADLINE},
+        {"type": "string", "format": "deadline"},
+        {"type": "null"},
+    ],
+    "description": "When the job fails as timed_out unless it has ended: seconds from now, or an "
+    "ISO 8601 time with its zone.",
+}
 _STATUS: Final[Json] = {"enum": list(Status)}
 _FILE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
@@ -116,6 +127,7 @@ def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
                 "type": ["object", "null"],
                 "description": f"Given back with the job; at most {LARGEST_METADATA} bytes.",
             },
+            "deadline": _DEADLINE,
         },
         "additionalProperties": False,
     }
@@ -165,6 +177,11 @@ def _job() -> Json:
         "id": TEXT_OR_NULL,
         "seed": {"type": ["integer", "null"]},
         "cost": {"type": ["number", "null"], "description": "Credits, where it was told."},
+        "discarded": {
+            **_YES_OR_NO,
+            "description": "Whether the job ended before its task, whose result is thrown away. "
+            "It may be billed: see cost, once the task has ended.",
+        },
         "input_megapixels": {"type": ["number", "null"]},
         "output_megapixels": {"type": ["number", "null"]},
         "resubmits": _COUNT,

@@ -18,6 +18,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 _DATA: Final[Mapping[str, Mapping[str, Any]]] = {
     "job.succeeded": jobs.SUCCEEDED,
     "job.failed": jobs.FAILED,
+    "job.canceled": jobs.CANCELED,
 }
 
 

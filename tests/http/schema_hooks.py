@@ -6,12 +6,14 @@ The document names such a format, or says it in a description; here are values t
 
 import base64
 import re
+import time
 from typing import Any, Final
 from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies
 
+from core.timestamps import milliseconds
 from service.intake.limits import IDEMPOTENCY_KEY_PATTERN
 from tests.model_inputs import picture
 from tests.video_files import video
@@ -33,6 +35,8 @@ schemathesis.openapi.format("bundle-or-url", strategies.sampled_from((picture(),
 schemathesis.openapi.format("aspect-ratio", strategies.sampled_from(_RATIOS))
 schemathesis.openapi.format("public-url", strategies.sampled_from(_CALLBACKS))
 schemathesis.openapi.format("object-key", strategies.sampled_from(_KEYS))
+_AHEAD: Final = strategies.integers(3600, 86_400)
+schemathesis.openapi.format("deadline", _AHEAD.map(lambda ahead: milliseconds(time.time() + ahead)))
 
 
 def _is_timed(frame: Any) -> bool:
@@ -77,6 +81,8 @@ def before_call(
     given = case.body.get("input") if isinstance(case.body, dict) else None
     if isinstance(given, dict):
         _put_in_order(given)
+    if isinstance(case.body, dict) and case.body.get("deadline") is not None:
+        case.headers.pop("Cancel-After", None)  # one of both
     key = case.headers.get("Idempotency-Key")
     if key and re.fullmatch(IDEMPOTENCY_KEY_PATTERN, str(key)):
         case.headers["Idempotency-Key"] = str(uuid4())

@@ -14,8 +14,11 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
             "Generating": jobs.GENERATING,
             "Succeeded": jobs.SUCCEEDED,
             "Failed": jobs.FAILED,
+            "Canceled": jobs.CANCELED,
         }
     },
+    "cancel_job": {"200": {"Canceled": jobs.CANCELED}},
+    "delete_job": {"200": {"Canceled": jobs.CANCELED}},
     "retry_job": {"202": {"The new job": jobs.RETRY}},
     "resend_callback": {"202": {"Being sent again": jobs.SENT_AGAIN}},
     "show_callback_secret": {

@@ -25,6 +25,7 @@ _EVERYTHING: Final[Mapping[str, Any]] = {
     "regenerate": False,
     "max_resubmits": 1,
     "metadata": {"order": "1042"},
+    "deadline": 3600,
 }
 
 

@@ -80,6 +80,14 @@ _FAILED: Final = replace(
     },
     callback_state=CallbackState.PENDING,
 )
+_CANCELED: Final = replace(
+    _GENERATING,
+    status=Status.CANCELED,
+    timeline=(*_GENERATING.timeline, (Status.CANCELED, _AT + 2.5)),
+    discarding=Status.GENERATING,
+    discarded=True,
+    callback_state=CallbackState.PENDING,
+)
 _RETRY: Final = replace(
     _QUEUED,
     id=_NEW_ID,
@@ -94,6 +102,7 @@ QUEUED: Final[Mapping[str, Any]] = job_view(_QUEUED)
 GENERATING: Final[Mapping[str, Any]] = job_view(_GENERATING)
 SUCCEEDED: Final[Mapping[str, Any]] = job_view(_SUCCEEDED)
 FAILED: Final[Mapping[str, Any]] = job_view(_FAILED)
+CANCELED: Final[Mapping[str, Any]] = job_view(_CANCELED)
 #: A new job that retries the failed one.
 RETRY: Final[Mapping[str, Any]] = job_view(_RETRY)
 #: The one that succeeded, while its callback is sent again.

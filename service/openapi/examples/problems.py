@@ -49,6 +49,13 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
         "cannot-send-again",
         "The job is succeeded; only a failed job can be sent again",
     ),
+    **dict.fromkeys(
+        [("cancel_job", "409"), ("delete_job", "409")],
+        (
+            "cannot-cancel",
+            "The job's result is being stored, so it cannot be canceled any more; wait for it",
+        ),
+    ),
     ("resend_callback", "409"): ("cannot-send-again", "The job has no callback"),
     ("readyz", "503"): (
         "draining",

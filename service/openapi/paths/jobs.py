@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
+from service.intake.limits import (
+    IDEMPOTENCY_KEY_PATTERN,
+    LONGEST_DEADLINE,
+    LONGEST_IDEMPOTENCY_KEY,
+    SHORTEST_DEADLINE,
+)
 from service.openapi.operations import (
     BACKLOG_FULL,
     JOB_ID,
@@ -19,6 +24,14 @@ from service.openapi.operations import (
 from service.openapi.schemas import Json, reference
 
 _TAG: Final = "Jobs"
+_CANCEL_AFTER: Final[Json] = {
+    "name": "Cancel-After",
+    "in": "header",
+    "description": "Seconds after which the job fails as timed_out unless it has ended; in place "
+    "of the field deadline.",
+    "schema": {"type": "integer", "minimum": SHORTEST_DEADLINE, "maximum": LONGEST_DEADLINE},
+    "example": 600,
+}
 
 
 def paths(largest_body: int) -> Json:
@@ -63,7 +76,7 @@ def _create(largest_body: int) -> Json:
             BACKLOG_FULL,
             STORES_AWAY,
         ),
-        parameters=[key],
+        parameters=[key, _CANCEL_AFTER],
         body=json_of(reference("NewJob")),
     )
 
