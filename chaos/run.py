@@ -27,8 +27,9 @@ Say = Callable[[str], None]
 _LOOK_EVERY: Final = 0.5  # seconds
 #: Seconds without a new callback after which the service is asked for the remaining jobs.
 _SILENCE: Final = 6.0
-#: Seconds for the steps after the last end (record callbacks, delete inputs) before judging.
-_SETTLING: Final = 30.0
+#: Seconds for the steps after the last end (record callbacks, delete inputs) before judging. The
+#: task of a canceled job may be in doubt for several times as long as a first doubt.
+_SETTLING: Final = 90.0
 
 
 @dataclass

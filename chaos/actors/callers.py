@@ -26,11 +26,15 @@ class Intake:
         ids: The job id in each 202, in order; they must all be the same.
         answers: The outcome of each request: a status, or an error's name.
         accepted_at: Unix time of the first 202.
+        cancels: The outcome of each request to cancel it: a status, or an error's name.
+        canceled_as: The job's status in the 200 to that request.
     """
 
     ids: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     accepted_at: float | None = None
+    cancels: Counter[str] = field(default_factory=Counter)
+    canceled_as: str | None = None
 
 
 class Callers:
@@ -108,6 +112,27 @@ class Callers:
             self._stop.wait(next(waits))
         if job.again and not self._stop.is_set():
             self._post(job, _PATIENCE)
+        if job.cancel_after is not None:
+            self._stop.wait(job.cancel_after)
+            waits = itertools.chain(_WAITS, itertools.repeat(_WAITS[-1]))
+            while not self._stop.is_set() and not self._cancel(job):
+                self._stop.wait(next(waits))
+
+    def _cancel(self, job: PlannedJob) -> bool:
+        """Ask once to cancel the job; return whether that was answered."""
+        intake = self.intakes[job.number]
+        path = f"/v1/jobs/{intake.ids[0]}"
+        ways = (("POST", f"{path}/cancel"), ("DELETE", path))
+        try:
+            answer = self._http.request(*ways[job.number % len(ways)])
+            ended_as = str(answer.json()["status"])
+        except httpx.HTTPError as error:
+            intake.cancels[type(error).__name__] += 1
+            return False
+        intake.cancels[str(answer.status_code)] += 1
+        if answer.status_code == httpx.codes.OK:
+            intake.canceled_as = ended_as
+        return not answer.is_server_error
 
     def _post(self, job: PlannedJob, first_timeout: float) -> bool:
         intake = self.intakes[job.number]

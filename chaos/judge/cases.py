@@ -15,6 +15,8 @@ from chaos.plan.plan import PlannedJob
 
 #: Number for tasks that belong to no planned job.
 NOBODY: Final = -1
+#: Status of a job that its caller canceled.
+CANCELED: Final = "canceled"
 _READY: Final = "Ready"
 _TOKEN: Final = re.compile(r"\[([0-9]{5})\]")
 
@@ -53,6 +55,12 @@ class Case:
         )
 
     @property
+    def as_planned(self) -> bool:
+        """Whether it ended as its faults, or its cancel, explain."""
+        canceled = self.job.cancel_after is not None and self.status == CANCELED
+        return canceled or self.end == self.job.ends or self.lost_without_id
+
+    @property
     def ended(self) -> bool:
         """Whether it has ended, according to the service."""
         return self.status in TERMINAL
@@ -66,6 +74,11 @@ class Case:
     def regenerations(self) -> int:
         """Number of regenerations of an expired result, according to the service."""
         return 1 if self.view and self.view["provider"].get("expired") else 0
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it ended before its task, according to the service."""
+        return bool(self.view and self.view["provider"].get("discarded"))
 
     @property
     def artifacts(self) -> Sequence[Mapping[str, Any]]:

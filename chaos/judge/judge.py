@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.judge.cases import NOBODY, Case, EvidenceByJob, moment
+from chaos.judge.cases import CANCELED, NOBODY, Case, EvidenceByJob, moment
 from chaos.judge.evidence import Evidence
 from chaos.judge.results import check_result, keys_of
 from chaos.plan.time_scale import DOUBT, SUBMIT_TIMEOUT
@@ -19,6 +19,8 @@ _DEAD_LETTERS: Final = frozenset(
 )
 #: Statuses that a caller may get during outages; any other is not a proper "try again".
 _HONEST: Final = frozenset({"202", "503"})
+#: The same for a request to cancel; 409: the result is being stored.
+_HONEST_CANCELS: Final = frozenset({"200", "409", "503"})
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,20 @@ def _case(case: Case, evidence: Evidence) -> Iterator[tuple[str, str]]:
     elif not case.ended:
         yield "stuck", f"it is {case.status}"
     else:
-        if case.end != case.job.ends and not case.lost_without_id:
+        if not case.as_planned:
             yield "unexpected", f"{case.end} instead of {case.job.ends}: {case.view['error']}"
         yield from check_result(case, evidence.bucket)
+    yield from _cancels(case)
     yield from _callbacks(case)
+
+
+def _cancels(case: Case) -> Iterator[tuple[str, str]]:
+    odd = set(filter(str.isdigit, case.intake.cancels)) - _HONEST_CANCELS
+    if odd:
+        yield "misled", f"{', '.join(sorted(odd))} to its cancel"
+    said = case.intake.canceled_as
+    if said is not None and case.view is not None and said != case.status:
+        yield "uncanceled", f"its cancel was answered with {said}, it is {case.status}"
 
 
 def _intake(case: Case) -> Iterator[tuple[str, str]]:
@@ -141,10 +153,16 @@ def _strays(trial: EvidenceByJob) -> Iterator[Finding]:
             left = trial.evidence.leftovers
             if owner not in left.guards | left.letters:
                 yield Finding("inputs left", numbers.get(owner), key)
-        elif key not in owned and not key.startswith("_probe/"):
+        elif key not in owned and not key.startswith("_probe/") and not _made_before(key, trial):
             yield Finding("stray", None, key)
     for key in trial.evidence.unfinished_uploads:
         yield Finding("uploads left", None, f"parts of {key}")
+
+
+def _made_before(key: str, trial: EvidenceByJob) -> bool:
+    """Return whether an object is of a first, partly stored result, whose job was then canceled."""
+    canceled = (case for case in trial.cases if case.status == CANCELED and case.regenerations)
+    return any(str(case.job_id) in key for case in canceled)
 
 
 def _letters(trial: EvidenceByJob) -> Iterator[Finding]:

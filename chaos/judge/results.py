@@ -21,7 +21,7 @@ _Broken = tuple[str, str]
 def check_result(case: Case, bucket: _Bucket) -> Iterator[_Broken]:
     """Yield what is wrong with the result of a job that has ended."""
     if case.status != "succeeded":
-        if case.made and case.job.ends == "succeeded" and not case.lost_without_id:
+        if case.made and case.job.ends == "succeeded" and not case.as_planned:
             yield "lost", f"{len(case.made)} results were paid for, none is in the bucket"
         for artifact in case.artifacts:
             yield "stray", f"{artifact['key']}, of a job that is {case.end}"

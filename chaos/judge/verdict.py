@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from chaos.actors.killer import RECEIVER, Death
-from chaos.judge.cases import Case, EvidenceByJob
+from chaos.judge.cases import CANCELED, Case, EvidenceByJob
 from chaos.judge.judge import Finding, judge
 from chaos.judge.results import BUNDLE
 from chaos.plan.invariants import RULES
@@ -75,6 +75,8 @@ class Verdict:
             "  of these paid twice": sum(
                 max(0, len(case.tasks) - 1 - case.regenerations) for case in cases if case.resubmits
             ),
+            "canceled": sum(1 for case in cases if case.status == CANCELED),
+            "  whose task's result was discarded": sum(1 for case in cases if case.discarded),
             "regenerated": sum(case.regenerations for case in cases),
             "webhooks delivered": sum(1 for d in deliveries if str(d.get("status", "")) == "200"),
             "webhooks not delivered": sum(1 for d in deliveries if "error" in d),
@@ -100,9 +102,7 @@ class Verdict:
         """How the accepted jobs ended: code -> how many, and how many of them as planned."""
         accepted = [case for case in self.trial.cases if case.job_id]
         counts = Counter(case.end for case in accepted)
-        right = Counter(
-            case.end for case in accepted if case.end == case.job.ends or case.lost_without_id
-        )
+        right = Counter(case.end for case in accepted if case.as_planned)
         return {end: (count, right[end]) for end, count in counts.most_common()}
 
     @property
@@ -151,7 +151,11 @@ def job_evidence(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
             "faults": [list(trouble) for trouble in case.job.faults],
             "must_end": case.job.ends,
         },
-        "caller": {"ids": case.intake.ids, "answers": dict(case.intake.answers)},
+        "caller": {
+            "ids": case.intake.ids,
+            "answers": dict(case.intake.answers),
+            "cancels": dict(case.intake.cancels),
+        },
         "service": {
             name: view.get(name)
             for name in ("status", "error", "timeline", "artifacts", "callback", "provider")

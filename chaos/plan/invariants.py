@@ -12,6 +12,7 @@ RULES: Final[Mapping[str, str]] = {
     "bundle lost": "is a draft that succeeded without the bundle that the provider made for it",
     "stuck": "had not ended at the time limit",
     "unexpected": "ended in a way that its faults do not explain",
+    "uncanceled": "was canceled according to the answer, and then had another end",
     "paid twice": "was made more often than its own count of resubmits allows",
     "hasty": "was submitted again before its doubt had ended",
     "unclaimed": "was made by the provider, but no caller got a 202 for it",

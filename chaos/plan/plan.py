@@ -5,7 +5,7 @@ the same interleaving.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from chaos.plan.faults import CHANCES, JOB_FAULTS, OF_DRAFTS, OF_VIDEOS, prompt_marker
@@ -36,6 +36,10 @@ _WAVE: Final = 20.0
 _PAUSE: Final = 8.0
 _DOWN: Final = (0.1, 2.5)
 _LONG_DOWN: Final = (2.5, 5.0)
+#: Part of the jobs that are canceled, and up to how many seconds after their 202: some are queued
+#: then, some being submitted, generated or stored, and some have ended.
+_CANCELED: Final = 0.1
+_LATEST_CANCEL: Final = 2.5
 #: Number of processes killed at once, with probabilities.
 _AT_ONCE: Final = ((1, 2, 3, len(TARGETS)), (75, 15, 7, 3))
 
@@ -53,6 +57,7 @@ class PlannedJob:
         faults: Its faults, and how often each happens (0: always).
         first_timeout: Client timeout in seconds of its first request, which may still be processed.
         again: Whether the request is repeated after its 202.
+        cancel_after: Seconds after its 202 at which its caller cancels it, if at all.
     """
 
     number: int
@@ -63,6 +68,7 @@ class PlannedJob:
     faults: tuple[tuple[str, int], ...]
     first_timeout: float | None
     again: bool
+    cancel_after: float | None = None
 
     @property
     def token(self) -> str:
@@ -142,6 +148,7 @@ def make_plan(jobs: int, seed: int) -> Plan:
     seconds = max(_SHORTEST, jobs / RATE)
     times = sorted(rng.uniform(0.0, seconds) for _ in range(jobs))
     planned = tuple(_job(rng, number, at) for number, at in enumerate(times))
+    planned = tuple(_cancel_some(planned, seed))
     return Plan(seed, seconds, planned, tuple(_kills(rng, seconds)))
 
 
@@ -160,6 +167,16 @@ def _job(rng: random.Random, number: int, at: float) -> PlannedJob:
         first_timeout=round(rng.uniform(0.01, 0.2), 3) if rng.random() < 0.06 else None,  # noqa: PLR2004 - some
         again=rng.random() < 0.1,  # noqa: PLR2004 - one in ten
     )
+
+
+def _cancel_some(jobs: tuple[PlannedJob, ...], seed: int) -> list[PlannedJob]:
+    """Return the jobs, of which some are canceled; all else about them stays as it is."""
+    rng = random.Random(f"cancel {seed} {len(jobs)}")  # noqa: S311 - a plan to be repeated, no secret
+    made = []
+    for job in jobs:
+        after = round(rng.uniform(0.0, _LATEST_CANCEL), 3)
+        made.append(replace(job, cancel_after=after) if rng.random() < _CANCELED else job)
+    return made
 
 
 def _draw_faults(rng: random.Random, kind: Kind) -> list[tuple[str, int]]:

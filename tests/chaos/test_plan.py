@@ -75,6 +75,16 @@ def test_every_trouble_befalls_somebody(plan: Plan) -> None:
     assert {job.image for job in plan.jobs} == {None, *range(IMAGES)}
 
 
+@pytest.mark.parametrize(("jobs", "seed"), [(200, 7), (2000, 1), (2000, 2)])
+def test_some_jobs_are_canceled_at_any_moment(jobs: int, seed: int) -> None:
+    """About one in ten, from the moment of its 202 to after its end; the others never."""
+    times = [job.cancel_after for job in make_plan(jobs, seed).jobs if job.cancel_after is not None]
+
+    assert 0.05 < len(times) / jobs < 0.15
+    assert min(times) < 0.3
+    assert max(times) > 2.0
+
+
 def test_most_jobs_must_succeed(plan: Plan) -> None:
     """A few must fail, each with the code of its trouble."""
     ends = Counter(job.ends for job in plan.jobs)

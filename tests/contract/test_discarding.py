@@ -270,7 +270,7 @@ def test_a_task_that_never_ends_is_given_up(bench: Bench, script: Script) -> Non
 
 
 def test_a_task_that_no_host_knows_is_given_up(bench: Bench) -> None:
-    """ "Not found" is believed after the usual time."""
+    """Where all hosts say "not found", that is believed after the usual time."""
     discarding(bench)
     bench.server.script = answer(404, b"{}")
     settings = bench.deps.settings
