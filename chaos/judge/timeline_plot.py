@@ -17,6 +17,7 @@ from chaos.plan.plan import TARGETS, Plan
 _COLOURS: Final = {
     "succeeded": "#a8d5ba",
     "failed": "#c0392b",
+    "canceled": "#8073ac",
     "storing": "#1b7837",
     "generating": "#f1a340",
     "submitting": "#2166ac",
