@@ -37,3 +37,27 @@ def test_a_backlog_of_200_never_meets_a_429(customer: Customer) -> None:
     books = customer.ledger()
     assert books["rejections"].get("429", 0) == 0
     assert books["active_most"] == 24
+
+
+def test_canceled_jobs_hold_their_slots_until_their_tasks_end(customer: Customer) -> None:
+    """Half of 80 jobs are canceled at the provider: it never sees more tasks than it allows."""
+    job_ids = customer.send(80, _small)
+    unwanted = job_ids[::2]
+    for job_id in unwanted:
+        customer.eventually(
+            lambda job_id=job_id: customer.job(job_id)["status"] != "queued"  # type: ignore[misc]  # bound now
+        )
+        # One that is being stored already is not canceled.
+        assert customer.http.delete(f"/v1/jobs/{job_id}").status_code in (200, 409)
+
+    jobs = customer.wait_for_end(job_ids, 120)
+    redis = customer.stack.redis()
+    customer.eventually(lambda: redis.zcard("slots:default") == 0, 30)
+    customer.judge([job for job in jobs if job["status"] != "canceled"])
+    ended = [job for job in jobs if job["status"] == "canceled"]
+    assert ended
+    assert all(job["id"] in unwanted for job in ended)
+    assert {True} == {job["provider"]["discarded"] for job in ended if job["provider"]["id"]}
+    books = customer.ledger()
+    assert books["rejections"].get("429", 0) == 0
+    assert books["active_most"] <= 24

@@ -64,6 +64,7 @@ def test_the_table_is_the_one_that_was_designed() -> None:
         "submitting canceled",
         "generating storing",
         "generating failed",
+        "generating canceled",
         "storing queued",
         "storing succeeded",
         "storing failed",
@@ -94,6 +95,18 @@ def test_every_status_has_a_step_that_goes_on() -> None:
 def test_slots_are_held_where_the_provider_may_be_busy() -> None:
     """A job holds a slot from the grant until the provider is done, and no longer."""
     assert {Status.SUBMITTING, Status.GENERATING} == HOLDS_SLOT
+
+
+@pytest.mark.parametrize("discarding", ["submitting", "generating", None])
+def test_where_the_task_of_an_ended_job_is(discarding: str | None) -> None:
+    """It is where it was when the job ended, until it has ended as well."""
+    fields = {"request": SMALLEST.to_json(), "status": "canceled", "timeline": "canceled=1.000"}
+    fields |= {"discarded": "1"} | ({"discarding": discarding} if discarding else {})
+
+    job = Job.from_fields(JobId("1"), fields)
+
+    assert (job.discarding, job.discarded) == (discarding, True)
+    assert job.task_status == (discarding or "canceled")
 
 
 @pytest.mark.parametrize("request_", [FULL, SMALLEST])

@@ -150,7 +150,9 @@ def test_a_whole_body(settings: Settings, encoded: Encode) -> None:
     assert (job.priority, job.max_resubmits, job.metadata) == (-100, 0, {"order": 1})
 
 
-@pytest.mark.parametrize("name", ["callback", "output", "priority", "max_resubmits", "metadata"])
+@pytest.mark.parametrize(
+    "name", ["callback", "output", "priority", "max_resubmits", "metadata", "deadline"]
+)
 def test_optional_fields_may_be_null(settings: Settings, name: str) -> None:
     """Null is the same as left out."""
     assert parse_job(GOOD | {name: None}, settings) == parse_job(GOOD, settings)
