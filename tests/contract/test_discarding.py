@@ -378,7 +378,7 @@ def test_a_late_run_that_saw_the_job_before_its_cancel_holds_the_slot(bench: Ben
     """A poll that wants to end the job at its deadline does not end the wait for its task."""
     discarding(bench)
 
-    change = Change(set={"error": "{}"}, hold=True)
+    change = Change(set={"provider_status": "late"}, hold=True)
     assert not bench.store.move(A, Status.FAILED, change, was=[Status.GENERATING])
 
     assert not over(bench)
