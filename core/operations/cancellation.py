@@ -5,12 +5,16 @@ what the task makes is discarded, and its cost recorded (`Job.discarding`). A jo
 posted costs nothing, and its slot is free at once.
 """
 
+import logging
 from enum import StrEnum
 
 from core.jobs.job import JobId
 from core.jobs.status import TERMINAL
+from core.log import event
 from core.redis.store import JobStore
 from core.redis.transitions import Transition, Transitions
+
+_log = logging.getLogger(__name__)
 
 
 class Outcome(StrEnum):
@@ -35,6 +39,7 @@ def prepare_cancel(transitions: Transitions, job_id: JobId) -> Transition[Outcom
     """Prepare the cancel of a job, for a caller that awaits it; see `cancel`."""
     by_this_call, status = yield from transitions.prepare_cancel(job_id)
     if by_this_call:
+        event(_log, "job.canceled", job_id=job_id)
         return Outcome.CANCELED
     if status is None:
         return Outcome.GONE
