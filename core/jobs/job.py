@@ -201,9 +201,7 @@ class Job:
             error=json.loads(fields["error"]) if "error" in fields else None,
             **_doubt_of(fields),
             **_callback_of(fields),
-            retried_as=JobId(fields["retried_as"]) if "retried_as" in fields else None,
-            discarding=Status(fields["discarding"]) if "discarding" in fields else None,
-            discarded="discarded" in fields,
+            **_later_of(fields),
         )
 
 
@@ -238,6 +236,15 @@ def _doubt_of(fields: Mapping[str, str]) -> dict[str, Any]:
         "doubt_reason": fields.get("doubt_reason"),
         "doubt_until": float(until) if until else None,
         "taken": "taken" in fields,
+    }
+
+
+def _later_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return a record's fields about what comes after the job's end."""
+    return {
+        "retried_as": JobId(fields["retried_as"]) if "retried_as" in fields else None,
+        "discarding": Status(fields["discarding"]) if "discarding" in fields else None,
+        "discarded": "discarded" in fields,
     }
 
 

@@ -59,6 +59,11 @@ _FACTS: Final[Json] = {
     **dict.fromkeys(("seconds", "frames_per_second"), _NUMBER),
     "tracks": {"type": "array", "items": TEXT},
 }
+_DISCARDED: Final[Json] = {
+    **_YES_OR_NO,
+    "description": "Whether the job ended before its task, whose result is thrown away. It may be "
+    "billed: see cost, once the task has ended.",
+}
 _EXPIRED: Final[Json] = {"id": TEXT_OR_NULL, "cost": {"type": ["number", "null"]}}
 _ERROR: Final[Json] = {
     "code": {"enum": list(FailureCode)},
@@ -177,11 +182,7 @@ def _job() -> Json:
         "id": TEXT_OR_NULL,
         "seed": {"type": ["integer", "null"]},
         "cost": {"type": ["number", "null"], "description": "Credits, where it was told."},
-        "discarded": {
-            **_YES_OR_NO,
-            "description": "Whether the job ended before its task, whose result is thrown away. "
-            "It may be billed: see cost, once the task has ended.",
-        },
+        "discarded": _DISCARDED,
         "input_megapixels": {"type": ["number", "null"]},
         "output_megapixels": {"type": ["number", "null"]},
         "resubmits": _COUNT,

@@ -1,6 +1,7 @@
 """Made-up evidence of runs in which no rule was broken."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ KEY = f"2026-11-21/{ID}.jpg"
 SHA, SHA_2, SHA_3 = "a" * 64, "b" * 64, "c" * 64
 VIDEO_KEY = f"2026-11-21/{ID}.mp4"
 BUNDLE_KEY = f"{VIDEO_KEY}.draft_cache.bin"
+Change = Callable[[Evidence], Evidence]
 _IMAGE: Final = {"key": KEY, "sha256": SHA, "bytes": 5}
 
 
@@ -108,3 +110,23 @@ DRAFT: Final = replace(
         f"{VIDEO_KEY}.json": BucketObject(9, SHA_3, {"artifacts": files()}),
     },
 )
+
+
+def canceled(as_: str = "canceled", status: str = "canceled", **answers: int) -> Change:
+    """Return a change of the first caller's cancel: what it was told, and how the job ended."""
+
+    def change(good: Evidence) -> Evidence:
+        counted = Counter({name.strip("_"): count for name, count in answers.items()})
+        told = replace(good.intakes[0], cancels=counted, canceled_as=as_)
+        provider = {"id": "task-1", "resubmits": 0, "discarded": True}
+        gone = view(status=status, image=None, artifacts=[], provider=provider)
+        return replace(
+            good,
+            jobs=[replace(good.jobs[0], cancel_after=0.5), good.jobs[1]],
+            intakes=[told, good.intakes[1]],
+            views={**good.views, ID: gone if status == "canceled" else view()},
+            bucket={} if status == "canceled" else good.bucket,
+            callbacks=[ReceivedCallback("/callbacks/0", True, "m", ID, status), good.callbacks[2]],
+        )
+
+    return change

@@ -1,7 +1,6 @@
 """The judge finds each rule that is broken: one that cannot fail would be worth nothing."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,13 +21,13 @@ from tests.chaos.sample_evidence import (
     OTHER,
     SHA,
     SHA_2,
+    Change,
+    canceled,
     failure,
     job,
     task,
     view,
 )
-
-Change = Callable[[Evidence], Evidence]
 
 #: A callback that tells another end than the job had.
 UNVERIFIED: Final = ReceivedCallback("/callbacks/0", verified=False)
@@ -71,26 +70,6 @@ def intake(*ids: str, **answers: int) -> Change:
     """Return a change of what the first caller was answered."""
     counted = Counter({name.strip("_"): count for name, count in answers.items()})
     return lambda good: replace(good, intakes=[Intake(list(ids), counted), good.intakes[1]])
-
-
-def canceled(as_: str = "canceled", status: str = "canceled", **answers: int) -> Change:
-    """Return a change of the first caller's cancel: what it was told, and how the job ended."""
-
-    def change(good: Evidence) -> Evidence:
-        counted = Counter({name.strip("_"): count for name, count in answers.items()})
-        told = replace(good.intakes[0], cancels=counted, canceled_as=as_)
-        provider = {"id": "task-1", "resubmits": 0, "discarded": True}
-        gone = view(status=status, image=None, artifacts=[], provider=provider)
-        return replace(
-            good,
-            jobs=[replace(good.jobs[0], cancel_after=0.5), good.jobs[1]],
-            intakes=[told, good.intakes[1]],
-            views={**good.views, ID: gone if status == "canceled" else view()},
-            bucket={} if status == "canceled" else good.bucket,
-            callbacks=[ReceivedCallback("/callbacks/0", True, "m", ID, status), good.callbacks[2]],
-        )
-
-    return change
 
 
 def both(*changes: Change) -> Change:
@@ -191,40 +170,6 @@ def test_a_broken_rule_is_found(rule: str, change: Change) -> None:
 def test_every_rule_can_be_broken() -> None:
     """There is a case above for each rule."""
     assert {rule for rule, _, _ in BROKEN} == set(RULES)
-
-
-def test_a_canceled_job_breaks_no_rule() -> None:
-    """Its task's image was paid for and thrown away, as the caller was told."""
-    evidence = canceled(_200=2, _503=1)(GOOD)
-
-    assert judge(evidence) == []
-    verdict = Verdict(EvidenceByJob(evidence), [], 0.0, 1.0, in_time=True)
-    assert verdict.ends["canceled"] == (1, 1)
-    assert verdict.counts["canceled"] == 1
-    assert verdict.counts["  whose task's result was discarded"] == 1
-
-
-def test_a_cancel_that_came_too_late_breaks_no_rule() -> None:
-    """The answer showed the success that it found, or that the result was being stored."""
-    assert judge(canceled("succeeded", "succeeded", _200=1)(GOOD)) == []
-    late = canceled("succeeded", "succeeded", _409=1)(GOOD)
-    assert (
-        judge(replace(late, intakes=[replace(late.intakes[0], canceled_as=None), late.intakes[1]]))
-        == []
-    )
-
-
-def test_what_was_stored_before_a_canceled_job_was_made_again_is_no_stray() -> None:
-    """Its first result was stored in part, and expired: the object is no result of the job."""
-    evidence = canceled()(GOOD)
-    view_of = evidence.views[ID]
-    assert view_of is not None
-    again = {**view_of, "provider": {**view_of["provider"], "expired": {"id": "t", "cost": 1}}}
-    left_behind = replace(
-        evidence, views={**evidence.views, ID: again}, bucket={KEY: BucketObject(5, SHA)}
-    )
-
-    assert judge(left_behind) == []
 
 
 def test_a_repeated_submit_that_was_counted_is_no_second_payment() -> None:

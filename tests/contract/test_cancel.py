@@ -1,7 +1,6 @@
 """Canceling a job at each status: one end, one callback, and what becomes of its slot."""
 
 from collections.abc import Callable
-from typing import Final
 
 import pytest
 import redis
@@ -14,23 +13,10 @@ from core.jobs.views import job_view
 from core.operations.cancellation import Outcome, cancel
 from core.redis.change import Change
 from core.redis.store import JobStore
+from tests.contract.canceled_jobs import CALLBACK, POSTED, holds_slot, record
 from tests.contract.harness import ANYWHERE, A, Bench
 from tests.contract.jobs import accept, standing
 from worker.steps.submit import submit
-
-CALLBACK: Final = "https://caller.example/done"
-#: What a worker records before it posts a job.
-POSTED: Final = Change(set={"posting_at": 1.0, "posting_by": "alive"})
-
-
-def holds_slot(bench: Bench) -> bool:
-    """Return whether the job holds a slot."""
-    return bench.redis.zscore("slots:default", A) is not None
-
-
-def record(bench: Bench) -> dict[str, str]:
-    """Return the job's record."""
-    return {str(name): str(value) for name, value in bench.redis.hgetall(f"job:{A}").items()}
 
 
 def test_a_queued_job_ends_at_once(bench: Bench) -> None:

@@ -8,9 +8,8 @@ from core.jobs.status import Status, Step
 from core.operations.dead_letters import DeadLetters
 from core.operations.provider_results import apply_notice
 from core.redis.change import Change
+from tests.contract.canceled_jobs import CALLBACK, DOUBT, READY, TAKEN, holds_slot
 from tests.contract.harness import A, Bench, meanwhile, said
-from tests.contract.test_cancel import CALLBACK, holds_slot
-from tests.contract.test_discarding import DOUBT, READY, TAKEN
 from worker.runtime.sweep import sweep_once
 from worker.steps.poll import poll
 from worker.steps.submit import submit

@@ -49,7 +49,8 @@ def poll(job_id: JobId, deps: Deps) -> None:
         notice = Notice(kind=Kind.PENDING, status="")
     now = deps.clock()
     if now >= ends_at:
-        _time_out(job, deps)
+        message = "The provider did not finish before the job's deadline"
+        _end(job, FailureCode.TIMED_OUT, message, deps, hold=now < deps.task_ends_at(job))
     elif notice.kind is Kind.NOT_FOUND and now >= _not_found_final_at(job, deps):
         message = "None of the provider's hosts knows the task any more"
         _end(job, FailureCode.LOST, message, deps)
@@ -60,22 +61,19 @@ def poll(job_id: JobId, deps: Deps) -> None:
         _put_off(job, notice, deps)
 
 
-def _time_out(job: Job, deps: Deps) -> None:
-    """End the job at its deadline; its task keeps the slot if it may go on for longer."""
-    message = "The provider did not finish before the job's deadline"
-    now = deps.clock()
+def _end(
+    job: Job, code: FailureCode, message: str, deps: Deps, *, hold: bool = False, **details: str
+) -> None:
+    """End the job for what was said of its task, unless another task has taken its place.
+
+    With `hold`, the task may go on: it keeps the slot, and is asked about further.
+    """
     change = Change(
-        set={"error": error_record(FailureCode.TIMED_OUT, message)},
+        set={"error": error_record(code, message, **details)},
         expect=_same_task(job),
-        hold=now < deps.task_ends_at(job),
-        due={Step.POLL: now + next_wait(job, deps)},
+        hold=hold,
+        due={Step.POLL: deps.clock() + next_wait(job, deps)} if hold else {},
     )
-    deps.store.move(job.id, Status.FAILED, change, was=[Status.GENERATING])
-
-
-def _end(job: Job, code: FailureCode, message: str, deps: Deps, **details: str) -> None:
-    """End the job for what was said of its task, unless another task has taken its place."""
-    change = Change(set={"error": error_record(code, message, **details)}, expect=_same_task(job))
     deps.store.move(job.id, Status.FAILED, change, was=[Status.GENERATING])
 
 

@@ -138,8 +138,8 @@ def _post(job: Job, claim: str, images: Mapping[str, Source], deps: Deps) -> Non
             change = Change(
                 set={"error": error_record(code, message)},
                 expect={"posting_by": claim},
-                clear=["posting_at", "posting_by"],  # as said: the provider has no task of it
                 passed=answering_breakers(job, deps),
+                clear=["posting_at", "posting_by"],  # there is no task of it
             )
             deps.store.move(job.id, Status.FAILED, change, was=[Status.SUBMITTING])
         case InDoubt(message):
