@@ -154,7 +154,7 @@ def test_a_task_that_kills_its_workers_gives_the_slot_back(bench: Bench) -> None
 
     for _ in range(40):
         while task := bench.redis.lpop("rq:queue:submit"):
-            bench.redis.hset(f"rq:job:{task}", "started_at", "now")
+            bench.redis.hset(f"rq:job:{task!s}", "started_at", "now")
         if bench.job.discarding is None:
             break
         bench.clock.now += 300

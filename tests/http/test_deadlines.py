@@ -28,14 +28,14 @@ def _timed(caller: Caller, header: object = None, **fields: object) -> httpx.Res
 def test_a_deadline_of_its_own(api: Caller, way: str) -> None:
     """Seconds in the header or the body, or a time in any zone: the job shows when it ends."""
     later = time.time() + 600
-    asked: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "header": {"header": 600},
         "seconds": {"deadline": 600},
         "fraction": {"deadline": 599.5},
         "time": {"deadline": milliseconds(later + 7200).replace("Z", "+02:00")},
-    }[way]
+    }
 
-    answer = _timed(api, **asked)
+    answer = _timed(api, **ways[way])
 
     assert answer.status_code == 202, answer.text
     assert unix_time(answer.json()["deadline_at"]) == pytest.approx(later, abs=60)
