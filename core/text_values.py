@@ -21,6 +21,9 @@ from core.storage.object_keys import template_problem
 MOST_RESUBMITS = 3
 #: Seconds (ten years); low enough that Redis can represent sums in milliseconds.
 LONGEST_DURATION = 315_360_000
+#: Keys of metadata by whose values jobs can be listed.
+MOST_INDEXED_KEYS = 8
+_METADATA_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: S3 user guide, bucket naming rules, as the SDK checks them; other servers allow capitals.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 _SLOTS = "must look like 24,flux-kontext-max=6 with numbers above 0"
@@ -70,6 +73,20 @@ class SlotLimits:
 def names(value: str) -> tuple[str, ...]:
     """Comma-separated names."""
     return tuple(items(value))
+
+
+def metadata_keys(value: str) -> tuple[str, ...]:
+    """Comma-separated keys of metadata, by whose values jobs can be listed."""
+    keys = tuple(dict.fromkeys(_each(items(value), _metadata_key)))
+    if len(keys) > MOST_INDEXED_KEYS:
+        raise ValueError(f"must be at most {MOST_INDEXED_KEYS} keys: each costs memory per job")
+    return keys
+
+
+def _metadata_key(item: str) -> str:
+    if not _METADATA_KEY.fullmatch(item):
+        raise ValueError("must be 1 to 64 letters, digits, dots, hyphens or underscores")
+    return item
 
 
 def secret(value: str) -> Secret:

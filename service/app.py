@@ -15,6 +15,7 @@ from starlette.routing import Route
 from core.errors import StorageUnavailable, StoreUnavailable
 from core.operations.account_status import AccountRegistry
 from core.operations.dead_letters import DeadLetters
+from core.operations.job_lists import JobLists
 from core.redis.async_scripts import AsyncScripts
 from core.redis.async_store import AsyncJobStore
 from core.redis.durability import log_durability_in_background
@@ -23,7 +24,16 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from service.access_log import AccessLog
-from service.api import cancellation, dead_letters, health, jobs, metrics, reference, webhooks
+from service.api import (
+    cancellation,
+    dead_letters,
+    health,
+    job_lists,
+    jobs,
+    metrics,
+    reference,
+    webhooks,
+)
 from service.body.request_body import BodyReader
 from service.drop_in import endpoints, errors, samples
 from service.http import problems
@@ -105,6 +115,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         sample_threads=ThreadPool(_SAMPLES),
         sample_places=Places(SAMPLE_PLACES, samples.too_many_samples),
         dead_letters=DeadLetters(store, objects, settings),
+        job_lists=JobLists(store),
         proxy_hint=ProxyHint(),
     )
 
@@ -128,7 +139,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
 
 def _native_routes() -> list[Route]:
     return [
-        Route("/v1/jobs", Direct(jobs.create_job), methods=["POST"]),
+        Route("/v1/jobs", Direct(job_lists.create_or_list_jobs), methods=["GET", "POST"]),
         Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),

@@ -4,6 +4,7 @@ from typing import Any, TypedDict
 
 from core.operations.account_status import AccountRegistry
 from core.operations.dead_letters import DeadLetters
+from core.operations.job_lists import JobLists
 from core.redis.async_store import AsyncJobStore
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -36,6 +37,7 @@ class State(TypedDict):
     #: Bounds the images being sent, because clients may read slowly.
     sample_places: Places
     dead_letters: DeadLetters
+    job_lists: JobLists
     proxy_hint: ProxyHint
     #: The OpenAPI document, the same for every caller.
     openapi: dict[str, Any]

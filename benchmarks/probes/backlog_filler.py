@@ -14,18 +14,21 @@ _BATCH = 1000
 _SCRIPT = """\
 local fields, lane, rank, deadline = cjson.decode(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local first, count = tonumber(ARGV[5]), tonumber(ARGV[6])
-local waiting, due = {}, {}
+local waiting, due, indexed = {}, {}, {}
 for number = first, first + count - 1 do
   local id = string.format('01ffffff-0000-7000-8000-%012x', number)
   -- One by one, as create.lua does: grown in one step, a record would take less memory.
   for at = 1, #fields, 2 do redis.call('HSET', 'job:' .. id, fields[at], fields[at + 1]) end
   waiting[#waiting + 1] = rank
   waiting[#waiting + 1] = id
+  indexed[#indexed + 1] = 0
+  indexed[#indexed + 1] = id
   due[#due + 1] = deadline
   due[#due + 1] = 'deadline:' .. id
 end
 redis.call('ZADD', 'backlog:' .. lane, unpack(waiting))
 redis.call('ZADD', 'due', unpack(due))
+for at = 7, #ARGV do redis.call('ZADD', ARGV[at], unpack(indexed)) end
 redis.call('HINCRBY', 'counters', 'accepted', count)
 """
 
@@ -47,10 +50,12 @@ def fill(client: "redis.Redis", model: str, count: int, *, begin: int = 0) -> No
         raise ValueError(f"job {model} does not wait")
     fields = json.dumps([part for pair in record.items() for part in pair])
     deadline = repr(client.zscore("due", f"deadline:{model}"))
+    names = [f"status:{record['status']}", *record["indexes"].split()]
+    indexes = [f"jobs:{record['tenant']}:{name}" for name in names]
     script: Any = client.register_script(_SCRIPT)
     size = min(count, _BATCH)
     for first in range(begin, begin + count, size):
-        script(args=[fields, record["lane"], record["rank"], deadline, first, size])
+        script(args=[fields, record["lane"], record["rank"], deadline, first, size, *indexes])
 
 
 def name(number: int) -> str:

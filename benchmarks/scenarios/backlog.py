@@ -26,8 +26,7 @@ by turns. No worker runs. Intake is posted over 16 connections. Dispatch is one 
 of each job that holds a slot that its result is ready, as a webhook does: the script frees the \
 slot, grants it to the job that waits longest and enqueues two tasks; the short backlog is filled \
 up again before. Backlogs are written by `benchmarks/probes/backlog_filler.py`, which writes what \
-the intake writes; a test compares the two. There is no endpoint that lists jobs yet; the dead \
-letters' list and one job's page are measured instead."""
+the intake writes; a test compares the two."""
 _EMPTY, _FULL = "a few thousand waiting", "1,000,000 waiting"
 #: Jobs that wait at least when a measurement begins, and that a dispatch takes at most: where none
 #: waits any more, no slot is granted.
@@ -137,6 +136,7 @@ _MEASURES: Final[dict[str, Callable[[Deployment, str, float], float]]] = {
     "GET /v1/jobs/{id}": lambda deployment, model, seconds: _page(
         deployment, f"/v1/jobs/{model}", seconds
     ),
+    "GET /v1/jobs": lambda deployment, _model, seconds: _page(deployment, "/v1/jobs", seconds),
     "GET /v1/dead-letters": lambda deployment, _model, seconds: _page(
         deployment, "/v1/dead-letters", seconds
     ),

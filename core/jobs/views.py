@@ -14,8 +14,13 @@ def timestamp(at: float | None) -> str | None:
     return None if at is None else milliseconds(at)
 
 
-def job_view(job: Job) -> dict[str, Any]:
-    """Return the job as its caller may see it, without secrets and signed URLs."""
+def job_view(job: Job, queue: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the job as its caller may see it, without secrets and signed URLs.
+
+    Args:
+        job: The job.
+        queue: Where it stands in line, if it waits and somebody looked.
+    """
     request = job.request
     files = {place: {"bytes_in": "s3"} for place in request.input_keys}
     return {
@@ -36,6 +41,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "artifacts": [_stored(job, artifact) for artifact in job.artifacts],
         "error": dict(job.error) if job.error else None,
         "waiting": _waiting(job),
+        "queue": dict(queue) if queue else None,
         "retry_of": request.retry_of,
         "retried_as": job.retried_as,
         "callback": _callback(job),

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from uuid_utils import uuid7
-
 from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.failures import FailureCode
 from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.job_ids import created_at_of, new_job_id
 from core.jobs.status import TERMINAL, Status
 from core.redis.change import Change
 from core.redis.store import JobStore
@@ -144,7 +143,7 @@ class DeadLetters:
             raise CannotSendAgain(f"The job is {job.status}; only a failed job can be sent again")
         if again := self._sent_before(job):
             return again
-        job_id = JobId(str(uuid7()))
+        job_id = new_job_id(self._store.now())
         try:
             request = self._request(job, job_id)
             accepted = self._store.create(job_id, request)
@@ -242,7 +241,7 @@ class DeadLetters:
             job.request,
             input_keys=keys,
             retry_of=job.id,
-            created_at=round(now, 3),
+            created_at=created_at_of(job_id),
             deadline_at=round(now + self._settings.deadline_seconds(job.request.model), 3),
         )
 

@@ -25,7 +25,10 @@ from core.whole_json import whole_json
 _FOLDER: Final = Path(__file__).parent / "lua"
 _NAMES: Final = (
     "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
+    "list", "place",
 )  # fmt: skip
+#: What every script begins with, in this order; a later file uses the earlier ones.
+SHARED: Final = ("base.lua", "job_index.lua", "prelude.lua")
 SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that WAITAOF waits for the fsync.
 _FSYNC_TIMEOUT: Final = 3000
@@ -80,7 +83,7 @@ class Scripts:
         self._require_aof = require_aof
         self._confirm = require_aof
         prelude = definitions(constants) + "\n"
-        for shared in ("base.lua", "prelude.lua"):
+        for shared in SHARED:
             prelude += (_FOLDER / shared).read_text(encoding="utf-8")
         self._sources = {
             name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES

@@ -52,6 +52,9 @@ class JobStore(Transitions):
             "LEASE": settings.slot_lease_seconds,
             "WATCH": settings.watch_seconds,
             "BREAKERS": circuit_breakers.rules(settings),
+            # As numbers: a job's record may outlive its end by so much, and its indexes by more.
+            "JOB_TTL": self.job_ttl,
+            "INDEX_TTL": self.index_ttl,
             "FITS": {step: dict.fromkeys(fits, 1) for step, fits in STEP_STATUSES.items()},
             **task_constants(),
         }

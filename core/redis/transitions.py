@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict
 from core.jobs.failures import DEAD_LETTER, code_of
+from core.jobs.index_names import index_names
 from core.jobs.job import Job, JobId, JobRequest, read_timeline
 from core.jobs.status import (
     HOLDS_SLOT,
@@ -27,6 +28,8 @@ from core.scheduling.slots import lane_of
 from core.scheduling.task_queue import stamp
 from core.settings.settings import Settings
 
+#: Seconds: the latest deadline that a caller may ask for.
+_LONGEST_DEADLINE: Final = 604_800
 #: Seconds that a record is kept beyond the time limit of its callback.
 _OWED_MARGIN: Final = 7200.0
 #: Replies of the script to a job that it rejects.
@@ -63,11 +66,17 @@ class Transitions:
 
     def __init__(self, settings: Settings, clock: Any = time.time) -> None:
         self._clock = clock
-        self._job_ttl = math.ceil(settings.job_ttl_seconds)
+        self.job_ttl: Final = math.ceil(settings.job_ttl_seconds)
         #: Minimum seconds that a record is kept once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
+        deadlines = (settings.deadline_seconds(name) for name in settings.models)
+        longest = max(settings.job_deadline_seconds, _LONGEST_DEADLINE, *deadlines)
+        #: Seconds that an index of jobs is kept after a job was added to it: for longer than the
+        #: job's record is kept, usually.
+        self.index_ttl: Final = max(self.job_ttl, self.owed_ttl) + math.ceil(longest)
         self._accounts = settings.accounts
         self._models = settings.models
+        self._indexed_metadata = settings.indexed_metadata
         self._most_waiting = settings.max_backlog
 
     def prepare_accept(
@@ -81,6 +90,7 @@ class Transitions:
             "rank": -request.priority,
             "callback_state": callback,
             "tenant": request.tenant,
+            "indexes": index_names(request, self._indexed_metadata),
         }
         if request.input_keys:
             fields["has_inputs"] = "1"
@@ -98,7 +108,7 @@ class Transitions:
                 "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
                 "fingerprint": idempotency.fingerprint,
                 # The key must outlive its job, which may wait until its deadline.
-                "ttl": self._job_ttl + math.ceil(request.deadline_at - request.created_at),
+                "ttl": self.job_ttl + math.ceil(request.deadline_at - request.created_at),
             }
         word, *stored = yield ScriptCall("create", payload, durable=True)
         if word in _REFUSALS:
@@ -180,8 +190,8 @@ class Transitions:
         payload = self._change(job_id, allowed, change) | {
             "to": to,
             "terminal": to in TERMINAL,
-            "ttl": self._job_ttl,
-            "ttl_owed": max(self._job_ttl, self.owed_ttl),
+            "ttl": self.job_ttl,
+            "ttl_owed": max(self.job_ttl, self.owed_ttl),
             "dead": to is Status.FAILED and code in DEAD_LETTER,
             "code": code or "",
             "release": to not in HOLDS_SLOT,

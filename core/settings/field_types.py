@@ -117,6 +117,7 @@ SecondsOrNone = Annotated[
 BaseUrl = Annotated[str, PlainValidator(text_values.base_url)]
 BaseUrls = Annotated[tuple[str, ...], PlainValidator(text_values.base_urls)]
 HostSuffixes = Annotated[tuple[str, ...], PlainValidator(text_values.host_suffixes)]
+IndexedKeys = Annotated[tuple[str, ...], PlainValidator(text_values.metadata_keys)]
 Networks = Annotated[tuple[Network, ...], PlainValidator(text_values.networks)]
 
 Accounts = Annotated[tuple[accounts.Account, ...], PlainValidator(accounts.accounts)]

@@ -26,6 +26,7 @@ from core.settings.field_types import (
     CallersKeys,
     Confidential,
     HostSuffixes,
+    IndexedKeys,
     KeyTemplate,
     MasterSecrets,
     Networks,
@@ -93,6 +94,8 @@ class Settings(CrossFieldRules):
     """URL of a proxy to the provider and its results, or 'environment'; see Proxies."""
     callback_proxy: WorkerOnly[Confidential[ProxyUrl | None]] = None
     """The same for callbacks; the proxy must then keep them out of private networks."""
+    indexed_metadata: IndexedKeys = as_written("")
+    """Keys of metadata by whose values jobs can be listed, comma-separated, 8 at most."""
     max_backlog: PositiveInt | None = None
     """So many jobs may wait; then 429."""
     trusted_proxies: Networks = as_written("")

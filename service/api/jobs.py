@@ -2,12 +2,16 @@
 
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.jobs.views import job_view
+from core.jobs.job import Job
+from core.jobs.status import Status
+from core.jobs.views import job_view, timestamp
+from core.operations.waiting_line import place_of
 from core.security.signatures import callback_secret
 from service.admission import accept_job
 from service.http.auth import tenant_of
@@ -40,7 +44,16 @@ async def create_job(request: Request[State]) -> Response:
 async def show_job(request: Request[State]) -> Response:
     """Return a job to its tenant; to others it does not exist."""
     job = await owned_job(request)
-    return JsonAnswer(job_view(job), headers={"cache-control": "no-store"})
+    queue = await _queue(request, job) if job.status is Status.QUEUED else None
+    return JsonAnswer(job_view(job, queue), headers={"cache-control": "no-store"})
+
+
+async def _queue(request: Request[State], job: Job) -> dict[str, Any] | None:
+    """Return where a job stands in line; None if it has just left it."""
+    place = await run_in_threadpool(place_of, request.state["store"], job.id)
+    if place is None:
+        return None
+    return {"position": place.position, "estimated_start_at": timestamp(place.starts_at)}
 
 
 async def show_callback_secret(request: Request[State]) -> Response:

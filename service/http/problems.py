@@ -65,6 +65,7 @@ class Problem(Exception):
         detail: What happened and what to do.
         errors: What is wrong with single fields.
         headers: Further headers of the answer.
+        members: Further members of the document.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Problem(Exception):
         detail: str,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -81,6 +84,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.headers = headers or {}
+        self.members = members or {}
 
     def response(self) -> JSONResponse:
         """Return the document as a response (RFC 9457 section 3)."""
@@ -89,6 +93,7 @@ class Problem(Exception):
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
+            **self.members,
         }
         if self.errors:
             # Bound the size of the response.

@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.datastructures import Headers
-from uuid_utils import uuid7
 
 from core.errors import BacklogFull, IdempotencyConflict, StoreUnavailable
 from core.jobs.input_places import with_values
 from core.jobs.job import Job, JobId, JobRequest
+from core.jobs.job_ids import created_at_of, new_job_id
 from core.redis.async_store import AsyncJobStore
 from core.redis.change import Idempotency
 from core.redis.store import JobStore
@@ -105,7 +105,7 @@ class Intake:
             StoreUnavailable: The outcome is unknown.
             StorageUnavailable: The job was not accepted.
         """
-        job_id = JobId(str(uuid7()))
+        job_id = new_job_id()
         try:
             input_keys: dict[str, str] = {}
             if checked.job.files:  # otherwise the script that stores the job looks the key up
@@ -118,7 +118,7 @@ class Intake:
                 if known:
                     return Accepted(known.id, fresh=False, job=known.job)
                 input_keys = await self.image_threads.run(self.store_inputs, job_id, checked.job)
-            request = self._request(checked.tenant, checked.job, input_keys)
+            request = self._request(job_id, checked, input_keys)
             stored = await self.async_store.accept(job_id, request, checked.idempotency)
         except IdempotencyConflict:
             raise _conflict() from None
@@ -149,10 +149,10 @@ class Intake:
         except StoreUnavailable:
             return None
 
-    def _request(self, tenant: str, job: NewJob, input_keys: dict[str, str]) -> JobRequest:
-        now = time.time()
+    def _request(self, job_id: JobId, checked: Checked, input_keys: dict[str, str]) -> JobRequest:
+        job, created_at = checked.job, created_at_of(job_id)
         return JobRequest(
-            tenant=tenant,
+            tenant=checked.tenant,
             model=job.model,
             input=job.input,
             input_keys=input_keys,
@@ -165,9 +165,9 @@ class Intake:
             regenerate=job.regenerate,
             max_resubmits=job.max_resubmits,
             metadata=job.metadata,
-            created_at=round(now, 3),
+            created_at=created_at,
             deadline_at=round(
-                job.deadline_at or now + self.settings.deadline_seconds(job.model), 3
+                job.deadline_at or created_at + self.settings.deadline_seconds(job.model), 3
             ),
         )
 

@@ -12,7 +12,15 @@ from service.openapi.examples.attach import attach_examples
 from service.openapi.examples.bodies import model_bodies
 from service.openapi.links import link
 from service.openapi.operations import merged, tags
-from service.openapi.paths import callbacks, cancellation, dead_letters, health, jobs, reference
+from service.openapi.paths import (
+    callbacks,
+    cancellation,
+    dead_letters,
+    health,
+    jobs,
+    lists,
+    reference,
+)
 from service.openapi.webhooks import webhooks
 
 _VERSION: Final = "1"
@@ -65,6 +73,7 @@ def _paths(settings: Settings) -> dict[str, Any]:
     """Return the endpoints, in the order in which the page shows them."""
     return merged(
         jobs.paths(settings.max_body_bytes),
+        lists.paths(settings.models, settings.indexed_metadata),
         cancellation.paths(),
         callbacks.paths(),
         dead_letters.paths(),

@@ -83,6 +83,10 @@ _WAITING: Final[Json] = {
     "until": _TIME_OR_NULL,
     "last_problem": TEXT,
 }
+_QUEUE: Final[Json] = {
+    "position": {**_COUNT, "description": "Jobs ahead of it."},
+    "estimated_start_at": {**_TIME_OR_NULL, "description": "null: no pace is known yet."},
+}
 _CALLBACK: Final[Json] = {
     "url": TEXT,
     "state": {"enum": list(CallbackState)},
@@ -207,6 +211,7 @@ def _job() -> Json:
             "artifacts": {"type": "array", "items": _artifact()},
             "error": _or_null(_ERROR),
             "waiting": _or_null(_WAITING),
+            "queue": _or_null(_QUEUE) | {"description": "Of a queued job, if it is shown alone."},
             "retry_of": TEXT_OR_NULL,
             "retried_as": TEXT_OR_NULL,
             "callback": _or_null(_CALLBACK),

@@ -110,6 +110,9 @@ def test_a_filled_in_job_equals_a_real_one(deployment: Deployment) -> None:
         redis.memory_usage(f"job:{model}", samples=0), rel=0.15
     )
     assert redis.zcard("backlog:any") == before + count
+    for index in ("status:queued", "model:flux-pro-1.1"):
+        places = (redis.zscore(f"jobs:demo:{index}", job) for job in (copy, model))
+        assert list(places) == [0, 0]
     assert httpx.get(
         f"http://127.0.0.1:{deployment.port}/v1/jobs/{copy}",
         headers={"authorization": f"Bearer {deployment.stack.api_key}"},

@@ -201,7 +201,7 @@ def full_house(redis_of: "redis.Redis") -> Iterator[None]:
 def rotating(
     relay: Stack, ports: Ports, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rotating]:
-    """Run a service with a new and the old master secret, two tenants, and a small body limit."""
+    """Run a service with two master secrets, two tenants, a small body limit and an index."""
     port, other_key, new_master = ports.take(), secrets.token_hex(16), secrets.token_hex(32)
     old_master = relay.credentials.webhook_secret
     variables: Mapping[str, str] = relay.processes["service"].environment | {
@@ -209,6 +209,7 @@ def rotating(
         "FLUXRELAY_API_KEYS": f"demo:{relay.api_key},other:{other_key}",
         "FLUXRELAY_WEBHOOK_SECRET": f"{new_master},{old_master}",
         "FLUXRELAY_MAX_BODY_BYTES": str(SMALL_BODY),
+        "FLUXRELAY_INDEXED_METADATA": "order",
     }
     logs: Path = tmp_path_factory.mktemp("rotating")
     process = service_process(port, variables=variables, logs=logs)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from core.redis.scripts import SHARED
 from tests.rules.mutation import named_tests, shares
 from tests.rules.rule import ROOT, Rule, markdown, read_rules
 
@@ -47,12 +48,12 @@ def test_a_rule_stands_where_the_list_says(rule: Rule) -> None:
 
 def test_without_a_rule_a_script_is_still_a_script(redis_client: "redis.Redis") -> None:
     """What fails without a rule fails for want of the rule, and not of an `end`."""
-    shared = [LUA / "base.lua", LUA / "prelude.lua"]
+    shared = [LUA / name for name in SHARED]
     for rule in RULES:
         path = ROOT / rule.file
         if path.parent != LUA:
             continue
-        parts = [part for part in shared if part < path] if path in shared else shared
+        parts = shared[: shared.index(path)] if path in shared else shared
         before = "".join(part.read_text(encoding="utf-8") for part in parts)
         spoilt = rule.without(path.read_text(encoding="utf-8"))
         assert len(str(redis_client.script_load(before + spoilt))) == 40

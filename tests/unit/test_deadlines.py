@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from core.jobs.job_ids import new_job_id
 from core.settings.settings import Settings
 from core.timestamps import milliseconds, unix_time
 from service.http.problems import Problem
-from service.intake.intake import Intake
+from service.intake.intake import Checked, Intake
 from service.intake.job_request import NewJob, parse_job
 
 BODY: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}
@@ -95,10 +96,15 @@ def test_header_and_field(settings: Settings) -> None:
 def test_the_request_holds_it(settings: Settings) -> None:
     """The record ends then; without one, when the model's jobs end."""
     intake = Intake(settings, None, None, None, None)  # type: ignore[arg-type]  # only makes requests
-    own = NewJob(model="flux-pro-1.1", input={}, deadline_at=2e9 + 0.1234)
-    usual = intake._request("demo", NewJob(model="flux-pro-1.1", input={}), {})  # noqa: SLF001 - as above
+    own, usual = (
+        intake._request(new_job_id(), Checked("demo", job, None), {})  # noqa: SLF001 - as above
+        for job in (
+            NewJob(model="flux-pro-1.1", input={}, deadline_at=2e9 + 0.1234),
+            NewJob(model="flux-pro-1.1", input={}),
+        )
+    )
 
-    assert intake._request("demo", own, {}).deadline_at == 2e9 + 0.123  # noqa: SLF001 - as above
+    assert own.deadline_at == 2e9 + 0.123
     left = usual.deadline_at - usual.created_at
     assert left == pytest.approx(settings.deadline_seconds("flux-pro-1.1"), abs=0.01)
 

@@ -4,6 +4,10 @@
 -- job:{id}              hash    the record (core/jobs/job.py); `status` is changed only in here
 -- backlog:{lane}        zset    jobs that wait for a slot; score -priority, ties by id, which is by age
 -- lanes                 set     every lane that a job has ever waited in
+-- pace                  hash    lane -> "{time of the last grant} {seconds between two} {how many were measured}"
+-- jobs:{tenant}:status:{status}        zset  ids of jobs with this status; score 0 (job_index.lua)
+-- jobs:{tenant}:model:{model}          zset  the same, of a model
+-- jobs:{tenant}:metadata:{key}:{hash}  zset  the same, with a value of an indexed key of their metadata
 -- slots:{pool}          zset    jobs that hold a slot; score: when the slot's lease expires
 -- slots:{pool}:{model}  zset    the same, per model that has its own limit
 -- pool:{name}:paused    string  while it exists, the pool grants no slots; value: the reason
@@ -143,9 +147,11 @@ end
 -- The only place that writes a status.
 local function set_status(id, status)
   local key = job_key(id)
-  local timeline = redis.call('HGET', key, 'timeline')
+  local timeline, from, tenant, indexes =
+    unpack(redis.call('HMGET', key, 'timeline', 'status', 'tenant', 'indexes'))
   local entry = string.format('%s=%.3f', status, now)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
+  index_job(id, from, status, tenant, indexes)
 end
 
 -- May a job of this lane have a slot, as far as its models' own limit goes?
@@ -169,6 +175,22 @@ local function next_lane(pool)
   return best, best_id
 end
 
+local MOST_MEASURED = 50
+
+-- Measure how fast a lane's line moves: the average of the seconds between two grants, of which the newest
+-- counts most. Only the time that the job itself waited counts: before, the lane may have been empty.
+local function measure_pace(lane, id)
+  if id == input.job and input.fields then return end  -- granted as it was accepted: there is no line
+  local last, seconds, count =
+    string.match(redis.call('HGET', 'pace', lane) or '0 0 0', '^(%S+) (%S+) (%S+)$')
+  last, seconds, count = tonumber(last), tonumber(seconds), tonumber(count)
+  if (accepted_at(id) or now) <= last then
+    count = math.min(count + 1, MOST_MEASURED)
+    seconds = seconds + (math.max(now - last, 0) - seconds) / count
+  end
+  redis.call('HSET', 'pace', lane, string.format('%.3f %.6f %d', now, seconds, count))
+end
+
 -- Grant every free slot of a pool to the next jobs, and start their submit.
 local function grant(pool)
   local state, breakers = 'pool:' .. pool.name, {'provider:' .. pool.name, 'storage'}
@@ -190,6 +212,7 @@ local function grant(pool)
       end
       redis.call('HSET', job_key(id), 'pool', pool.name)
       set_status(id, 'submitting')
+      measure_pace(lane.name, id)
       wake('submit', id)
       free = free - 1
     end

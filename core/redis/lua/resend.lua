@@ -9,9 +9,11 @@ if state == 'pending' then
 elseif state == 'delivered' or state == 'dead' then
   local attempts = redis.call('HGET', key, 'callback_attempts') or 0
   redis.call('HSET', key, 'callback_state', 'pending', 'callback_from', now, 'callback_before', attempts)
-  local tenant = redis.call('HGET', key, 'tenant') or ''
+  local status, tenant, indexes = unpack(redis.call('HMGET', key, 'status', 'tenant', 'indexes'))
+  tenant = tenant or ''
   if redis.call('PTTL', key) < input.ttl_owed * 1000 then
     redis.call('EXPIRE', key, input.ttl_owed)
+    index_job(id, nil, status, tenant, indexes)  -- it stays listed for as long
     if redis.call('ZSCORE', 'dead:' .. tenant, 'job:' .. id) then
       -- The job can be retried for as long as its record lives, so its inputs stay as well.
       redis.call('ZADD', 'due', 'XX', now + input.ttl_owed, 'cleanup:' .. id)

@@ -10,12 +10,15 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "create_job": {"202": {"Queued": jobs.QUEUED}},
     "show_job": {
         "200": {
-            "Queued": jobs.QUEUED,
+            "Queued": jobs.IN_LINE,
             "Generating": jobs.GENERATING,
             "Succeeded": jobs.SUCCEEDED,
             "Failed": jobs.FAILED,
             "Canceled": jobs.CANCELED,
         }
+    },
+    "list_jobs": {
+        "200": {"One page": {"jobs": [jobs.SUCCEEDED], "next_cursor": "AaH-7OZjd_i6SBqxcuy0gQ"}}
     },
     "cancel_job": {"200": {"Canceled": jobs.CANCELED}},
     "delete_job": {"200": {"Canceled": jobs.CANCELED}},

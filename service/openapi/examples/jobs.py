@@ -99,6 +99,9 @@ _RETRY: Final = replace(
 
 #: Views by what they show.
 QUEUED: Final[Mapping[str, Any]] = job_view(_QUEUED)
+IN_LINE: Final[Mapping[str, Any]] = job_view(
+    _QUEUED, {"position": 3, "estimated_start_at": "2026-11-21T16:25:02.104Z"}
+)
 GENERATING: Final[Mapping[str, Any]] = job_view(_GENERATING)
 SUCCEEDED: Final[Mapping[str, Any]] = job_view(_SUCCEEDED)
 FAILED: Final[Mapping[str, Any]] = job_view(_FAILED)

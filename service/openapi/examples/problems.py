@@ -70,6 +70,12 @@ _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
         "allowed": "a multiple of 32 from 256 to 1440",
         "fix": "send a multiple of 32 from 256 to 1440, or leave input.width out",
     },
+    "list_jobs": {
+        "field": "query.status",
+        "detail": "is 'done'",
+        "allowed": "one of queued, submitting, generating, storing, succeeded, failed, canceled",
+        "fix": "send one of these, or leave it out",
+    },
     "list_dead_letters": {
         "field": "query.limit",
         "detail": "is 'all'",

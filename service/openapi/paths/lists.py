@@ -1,0 +1,70 @@
+"""Lists of jobs."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from core.jobs.status import Status
+from core.operations.job_lists import CURSOR_PATTERN, MAX_PAGE_SIZE
+from service.openapi.operations import (
+    BAD_QUERY,
+    NO_KEY,
+    REDIS_AWAY,
+    answer,
+    json_of,
+    operation,
+    problems,
+    query,
+)
+from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of, reference
+
+TAG: Final = "Lists"
+UUID: Final[Json] = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+}
+TIME: Final[Json] = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "number", "minimum": 0, "maximum": 253_402_300_799},
+    ]
+}
+
+
+def paths(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
+    """Return the endpoints.
+
+    Args:
+        models: Names of the models that are offered.
+        indexed_metadata: Keys of metadata by whose values jobs can be listed.
+    """
+    return {"/v1/jobs": {"get": _list(models, indexed_metadata)}}
+
+
+def _list(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
+    sizes = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
+    statuses = {"type": "array", "items": {"enum": list(Status)}, "minItems": 1}
+    cursors = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
+    jobs = {"type": "array", "items": reference("Job")}
+    return operation(
+        "list_jobs",
+        TAG,
+        "List jobs",
+        "Lists your jobs, newest first. Filters go together. Continue until next_cursor is null; "
+        "pages before the last may be short, even empty, if filters are combined. A job that "
+        "starts, ends or begins while you read is neither doubled nor missed.",
+        answer("200", "One page.", json_of(object_of({"jobs": jobs, "next_cursor": TEXT_OR_NULL}))),
+        problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
+        parameters=[
+            query("status", statuses, "One or more statuses; repeat it, or separate by commas."),
+            query("model", {"enum": list(models)}, "Jobs of this model."),
+            query("created_after", TIME, "Created then or later: ISO 8601, or Unix seconds."),
+            query("created_before", TIME, "Created earlier than then."),
+            query("batch", UUID, "Jobs of this batch."),
+            *(
+                query(f"metadata.{key}", TEXT, f"Jobs with this value of {key} in their metadata.")
+                for key in indexed_metadata
+            ),
+            query("limit", sizes, "Most jobs of a page. Default 20."),
+            query("cursor", cursors, "The next_cursor of the previous page."),
+        ],
+    )
