@@ -23,6 +23,7 @@ from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
+from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
     cancellation,
@@ -32,10 +33,12 @@ from service.api import (
     jobs,
     metrics,
     reference,
+    results,
     webhooks,
 )
 from service.body.request_body import BodyReader
 from service.drop_in import endpoints, errors, samples
+from service.files.stored_file import too_many_files
 from service.http import problems
 from service.http.direct_endpoint import Direct
 from service.http.drain import Drain
@@ -113,9 +116,14 @@ def _state(settings: Settings, drain: Drain) -> State:
         intake_threads=ThreadPool(THREADS),
         image_threads=image_threads,
         sample_threads=ThreadPool(_SAMPLES),
-        sample_places=Places(SAMPLE_PLACES, samples.too_many_samples),
+        sample_places=Places(SAMPLE_PLACES, too_many_files),
         dead_letters=DeadLetters(store, objects, settings),
         job_lists=JobLists(store),
+        presigned_urls=(
+            PresignedUrls(settings.s3_bucket, settings.s3_public_endpoint)
+            if settings.presign
+            else None
+        ),
         proxy_hint=ProxyHint(),
     )
 
@@ -143,6 +151,8 @@ def _native_routes() -> list[Route]:
         Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
+        Route("/v1/jobs/{job_id}/image", results.send_image, methods=["GET"]),
+        Route("/v1/jobs/{job_id}/artifacts/{role}", results.send_artifact, methods=["GET"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
         Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),
         Route(

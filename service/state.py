@@ -9,6 +9,7 @@ from core.redis.async_store import AsyncJobStore
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
+from core.storage.presigned_urls import PresignedUrls
 from service.body.request_body import BodyReader
 from service.http.drain import Drain
 from service.http.places import Places
@@ -38,6 +39,8 @@ class State(TypedDict):
     sample_places: Places
     dead_letters: DeadLetters
     job_lists: JobLists
+    #: None: the service sends the files of results itself.
+    presigned_urls: PresignedUrls | None
     proxy_hint: ProxyHint
     #: The OpenAPI document, the same for every caller.
     openapi: dict[str, Any]

@@ -173,6 +173,12 @@ class Settings(CrossFieldRules):
     s3_key_template: KeyTemplate = "{date}/{job_id}.{ext}"
     """Where in the bucket: {job_id} (needed), {date}, {model}, {tenant}, {role}, {ext}."""
 
+    presign: ServiceOnly[Boolean] = as_written("yes")
+    """Lead callers to results by presigned URLs of the bucket; 'no': the service sends the
+    files."""
+    s3_public_endpoint: ServiceOnly[BaseUrl | None] = None
+    """Where callers reach S3, if not where we do; presigned URLs begin with it."""
+
     # --- the worker process
     worker_concurrency: WorkerOnly[PositiveInt] = 16
     """Tasks that one worker process runs at a time."""

@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from core.errors import StorageUnavailable
 from core.log import event
+from core.storage.object_bytes import Upload, require_free
 from core.storage.s3_errors import Feature, HeaderRefused, Refused, translated
-from core.storage.upload import Upload, require_free
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

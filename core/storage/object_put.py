@@ -17,9 +17,9 @@ from core.log import event
 from core.storage.bucket_capabilities import Capabilities, Condition, probe_capabilities
 from core.storage.direct_put import DirectPut
 from core.storage.multipart_put import MultipartPut
+from core.storage.object_bytes import Upload, require_free
 from core.storage.object_keys import MANIFEST_ENDING, key_problem
 from core.storage.s3_errors import ConditionFailed, Feature, HeaderRefused, Refusal, translated
-from core.storage.upload import Upload, require_free
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,15 +15,14 @@ from core.storage.aws_session import aws_session
 from core.storage.bucket_capabilities import Capabilities
 from core.storage.direct_put import DirectPut
 from core.storage.multipart_put import MultipartPut
+from core.storage.object_bytes import ObjectReader, Upload
 from core.storage.object_put import ObjectPut
-from core.storage.object_reader import ObjectReader
 from core.storage.s3_errors import (
     ConditionConflict,
     ConditionFailed,
     ObjectNotFound,
     translated,
 )
-from core.storage.upload import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,7 +18,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
 from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
-from service.http.query_parameters import repeated
+from service.http.query_parameters import repeated, unknown
 from service.intake.storage_threads import ThreadPool
 from service.ownership import owned_job
 from service.state import State
@@ -91,14 +91,7 @@ async def _sent_again(threads: ThreadPool, action: Callable[[Job], _Value], job:
 
 def _query_filter(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:
     """Parse the query; raises a `Problem` with everything that is wrong."""
-    errors = [
-        FieldError(
-            f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"
-        )
-        for name in query
-        if name not in _PARAMETERS
-    ]
-    errors += repeated(query, _PARAMETERS)
+    errors = [*unknown(query, _PARAMETERS), *repeated(query, _PARAMETERS)]
     kinds, codes = f"one of {', '.join(Kind)}", f"one of {', '.join(FailureCode)}"
     kind = _value(query, "kind", Kind, kinds, errors)
     code = _value(query, "code", FailureCode, codes, errors)

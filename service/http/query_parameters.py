@@ -1,6 +1,6 @@
 """Query parameters, each of which may be given once: of two values, neither is guessed at."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from starlette.datastructures import QueryParams
 
@@ -13,6 +13,16 @@ def repeated(query: QueryParams, names: Iterable[str]) -> list[FieldError]:
         FieldError(f"query.{name}", "is given more than once", "one value", "send it once")
         for name in names
         if len(query.getlist(name)) > 1
+    ]
+
+
+def unknown(query: QueryParams, names: Collection[str]) -> list[FieldError]:
+    """Return an error about each parameter that is none of these."""
+    allowed = f"one of {', '.join(names)}"
+    return [
+        FieldError(f"query.{name}", "is not known", allowed, "leave it out")
+        for name in dict.fromkeys(query)
+        if name not in names
     ]
 
 

@@ -14,3 +14,6 @@ LONGEST_DEADLINE: Final = 604_800
 LONGEST_URL: Final = 2083  # characters
 #: Syntax of an aspect ratio; its range is `core.provider.catalogue.WIDEST_RATIO`.
 RATIO_PATTERN: Final = "[0-9]{1,5}:[0-9]{1,5}"
+#: Name under which a file is saved.
+LONGEST_FILE_NAME: Final = 200  # characters
+FILE_NAME_PATTERN: Final = r"(?!\.{1,2}$)[^\x00-\x1f\x7f/\\]+"

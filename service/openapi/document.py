@@ -20,6 +20,7 @@ from service.openapi.paths import (
     jobs,
     lists,
     reference,
+    results,
 )
 from service.openapi.webhooks import webhooks
 
@@ -75,6 +76,7 @@ def _paths(settings: Settings) -> dict[str, Any]:
         jobs.paths(settings.max_body_bytes),
         lists.paths(settings.models, settings.indexed_metadata),
         cancellation.paths(),
+        results.paths(),
         callbacks.paths(),
         dead_letters.paths(),
         reference.paths(),

@@ -27,6 +27,7 @@ NATIVE: Final = {
     "service.api.health",
     "service.api.metrics",
     "service.api.reference",
+    "service.api.results",
 }
 TYPES: Final[Mapping[str, Any]] = {
     "string": str,

@@ -57,6 +57,18 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
         ),
     ),
     ("resend_callback", "409"): ("cannot-send-again", "The job has no callback"),
+    ("send_image", "409"): (
+        "no-result",
+        "The job is generating; only a job that is succeeded has a result",
+    ),
+    ("send_artifact", "409"): (
+        "no-result",
+        "The job is failed; only a job that is succeeded has a result",
+    ),
+    ("send_artifact", "404"): (
+        "no-such-artifact",
+        "The result has no file 'draft_cache'; it has sample",
+    ),
     ("readyz", "503"): (
         "draining",
         "This process is shutting down; send new requests to another one",
@@ -75,6 +87,18 @@ _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
         "detail": "is 'done'",
         "allowed": "one of queued, submitting, generating, storing, succeeded, failed, canceled",
         "fix": "send one of these, or leave it out",
+    },
+    "send_image": {
+        "field": "query.expires",
+        "detail": "is '0'",
+        "allowed": "a whole number of seconds from 1 to 604800",
+        "fix": "send a whole number of seconds from 1 to 604800",
+    },
+    "send_artifact": {
+        "field": "query.download",
+        "detail": "is 'looks/1042.png'",
+        "allowed": "a file name of 1 to 200 characters without / and \\",
+        "fix": "send such a name, or leave it out",
     },
     "list_dead_letters": {
         "field": "query.limit",

@@ -1,12 +1,15 @@
-"""An object to be stored."""
+"""The bytes of an object on their way: what is sent, and what is read piece by piece."""
 
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from core.storage.s3_errors import ConditionFailed
+from core.storage.s3_errors import ConditionFailed, translated
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +45,23 @@ def require_free(key: str, is_free: Callable[[str], bool] | None) -> None:
     """
     if is_free is not None and not is_free(key):
         raise ConditionFailed(f"The key {key} is taken", 0)
+
+
+class ObjectReader:
+    """Streams an object's bytes from S3, without holding them all in memory."""
+
+    def __init__(self, body: "StreamingBody") -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; empty at the end.
+
+        Raises:
+            StorageUnavailable: The connection to S3 broke.
+        """
+        with translated("read on"):
+            return self._body.read(size)
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._body.close()

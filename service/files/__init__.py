@@ -1,0 +1,1 @@
+"""Sends files of results from the bucket."""
