@@ -17,6 +17,8 @@ SANDBOX = {"SANDBOX_TIME_SCALE": "0.05", "SANDBOX_GENERATION_SECONDS": "2"}
 VIDEO_SANDBOX = {"SANDBOX_TIME_SCALE": "0.004", "SANDBOX_GENERATION_SECONDS": "25", **SMALL}
 #: A provider that knows no task is forgiven for 9 s.
 FORGIVING = {**FAST, "FLUXRELAY_RESULT_LIFETIME_SECONDS": "6"}
+#: All videos of a scene are drawn at once: on a busy machine an answer may take its time.
+PATIENT = {"FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": "14", "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "15"}
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,8 @@ def bench(eventually: Eventually) -> Iterator[Customer]:
 def studio(eventually: Eventually, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
     """Run the whole product, for videos."""
     often = often_polled(tmp_path_factory.mktemp("models"))
-    options = StackOptions(relay_variables={**FORGIVING, **often}, sandbox_variables=VIDEO_SANDBOX)
+    options = StackOptions(
+        relay_variables={**FORGIVING, **PATIENT, **often}, sandbox_variables=VIDEO_SANDBOX
+    )
     with opened(options, eventually) as customer:
         yield customer
