@@ -12,6 +12,7 @@ from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
 from service.http.problems import FieldError
 from service.intake.lenient_values import whole
 from service.intake.limits import (
+    DEADLINE_PATTERN,
     HIGHEST_PRIORITY,
     LARGEST_METADATA,
     LONGEST_DEADLINE,
@@ -20,7 +21,6 @@ from service.intake.limits import (
 
 _SECONDS: Final = f"{SHORTEST_DEADLINE} to {LONGEST_DEADLINE} seconds from now"
 _HEADER: Final = "Cancel-After"
-_WHOLE: Final = "[0-9]{1,6}"
 
 
 def priority(given: Any, errors: list[FieldError]) -> int:
@@ -90,9 +90,8 @@ def cancel_after(values: Collection[str], errors: list[FieldError]) -> int | Non
         detail = "is given more than once, with different values"
         errors.append(FieldError(_HEADER, detail, "one value", "send it once"))
         return None
-    seconds = int(text) if re.fullmatch(_WHOLE, text) else 0
-    if SHORTEST_DEADLINE <= seconds <= LONGEST_DEADLINE:
-        return seconds
+    if re.fullmatch(DEADLINE_PATTERN, text):
+        return int(text)
     allowed = f"a whole number of {_SECONDS}"
     errors.append(FieldError(_HEADER, f"is {shown(text)}", allowed, f"send {allowed}"))
     return None

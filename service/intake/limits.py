@@ -11,6 +11,10 @@ IDEMPOTENCY_KEY_PATTERN: Final = "[!-~](?:[ -~]{0,253}[!-~])?"
 #: Seconds from now to a deadline that a job asks for.
 SHORTEST_DEADLINE: Final = 5
 LONGEST_DEADLINE: Final = 604_800
+#: The same as the text of a header.
+DEADLINE_PATTERN: Final = (
+    "(?:[5-9]|[1-9][0-9]{1,4}|[1-5][0-9]{5}|60[0-3][0-9]{3}|604[0-7][0-9]{2}|604800)"
+)
 LONGEST_URL: Final = 2083  # characters
 #: Syntax of an aspect ratio; its range is `core.provider.catalogue.WIDEST_RATIO`.
 RATIO_PATTERN: Final = "[0-9]{1,5}:[0-9]{1,5}"

@@ -1,5 +1,7 @@
 """Death at every line of a cancel, and of the steps that wait for a canceled job's task."""
 
+import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -143,8 +145,9 @@ def test_the_poll_of_a_canceled_job_survives_a_kill_at_every_line(
     customer: Customer, crashing: CrashingProcesses, cancel: Cancel
 ) -> None:
     """Wherever the poll dies, the task is asked about again, and its slot is freed once."""
-    stopped(customer, "worker.submit", "worker.sweep")
+    stopped(customer, "worker.submit")
     worker = crashing(customer.stack, "submit", Step.POLL)
+    sweep = customer.stack.processes["worker.sweep"].pid
     waits = task_waits(customer, Step.POLL, "submit")
     batch = uuid.uuid4().hex
 
@@ -152,12 +155,13 @@ def test_the_poll_of_a_canceled_job_survives_a_kill_at_every_line(
         return small(number) | {"input": {"prompt": f"{batch} {uuid.uuid4().hex}"}}
 
     def send(count: int) -> list[str]:
-        if customer.stack.processes["worker.sweep"].is_alive:
-            stopped(customer, "worker.sweep")  # so that no poll comes due before the kill
-        sent = customer.send(count, order)
-        worker.kill_at(_NEVER)  # submits them
-        assert [cancel(job_id) for job_id in sent] == [200] * count
-        started(customer, "worker.sweep")
+        os.kill(sweep, signal.SIGSTOP)  # so that no poll comes due before the kill
+        try:
+            sent = customer.send(count, order)
+            worker.kill_at(_NEVER)  # submits them
+            assert [cancel(job_id) for job_id in sent] == [200] * count
+        finally:
+            os.kill(sweep, signal.SIGCONT)
         return sent
 
     jobs, places = kill_at_every_line(customer, worker, waits, send)

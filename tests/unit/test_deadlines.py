@@ -1,5 +1,6 @@
 """A job's own deadline: seconds from now or a time, in the body or the header, within a week."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -12,6 +13,7 @@ from core.timestamps import milliseconds, unix_time
 from service.http.problems import Problem
 from service.intake.intake import Checked, Intake
 from service.intake.job_request import NewJob, parse_job
+from service.intake.limits import DEADLINE_PATTERN
 
 BODY: dict[str, Any] = {"model": "flux-pro-1.1", "input": {"prompt": "p"}}
 WEEK = 604_800
@@ -76,7 +78,19 @@ def test_a_bad_field(settings: Settings, given: object) -> None:
     assert complaints(settings, BODY | {"deadline": given}) == ["deadline"]
 
 
-@pytest.mark.parametrize("given", ["", "4", "604801", "1e3", "5.0", " 60", "-60", "\u0666\u0660"])
+def test_every_whole_number_within_bounds_is_a_header(settings: Settings) -> None:
+    """The pattern takes exactly the seconds that the field takes."""
+    taken = [
+        seconds for seconds in range(WEEK + 1000) if re.fullmatch(DEADLINE_PATTERN, str(seconds))
+    ]
+
+    assert taken == list(range(5, WEEK + 1))
+    assert parse_job(BODY, settings, None, [str(WEEK)]).cancel_after == WEEK
+
+
+@pytest.mark.parametrize(
+    "given", ["", "4", "604801", "1e3", "5.0", " 60", "-60", "060", "\u0666\u0660"]
+)
 def test_a_bad_header(settings: Settings, given: str) -> None:
     """Whole seconds in ASCII digits, and nothing else."""
     assert complaints(settings, BODY, given) == ["Cancel-After"]

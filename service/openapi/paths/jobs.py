@@ -3,6 +3,7 @@
 from typing import Final
 
 from service.intake.limits import (
+    DEADLINE_PATTERN,
     IDEMPOTENCY_KEY_PATTERN,
     LONGEST_DEADLINE,
     LONGEST_IDEMPOTENCY_KEY,
@@ -27,10 +28,10 @@ _TAG: Final = "Jobs"
 _CANCEL_AFTER: Final[Json] = {
     "name": "Cancel-After",
     "in": "header",
-    "description": "Seconds after which the job fails as timed_out unless it has ended; in place "
-    "of the field deadline.",
-    "schema": {"type": "integer", "minimum": SHORTEST_DEADLINE, "maximum": LONGEST_DEADLINE},
-    "example": 600,
+    "description": f"Seconds, {SHORTEST_DEADLINE} to {LONGEST_DEADLINE}, after which the job fails "
+    "as timed_out unless it has ended; in place of the field deadline.",
+    "schema": {"type": "string", "pattern": f"^{DEADLINE_PATTERN}$"},
+    "example": "600",
 }
 
 
