@@ -39,9 +39,11 @@ quick-lint:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
+	@cd client && ../$(BIN)/lint-imports
 
 quick-types:
 	@$(BIN)/mypy
+	@cd client && ../$(BIN)/mypy
 
 quick-unit:
 	@$(BIN)/python -m pytest -q -n logical tests/unit $(ARGS)
@@ -56,7 +58,9 @@ check: $(STAMP) ## Formatting, lint, types, architecture, then all tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@cd client && ../$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@cd client && ../$(BIN)/lint-imports
 	@$(PYTEST) $(ARGS)
 
 chaos: $(STAMP) ## Kill everything again and again while 2,000 jobs run, then judge (5 to 8 minutes)
@@ -75,5 +79,5 @@ lock: ## Write the hash-pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
 
 clean: ## Remove what was installed and made
-	rm -rf $(VENV) .peers .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .peers .stack demo-output chaos-output .mypy_cache .ruff_cache .pytest_cache client/.mypy_cache client/.import_linter_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -12,13 +12,13 @@ from tests.doc_pages import ROOT, anchors, blocks
 
 PAGES: Final = sorted(
     page
-    for place in ("*.md", "docs/**/*.md", "deploy/*.md", "chaos/*.md")
+    for place in ("*.md", "docs/**/*.md", "deploy/*.md", "chaos/*.md", "client/*.md")
     for page in ROOT.glob(place)
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
 OWN_FOLDERS: Final = (
     "core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "docs", "deploy",
-    "tests", ".ci",
+    "client", "tests", ".ci",
 )  # fmt: skip
 
 

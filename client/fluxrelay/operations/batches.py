@@ -1,0 +1,181 @@
+"""Batches: made, asked for, listed, canceled, retried, awaited, their results read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from fluxrelay.operations.base import Operations, idempotency
+from fluxrelay.operations.values import (
+    BatchOrId,
+    Deadline,
+    Time,
+    callback_of,
+    deadline_of,
+    given,
+    id_of,
+    job_filter,
+    query,
+)
+from fluxrelay.operations.waiting import wait_for
+from fluxrelay.protocol.body import Body, File, file_body, is_file, ndjson_body
+from fluxrelay.protocol.effects import Emit, Flow, Stream
+from fluxrelay.types.batches import Batch, BatchResult
+from fluxrelay.types.jobs import Job
+from fluxrelay.types.reference import Page
+
+Items = Iterable[Mapping[str, Any]] | File
+_NDJSON = "application/x-ndjson"
+#: Jobs per page where all of a batch are read.
+_PAGE = 100
+
+
+class BatchOperations(Operations):
+    """What can be done with batches."""
+
+    def create(
+        self,
+        items: Items,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        on_error: str | None = None,
+        callback: str | Mapping[str, Any] | None = None,
+        behind_single_jobs: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        deadline: Deadline | None = None,
+        results_key: str | None = None,
+        idempotency_key: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Flow[Batch]:
+        """Create a batch and return it; once it is returned, all of its jobs are on disk.
+
+        Args:
+            items: mappings with a `custom_id` and a job's fields (files in `input` as in
+                `jobs.create`), or NDJSON: a `pathlib.Path`, an open file or bytes, which may begin
+                with a line of defaults and options if none are given here.
+            defaults: fields for all items that do not have them.
+            on_error: `reject` (accept nothing if an item is invalid) or `skip` (accept the others,
+                and list the invalid ones in `Batch.rejected`).
+            callback: URL that is told of the batch's end.
+            behind_single_jobs: False lets its jobs run among single jobs of the same priority.
+            metadata: an object that is returned with the batch.
+            deadline: of all jobs: seconds from now, or a time.
+            results_key: the S3 key of the file of results.
+            idempotency_key: your own name of this request; repeated with the same key, it returns
+                the same batch. Without one a key is made, and kept over the client's retries.
+            extra: further options.
+
+        Raises:
+            InvalidItemsError: Items are invalid; nothing was accepted.
+        """
+        options = {
+            **given(
+                defaults=defaults,
+                on_error=on_error,
+                callback=callback_of(callback),
+                behind_single_jobs=behind_single_jobs,
+                metadata=metadata,
+                deadline=deadline_of(deadline),
+                results_key=results_key,
+            ),
+            **(extra or {}),
+        }
+        body, headers = _body(items, options), idempotency(idempotency_key)
+        answer = yield from self._post("batches", body=body, headers=headers)
+        return Batch.decode(answer.json())
+
+    def get(self, batch: BatchOrId, *, wait: float | None = None) -> Flow[Batch]:
+        """Return a batch as it stands, or once it has ended, if it does within `wait` seconds."""
+        return Batch.decode((yield from self._look("batches", id_of(batch), wait=wait)).json())
+
+    def wait(self, batch: BatchOrId, *, timeout: float | None = None) -> Flow[Batch]:
+        """Return a batch once all of its jobs have ended; survives disconnects as `jobs.wait`.
+
+        Raises:
+            WaitTimeoutError: It has not ended in `timeout` seconds.
+        """
+
+        def look(seconds: float) -> Flow[Batch]:
+            answer = yield from self._look("batches", id_of(batch), wait=seconds, once=True)
+            return Batch.decode(answer.json())
+
+        return (yield from wait_for(look, self._session.retries, timeout))
+
+    def cancel(self, batch: BatchOrId) -> Flow[Batch]:
+        """Cancel every job of a batch that can be canceled, and return the batch."""
+        return Batch.decode((yield from self._post("batches", id_of(batch), "cancel")).json())
+
+    def retry(self, batch: BatchOrId) -> Flow[Batch]:
+        """Run the failed items of a batch again, as a new batch, and return that one.
+
+        Raises:
+            ConflictError: None failed, or the batch still runs.
+        """
+        return Batch.decode((yield from self._post("batches", id_of(batch), "retry")).json())
+
+    def jobs(
+        self,
+        batch: BatchOrId,
+        *,
+        status: str | Iterable[str] | None = None,
+        model: str | None = None,
+        created_after: Time | None = None,
+        created_before: Time | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Flow[Page[Job]]:
+        """Return jobs of a batch: one page. The filters are those of `jobs.list`."""
+        chosen = job_filter(
+            status=status,
+            model=model,
+            created_after=created_after,
+            created_before=created_before,
+            metadata=metadata,
+        )
+        params = query({**chosen, **given(limit=limit, cursor=cursor)})
+        return (
+            yield from self._page(Job, "batches", id_of(batch), "jobs", name="jobs", params=params)
+        )
+
+    def results(self, batch: BatchOrId) -> Stream[BatchResult]:
+        """Yield what became of each item, in no particular order: artifacts or an error.
+
+        Items whose jobs have not ended yet are left out.
+        """
+        return Stream(self._results(batch))
+
+    def _results(self, batch: BatchOrId) -> Flow[None]:
+        cursor: str | None = None
+        while True:
+            page = yield from self.jobs(batch, limit=_PAGE, cursor=cursor)
+            for job in page:
+                if job.ended:
+                    yield Emit(_result(job))
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def list(self, *, limit: int | None = None, cursor: str | None = None) -> Flow[Page[Batch]]:
+        """Return batches, newest first: one page. `iterate` takes them all."""
+        params = query(given(limit=limit, cursor=cursor))
+        return (yield from self._page(Batch, "batches", name="batches", params=params))
+
+
+def _body(items: Items, options: Mapping[str, Any]) -> Body:
+    if is_file(items):
+        before = json.dumps(options).encode() + b"\n" if options else b""
+        return file_body(_NDJSON, items, before)
+    mappings = cast("Iterable[Mapping[str, Any]]", items)
+    return ndjson_body([*([options] if options else []), *mappings])
+
+
+def _result(job: Job) -> BatchResult:
+    raw = {
+        "custom_id": job.batch.custom_id if job.batch else None,
+        "job_id": job.id,
+        "status": job.status,
+        **{name: job.raw[name] for name in ("artifacts", "error") if job.raw.get(name)},
+    }
+    return BatchResult.decode(raw)

@@ -1,0 +1,1 @@
+"""What the client says and understands, without any I/O: requests, answers, retries, events."""

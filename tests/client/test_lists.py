@@ -1,0 +1,101 @@
+"""Lists of jobs, by both clients, and canceling by a filter."""
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from fluxrelay import FluxRelay, InvalidFieldsError
+from tests.client.scripted_service import JOB, ScriptedService, says
+from tests.client.test_jobs import made
+
+
+@pytest.mark.usefixtures("paused")
+def test_jobs_are_listed(client: FluxRelay) -> None:
+    """A page has as many jobs as asked for, newest first; all pages together have all of them."""
+    jobs = [made(client, str(number)) for number in range(3)]
+    begun = jobs[0].created_at
+    newest_first = [job.id for job in reversed(jobs)]
+
+    page = client.jobs.list(status=["queued", "submitting"], created_after=begun, limit=2)
+    rest = client.jobs.list(
+        status=["queued", "submitting"], created_after=begun, limit=2, cursor=page.next_cursor
+    )
+
+    assert [job.id for job in page] == newest_first[:2]
+    assert len(page) == 2
+    assert [job.id for job in rest.items][:1] == newest_first[2:]
+    found = client.jobs.iterate(model="flux-pro-1.1", created_after=begun.timestamp(), limit=1)
+    assert [job.id for job in found] == newest_first
+    assert list(client.jobs.iterate(model="flux-dev", created_after=begun.isoformat())) == []
+    assert list(client.jobs.list(created_before=begun, created_after=begun)) == []
+    for job in jobs:
+        client.jobs.cancel(job)
+
+
+def test_a_bad_filter_is_refused(client: FluxRelay) -> None:
+    """What the service does not take is told by the parameter's name."""
+    with pytest.raises(InvalidFieldsError, match="status"):
+        client.jobs.list(status="sleeping")
+    with pytest.raises(InvalidFieldsError, match="metadata"):
+        client.jobs.list(metadata={"unindexed": 1})
+
+
+def test_every_filter_is_sent(scripted: FluxRelay, service: ScriptedService) -> None:
+    """Each filter is a parameter of the query, as the service reads it."""
+    service.says(says(200, {"jobs": [JOB], "next_cursor": None}))
+    at = datetime(2026, 11, 21, 16, 25, tzinfo=UTC)
+
+    scripted.jobs.list(
+        status="failed",
+        model="flux-3-image",
+        created_after=at,
+        created_before=1795278301.5,
+        batch="a-batch",
+        metadata={"order": 7, "paid": True, "name": "a&b=c"},
+        limit=5,
+        cursor="a cursor",
+    )
+
+    target = urlsplit(service.requests[0].target)
+    assert target.path == "/v1/jobs"
+    assert parse_qsl(target.query) == [
+        ("status", "failed"),
+        ("model", "flux-3-image"),
+        ("created_after", "2026-11-21T16:25:00+00:00"),
+        ("created_before", "1795278301.5"),
+        ("batch", "a-batch"),
+        ("metadata.order", "7"),
+        ("metadata.paid", "true"),
+        ("metadata.name", "a&b=c"),
+        ("limit", "5"),
+        ("cursor", "a cursor"),
+    ]
+
+
+def test_a_time_needs_its_zone(scripted: FluxRelay, service: ScriptedService) -> None:
+    """A datetime without a zone may mean any of several times, so it is refused."""
+    with pytest.raises(ValueError, match="zone"):
+        scripted.jobs.list(created_after=datetime(2026, 11, 21))  # noqa: DTZ001 - that is the point
+    assert service.requests == []
+
+
+def test_pages_are_fetched_as_they_are_needed(
+    scripted: FluxRelay, service: ScriptedService
+) -> None:
+    """Iterating takes the next page only when the one before it is used up."""
+    service.says(
+        says(200, {"jobs": [JOB], "next_cursor": "1"}),
+        says(200, {"jobs": [], "next_cursor": "2"}),
+        says(200, {"jobs": [JOB], "next_cursor": None}),
+    )
+    jobs = iter(scripted.jobs.iterate())
+
+    assert next(jobs).id == JOB["id"]
+    assert len(service.requests) == 1
+    assert len(list(jobs)) == 1
+    assert [urlsplit(request.target).query for request in service.requests] == [
+        "",
+        "cursor=1",
+        "cursor=2",
+    ]
