@@ -1,19 +1,23 @@
 """The programs of the page that leads from a polling loop to FluxRelay run as they are printed."""
 
 import difflib
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
+import pytest
 from PIL import Image
 
-from stack.receiver import CallbackReceiver
 from stack.servers.environment import child_environment
+from stack.servers.ports import LOOPBACK, Ports
+from stack.servers.process import ManagedProcess
 from stack.stack import Stack
-from tests.doc_pages import blocks, page
+from tests.conftest import Eventually
+from tests.doc_pages import ROOT, blocks, page
 
 PROGRAMS: Final = {
     block.splitlines()[0].removeprefix("# "): block
@@ -21,26 +25,33 @@ PROGRAMS: Final = {
 }
 
 
-def run(
-    name: str, addresses: Mapping[str, str], variables: Mapping[str, str], folder: Path
-) -> None:
-    """Run a program of the page in a folder.
+def written(name: str, addresses: Mapping[str, str], folder: Path) -> None:
+    """Write a program of the page into a folder.
 
     Args:
         name: Its name, which is its first line.
         addresses: What its addresses are replaced by.
-        variables: Its environment.
-        folder: Its working folder.
+        folder: The folder.
     """
     source = PROGRAMS[name]
     for shown, real in addresses.items():
         assert shown in source
         source = source.replace(shown, real)
     (folder / name).write_text(source, encoding="utf-8")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of a program, which finds the client."""
+    return child_environment({**variables, "PYTHONPATH": str(ROOT / "client")})
+
+
+def run(name: str, addresses: Mapping[str, str], folder: Path, **variables: str) -> None:
+    """Run a program of the page in a folder, to its end."""
+    written(name, addresses, folder)
     done = subprocess.run(
         [sys.executable, name],
         cwd=folder,
-        env=child_environment(variables),
+        env=environment(**variables),
         capture_output=True,
         text=True,
         check=False,
@@ -55,17 +66,44 @@ def assert_fox(folder: Path) -> None:
         assert image.size == (1024, 768)
 
 
+@pytest.fixture
+def done(relay: Stack, ports: Ports, tmp_path: Path) -> Iterator[tuple[str, ManagedProcess]]:
+    """Run the page's receiver; return its URL and its process."""
+    port = ports.take()
+    written("done.py", {"https://relay.example": relay.service_url, "9000": str(port)}, tmp_path)
+    process = ManagedProcess(
+        "done",
+        [sys.executable, "done.py"],
+        environment=environment(FLUXRELAY_KEY=relay.api_key),
+        log=tmp_path / "log",
+        directory=tmp_path,
+        probe=lambda _process: is_listening(port),
+    )
+    try:
+        process.start()
+        process.wait_ready()
+        yield f"http://{LOOPBACK}:{port}/done", process
+    finally:
+        process.stop()
+
+
+def is_listening(port: int) -> bool:
+    """Return whether a server listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 def test_the_loop(relay: Stack, tmp_path: Path) -> None:
     """The program that polls the provider saves the image, at the sandbox."""
-    key = {"BFL_API_KEY": relay.credentials.provider_key}
-    run("polling.py", {"https://api.bfl.ai": str(relay.sandbox_url)}, key, tmp_path)
+    address = {"https://api.bfl.ai": str(relay.sandbox_url)}
+    run("polling.py", address, tmp_path, BFL_API_KEY=relay.credentials.provider_key)
     assert_fox(tmp_path)
 
 
 def test_another_address(relay: Stack, tmp_path: Path) -> None:
     """The same program saves the image with FluxRelay's address; two lines of it differ."""
-    key = {"FLUXRELAY_KEY": relay.api_key}
-    run("relayed.py", {"https://relay.example": relay.service_url}, key, tmp_path)
+    address = {"https://relay.example": relay.service_url}
+    run("relayed.py", address, tmp_path, FLUXRELAY_KEY=relay.api_key)
     assert_fox(tmp_path)
 
     before, after = (PROGRAMS[name].splitlines()[1:] for name in ("polling.py", "relayed.py"))
@@ -76,30 +114,37 @@ def test_another_address(relay: Stack, tmp_path: Path) -> None:
     ]
 
 
-def test_no_loop(relay: Stack, receiver: CallbackReceiver, tmp_path: Path) -> None:
-    """The last program creates one job, however often it is run; its callback names the image."""
-    addresses = {
-        "https://relay.example": relay.service_url,
-        "https://app.example/done": receiver.url,
-    }
-    key = {"authorization": f"Bearer {relay.api_key}"}
-    secret = httpx.get(
-        f"{relay.service_url}/v1/callback-secret", headers=key, trust_env=False, timeout=60
-    ).json()["secret"]
-    receiver.trust(secret)
+def test_no_loop(relay: Stack, tmp_path: Path) -> None:
+    """The program with the client waits for the image and saves it."""
+    address = {"https://relay.example": relay.service_url}
+    run("client.py", address, tmp_path, FLUXRELAY_KEY=relay.api_key)
+    assert_fox(tmp_path)
+
+
+def test_no_waiting(
+    relay: Stack, done: tuple[str, ManagedProcess], eventually: Eventually, tmp_path: Path
+) -> None:
+    """The last program creates one job, however often it is run; the receiver tells its image."""
+    url, receiver = done
+    addresses = {"https://relay.example": relay.service_url, "https://app.example/done": url}
     for _ in range(2):
-        run("submit.py", addresses, {"FLUXRELAY_KEY": relay.api_key}, tmp_path)
-    (callback,) = receiver.wait_for(lambda _callback: True, timeout_seconds=60)
+        run("submit.py", addresses, tmp_path, FLUXRELAY_KEY=relay.api_key)
 
-    event: Any = callback.payload
-    assert event["type"] == "job.succeeded"
-    assert event["data"]["image"]["key"] == "orders/1042.jpg"
-    head = relay.s3().head_object(Bucket=relay.bucket, Key="orders/1042.jpg")
-    assert head["ContentLength"] == event["data"]["image"]["bytes"]
+    told = f"succeeded s3://{relay.bucket}/orders/1042.jpg\n"
+    eventually(lambda: told in receiver.output())
+    assert relay.s3().head_object(Bucket=relay.bucket, Key="orders/1042.jpg")["ContentLength"]
+    assert receiver.output().count("succeeded") == 1
 
 
-def test_it_takes_ten_lines() -> None:
-    """Besides its imports, the last program has ten lines at most, as the page's title says."""
-    lines = PROGRAMS["submit.py"].splitlines()
+@pytest.mark.parametrize("name", ["client.py", "submit.py"])
+def test_it_takes_ten_lines(name: str) -> None:
+    """Besides their imports, both have ten lines at most, as the page's title says."""
+    lines = PROGRAMS[name].splitlines()
     own = [line for line in lines if line and not line.startswith(("#", "import", "from"))]
     assert len(own) <= 10
+
+
+def test_the_receiver_refuses_a_forgery(done: tuple[str, ManagedProcess]) -> None:
+    """What was not signed is a 401."""
+    answer = httpx.post(done[0], json={"type": "job.succeeded"}, trust_env=False, timeout=60)
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
