@@ -26,6 +26,7 @@ from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
+    cancel_many,
     cancellation,
     dead_letters,
     health,
@@ -148,6 +149,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
 def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", Direct(job_lists.create_or_list_jobs), methods=["GET", "POST"]),
+        Route("/v1/jobs/cancel", cancel_many.cancel_jobs, methods=["POST"]),
         Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),

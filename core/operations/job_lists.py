@@ -20,6 +20,8 @@ from core.redis.transitions import read_stored
 
 #: Most jobs on one page.
 MAX_PAGE_SIZE: Final = 100
+#: Most indexed keys of metadata in one filter.
+MOST_METADATA: Final = 3
 #: A cursor as text: the 16 bytes of an id.
 CURSOR_PATTERN: Final = r"[A-Za-z0-9_-]{21}[AQgw]"
 _CURSOR: Final = re.compile(CURSOR_PATTERN)

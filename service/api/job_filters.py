@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from core.jobs.index_names import value_text
 from core.jobs.status import Status
-from core.operations.job_lists import JobFilter
+from core.operations.job_lists import MOST_METADATA, JobFilter
 from core.provider.catalogue import MODELS
 from core.settings.settings import Settings
 from service.http.caller_values import kind_of, shown
 from service.http.problems import FieldError
 
-#: Most indexed keys of metadata in one filter.
-MOST_METADATA: Final = 3
 #: The latest time that can be named, in Unix seconds.
 LATEST_TIME: Final = 253_402_300_799
 BATCH_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -30,7 +30,7 @@ TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
-_COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+COUNT: Final[Json] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Json] = {"type": "number"}
 _DEADLINE: Final[Json] = {
     "anyOf": [
@@ -44,18 +44,18 @@ _DEADLINE: Final[Json] = {
 _STATUS: Final[Json] = {"enum": list(Status)}
 _FILE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
-    "bytes": _COUNT,
+    "bytes": COUNT,
     "provider_id": TEXT_OR_NULL,
     "margin_seconds": {"type": ["number", "null"], "description": "Left on its link when stored."},
 }
-_IMAGE: Final[Json] = _FILE | dict.fromkeys(("width", "height"), _COUNT)
+_IMAGE: Final[Json] = _FILE | dict.fromkeys(("width", "height"), COUNT)
 _ARTIFACT: Final[Json] = {
     "role": {**TEXT, "description": "sample, or draft_cache for a draft's bundle."},
     **_FILE,
 }
 #: What an image or a video has besides.
 _FACTS: Final[Json] = {
-    **dict.fromkeys(("width", "height"), _COUNT),
+    **dict.fromkeys(("width", "height"), COUNT),
     **dict.fromkeys(("seconds", "frames_per_second"), _NUMBER),
     "tracks": {"type": "array", "items": TEXT},
 }
@@ -84,13 +84,13 @@ _WAITING: Final[Json] = {
     "last_problem": TEXT,
 }
 _QUEUE: Final[Json] = {
-    "position": {**_COUNT, "description": "Jobs ahead of it."},
+    "position": {**COUNT, "description": "Jobs ahead of it."},
     "estimated_start_at": {**_TIME_OR_NULL, "description": "null: no pace is known yet."},
 }
 _CALLBACK: Final[Json] = {
     "url": TEXT,
     "state": {"enum": list(CallbackState)},
-    "attempts": _COUNT,
+    "attempts": COUNT,
     "log": {"type": "array", "items": {"type": "object", "properties": _ATTEMPT}},
 }
 
@@ -189,7 +189,7 @@ def _job() -> Json:
         "discarded": _DISCARDED,
         "input_megapixels": {"type": ["number", "null"]},
         "output_megapixels": {"type": ["number", "null"]},
-        "resubmits": _COUNT,
+        "resubmits": COUNT,
         "expired": _or_null(_EXPIRED),
     }
     return object_of(
@@ -239,7 +239,8 @@ def _models() -> Json:
 
 def _problem() -> Json:
     field_error = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
-    required = object_of({"type": TEXT, "title": TEXT, "status": _COUNT, "detail": TEXT})
+    required = object_of({"type": TEXT, "title": TEXT, "status": COUNT, "detail": TEXT})
+    required["properties"]["count"] = {**COUNT, "description": "Of confirm-mismatch: jobs."}
     required["properties"]["errors"] = {"type": "array", "items": field_error}
     return {**required, "description": "RFC 9457 problem document."}
 

@@ -21,6 +21,7 @@ from tests.model_inputs import FORMS, full, minimal, parameters_of, picture
 #: Modules whose routes are FluxRelay's own API.
 NATIVE: Final = {
     "service.api.jobs",
+    "service.api.cancel_many",
     "service.api.job_lists",
     "service.api.cancellation",
     "service.api.dead_letters",

@@ -22,6 +22,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     },
     "cancel_job": {"200": {"Canceled": jobs.CANCELED}},
     "delete_job": {"200": {"Canceled": jobs.CANCELED}},
+    "cancel_jobs": {"200": {"One moved on meanwhile": {"canceled": 11, "not_canceled": 1}}},
     "retry_job": {"202": {"The new job": jobs.RETRY}},
     "resend_callback": {"202": {"Being sent again": jobs.SENT_AGAIN}},
     "show_callback_secret": {

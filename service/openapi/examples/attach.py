@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from core.settings.settings import Settings
 from service.openapi.examples.answers import ANSWERS
-from service.openapi.examples.bodies import new_job_examples
+from service.openapi.examples.bodies import CANCEL_JOBS, new_job_examples
 from service.openapi.examples.problems import problem
 from service.openapi.schemas import Json
 
@@ -20,7 +20,10 @@ def attach_examples(paths: Json, settings: Settings) -> Json:
         paths: The document's paths.
         settings: The models that bodies may name.
     """
-    bodies: Mapping[str, Any] = {"create_job": new_job_examples(settings)}
+    bodies: Mapping[str, Any] = {
+        "create_job": new_job_examples(settings),
+        "cancel_jobs": CANCEL_JOBS,
+    }
     for item in paths.values():
         for method, operation in item.items():
             if method != "parameters":

@@ -29,6 +29,16 @@ _EVERYTHING: Final[Mapping[str, Any]] = {
 }
 
 
+#: Bodies of `POST /v1/jobs/cancel`.
+CANCEL_JOBS: Final[Mapping[str, Any]] = {
+    "some": {
+        "summary": "Waiting jobs of a time",
+        "value": {"status": ["queued"], "created_before": "2026-11-21T16:25:00Z", "confirm": 12},
+    },
+    "all": {"summary": "All jobs", "value": {"all": True, "confirm": 40}},
+}
+
+
 def new_job_examples(settings: Settings) -> dict[str, Any]:
     """Return bodies of `POST /v1/jobs`: the smallest one, and one with all fields."""
     first = next(iter(settings.models.values()))

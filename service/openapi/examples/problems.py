@@ -56,6 +56,10 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
             "The job's result is being stored, so it cannot be canceled any more; wait for it",
         ),
     ),
+    ("cancel_jobs", "409"): (
+        "confirm-mismatch",
+        "12 jobs match, and confirm is 0; nothing was canceled, repeat it with confirm: 12",
+    ),
     ("resend_callback", "409"): ("cannot-send-again", "The job has no callback"),
     ("send_image", "409"): (
         "no-result",
@@ -99,6 +103,12 @@ _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
         "detail": "is 'looks/1042.png'",
         "allowed": "a file name of 1 to 200 characters without / and \\",
         "fix": "send such a name, or leave it out",
+    },
+    "cancel_jobs": {
+        "field": "confirm",
+        "detail": "is missing",
+        "allowed": "the number of jobs that are to be canceled",
+        "fix": "send 0 to learn the number",
     },
     "list_dead_letters": {
         "field": "query.limit",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from core.jobs.status import Status
-from core.operations.job_lists import CURSOR_PATTERN, MAX_PAGE_SIZE
+from core.operations.job_lists import CURSOR_PATTERN, MAX_PAGE_SIZE, MOST_METADATA
 from service.openapi.operations import (
     BAD_QUERY,
     NO_KEY,
@@ -15,7 +15,7 @@ from service.openapi.operations import (
     problems,
     query,
 )
-from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of, reference
+from service.openapi.schemas import COUNT, TEXT, TEXT_OR_NULL, Json, object_of, reference
 
 TAG: Final = "Lists"
 UUID: Final[Json] = {
@@ -37,7 +37,10 @@ def paths(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
         models: Names of the models that are offered.
         indexed_metadata: Keys of metadata by whose values jobs can be listed.
     """
-    return {"/v1/jobs": {"get": _list(models, indexed_metadata)}}
+    return {
+        "/v1/jobs": {"get": _list(models, indexed_metadata)},
+        "/v1/jobs/cancel": {"post": _cancel(models, indexed_metadata)},
+    }
 
 
 def _list(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
@@ -68,3 +71,55 @@ def _list(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
             query("cursor", cursors, "The next_cursor of the previous page."),
         ],
     )
+
+
+def _cancel(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
+    result = object_of(dict.fromkeys(("canceled", "not_canceled"), COUNT))
+    return operation(
+        "cancel_jobs",
+        TAG,
+        "Cancel many jobs",
+        "Cancels the jobs that fit all filters and can be canceled: those that are queued, "
+        "submitting or generating. confirm must be their number; send 0 to learn it. Repeating is "
+        "safe.",
+        answer("200", "How many were canceled; the others moved on meanwhile.", json_of(result)),
+        problems(
+            ("400", "The body is not JSON."),
+            NO_KEY,
+            ("408", "The body arrived too slowly."),
+            ("409", "Other than confirm jobs match; count says how many. Nothing was canceled."),
+            ("413", "The body is larger than 64 KiB."),
+            ("415", "The body has a Content-Encoding; send it uncompressed."),
+            ("422", "Fields are invalid, or more than 10,000 jobs match."),
+            REDIS_AWAY,
+        ),
+        body=json_of(_cancel_body(models, indexed_metadata)),
+    )
+
+
+def _cancel_body(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
+    confirm = {**COUNT, "description": "The number of jobs that are to be canceled."}
+    filters: Json = {
+        "status": {"type": "array", "items": {"enum": list(Status)}, "minItems": 1},
+        "model": {"enum": list(models)},
+        "created_after": TIME,
+        "created_before": TIME,
+        "batch": UUID,
+    }
+    keys = {key: {"type": ["string", "number", "boolean"]} for key in indexed_metadata}
+    if keys:
+        filters["metadata"] = {
+            "type": "object",
+            "properties": keys,
+            "minProperties": 1,
+            "maxProperties": MOST_METADATA,
+            "additionalProperties": False,
+        }
+    every = object_of({"all": {"const": True}, "confirm": confirm})
+    some = {
+        "type": "object",
+        "required": ["confirm"],
+        "properties": {**filters, "confirm": confirm},
+        "minProperties": 2,
+    }
+    return {"oneOf": [{**one, "additionalProperties": False} for one in (every, some)]}
