@@ -57,6 +57,22 @@ def test_failures_are_told(
     assert "x-webhook-secret" not in callback.headers
 
 
+def test_a_cancel_is_told(client: Client, receiver: CallbackReceiver, relay: Stack) -> None:
+    """A task that is canceled by the job's own path ends as an error, once."""
+    with relay.redis() as books:
+        books.set("pool:default:paused", "a test", ex=60)
+        task = client.submitted("not wanted", webhook_url=receiver.url, webhook_secret=SECRET)
+        canceled = client.http.delete(f"/v1/jobs/{task['id']}", headers=client.headers)
+        books.delete("pool:default:paused")
+    assert canceled.json()["status"] == "canceled"
+
+    callback, body = one(receiver)
+
+    assert callback.headers["x-webhook-secret"] == SECRET
+    assert body == client.result(task["id"])
+    assert (body["status"], body["details"]) == ("Error", {"error": "The job was canceled"})
+
+
 def test_tried_again(client: Client, receiver: CallbackReceiver) -> None:
     """A receiver that is in trouble is told again, with the same body and secret."""
     receiver.script(Answer(500), Answer(None), Answer(302))
