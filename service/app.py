@@ -3,7 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Final, TypedDict
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
@@ -26,6 +26,7 @@ from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
+    batches,
     cancel_many,
     cancellation,
     dead_letters,
@@ -37,6 +38,10 @@ from service.api import (
     results,
     webhooks,
 )
+from service.batches.intake import BatchIntake
+from service.batches.lifecycle import BatchLifecycle
+from service.batches.reading import BatchReader
+from service.batches.staging import Staging
 from service.body.request_body import BodyReader
 from service.drop_in import endpoints, errors, samples
 from service.files.stored_file import too_many_files
@@ -99,11 +104,13 @@ def _state(settings: Settings, drain: Drain) -> State:
     )
     image_threads = ThreadPool(IMAGE_THREADS)
     async_store = AsyncJobStore(store, AsyncScripts(store.scripts, settings))
+    intake_threads = ThreadPool(THREADS)
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
         files=file_fields(settings.models.values()),
     )
+    intake = Intake(settings, store, async_store, objects, image_threads)
     return State(
         settings=settings,
         drain=drain,
@@ -113,8 +120,9 @@ def _state(settings: Settings, drain: Drain) -> State:
         objects=objects,
         openapi=document(settings),
         bodies=bodies,
-        intake=Intake(settings, store, async_store, objects, image_threads),
-        intake_threads=ThreadPool(THREADS),
+        intake=intake,
+        intake_threads=intake_threads,
+        **_batches(intake, bodies, intake_threads),
         image_threads=image_threads,
         sample_threads=ThreadPool(_SAMPLES),
         sample_places=Places(SAMPLE_PLACES, too_many_files),
@@ -126,6 +134,28 @@ def _state(settings: Settings, drain: Drain) -> State:
             else None
         ),
         proxy_hint=ProxyHint(),
+    )
+
+
+class _Batches(TypedDict):
+    """The part of the state that is about batches."""
+
+    batches: BatchIntake
+    batch_lifecycle: BatchLifecycle
+
+
+def _batches(intake: Intake, bodies: BodyReader, threads: ThreadPool) -> _Batches:
+    settings, store, async_store = intake.settings, intake.store, intake.async_store
+    reader = BatchReader(
+        bodies,
+        file_fields(settings.models.values()),
+        most_bytes=settings.max_batch_bytes,
+        most_items=settings.max_batch_items,
+    )
+    staging = Staging(store, async_store, intake.objects, intake.image_threads)
+    return _Batches(
+        batches=BatchIntake(reader, intake, staging, threads, settings.max_batch_bytes),
+        batch_lifecycle=BatchLifecycle(settings, store, async_store, staging, threads),
     )
 
 
@@ -156,6 +186,11 @@ def _native_routes() -> list[Route]:
         Route("/v1/jobs/{job_id}/image", results.send_image, methods=["GET"]),
         Route("/v1/jobs/{job_id}/artifacts/{role}", results.send_artifact, methods=["GET"]),
         Route("/v1/jobs/{job_id}/callback", dead_letters.resend_callback, methods=["POST"]),
+        Route("/v1/batches", batches.create_or_list_batches, methods=["GET", "POST"]),
+        Route("/v1/batches/{batch_id}", batches.show_batch, methods=["GET"]),
+        Route("/v1/batches/{batch_id}/cancel", batches.cancel_batch, methods=["POST"]),
+        Route("/v1/batches/{batch_id}/retry", batches.retry_batch, methods=["POST"]),
+        Route("/v1/batches/{batch_id}/callback", batches.resend_batch_callback, methods=["POST"]),
         Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),
         Route(
             "/v1/dead-letters/{kind}/{job_id}",

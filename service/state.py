@@ -10,6 +10,8 @@ from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
+from service.batches.intake import BatchIntake
+from service.batches.lifecycle import BatchLifecycle
 from service.body.request_body import BodyReader
 from service.http.drain import Drain
 from service.http.places import Places
@@ -42,5 +44,7 @@ class State(TypedDict):
     #: None: the service sends the files of results itself.
     presigned_urls: PresignedUrls | None
     proxy_hint: ProxyHint
+    batches: BatchIntake
+    batch_lifecycle: BatchLifecycle
     #: The OpenAPI document, the same for every caller.
     openapi: dict[str, Any]

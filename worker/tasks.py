@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from core.batches.batch import BatchId
 from core.errors import Permanent, StorageUnavailable, StoreUnavailable, Transient
 from core.jobs.failures import FailureCode
 from core.jobs.job import Job, JobId
@@ -20,6 +21,7 @@ from core.redis.change import Change
 from core.scheduling import circuit_breakers
 from worker.deps import Deps
 from worker.runtime import wiring
+from worker.steps import batches
 from worker.steps.account import check_account
 from worker.steps.cleanup import cleanup as _cleanup
 from worker.steps.collect import collect as _collect
@@ -57,6 +59,16 @@ def notify(job_id: str) -> None:
 def cleanup(job_id: str) -> None:
     """Run the cleanup step."""
     run(Step.CLEANUP, _cleanup, JobId(job_id), wiring.deps())
+
+
+def results(batch_id: str) -> None:
+    """Run the results step of a batch."""
+    batches.run(Step.RESULTS, batches.write_results, BatchId(batch_id), wiring.deps())
+
+
+def announce(batch_id: str) -> None:
+    """Run the announce step of a batch."""
+    batches.run(Step.ANNOUNCE, batches.announce, BatchId(batch_id), wiring.deps())
 
 
 def account(name: str) -> None:

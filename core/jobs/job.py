@@ -45,6 +45,11 @@ class JobRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: The failed job that this job retries.
     retry_of: JobId | None = None
+    #: The batch that it is an item of, and the caller's name for the item.
+    batch: str | None = None
+    custom_id: str | None = None
+    #: Whether it waits behind single jobs of its priority.
+    behind: bool = False
     created_at: float  # Unix time in seconds
     deadline_at: float  # Unix time in seconds
 

@@ -53,6 +53,8 @@ class Step(StrEnum):
     CLEANUP = "cleanup"
     DEADLINE = "deadline"  # no task: `sweep` acts on it
     ACCOUNT = "account"  # about an account, not about a job
+    RESULTS = "results"  # about a batch: writes its results file
+    ANNOUNCE = "announce"  # about a batch: sends its callback
 
 
 #: Statuses in which a step has work to do. In any other status its due time is stale.
@@ -64,6 +66,8 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
     Step.CLEANUP: TERMINAL,
     Step.DEADLINE: frozenset({Status.QUEUED, Status.SUBMITTING, Status.GENERATING}),
     Step.ACCOUNT: frozenset(),
+    Step.RESULTS: frozenset(),
+    Step.ANNOUNCE: frozenset(),
 }
 
 

@@ -42,6 +42,7 @@ def job_view(job: Job, queue: Mapping[str, Any] | None = None) -> dict[str, Any]
         "error": dict(job.error) if job.error else None,
         "waiting": _waiting(job),
         "queue": dict(queue) if queue else None,
+        "batch": {"id": request.batch, "custom_id": request.custom_id} if request.batch else None,
         "retry_of": request.retry_of,
         "retried_as": job.retried_as,
         "callback": _callback(job),

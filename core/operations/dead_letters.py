@@ -241,6 +241,10 @@ class DeadLetters:
             job.request,
             input_keys=keys,
             retry_of=job.id,
+            # The batch has its job for this item; a retry is a job of its own.
+            batch=None,
+            custom_id=None,
+            behind=False,
             created_at=created_at_of(job_id),
             deadline_at=round(now + self._settings.deadline_seconds(job.request.model), 3),
         )

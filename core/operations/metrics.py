@@ -34,6 +34,8 @@ class MetricsSnapshot:
     """All metrics at one moment."""
 
     counters: Mapping[str, float]
+    #: Items of batches that are no jobs yet.
+    staged: int
     #: Lane -> waiting jobs.
     backlog: Mapping[str, int]
     #: Pool -> slots held, slots allowed.
@@ -76,6 +78,7 @@ def take_snapshot(store: JobStore, accounts: Sequence[Account]) -> MetricsSnapsh
     ceilings = {name: pause.ceiling for name, pause in pauses.items()}
     return MetricsSnapshot(
         counters={name: float(value) for name, value in read("hgetall", "counters").items()},
+        staged=int(read("get", "staged") or 0),
         backlog={lane: read("zcard", f"backlog:{lane}") for lane in lanes},
         slots={p["name"]: (read("zcard", f"slots:{p['name']}"), p["limit"]) for p in served},
         pauses={name: pause.seconds for name, pause in pauses.items()},

@@ -23,12 +23,18 @@ from core.settings.settings import Settings
 from core.whole_json import whole_json
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-_NAMES: Final = (
-    "create", "transition", "begin", "sweep", "account", "adopt", "replay", "resend", "dismiss",
-    "list", "place",
-)  # fmt: skip
 #: What every script begins with, in this order; a later file uses the earlier ones.
-SHARED: Final = ("base.lua", "job_index.lua", "prelude.lua")
+SHARED: Final = ("base.lua", "job_index.lua", "batch_counts.lua", "prelude.lua")
+#: Each script, and what else stands in front of it.
+_SCRIPTS: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys(("transition", "begin", "account", "adopt", "replay", "resend", "dismiss"), ()),
+    **dict.fromkeys(("list", "place"), ()),
+    "create": ("create_job.lua",),
+    "sweep": ("create_job.lua", "expand.lua"),
+    **dict.fromkeys(("stage_items", "commit_batch", "change_batch", "resend_batch"), ()),
+    **dict.fromkeys(("read_batch", "list_batches", "batch_members", "batch_jobs"), ()),
+    "cancel_batch": ("create_job.lua", "expand.lua"),
+}
 SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that WAITAOF waits for the fsync.
 _FSYNC_TIMEOUT: Final = 3000
@@ -82,11 +88,9 @@ class Scripts:
         self._client = client
         self._require_aof = require_aof
         self._confirm = require_aof
-        prelude = definitions(constants) + "\n"
-        for shared in SHARED:
-            prelude += (_FOLDER / shared).read_text(encoding="utf-8")
+        prelude = definitions(constants) + "\n" + _text(*SHARED)
         self._sources = {
-            name: prelude + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
+            name: prelude + _text(*parts, f"{name}.lua") for name, parts in _SCRIPTS.items()
         }
         self._digests = {
             name: sha1(text.encode(), usedforsecurity=False).hexdigest()
@@ -236,6 +240,11 @@ class Scripts:
             raise
         finally:
             pool.release(connection)
+
+
+def _text(*files: str) -> str:
+    """Return the source of some files, one behind the other."""
+    return "".join((_FOLDER / name).read_text(encoding="utf-8") for name in files)
 
 
 def _read(connection: Any) -> Any:

@@ -224,6 +224,7 @@ class JobStore(Transitions):
             "token": token,
             "lease_ms": int(lease_seconds * 1000),
             "batch": SWEEP_BATCH,
+            "kept": {"ended": self.job_ttl, "owed": max(self.job_ttl, self.owed_ttl)},
         }
         answer = str(self.scripts.run("sweep", payload))
         return None if answer == "stale" else sweep_report(answer)

@@ -38,6 +38,8 @@ _REFUSALS: Final = {
     "full": BacklogFull,
     "gone": CannotSendAgain,
 }
+#: What puts a batch's jobs behind single jobs of their priority, and before those of the next.
+_BEHIND: Final = 0.5
 #: Replies of the scripts to a job that was created, and to one that was changed.
 _CREATED: Final = "created"
 _DONE: Final = "done"
@@ -66,6 +68,7 @@ class Transitions:
 
     def __init__(self, settings: Settings, clock: Any = time.time) -> None:
         self._clock = clock
+        #: Seconds that ended jobs are kept.
         self.job_ttl: Final = math.ceil(settings.job_ttl_seconds)
         #: Minimum seconds that a record is kept once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
@@ -77,45 +80,60 @@ class Transitions:
         self._accounts = settings.accounts
         self._models = settings.models
         self._indexed_metadata = settings.indexed_metadata
-        self._most_waiting = settings.max_backlog
+        self.most_waiting: Final = settings.max_backlog
 
     def prepare_accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
     ) -> Transition[Stored]:
         """Prepare the acceptance of a job; see `JobStore.accept`."""
-        callback = CallbackState.WAITING if request.callback_url else CallbackState.NONE
-        fields = {
+        payload = self.payload() | self.new_job(job_id, request)
+        if self.most_waiting:
+            payload["most_waiting"] = self.most_waiting
+        if idempotency:
+            # The key must outlive its job, which may wait until its deadline.
+            waits = request.deadline_at - request.created_at
+            payload["idempotency"] = self.idempotency(request.tenant, idempotency, waits)
+        word, *stored = yield ScriptCall("create", payload, durable=True)
+        if word in _REFUSALS:
+            raise _REFUSALS[word]
+        if word == _CREATED:
+            return _created(request, *stored)
+        return read_stored(*stored)
+
+    def new_job(self, job_id: JobId, request: JobRequest) -> dict[str, Any]:
+        """Return a new job as `core/redis/lua/create_job.lua` reads it."""
+        fields: dict[str, Any] = {
             "request": request.to_json(),
             "lane": self.lane(request),
-            "rank": -request.priority,
-            "callback_state": callback,
+            # Lower goes first; the jobs of a batch stand between two priorities.
+            "rank": -request.priority + (_BEHIND if request.behind else 0),
+            "callback_state": _first_callback_state(request),
             "tenant": request.tenant,
             "indexes": index_names(request, self._indexed_metadata),
         }
+        if request.batch:
+            fields |= {"batch": request.batch, "custom_id": request.custom_id or ""}
         if request.input_keys:
             fields["has_inputs"] = "1"
         model = self._models.get(request.model)
         if model and model.link_seconds:
             fields["link_seconds"] = model.link_seconds
-        payload = self.payload()
-        payload |= {"job": job_id, "deadline": request.deadline_at, "fields": fields}
-        if request.retry_of:
-            payload["retry_of"] = request.retry_of
-        if self._most_waiting:
-            payload["most_waiting"] = self._most_waiting
-        if idempotency:
-            payload["idempotency"] = {
-                "key": f"idempotency:{request.tenant}:{idempotency.key_hash}",
-                "fingerprint": idempotency.fingerprint,
-                # The key must outlive its job, which may wait until its deadline.
-                "ttl": self.job_ttl + math.ceil(request.deadline_at - request.created_at),
-            }
-        word, *stored = yield ScriptCall("create", payload, durable=True)
-        if word in _REFUSALS:
-            raise _REFUSALS[word]
-        if word == _CREATED:
-            return _created(request, callback, *stored)
-        return read_stored(*stored)
+        job = {"job": job_id, "deadline": request.deadline_at, "fields": fields}
+        return job | ({"retry_of": request.retry_of} if request.retry_of else {})
+
+    def idempotency(self, tenant: str, given: Idempotency, waits: float) -> dict[str, Any]:
+        """Return an idempotency key as the scripts read it.
+
+        Args:
+            tenant: Whose key it is.
+            given: The key.
+            waits: Seconds that what is created may take until it ends.
+        """
+        return {
+            "key": f"idempotency:{tenant}:{given.key_hash}",
+            "fingerprint": given.fingerprint,
+            "ttl": self.job_ttl + math.ceil(waits),
+        }
 
     def prepare_lookup(self, tenant: str, idempotency: Idempotency) -> Transition[Stored | None]:
         """Prepare a lookup; see `JobStore.find_by_idempotency_key`."""
@@ -210,9 +228,11 @@ def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
     return Stored(JobId(job_id), job)
 
 
-def _created(
-    request: JobRequest, callback: CallbackState, job_id: str, line: str, pool: str
-) -> Stored:
+def _first_callback_state(request: JobRequest) -> CallbackState:
+    return CallbackState.WAITING if request.callback_url else CallbackState.NONE
+
+
+def _created(request: JobRequest, job_id: str, line: str, pool: str) -> Stored:
     """Build a newly created job from the script's reply and the request."""
     timeline = read_timeline(line)
     job = Job(
@@ -221,6 +241,6 @@ def _created(
         request=request,
         timeline=timeline,
         pool=pool or None,
-        callback_state=callback,
+        callback_state=_first_callback_state(request),
     )
     return Stored(job.id, job)

@@ -23,6 +23,8 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.CLEANUP: "collect",
     Step.NOTIFY: "notify",
     Step.ACCOUNT: "submit",
+    Step.RESULTS: "collect",
+    Step.ANNOUNCE: "notify",
 }
 QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
 

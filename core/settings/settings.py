@@ -87,6 +87,10 @@ class Settings(CrossFieldRules):
     """Largest request body; the default has room for ten of the largest images as base64."""
     large_bodies: ServiceOnly[PositiveInt] = 8
     """Bodies over 64 KiB taken in at a time; the files of each lie in TMPDIR meanwhile."""
+    max_batch_bytes: ServiceOnly[PositiveInt] = 256 * 1024 * 1024
+    """Largest body of a batch, and most bytes of its items' files."""
+    max_batch_items: ServiceOnly[PositiveInt] = 10_000
+    """Most items of a batch."""
     callback_allow_nets: Networks = as_written("")
     """Networks (CIDR) that callbacks may go to although they are private, by address or by a local
     name."""

@@ -53,7 +53,9 @@ class _Collector(Collector):
     def _counters(self) -> Iterator[Metric]:
         counters = self._snapshot.counters
         for name, counter, text in (
-            ("fluxrelay_jobs_accepted", "accepted", "Jobs answered with 202."),
+            ("fluxrelay_jobs_accepted", "accepted", "Jobs accepted, items of batches included."),
+            ("fluxrelay_batches_accepted", "batches:accepted", "Batches answered with 202."),
+            ("fluxrelay_batches_completed", "batches:completed", "Batches that are completed."),
             (
                 "fluxrelay_resubmits",
                 RESUBMITS,
@@ -118,6 +120,7 @@ class _Collector(Collector):
                 gauge.add_metric([value_of], value)
             yield gauge
         for name, text, number in (
+            ("staged_items", "Items of batches that are no jobs yet.", snapshot.staged),
             ("due_overdue", "Due times that passed.", snapshot.overdue),
             ("dead_letters", "What failed and may be sent again.", snapshot.dead_letters),
         ):

@@ -1,7 +1,7 @@
 """Reads a request's body, up to a limit: into memory, or with its base64 in files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,7 +22,7 @@ from service.http.places import Places
 from service.http.problems import Problem, too_large
 
 #: Bytes of a large body besides its files; they are in memory.
-_LARGEST_SKELETON: Final = 1024 * 1024
+LARGEST_SKELETON: Final = 1024 * 1024
 #: Bytes handed to a thread at a time: large enough to outweigh its overhead, small in memory.
 _BATCH: Final = 256 * 1024
 #: Seconds in which each batch must arrive; slow callers would otherwise block a slot for hours.
@@ -91,33 +91,59 @@ class BodyReader:
         else:
             yield ScannedBody(bytes(head), {}, ())
             return
-        await self._places.take()
-        try:
+        async with self.place():
             scanner = BodyScanner(
-                FileFields(self._files, parents), largest_skeleton=_LARGEST_SKELETON
+                FileFields(self._files, parents), largest_skeleton=LARGEST_SKELETON
             )
             try:
-                yield await _scan(stream, bytes(head), scanner)
+                await _pour(stream, bytes(head), scanner.feed)
+                yield scanner.end()
             finally:
                 await asyncio.shield(run_in_threadpool(scanner.close))
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Take one of the places for large bodies.
+
+        Raises:
+            Problem: No place is free (503).
+        """
+        await self._places.take()
+        try:
+            yield
         finally:
             self._places.give_back()
 
 
-async def _scan(stream: AsyncIterator[bytes], batch: bytes, scanner: BodyScanner) -> ScannedBody:
+async def pour(request: Request[Any], limit: int, feed: Callable[[bytes], None]) -> None:
+    """Hand a large body over piece by piece, in threads; the whole is never in memory.
+
+    Args:
+        request: The request.
+        limit: Most bytes of the body.
+        feed: Takes the next piece; may raise `SkeletonTooLarge`, `OSError` and `Problem`.
+
+    Raises:
+        Problem: It is too large (413), compressed (415), came too slowly (408), or cannot be
+            stored (503).
+    """
+    stream = _stream(request, limit)
+    await _pour(stream, await _next_batch(stream), feed)
+
+
+async def _pour(stream: AsyncIterator[bytes], batch: bytes, feed: Callable[[bytes], None]) -> None:
     try:
         while batch:
-            await run_in_threadpool(scanner.feed, batch)
+            await run_in_threadpool(feed, batch)
             batch = await _next_batch(stream)
     except SkeletonTooLarge:
-        raise too_large(_LARGEST_SKELETON, "besides its images and videos") from None
+        raise too_large(LARGEST_SKELETON, "besides its images and videos") from None
     except TimeoutError:
         detail = f"The body arrives too slowly: {_BATCH} bytes took over {_SLOWEST_BATCH:g} s"
         raise _hung_up(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail) from None
     except OSError as error:
         detail = f"The body cannot be stored here right now ({error.strerror}); try again later"
         raise _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "no-room", detail, retry=True) from error
-    return scanner.end()
 
 
 async def _next_batch(stream: AsyncIterator[bytes]) -> bytes:

@@ -75,9 +75,17 @@ def prefix_of(
 
 def job_path(request: Request[Any], job_id: str) -> str:
     """Return the path of a job as its caller reaches it, for `Location`."""
+    return _native_path(request, f"/v1/jobs/{job_id}")
+
+
+def batch_path(request: Request[Any], batch_id: str) -> str:
+    """Return the path of a batch as its caller reaches it, for `Location`."""
+    return _native_path(request, f"/v1/batches/{batch_id}")
+
+
+def _native_path(request: Request[Any], path: str) -> str:
     settings = request.state["settings"]
-    prefix = prefix_of(request, settings.trusted_proxies, settings.public_url)
-    return f"{prefix}/v1/jobs/{job_id}"
+    return prefix_of(request, settings.trusted_proxies, settings.public_url) + path
 
 
 def _told(request: Request[Any], proxies: Sequence[Network]) -> _Hop:

@@ -32,7 +32,7 @@ from service.intake.storage_threads import ThreadPool
 #: Seconds after which stored inputs are deleted if their job is not accepted.
 _INPUT_GUARD: Final = 900.0
 _KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
-_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+canonical_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Parse(Protocol):
@@ -118,10 +118,10 @@ class Intake:
                 if known:
                     return Accepted(known.id, fresh=False, job=known.job)
                 input_keys = await self.image_threads.run(self.store_inputs, job_id, checked.job)
-            request = self._request(job_id, checked, input_keys)
+            request = self.request(job_id, checked.tenant, checked.job, input_keys)
             stored = await self.async_store.accept(job_id, request, checked.idempotency)
         except IdempotencyConflict:
-            raise _conflict() from None
+            raise idempotency_conflict() from None
         except BacklogFull:
             if checked.job.files:
                 await self.image_threads.run(self.store.guard_inputs, job_id, time.time())
@@ -149,10 +149,13 @@ class Intake:
         except StoreUnavailable:
             return None
 
-    def _request(self, job_id: JobId, checked: Checked, input_keys: dict[str, str]) -> JobRequest:
-        job, created_at = checked.job, created_at_of(job_id)
+    def request(
+        self, job_id: JobId, tenant: str, job: NewJob, input_keys: dict[str, str]
+    ) -> JobRequest:
+        """Return the request of a new job, whose files are stored at these keys."""
+        created_at = created_at_of(job_id)
         return JobRequest(
-            tenant=checked.tenant,
+            tenant=tenant,
             model=job.model,
             input=job.input,
             input_keys=input_keys,
@@ -184,6 +187,18 @@ def idempotency_key(headers: Headers) -> str | None:
     return keys.pop() if keys else None
 
 
+def hashed_key(key: str) -> str:
+    """Return the hash under which a key is stored.
+
+    Raises:
+        Problem: 400; it is not valid.
+    """
+    if not _KEY.fullmatch(key):
+        allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
+        raise _bad_key("is not valid", allowed, "send a UUID")
+    return sha256(key.encode()).hexdigest()
+
+
 def _bad_key(problem: str, allowed: str, fix: str) -> Problem:
     field_error = FieldError("Idempotency-Key", problem, allowed, fix)
     detail = f"The Idempotency-Key header {problem}: {allowed}; {fix}"
@@ -200,19 +215,15 @@ def _idempotency(
     """
     if key is None:
         return None
-    if not _KEY.fullmatch(key):
-        allowed = f"1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"
-        raise _bad_key("is not valid", allowed, "send a UUID")
+    key_hash = hashed_key(key)
     fields = body if job.origin else body["input"]
     if inline or job.files:
         fields = _with_digests(fields, job, inline)
     header = {} if job.cancel_after is None else {"deadline": job.cancel_after}
     # In the drop-in API the path names the model.
     counted = [job.model, fields] if job.origin else [body | {"input": fields} | header]
-    canonical = _canonical(counted).encode()
-    return Idempotency(
-        key_hash=sha256(key.encode()).hexdigest(), fingerprint=sha256(canonical).hexdigest()
-    )
+    canonical = canonical_json(counted).encode()
+    return Idempotency(key_hash=key_hash, fingerprint=sha256(canonical).hexdigest())
 
 
 def _with_digests(
@@ -239,7 +250,8 @@ def _digest(digest: bytes) -> dict[str, str]:
     return {"sha256": digest.hex()}
 
 
-def _conflict() -> Problem:
+def idempotency_conflict() -> Problem:
+    """Return the problem of a key that came with another body before."""
     allowed = "a new key for each new body"
     fix = "send the first body again, or this one with a new key"
     field_error = FieldError("Idempotency-Key", "came with another body before", allowed, fix)

@@ -89,7 +89,7 @@ def parse_job(
         model=model.name if model else "",
         input=_plain_input(given, files),
         files=files,
-        callback_url=_callback(body.get("callback"), settings, errors),
+        callback_url=callback_url(body.get("callback"), settings, errors),
         output_key=_output(body.get("output"), settings, errors),
         region=_region(body.get("region"), model, settings, errors),
         priority=job_options.priority(body.get("priority"), errors),
@@ -175,7 +175,8 @@ def _object(
     return given
 
 
-def _callback(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
+def callback_url(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
+    """Return the URL of a `callback` object; None if absent."""
     if given is None:
         return None
     count = len(errors)

@@ -13,6 +13,7 @@ from service.openapi.examples.bodies import model_bodies
 from service.openapi.links import link
 from service.openapi.operations import merged, tags
 from service.openapi.paths import (
+    batches,
     callbacks,
     cancellation,
     dead_letters,
@@ -35,22 +36,13 @@ def document(settings: Settings) -> dict[str, Any]:
     """
     schemas: dict[str, Any] = parts.schemas(settings.s3_bucket)
     for model in settings.models.values():
-        schemas[_input_name(model)] = input_schema(model)
-        parameters = _reference(_input_name(model))
-        schemas[_job_name(model)] = {
-            **parts.new_job(model.name, parameters, _regions(model, settings.accounts)),
-            "examples": list(model_bodies(model)),
-        }
-    schemas["NewJob"] = {
-        "oneOf": [_reference(_job_name(model)) for model in settings.models.values()],
-        "discriminator": {
-            "propertyName": "model",
-            "mapping": {
-                model.name: _reference(_job_name(model))["$ref"]
-                for model in settings.models.values()
-            },
-        },
-    }
+        schemas[_name("Input", model)] = input_schema(model)
+        parameters = _reference(_name("Input", model))
+        job = parts.new_job(model.name, parameters, _regions(model, settings.accounts))
+        schemas[_name("NewJob", model)] = {**job, "examples": list(model_bodies(model))}
+        schemas[_name("NewItem", model)] = batches.new_item(job)
+    schemas |= batches.schemas(settings)
+    schemas |= {name: _by_model(name, settings) for name in ("NewJob", "NewItem")}
     shown = link(attach_examples(_paths(settings), settings))
     return {
         "openapi": "3.1.0",
@@ -70,6 +62,16 @@ def document(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _by_model(name: str, settings: Settings) -> dict[str, Any]:
+    """Return the schema of a body that a model has a schema of its own for."""
+    references = {model.name: _reference(_name(name, model)) for model in settings.models.values()}
+    mapping = {model: one["$ref"] for model, one in references.items()}
+    return {
+        "oneOf": list(references.values()),
+        "discriminator": {"propertyName": "model", "mapping": mapping},
+    }
+
+
 def _paths(settings: Settings) -> dict[str, Any]:
     """Return the endpoints, in the order in which the page shows them."""
     return merged(
@@ -77,6 +79,7 @@ def _paths(settings: Settings) -> dict[str, Any]:
         lists.paths(settings.models, settings.indexed_metadata),
         cancellation.paths(),
         results.paths(),
+        batches.paths(settings),
         callbacks.paths(),
         dead_letters.paths(),
         reference.paths(),
@@ -194,12 +197,8 @@ def _bounds(parameter: Parameter) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _input_name(model: Model) -> str:
-    return f"Input.{model.name.replace('/', '.')}"
-
-
-def _job_name(model: Model) -> str:
-    return f"NewJob.{model.name.replace('/', '.')}"
+def _name(kind: str, model: Model) -> str:
+    return f"{kind}.{model.name.replace('/', '.')}"
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from service.openapi.schemas import Json
 _CREATE: Final[Mapping[str, tuple[str, str]]] = {
     "create_job": ("202", "job_id"),
     "retry_job": ("202", "job_id"),
+    "create_batch": ("202", "batch_id"),
+    "retry_batch": ("202", "batch_id"),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from service.intake.limits import IDEMPOTENCY_KEY_PATTERN, LONGEST_IDEMPOTENCY_KEY
 from service.openapi.schemas import TEXT, Json, reference
 
 JOB_ID: Final[Json] = {
@@ -12,6 +13,17 @@ JOB_ID: Final[Json] = {
     "description": "The job's id, from the answer to its creation.",
     "schema": TEXT,
     "example": "01a1feec-e663-77f8-ba48-1ab172ecb481",
+}
+IDEMPOTENCY_KEY: Final[Json] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same body gives the same job again. Always send one.",
+    "schema": {
+        "type": "string",
+        "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$",
+        "maxLength": LONGEST_IDEMPOTENCY_KEY,
+    },
+    "example": "order-1042",
 }
 #: Problems that many operations answer: their statuses and what they mean.
 NO_KEY: Final = ("401", "No key, or an unknown one.")

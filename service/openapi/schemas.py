@@ -27,12 +27,12 @@ SECURITY: Final[Json] = {
 EVENTS: Final = [f"job.{status}" for status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)]
 TEXT: Final[Json] = {"type": "string"}
 TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
-_TIME: Final[Json] = {"type": "string", "format": "date-time"}
-_TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
+TIME: Final[Json] = {"type": "string", "format": "date-time"}
+TIME_OR_NULL: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _YES_OR_NO: Final[Json] = {"type": "boolean"}
 COUNT: Final[Json] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Json] = {"type": "number"}
-_DEADLINE: Final[Json] = {
+DEADLINE: Final[Json] = {
     "anyOf": [
         {"type": "number", "minimum": SHORTEST_DEADLINE, "maximum": LONGEST_DEADLINE},
         {"type": "string", "format": "deadline"},
@@ -41,7 +41,7 @@ _DEADLINE: Final[Json] = {
     "description": "When the job fails as timed_out unless it has ended: seconds from now, or an "
     "ISO 8601 time with its zone.",
 }
-_STATUS: Final[Json] = {"enum": list(Status)}
+STATUS: Final[Json] = {"enum": list(Status)}
 _FILE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
     "bytes": COUNT,
@@ -73,21 +73,21 @@ _ERROR: Final[Json] = {
     "details": {"description": "What the provider said besides, if it did."},
 }
 _ATTEMPT: Final[Json] = {
-    "at": _TIME,
+    "at": TIME,
     "status": {"type": ["integer", "null"]},
     "error": TEXT_OR_NULL,
 }
 _WAITING: Final[Json] = {
     "for": {"enum": ["provider", "result", "storage"]},
-    "since": _TIME,
-    "until": _TIME_OR_NULL,
+    "since": TIME,
+    "until": TIME_OR_NULL,
     "last_problem": TEXT,
 }
 _QUEUE: Final[Json] = {
     "position": {**COUNT, "description": "Jobs ahead of it."},
-    "estimated_start_at": {**_TIME_OR_NULL, "description": "null: no pace is known yet."},
+    "estimated_start_at": {**TIME_OR_NULL, "description": "null: no pace is known yet."},
 }
-_CALLBACK: Final[Json] = {
+CALLBACK: Final[Json] = {
     "url": TEXT,
     "state": {"enum": list(CallbackState)},
     "attempts": COUNT,
@@ -136,7 +136,7 @@ def new_job(model: str, parameters: Json, regions: Sequence[str]) -> Json:
                 "type": ["object", "null"],
                 "description": f"Given back with the job; at most {LARGEST_METADATA} bytes.",
             },
-            "deadline": _DEADLINE,
+            "deadline": DEADLINE,
         },
         "additionalProperties": False,
     }
@@ -169,19 +169,17 @@ def schemas(bucket: str) -> Json:
             "properties": {"bucket": {"enum": [bucket, None]}, "key": key},
         },
         "Job": _job(),
-        "Event": object_of(
-            {"type": {"enum": EVENTS}, "timestamp": _TIME, "data": reference("Job")}
-        ),
+        "Event": object_of({"type": {"enum": EVENTS}, "timestamp": TIME, "data": reference("Job")}),
         "Models": _models(),
         "Problem": _problem(),
         "DeadLetter": object_of(
-            {"kind": {"enum": list(Kind)}, "at": _TIME, "job": reference("Job")}
+            {"kind": {"enum": list(Kind)}, "at": TIME, "job": reference("Job")}
         ),
     }
 
 
 def _job() -> Json:
-    step = object_of({"status": _STATUS, "at": _TIME})
+    step = object_of({"status": STATUS, "at": TIME})
     provider = {
         "id": TEXT_OR_NULL,
         "seed": {"type": ["integer", "null"]},
@@ -190,31 +188,32 @@ def _job() -> Json:
         "input_megapixels": {"type": ["number", "null"]},
         "output_megapixels": {"type": ["number", "null"]},
         "resubmits": COUNT,
-        "expired": _or_null(_EXPIRED),
+        "expired": or_null(_EXPIRED),
     }
     return object_of(
         {
             "id": TEXT,
             "model": TEXT,
-            "status": _STATUS,
+            "status": STATUS,
             "input": {"type": "object"},
             "metadata": {"type": "object"},
             "region": TEXT_OR_NULL,
             "priority": {"type": "integer"},
             "regenerate": _YES_OR_NO,
             "max_resubmits": {"type": ["integer", "null"], "description": "null: the default."},
-            "created_at": _TIME,
-            "deadline_at": _TIME,
-            "ended_at": _TIME_OR_NULL,
+            "created_at": TIME,
+            "deadline_at": TIME,
+            "ended_at": TIME_OR_NULL,
             "timeline": {"type": "array", "items": step},
-            "image": _or_null(_IMAGE),
+            "image": or_null(_IMAGE),
             "artifacts": {"type": "array", "items": _artifact()},
-            "error": _or_null(_ERROR),
-            "waiting": _or_null(_WAITING),
-            "queue": _or_null(_QUEUE) | {"description": "Of a queued job, if it is shown alone."},
+            "error": or_null(_ERROR),
+            "waiting": or_null(_WAITING),
+            "queue": or_null(_QUEUE) | {"description": "Of a queued job, if it is shown alone."},
+            "batch": or_null({"id": TEXT, "custom_id": TEXT}),
             "retry_of": TEXT_OR_NULL,
             "retried_as": TEXT_OR_NULL,
-            "callback": _or_null(_CALLBACK),
+            "callback": or_null(CALLBACK),
             "provider": {"type": "object", "properties": provider},
         }
     )
@@ -255,7 +254,8 @@ def object_of(properties: Json) -> Json:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _or_null(properties: Json) -> Json:
+def or_null(properties: Json) -> Json:
+    """Return the schema of an object with these properties, or null."""
     return {"type": ["object", "null"], "properties": properties}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from service.openapi.examples import jobs
+from service.openapi.examples import batches, jobs
 from service.openapi.operations import json_of
 from service.openapi.schemas import EVENTS, TEXT, Json, reference
 
@@ -24,13 +24,14 @@ _DATA: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def webhooks() -> Json:
     """Return what is sent to `callback.url`, by the type of the event."""
-    return {event: {"post": _sent(event)} for event in EVENTS}
+    sent = {event: {"post": _sent(event, _DATA[event], "Event")} for event in EVENTS}
+    event, data = "batch.completed", batches.COMPLETED
+    return sent | {event: {"post": _sent(event, data, "BatchEvent")}}
 
 
-def _sent(event: str) -> Json:
-    data = _DATA[event]
+def _sent(event: str, data: Mapping[str, Any], schema: str) -> Json:
     example = {"type": event, "timestamp": data["ended_at"], "data": data}
-    body = json_of(reference("Event"))
+    body = json_of(reference(schema))
     body["application/json"]["example"] = example
     return {
         "operationId": event.replace(".", "_"),

@@ -5,8 +5,10 @@ The document names such a format, or says it in a description; here are values t
 """
 
 import base64
+import json
 import re
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import uuid4
 
@@ -35,6 +37,11 @@ schemathesis.openapi.format("bundle-or-url", strategies.sampled_from((picture(),
 schemathesis.openapi.format("aspect-ratio", strategies.sampled_from(_RATIOS))
 schemathesis.openapi.format("public-url", strategies.sampled_from(_CALLBACKS))
 schemathesis.openapi.format("object-key", strategies.sampled_from(_KEYS))
+_RESULTS: Final = ("results.ndjson", "folder/{date}/{batch_id}.ndjson", "{tenant}/{batch_id}")
+schemathesis.openapi.format("results-key", strategies.sampled_from(_RESULTS))
+schemathesis.openapi.format("custom-id", strategies.uuids().map(str))
+_LINE: Final = {"custom_id": "a", "model": "flux-dev", "input": {"prompt": "a"}}
+schemathesis.openapi.format("batch-lines", strategies.just(json.dumps(_LINE)))
 _AHEAD: Final = strategies.integers(3600, 86_400)
 schemathesis.openapi.format("deadline", _AHEAD.map(lambda ahead: milliseconds(time.time() + ahead)))
 
@@ -55,11 +62,40 @@ def _put_in_order(given: dict[str, Any]) -> None:
         given["keyframes"] = frames[:2] if len(frames) <= MOST_FRAMES else frames
 
 
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context: Any, value: Any) -> bytes:
+    """Send a text as it is; anything else is no line of a batch."""
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
+
+
+def _inputs(body: Any) -> Iterator[dict[str, Any]]:
+    """Yield the input of a job, or those of a batch's items."""
+    if isinstance(body, dict):
+        items = body.get("items")
+        for job in (body, *(items if isinstance(items, list) else ())):
+            given = job.get("input") if isinstance(job, dict) else None
+            if isinstance(given, dict):
+                yield given
+
+
+def _name_apart(body: Any) -> None:
+    """Give each item of a batch a name of its own, and leave defaults out: any may be in them."""
+    items = body.get("items") if isinstance(body, dict) else None
+    if isinstance(items, list) and all(isinstance(one, dict) for one in items):
+        if isinstance(body.get("defaults"), dict):
+            body["defaults"] = {}
+        if body.get("on_error") == "skip":  # takes a body with one bad item
+            body["on_error"] = "reject"
+        names = [one.get("custom_id") for one in items]
+        if all(isinstance(one, str) for one in names) and len(set(names)) < len(names):
+            for number, one in enumerate(items):
+                one["custom_id"] = f"{number}"
+
+
 @schemathesis.hook
 def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
     """Have parameters go together as the descriptions of their models say."""
-    given = body.get("input") if isinstance(body, dict) else None
-    if isinstance(given, dict):
+    for given in _inputs(body):
         if given.get("draft") is True and given.get("resolution") in ("fhd", "qhd", "uhd"):
             given["resolution"] = "hd"
         _put_in_order(given)
@@ -84,9 +120,9 @@ def before_call(
 
     The coverage phase does not ask `map_body`, so keyframes are put in order here as well.
     """
-    given = case.body.get("input") if isinstance(case.body, dict) else None
-    if isinstance(given, dict):
+    for given in _inputs(case.body):
         _put_in_order(given)
+    _name_apart(case.body)
     if isinstance(case.body, dict) and case.body.get("deadline") is not None:
         case.headers.pop("Cancel-After", None)  # one of both
     key = case.headers.get("Idempotency-Key")

@@ -11,7 +11,7 @@ from core.jobs.job_ids import new_job_id
 from core.settings.settings import Settings
 from core.timestamps import milliseconds, unix_time
 from service.http.problems import Problem
-from service.intake.intake import Checked, Intake
+from service.intake.intake import Intake
 from service.intake.job_request import NewJob, parse_job
 from service.intake.limits import DEADLINE_PATTERN
 
@@ -111,7 +111,7 @@ def test_the_request_holds_it(settings: Settings) -> None:
     """The record ends then; without one, when the model's jobs end."""
     intake = Intake(settings, None, None, None, None)  # type: ignore[arg-type]  # only makes requests
     own, usual = (
-        intake._request(new_job_id(), Checked("demo", job, None), {})  # noqa: SLF001 - as above
+        intake.request(new_job_id(), "demo", job, {})
         for job in (
             NewJob(model="flux-pro-1.1", input={}, deadline_at=2e9 + 0.1234),
             NewJob(model="flux-pro-1.1", input={}),

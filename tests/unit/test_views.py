@@ -93,7 +93,7 @@ def test_an_ended_job() -> None:
         ],
         "image": IMAGE_VIEW,
         "artifacts": [{"role": "sample", **IMAGE_VIEW}],
-        **dict.fromkeys(("error", "waiting", "queue", "retry_of", "retried_as")),
+        **dict.fromkeys(("error", "waiting", "queue", "batch", "retry_of", "retried_as")),
         "callback": {
             "url": "https://example.com/done",
             "state": "delivered",

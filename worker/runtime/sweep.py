@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from core.batches.batch import BatchId
+from core.batches.operations import STEPS, give_up
 from core.errors import StoreUnavailable
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
@@ -66,7 +68,9 @@ def _unhindered() -> None:
 def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
     """Give up what killed its worker every time, to protect the workers."""
     why = "FluxRelay's worker died every time it handled this {}"
-    if step is Step.NOTIFY:
+    if step in STEPS:
+        ended = give_up(store, step, BatchId(job_id), why.format("batch"))
+    elif step is Step.NOTIFY:
         ended = store.give_up_callback(job_id, why.format("callback"), store.now(), {})
     elif step is Step.CLEANUP:
         ended = store.change(job_id, TERMINAL, Change(done=[step]))

@@ -4,6 +4,9 @@ import json
 import logging
 from typing import Final
 
+from core.batches.batch import Batch, BatchStatus
+from core.batches.plans import BatchPlans
+from core.batches.views import batch_view
 from core.jobs.drop_in_views import task_view
 from core.jobs.job import Job, JobId
 from core.jobs.status import TERMINAL, CallbackState, Step
@@ -22,6 +25,8 @@ from worker.deps import Deps
 _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
+#: What owes its caller a callback.
+Owing = Job | Batch
 #: Seconds that a last attempt is put off at a time, where names are slow to look up.
 _LONGEST_DELAY: Final = 300.0
 
@@ -36,8 +41,13 @@ def notify(job_id: JobId, deps: Deps) -> None:
     if job is None or job.callback_state is not CallbackState.PENDING:
         deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
         return
+    attempt_callback(job, deps)
+
+
+def attempt_callback(job: Owing, deps: Deps) -> None:
+    """Make one attempt at the callback that a job, or a batch, owes its caller."""
     receiver = Receiver(job.request.tenant, job.request.callback_url or "")
-    now = deps.clock()
+    now, step = deps.clock(), _step_of(job)
     give_up_at = _give_up_at(job, now, deps)
     was_attempted = job.callback_attempts > job.callback_before
     delivery, wait = _attempt_if_allowed(
@@ -48,7 +58,7 @@ def notify(job_id: JobId, deps: Deps) -> None:
     failed_after_end = was_attempted and now - deps.receivers.failed_ago(receiver) >= give_up_at
     if not delivery.attempted and not failed_after_end:
         later = _later(job, now, wait, give_up_at, deps)
-        deps.store.change(job.id, TERMINAL, Change(due={Step.NOTIFY: later}))
+        _change(job, Change(due={step: later}), deps)
         return
     event(
         _log,
@@ -58,11 +68,23 @@ def notify(job_id: JobId, deps: Deps) -> None:
         status=delivery.status,
         error=delivery.error,
     )
-    deps.store.change(job.id, TERMINAL, _record(job, delivery, now, deps))
+    _change(job, _record(job, delivery, now, deps), deps)
+
+
+def _step_of(job: Owing) -> Step:
+    return Step.ANNOUNCE if isinstance(job, Batch) else Step.NOTIFY
+
+
+def _change(job: Owing, change: Change, deps: Deps) -> None:
+    if isinstance(job, Batch):
+        plan = BatchPlans(deps.store).change(job.id, BatchStatus.COMPLETED, change)
+        deps.store.execute(plan)
+    else:
+        deps.store.change(job.id, TERMINAL, change)
 
 
 def _attempt_if_allowed(
-    job: Job, receiver: Receiver, now: float, deps: Deps, *, is_last: bool, is_first: bool
+    job: Owing, receiver: Receiver, now: float, deps: Deps, *, is_last: bool, is_first: bool
 ) -> tuple[Delivery, float]:
     """Make an attempt, unless the tenant has too many slow ones or the receiver's breaker is open.
 
@@ -80,7 +102,7 @@ def _attempt_if_allowed(
         return _attempt(job, receiver, now, deps), wait
 
 
-def _attempt(job: Job, receiver: Receiver, now: float, deps: Deps) -> Delivery:
+def _attempt(job: Owing, receiver: Receiver, now: float, deps: Deps) -> Delivery:
     """Make an attempt; any exception counts as its outcome, so that every callback ends."""
     try:
         message = _message(job, now, deps)
@@ -113,17 +135,16 @@ def _requested_pause(delivery: Delivery, deps: Deps) -> float:
     return min(_LONGEST_WAIT, retry_after_seconds(delivery.retry_after, deps.clock()) or 0.0)
 
 
-def _message(job: Job, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
+def _message(job: Owing, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
     """Return the body and headers as Standard Webhooks defines them."""
-    if job.request.origin:
+    if isinstance(job, Batch):
+        kind, data = "batch.completed", batch_view(job, now)
+    elif job.request.origin:
         return _provider_message(job, job.request.origin, deps)
-    body = json.dumps(
-        {
-            "type": f"job.{job.status}",
-            "timestamp": timestamp(job.ended_at or now),
-            "data": job_view(job),
-        }
-    ).encode()
+    else:
+        kind, data = f"job.{job.status}", job_view(job)
+    ended = timestamp(job.ended_at or now)
+    body = json.dumps({"type": kind, "timestamp": ended, "data": data}).encode()
     message_id = f"msg_{job.id}"
     masters = deps.settings.webhook_secrets
     secrets = [callback_secret(master.reveal(), job.request.tenant) for master in masters]
@@ -146,7 +167,7 @@ def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[st
     return json.dumps(task_view(job, settings.public_url or origin, master)).encode(), headers
 
 
-def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
+def _record(job: Owing, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
     log = [*job.callback_log, attempt][-CALLBACK_LOG:]
     attempts = job.callback_attempts + delivery.attempted
@@ -162,19 +183,19 @@ def _record(job: Job, delivery: Delivery, now: float, deps: Deps) -> Change:
         # `Retry-After` counts from the answer. However long the wait, the last attempt is made when
         # the time for attempts ends.
         due = max(now + _backoff(job, deps), deps.clock() + _requested_pause(delivery, deps))
-        return Change(set=fields, expect=expect, due={Step.NOTIFY: min(due, give_up_at)})
+        return Change(set=fields, expect=expect, due={_step_of(job): min(due, give_up_at)})
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
-    return Change(set={**fields, "callback_state": state}, expect=expect, done=[Step.NOTIFY])
+    return Change(set={**fields, "callback_state": state}, expect=expect, done=[_step_of(job)])
 
 
-def _later(job: Job, now: float, wait: float, give_up_at: float, deps: Deps) -> float:
+def _later(job: Owing, now: float, wait: float, give_up_at: float, deps: Deps) -> float:
     """Return when a callback that was put off without an attempt comes again."""
     if now < give_up_at:
         return min(now + max(wait, _backoff(job, deps)), give_up_at)
     return now + (wait or min(_LONGEST_DELAY, _backoff(job, deps)))  # soon: it is over its time
 
 
-def _backoff(job: Job, deps: Deps) -> float:
+def _backoff(job: Owing, deps: Deps) -> float:
     return backoff(
         job.callback_attempts - job.callback_before,
         base=deps.settings.callback_retry_base_seconds,
@@ -183,7 +204,7 @@ def _backoff(job: Job, deps: Deps) -> float:
     )
 
 
-def _give_up_at(job: Job, now: float, deps: Deps) -> float:
+def _give_up_at(job: Owing, now: float, deps: Deps) -> float:
     """Return the Unix time of the last attempt; if that fails, the callback is given up."""
     since = job.callback_from or job.ended_at or now
     return since + deps.settings.callback_give_up_seconds

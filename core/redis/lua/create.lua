@@ -35,19 +35,7 @@ if input.most_waiting and backlog_size() >= input.most_waiting then return {'ful
 if idempotency then
   redis.call('SET', idempotency.key, idempotency.fingerprint .. ' ' .. id, 'EX', idempotency.ttl)
 end
-set_fields(job_key(id), input.fields)
-redis.call('HINCRBY', 'counters', 'accepted', 1)
-set_status(id, 'queued')
-redis.call('SADD', 'lanes', input.fields.lane)
-redis.call('ZADD', 'backlog:' .. input.fields.lane, input.fields.rank, id)
-redis.call('ZADD', 'due', input.deadline, 'deadline:' .. id)
--- The inputs of this job are in S3, guarded by a scheduled clean-up until now.
-redis.call('ZREM', 'due', 'cleanup:' .. id)
-if before then
-  redis.call('HSET', before, 'retried_as', id)
-  remove_dead_letter(input.fields.tenant, 'job:' .. input.retry_of)
-  if redis.call('HGET', before, 'has_inputs') == '1' then wake('cleanup', input.retry_of) end
-end
+create_job(input)
 grant_all()
 local line, pool = unpack(redis.call('HMGET', job_key(id), 'timeline', 'pool'))
 return {'created', id, line, pool or ''}

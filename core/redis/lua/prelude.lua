@@ -22,7 +22,7 @@
 -- counters              hash    event counters, never reset (core/operations/metrics.py)
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: time of death
--- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job or callback
+-- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job, callback or batch (its callback)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
 -- rq:*                          RQ's own (core/scheduling/task_queue.py)
@@ -115,26 +115,32 @@ local function must_wait(step)
   return step == 'cleanup' and redis.call('EXISTS', breaker_key('storage')) > 0
 end
 
+-- The record that a step's task and deaths are noted in: that of a batch, or of a job.
+local BATCH_STEPS = {results = true, announce = true}
+local function record_of(step, id) return BATCH_STEPS[step] and batch_key(id) or job_key(id) end
+
 -- Start a step: enqueue its task, and set the time at which `sweep` starts it again unless it is done.
 local function wake(step, id)
   if must_wait(step) then
     redis.call('ZADD', 'due', now + WATCH, step .. ':' .. id)
     return
   end
-  local number = redis.call('HINCRBY', job_key(id), 'tasks', 1)
+  local record = record_of(step, id)
+  local number = redis.call('HINCRBY', record, 'tasks', 1)
   local task = enqueue(step, id, number)
-  redis.call('HSET', job_key(id), 'task:' .. step, task)
+  redis.call('HSET', record, 'task:' .. step, task)
   redis.call('ZADD', 'due', now + WATCH, step .. ':' .. id)
 end
 
 -- A dead letter is listed until it is retried, dismissed, or its record expires.
 local function add_dead_letter(kind, id)
-  local tenant = redis.call('HGET', job_key(id), 'tenant')
+  local record = kind == 'batch' and batch_key(id) or job_key(id)
+  local tenant = redis.call('HGET', record, 'tenant')
   if not tenant then return end
   local letter, since = kind .. ':' .. id, string.format('%.3f', now)
   redis.call('ZADD', 'dead', since, tenant .. ' ' .. letter)
   redis.call('ZADD', 'dead:' .. tenant, since, letter)
-  local left = math.max(redis.call('PTTL', job_key(id)), 0)
+  local left = math.max(redis.call('PTTL', record), 0)
   redis.call('ZADD', 'due', now + left / 1000, 'forget:' .. tenant .. ' ' .. letter)
 end
 
@@ -152,6 +158,28 @@ local function set_status(id, status)
   local entry = string.format('%s=%.3f', status, now)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
   index_job(id, from, status, tenant, indexes)
+  count_in_batch(id, from, status)
+end
+
+-- What follows from the end of a job: the counter, how long its record is kept, its callback, the list of
+-- dead letters, and the deletion of its inputs. `ended` holds `to`, `code`, `dead`, `ttl` and `ttl_owed`.
+local function end_job(id, ended)
+  local key = job_key(id)
+  -- The code is a separate argument: the error holds text from the provider, which cjson may not parse.
+  local code = ended.to == 'failed' and ended.code ~= '' and ':' .. ended.code or ''
+  redis.call('HINCRBY', 'counters', 'ended:' .. ended.to .. code, 1)
+  redis.call('EXPIRE', key, kept_seconds(id, ended.ttl))
+  if redis.call('HGET', key, 'callback_state') == 'waiting' then
+    redis.call('HSET', key, 'callback_state', 'pending')
+    redis.call('EXPIRE', key, kept_seconds(id, ended.ttl_owed))
+    wake('notify', id)
+  end
+  if ended.dead then add_dead_letter('job', id) end
+  if redis.call('HGET', key, 'has_inputs') == '1' then
+    -- A dead letter can be retried as long as it is kept; its inputs expire with its record.
+    local kept = ended.dead and redis.call('PTTL', key) / 1000
+    if kept then redis.call('ZADD', 'due', now + kept, 'cleanup:' .. id) else wake('cleanup', id) end
+  end
 end
 
 -- May a job of this lane have a slot, as far as its models' own limit goes?
@@ -219,9 +247,9 @@ local function grant(pool)
   end
 end
 
--- Jobs that wait for a slot, in all lanes that any pool serves.
+-- Jobs that wait for a slot, in all lanes that any pool serves, and items of batches that are no jobs yet.
 local function backlog_size()
-  local size, counted = 0, {}
+  local size, counted = tonumber(redis.call('GET', 'staged') or 0), {}
   for _, pool in ipairs(POOLS()) do
     for _, lane in ipairs(pool.lanes) do
       if not counted[lane.name] then

@@ -6,7 +6,7 @@ redis.call('PEXPIRE', 'sweep:lease', input.lease_ms)
 
 -- Is this step's newest task still queued?
 local function still_waits(step, id)
-  local task = redis.call('HGET', job_key(id), 'task:' .. step)
+  local task = redis.call('HGET', record_of(step, id), 'task:' .. step)
   if not task then return false end
   return redis.call('LPOS', RQ .. ':queue:' .. QUEUES()[step], task) ~= false
 end
@@ -15,7 +15,7 @@ end
 -- would run it again long after its replacement. Without its record it also counts as no death
 -- (`backs_off`): it never started.
 local function forget_orphan(step, id)
-  local task = redis.call('HGET', job_key(id), 'task:' .. step)
+  local task = redis.call('HGET', record_of(step, id), 'task:' .. step)
   local list = RQ .. ':queue:' .. QUEUES()[step] .. ':intermediate'
   if task and redis.call('LREM', list, 0, task) > 0 then redis.call('DEL', RQ .. ':job:' .. task) end
 end
@@ -38,10 +38,12 @@ local FREE_DEATHS, MOST_DEATHS, MOST_OF_A_DEAD_LINK = 2, 10, 5
 -- Count a worker's death during a step. The count restarts when the job moves on, and is cleared
 -- whenever the step ends or is delayed (transition.lua).
 local function count_death(step, id)
-  local line, known = unpack(redis.call('HMGET', 'job:' .. id, 'timeline', 'deaths:' .. step))
+  local record = record_of(step, id)
+  local line, known = unpack(redis.call('HMGET', record, 'timeline', 'deaths:' .. step))
   local stood, deaths = string.match(known or '', '^(%d+) (%d+)$')
+  line = line or ''  -- a batch has none
   deaths = (tonumber(stood) == #line and tonumber(deaths) or 0) + 1
-  redis.call('HSET', 'job:' .. id, 'deaths:' .. step, #line .. ' ' .. deaths)
+  redis.call('HSET', record, 'deaths:' .. step, #line .. ' ' .. deaths)
   return deaths
 end
 
@@ -51,16 +53,16 @@ end
 -- image is not given up while its link lives. Returns whether the step is not restarted now. An overdue
 -- deadline may start a step sooner, but not one that backs off.
 local function backs_off(step, id, by_deadline)
-  local member = step .. ':' .. id
-  local task = redis.call('HGET', 'job:' .. id, 'task:' .. step)
+  local member, record = step .. ':' .. id, record_of(step, id)
+  local task = redis.call('HGET', record, 'task:' .. step)
   if not task then
-    return by_deadline and redis.call('HEXISTS', 'job:' .. id, 'deaths:' .. step) == 1
+    return by_deadline and redis.call('HEXISTS', record, 'deaths:' .. step) == 1
       and tonumber(redis.call('ZSCORE', 'due', member) or 0) > now
   end
   -- According to RQ's record: a task that was lost before a worker started it killed nobody.
   if redis.call('HEXISTS', RQ .. ':job:' .. task, 'started_at') == 0 then return false end
   local deaths, collects = count_death(step, id), step == 'collect'
-  local dies = collects and redis.call('HGET', 'job:' .. id, 'result_expires_at') or 0
+  local dies = collects and redis.call('HGET', record, 'result_expires_at') or 0
   local left = tonumber(dies or 0) - now
   if left <= 0 and deaths >= (collects and MOST_OF_A_DEAD_LINK or MOST_DEATHS) then
     died[#died + 1] = member
@@ -70,14 +72,15 @@ local function backs_off(step, id, by_deadline)
   local wait = WATCH * spread * 2 ^ math.min(deaths - FREE_DEATHS - 1, 3)
   if collects then wait = math.min(wait, math.max(left / 4, 0)) end
   if deaths <= FREE_DEATHS or wait == 0 then return false end
-  redis.call('HDEL', 'job:' .. id, 'task:' .. step)
+  redis.call('HDEL', record, 'task:' .. step)
   redis.call('ZADD', 'due', now + wait, member)
   return true
 end
 
 -- The record of a dead letter should be gone by now; if it is kept for longer, so is the letter.
 local function forget(member, tenant, letter)
-  local left = redis.call('PTTL', 'job:' .. string.match(letter, ':(.+)$'))
+  local kind, id = string.match(letter, '^(%a+):(.+)$')
+  local left = redis.call('PTTL', kind == 'batch' and batch_key(id) or job_key(id))
   if left < 0 then
     remove_dead_letter(tenant, letter)
   else
@@ -85,8 +88,37 @@ local function forget(member, tenant, letter)
   end
 end
 
+-- Most items of batches that become jobs in one round.
+local MOST_ITEMS = 200
+local made, batches_left = 0, false
+
+-- Start a batch's step again, or make jobs of its items.
+local function act_on_batch(step, id, member)
+  local status = redis.call('HGET', batch_key(id), 'status')
+  if step == 'expand' and status then
+    if made < MOST_ITEMS then made = made + expand(id, MOST_ITEMS - made, input.kept) end
+    batches_left = batches_left or redis.call('EXISTS', batch_key(id) .. ':staged') == 1
+    return
+  end
+  if status ~= (step == 'results' and 'ended' or 'completed') then
+    redis.call('ZREM', 'due', member)
+    return
+  end
+  redis.call('ZADD', 'due', now + WATCH, member)
+  if still_waits(step, id) then return end
+  forget_orphan(step, id)
+  if not backs_off(step, id) then
+    wake(step, id)
+    woken[#woken + 1] = member
+  end
+end
+
 local function act(step, id)
   local member = step .. ':' .. id
+  if step == 'expand' or BATCH_STEPS[step] then
+    act_on_batch(step, id, member)
+    return
+  end
   if step == 'forget' then
     forget(member, string.match(id, '^(%S+) (.+)$'))
     return
@@ -149,7 +181,7 @@ grant_all()
 
 local held = 0
 for _, pool in ipairs(POOLS()) do held = held + redis.call('ZCARD', 'slots:' .. pool.name) end
-local more = #due == input.batch
+local more = #due == input.batch or batches_left
 return cjson.encode({
   more = more, woken = woken, overdue = overdue, died = died, freed = freed, backlog = backlog_size(), held = held
 })

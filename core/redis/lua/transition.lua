@@ -50,6 +50,7 @@ if over then
   input.set, input.add, input.count, input.due, input.wake, input.made_at = facts, {}, {}, {}, {}, nil
 end
 
+if input.set.cost then cost_in_batch(id, redis.call('HGET', key, 'cost'), input.set.cost) end
 set_fields(key, input.set)
 for name, by in pairs(input.add) do redis.call('HINCRBY', key, name, by) end
 for _, name in ipairs(input.clear) do redis.call('HDEL', key, name) end
@@ -82,22 +83,7 @@ elseif input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
-    -- The code is a separate argument: the error holds text from the provider, which cjson may not
-    -- parse.
-    local code = input.to == 'failed' and input.code ~= '' and ':' .. input.code or ''
-    redis.call('HINCRBY', 'counters', 'ended:' .. input.to .. code, 1)
-    redis.call('EXPIRE', key, input.ttl)
-    if redis.call('HGET', key, 'callback_state') == 'waiting' then
-      redis.call('HSET', key, 'callback_state', 'pending')
-      redis.call('EXPIRE', key, input.ttl_owed)
-      wake('notify', id)
-    end
-    if input.dead then add_dead_letter('job', id) end
-    if redis.call('HGET', key, 'has_inputs') == '1' then
-      -- A dead letter can be retried as long as it is kept; its inputs expire with its record.
-      local kept = input.dead and redis.call('PTTL', key) / 1000
-      if kept then redis.call('ZADD', 'due', now + kept, 'cleanup:' .. id) else wake('cleanup', id) end
-    end
+    end_job(id, input)
   end
 end
 for name, by in pairs(input.count) do redis.call('HINCRBYFLOAT', 'counters', name, by) end

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from service.openapi.examples import jobs
+from service.openapi.examples import batches, jobs
 
 #: Operation -> status -> name -> answer. The names are shown as titles.
 ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
@@ -23,6 +23,14 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "cancel_job": {"200": {"Canceled": jobs.CANCELED}},
     "delete_job": {"200": {"Canceled": jobs.CANCELED}},
     "cancel_jobs": {"200": {"One moved on meanwhile": {"canceled": 11, "not_canceled": 1}}},
+    "create_batch": {"202": {"One item skipped": batches.ACCEPTED}},
+    "list_batches": {
+        "200": {"The last page": {"batches": [batches.COMPLETED], "next_cursor": None}}
+    },
+    "show_batch": {"200": {"Running": batches.RUNNING, "Completed": batches.COMPLETED}},
+    "cancel_batch": {"200": {"Running": batches.RUNNING}},
+    "retry_batch": {"202": {"The new batch": batches.RETRY}},
+    "resend_batch_callback": {"202": {"Being sent again": batches.SENT_AGAIN}},
     "retry_job": {"202": {"The new job": jobs.RETRY}},
     "resend_callback": {"202": {"Being sent again": jobs.SENT_AGAIN}},
     "show_callback_secret": {

@@ -5,7 +5,12 @@ from typing import Any, Final
 
 from core.settings.settings import Settings
 from service.openapi.examples.answers import ANSWERS
-from service.openapi.examples.bodies import CANCEL_JOBS, new_job_examples
+from service.openapi.examples.bodies import (
+    CANCEL_JOBS,
+    as_lines,
+    new_batch_examples,
+    new_job_examples,
+)
 from service.openapi.examples.problems import problem
 from service.openapi.schemas import Json
 
@@ -23,6 +28,7 @@ def attach_examples(paths: Json, settings: Settings) -> Json:
     bodies: Mapping[str, Any] = {
         "create_job": new_job_examples(settings),
         "cancel_jobs": CANCEL_JOBS,
+        "create_batch": new_batch_examples(settings),
     }
     for item in paths.values():
         for method, operation in item.items():
@@ -34,7 +40,8 @@ def attach_examples(paths: Json, settings: Settings) -> Json:
 def _attach(operation: Json, bodies: Mapping[str, Any] | None) -> None:
     name = operation["operationId"]
     if bodies:
-        operation["requestBody"]["content"][_JSON]["examples"] = bodies
+        for media, content in operation["requestBody"]["content"].items():
+            content["examples"] = bodies if media == _JSON else as_lines(bodies)
     for status, answer in operation["responses"].items():
         content = answer.get("content", {})
         if _PROBLEM in content and (document := problem(name, status)):

@@ -1,5 +1,6 @@
 """Bodies of new jobs, made from the models that a deployment offers."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -47,6 +48,40 @@ def new_job_examples(settings: Settings) -> dict[str, Any]:
         "smallest": {"summary": "The smallest body", "value": smallest},
         "everything": {"summary": "All fields", "value": {**smallest, **_EVERYTHING}},
     }
+
+
+def new_batch_examples(settings: Settings) -> dict[str, Any]:
+    """Return bodies of `POST /v1/batches`: the smallest one, and one with all fields."""
+    first = next(model_bodies(next(iter(settings.models.values()))))
+    items = [{"custom_id": f"item-{number}", **first} for number in (1, 2)]
+    everything = {
+        "items": items,
+        "defaults": {"priority": 5},
+        "on_error": "skip",
+        "callback": {"url": "https://app.example/done"},
+        "behind_single_jobs": True,
+        "metadata": {"catalogue": "winter"},
+        "deadline": 86_400,
+        "results_key": "orders/{date}/{batch_id}.ndjson",
+    }
+    return {
+        "smallest": {"summary": "The smallest body", "value": {"items": items[:1]}},
+        "everything": {"summary": "All fields", "value": everything},
+    }
+
+
+def as_lines(bodies: Mapping[str, Any]) -> dict[str, Any]:
+    """Return examples of `POST /v1/batches` as NDJSON: the options, and a line per item."""
+    return {
+        name: {"summary": body["summary"], "value": _lines(body["value"])}
+        for name, body in bodies.items()
+    }
+
+
+def _lines(batch: Mapping[str, Any]) -> str:
+    options = {name: value for name, value in batch.items() if name != "items"}
+    lines = [*([options] if options else []), *batch["items"]]
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def model_bodies(model: Model) -> Iterator[dict[str, Any]]:

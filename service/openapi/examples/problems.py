@@ -43,6 +43,7 @@ _USUAL: Final[Mapping[str, _Problem]] = {
         "The job store cannot be reached or cannot keep a promise right now; nothing is promised",
     ),
 }
+_OF_A_BATCH: Final = ("show_batch", "cancel_batch", "retry_batch", "resend_batch_callback")
 #: By operation and status.
 _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
     ("retry_job", "409"): (
@@ -60,6 +61,26 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
         "confirm-mismatch",
         "12 jobs match, and confirm is 0; nothing was canceled, repeat it with confirm: 12",
     ),
+    ("create_batch", "422"): (
+        "invalid-items",
+        "Nothing was accepted: 1 field of its items is invalid; see errors",
+    ),
+    ("create_batch", "413"): (
+        "too-many-items",
+        "The batch has more than 10000 items; send several batches",
+    ),
+    **dict.fromkeys(
+        [(name, "404") for name in _OF_A_BATCH],
+        (
+            "no-such-batch",
+            "There is no such batch, or it is not yours; batches are kept for a limited time",
+        ),
+    ),
+    ("retry_batch", "409"): (
+        "cannot-send-again",
+        "No item of the batch failed in a way that can be retried",
+    ),
+    ("resend_batch_callback", "409"): ("cannot-send-again", "The batch has no callback"),
     ("resend_callback", "409"): ("cannot-send-again", "The job has no callback"),
     ("send_image", "409"): (
         "no-result",
@@ -138,4 +159,7 @@ def problem(operation: str, status: str) -> dict[str, Any] | None:
     }
     if kind == "invalid-fields":
         document["errors"] = [dict(_ERRORS.get(operation, _ERRORS["list_dead_letters"]))]
+    if kind == "invalid-items":
+        error = {"line": 1, "custom_id": "item-1", **_ERRORS["create_job"]}
+        document |= {"errors": [error], "total": 1}
     return document

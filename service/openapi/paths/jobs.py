@@ -4,13 +4,12 @@ from typing import Final
 
 from service.intake.limits import (
     DEADLINE_PATTERN,
-    IDEMPOTENCY_KEY_PATTERN,
     LONGEST_DEADLINE,
-    LONGEST_IDEMPOTENCY_KEY,
     SHORTEST_DEADLINE,
 )
 from service.openapi.operations import (
     BACKLOG_FULL,
+    IDEMPOTENCY_KEY,
     JOB_ID,
     NO_JOB,
     NO_KEY,
@@ -48,17 +47,6 @@ def paths(largest_body: int) -> Json:
 
 
 def _create(largest_body: int) -> Json:
-    key = {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "The same key with the same body gives the same job again. Always send one.",
-        "schema": {
-            "type": "string",
-            "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$",
-            "maxLength": LONGEST_IDEMPOTENCY_KEY,
-        },
-        "example": "order-1042",
-    }
     return operation(
         "create_job",
         _TAG,
@@ -77,7 +65,7 @@ def _create(largest_body: int) -> Json:
             BACKLOG_FULL,
             STORES_AWAY,
         ),
-        parameters=[key, _CANCEL_AFTER],
+        parameters=[IDEMPOTENCY_KEY, _CANCEL_AFTER],
         body=json_of(reference("NewJob")),
     )
 

@@ -1,0 +1,1 @@
+"""Batches: up to thousands of jobs that are accepted, counted, canceled and retried together."""

@@ -1,0 +1,148 @@
+"""`/v1/batches`: accept, show, list, cancel and retry batches."""
+
+import time
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.batches.batch import Batch, BatchId, BatchStatus
+from core.batches.plans import BatchPlans
+from core.batches.views import batch_view
+from core.errors import BacklogFull, CannotSendAgain
+from service.http.auth import tenant_of
+from service.http.caller_values import shown
+from service.http.origin import batch_path
+from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
+from service.http.query_parameters import repeated
+from service.intake.intake import idempotency_key
+from service.state import State
+
+_FRESH: Final = {"cache-control": "no-store"}
+_PARAMETERS: Final = ("limit", "cursor")
+_USUAL_PAGE: Final = 20
+MAX_PAGE_SIZE: Final = 100
+_LONGEST_CURSOR: Final = 36  # characters of a UUID
+
+
+async def create_or_list_batches(request: Request[State]) -> Response:
+    """Accept a batch (POST), or return one page of the caller's (GET)."""
+    if request.method == "POST":
+        return await create_batch(request)
+    return await list_batches(request)
+
+
+async def create_batch(request: Request[State]) -> Response:
+    """Accept a batch; 202 only once all of it is on disk."""
+    state = request.state
+    tenant = tenant_of(request, state["settings"].api_keys)
+    key = idempotency_key(request.headers)
+    accepted = await state["batches"].accept(request, tenant, key)
+    stored, complaints = accepted.stored, accepted.complaints
+    headers = {"location": batch_path(request, stored.id)}
+    if not stored.fresh:
+        headers["idempotency-replayed"] = "true"
+    view = _view(stored.batch) if stored.batch else {"id": stored.id}
+    rejected = {"rejected": complaints.view(), "rejected_total": complaints.total}
+    return JsonAnswer(view | rejected, HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def show_batch(request: Request[State]) -> Response:
+    """Return a batch to its tenant; to others it does not exist."""
+    return JsonAnswer(_view(await _owned(request)), headers=_FRESH)
+
+
+async def list_batches(request: Request[State]) -> Response:
+    """Return one page of the caller's batches, the newest first."""
+    state = request.state
+    tenant = tenant_of(request, state["settings"].api_keys)
+    limit, cursor = _query(request.query_params)
+    plan = BatchPlans(state["store"]).page(tenant, limit, cursor)
+    page = await state["async_store"].execute(plan)
+    view = {"batches": [_view(one) for one in page.batches], "next_cursor": page.cursor}
+    return JsonAnswer(view, headers=_FRESH)
+
+
+async def cancel_batch(request: Request[State]) -> Response:
+    """Cancel what can be of a batch; 200 only once that is on disk."""
+    batch = await _owned(request)
+    await request.state["batch_lifecycle"].cancel(batch)
+    return JsonAnswer(_view(await _owned(request)), headers=_FRESH)
+
+
+async def retry_batch(request: Request[State]) -> Response:
+    """Retry what failed in a batch as a new batch; 202 only once that is on disk."""
+    batch = await _owned(request)
+    try:
+        stored = await request.state["batch_lifecycle"].retry(batch)
+    except CannotSendAgain as error:
+        raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
+    except BacklogFull:
+        raise backlog_full() from None
+    view = _view(stored.batch) if stored.batch else {"id": stored.id}
+    headers = {"location": batch_path(request, stored.id)}
+    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def resend_batch_callback(request: Request[State]) -> Response:
+    """Send the callback of a completed batch again; 202 only once that is on disk."""
+    state, batch = request.state, await _owned(request)
+    problem = None
+    if not batch.request.callback_url:
+        problem = "The batch has no callback"
+    elif batch.status is not BatchStatus.COMPLETED:
+        problem = "The batch runs; its callback is sent when it completes"
+    elif not await state["async_store"].execute(BatchPlans(state["store"]).resend(batch.id)):
+        problem = "The batch is no longer kept"
+    if problem:
+        raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", problem)
+    headers = {"location": batch_path(request, batch.id)}
+    return JsonAnswer(_view(await _owned(request)), HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def _owned(request: Request[State]) -> Batch:
+    """Return the batch named by the path.
+
+    Raises:
+        Problem: 401 for a missing or wrong key, 404 if the caller has no such batch.
+    """
+    state = request.state
+    tenant = tenant_of(request, state["settings"].api_keys)
+    batch_id = BatchId(request.path_params["batch_id"])
+    batch = await state["async_store"].execute(BatchPlans(state["store"]).load(batch_id))
+    if batch is None or batch.request.tenant != tenant:
+        detail = "There is no such batch, or it is not yours; batches are kept for a limited time"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-batch", detail)
+    return batch
+
+
+def _view(batch: Batch) -> dict[str, Any]:
+    return batch_view(batch, time.time())
+
+
+def _query(query: QueryParams) -> tuple[int, str | None]:
+    """Parse the query; raises a `Problem` with everything that is wrong."""
+    errors = [
+        FieldError(
+            f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"
+        )
+        for name in query
+        if name not in _PARAMETERS
+    ]
+    errors += repeated(query, _PARAMETERS)
+    limit, cursor = query.get("limit"), query.get("cursor")
+    size = int(limit) if limit and limit.isascii() and limit.isdigit() and len(limit) < 4 else 0  # noqa: PLR2004
+    if limit is not None and not 1 <= size <= MAX_PAGE_SIZE:
+        allowed = f"a whole number from 1 to {MAX_PAGE_SIZE}"
+        errors.append(FieldError("query.limit", f"is {shown(limit)}", allowed, f"send {allowed}"))
+    is_cursor = cursor is None or (
+        len(cursor) == _LONGEST_CURSOR and set(cursor) <= set("0123456789abcdef-")
+    )
+    if not is_cursor:
+        allowed = "a next_cursor of an earlier page"
+        errors.append(FieldError("query.cursor", f"is {shown(cursor)}", allowed, f"send {allowed}"))
+    if errors:
+        raise invalid(errors)
+    return size or _USUAL_PAGE, cursor

@@ -1,0 +1,1 @@
+"""From a request with many items to a batch on disk."""

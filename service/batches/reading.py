@@ -1,0 +1,78 @@
+"""Reads the body of `POST /v1/batches` as it comes, into temporary files."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from service.batches.json_document import JsonDocument
+from service.batches.json_lines import JsonLines
+from service.batches.spooled_items import IN_DEFAULTS, ReadBatch, SpooledItems
+from service.body.json_scanner import FileField
+from service.body.request_body import BodyReader, pour
+from service.http.problems import Problem
+
+#: Media types of one JSON text per line; any other body is one JSON document.
+_LINES: Final = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+
+
+class BatchReader:
+    """Reads batches.
+
+    Args:
+        bodies: Gives each its place among the large bodies.
+        files: All fields that may hold files, by name.
+        most_bytes: Most bytes of a body.
+        most_items: Most items.
+    """
+
+    def __init__(
+        self,
+        bodies: BodyReader,
+        files: Mapping[str, FileField],
+        *,
+        most_bytes: int,
+        most_items: int,
+    ) -> None:
+        self._bodies = bodies
+        self._files = files
+        self._most_bytes = most_bytes
+        self._most_items = most_items
+
+    @asynccontextmanager
+    async def read(self, request: Request[Any]) -> AsyncIterator[ReadBatch]:
+        """Read a body; leaving the context deletes its temporary files.
+
+        Raises:
+            Problem: It is too large (413), compressed (415), came too slowly (408), has too many
+                items (413), or there is no room for it (503).
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        async with self._bodies.place():
+            spooled = SpooledItems(self._files, self._most_items)
+            try:
+                if kind in _LINES:
+                    yield await self._lines(request, spooled)
+                else:
+                    yield await self._document(request, spooled)
+            finally:
+                await run_in_threadpool(spooled.close)
+
+    async def _lines(self, request: Request[Any], spooled: SpooledItems) -> ReadBatch:
+        lines = JsonLines(spooled)
+        await pour(request, self._most_bytes, lines.feed)
+        lines.end()
+        return ReadBatch(None, is_document=False, items=spooled)
+
+    async def _document(self, request: Request[Any], spooled: SpooledItems) -> ReadBatch:
+        envelope = spooled.scanner(IN_DEFAULTS)
+        document = JsonDocument(spooled, envelope.feed)
+        await pour(request, self._most_bytes, document.feed)
+        document.end()
+        if document.is_broken:
+            detail = "The body is not valid JSON: its brackets and commas do not match"
+            raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
+        return ReadBatch(envelope.end(), is_document=True, items=spooled)

@@ -1,0 +1,275 @@
+"""Batches."""
+
+from typing import Final
+
+from core.settings.settings import Settings
+from service.batches.checks import LONGEST_CUSTOM_ID
+from service.batches.options import ON_ERROR
+from service.intake.limits import LARGEST_METADATA, LONGEST_KEY
+from service.openapi.operations import (
+    BACKLOG_FULL,
+    BAD_QUERY,
+    IDEMPOTENCY_KEY,
+    NO_KEY,
+    REDIS_AWAY,
+    STORES_AWAY,
+    accepted,
+    answer,
+    json_of,
+    operation,
+    problems,
+    query,
+)
+from service.openapi.schemas import (
+    CALLBACK,
+    COUNT,
+    DEADLINE,
+    STATUS,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    TIME_OR_NULL,
+    Json,
+    object_of,
+    or_null,
+    reference,
+)
+
+_TAG: Final = "Batches"
+_NO_BATCH: Final = ("404", "No such batch, or not yours.")
+_BATCH_ID: Final[Json] = {
+    "name": "batch_id",
+    "in": "path",
+    "required": True,
+    "description": "The batch's id, from the answer to its creation.",
+    "schema": TEXT,
+    "example": "01a1ff02-1be0-7c55-a3d1-6f0b52c8e914",
+}
+_LARGEST_PAGE: Final = 100
+_RESULTS_KEY: Final[Json] = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "maxLength": LONGEST_KEY,
+    "format": "results-key",
+    "description": "S3 key of the results file; {batch_id}, {date}, {tenant} are filled in. "
+    "One that is taken gives way to batches/{batch_id}.ndjson.",
+}
+
+
+def paths(settings: Settings) -> Json:
+    """Return the endpoints."""
+    return {
+        "/v1/batches": {"post": _create(settings), "get": _list()},
+        "/v1/batches/{batch_id}": {"parameters": [_BATCH_ID], "get": _show()},
+        "/v1/batches/{batch_id}/cancel": {"parameters": [_BATCH_ID], "post": _cancel()},
+        "/v1/batches/{batch_id}/retry": {"parameters": [_BATCH_ID], "post": _retry()},
+        "/v1/batches/{batch_id}/callback": {"parameters": [_BATCH_ID], "post": _resend()},
+    }
+
+
+def schemas(settings: Settings) -> Json:
+    """Return the schemas of bodies and answers."""
+    batch = _batch()
+    complaint = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
+    complaint["properties"] |= {"line": {**COUNT, "minimum": 1}, "custom_id": TEXT_OR_NULL}
+    rejected = {"rejected": {"type": "array", "items": complaint}, "rejected_total": COUNT}
+    invalid = dict.fromkeys(("type", "title", "detail"), TEXT)
+    return {
+        "NewBatch": _new_batch(settings),
+        "Batch": batch,
+        "AcceptedBatch": {**batch, "properties": batch["properties"] | rejected},
+        "BatchEvent": object_of(
+            {"type": {"const": "batch.completed"}, "timestamp": TIME, "data": reference("Batch")}
+        ),
+        "InvalidItems": object_of(
+            {**invalid, "status": COUNT, "errors": rejected["rejected"], "total": COUNT}
+        ),
+    }
+
+
+def new_item(new_job: Json) -> Json:
+    """Return the schema of an item, from that of a job of the same model."""
+    name = {
+        **TEXT,
+        "minLength": 1,
+        "maxLength": LONGEST_CUSTOM_ID,
+        "format": "custom-id",
+        "description": "Your name for the item; printable characters, each name once.",
+    }
+    return {
+        **{key: value for key, value in new_job.items() if key != "examples"},
+        "required": [*new_job["required"], "custom_id"],
+        "properties": {"custom_id": name, **new_job["properties"]},
+    }
+
+
+def _new_batch(settings: Settings) -> Json:
+    return {
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "description": f"At most {settings.max_batch_items}.",
+                "items": reference("NewItem"),
+            },
+            "defaults": {
+                "type": ["object", "null"],
+                "description": "Fields for every item that does not have them itself; those of "
+                "input are filled in one by one.",
+            },
+            "on_error": {
+                "enum": [*ON_ERROR, None],
+                "description": "What one bad item means: nothing is accepted (reject), or all but "
+                "the bad ones are (skip).",
+            },
+            "callback": reference("NewCallback"),
+            "behind_single_jobs": {
+                "type": ["boolean", "null"],
+                "description": "Whether its jobs wait behind single jobs of their priority. "
+                "Default true.",
+            },
+            "metadata": {
+                "type": ["object", "null"],
+                "description": f"Given back with the batch; at most {LARGEST_METADATA} bytes.",
+            },
+            "deadline": DEADLINE,
+            "results_key": _RESULTS_KEY,
+        },
+        "additionalProperties": False,
+    }
+
+
+def _batch() -> Json:
+    results = {**dict.fromkeys(("uri", "bucket", "key", "sha256"), TEXT), "bytes": COUNT}
+    counts = object_of({"total": COUNT, **dict.fromkeys(STATUS["enum"], COUNT)})
+    return object_of(
+        {
+            "id": TEXT,
+            "status": {"enum": ["running", "completed"]},
+            "created_at": TIME,
+            "ended_at": TIME_OR_NULL,
+            "estimated_end_at": {**TIME_OR_NULL, "description": "At the pace so far."},
+            "metadata": {"type": "object"},
+            "counts": counts,
+            "cost": {"type": ["number", "null"], "description": "Credits that were told so far."},
+            "results": or_null(results),
+            "callback": or_null(CALLBACK),
+            "retry_of": TEXT_OR_NULL,
+            "retried_as": TEXT_OR_NULL,
+        }
+    )
+
+
+def _create(settings: Settings) -> Json:
+    lines = {
+        **TEXT,
+        "format": "batch-lines",
+        "description": "One item per line. A first line without custom_id, model and input holds "
+        "the options: the fields beside items.",
+    }
+    most = f"{settings.max_batch_bytes} bytes or {settings.max_batch_items} items"
+    either = {"anyOf": [reference("Problem"), reference("InvalidItems")]}
+    items: Json = {"application/problem+json": {"schema": either}}
+    return operation(
+        "create_batch",
+        _TAG,
+        "Create a batch",
+        "Checks every item, stores the batch, and answers once all of it is on disk. Its items "
+        "then become jobs. Send many or large items as NDJSON. With the same Idempotency-Key, "
+        "repeating is safe.",
+        accepted("The batch is on disk and will be carried out.", "AcceptedBatch"),
+        problems(
+            ("400", "The body is not JSON, or the Idempotency-Key is not valid."),
+            NO_KEY,
+            ("408", "The body arrived too slowly."),
+            ("413", f"The batch has more than {most}."),
+            ("415", "The body has a Content-Encoding; send it uncompressed."),
+            BACKLOG_FULL,
+            STORES_AWAY,
+        ),
+        {"422": {"description": "Items or options are invalid; each is named.", "content": items}},
+        parameters=[IDEMPOTENCY_KEY],
+        body={**json_of(reference("NewBatch")), "application/x-ndjson": {"schema": lines}},
+    )
+
+
+def _list() -> Json:
+    sizes = {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE}
+    cursors = {"type": "string", "pattern": "^[0-9a-f-]{36}$"}
+    batches = {"type": "array", "items": reference("Batch")}
+    return operation(
+        "list_batches",
+        _TAG,
+        "List batches",
+        "Lists your batches, newest first. Continue until next_cursor is null.",
+        answer(
+            "200",
+            "One page.",
+            json_of(object_of({"batches": batches, "next_cursor": TEXT_OR_NULL})),
+        ),
+        problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
+        parameters=[
+            query("limit", sizes, "Most batches of a page. Default 20."),
+            query("cursor", cursors, "The next_cursor of the previous page."),
+        ],
+    )
+
+
+def _show() -> Json:
+    return operation(
+        "show_batch",
+        _TAG,
+        "Show a batch",
+        "Returns the batch with the number of its jobs by status, and its results file once that "
+        "is stored.",
+        answer("200", "The batch.", json_of(reference("Batch"))),
+        problems(NO_KEY, _NO_BATCH, REDIS_AWAY),
+    )
+
+
+def _cancel() -> Json:
+    return operation(
+        "cancel_batch",
+        _TAG,
+        "Cancel a batch",
+        "Cancels each of its jobs that can be canceled. The batch completes when all have ended. "
+        "Repeating is safe.",
+        answer("200", "The batch.", json_of(reference("Batch"))),
+        problems(NO_KEY, _NO_BATCH, REDIS_AWAY),
+    )
+
+
+def _retry() -> Json:
+    return operation(
+        "retry_batch",
+        _TAG,
+        "Run the failed items of a batch again, as a new batch",
+        "Items whose files are no longer kept, or that were retried as single jobs, are left out. "
+        "Repeating the request returns the same new batch.",
+        accepted("The new batch is on disk and will be carried out.", "Batch"),
+        problems(
+            NO_KEY,
+            _NO_BATCH,
+            ("409", "The batch runs, or no item of it can be retried."),
+            BACKLOG_FULL,
+            STORES_AWAY,
+        ),
+    )
+
+
+def _resend() -> Json:
+    return operation(
+        "resend_batch_callback",
+        _TAG,
+        "Send a batch's callback again",
+        "Sends it whether it was delivered or given up, with a full day for new attempts.",
+        accepted("It is being sent.", "Batch"),
+        problems(
+            NO_KEY,
+            _NO_BATCH,
+            ("409", "The batch has no callback, or runs."),
+            REDIS_AWAY,
+        ),
+    )
