@@ -20,6 +20,7 @@ from worker.runtime.rq_worker import ConcurrentWorker
 
 A = JobId("0001")
 STEPS = sorted(rules.QUEUE_OF)
+STEPS_OF_BATCHES = (Step.RESULTS, Step.ANNOUNCE)
 #: What the worker, and not who enqueues, writes; RQ writes it as empty at first, which reads alike.
 LATER = {"started_at", "ended_at", "last_heartbeat", "worker_name", "group_id"}
 #: No callbacks of RQ's are used: empty in its record, and read as none where it is missing.
@@ -30,7 +31,8 @@ STAMPS = {"created_at", "enqueued_at"}
 def _enqueue(store: JobStore, step: Step) -> str:
     accept(store, A)
     assert store.change(A, Status, Change(wake=[step]))
-    return f"{A}-{step}-2"  # the second task of this job: accepting it started its submit
+    # The second task of this job: accepting it started its submit. A batch has a record of its own.
+    return f"{A}-{step}-{1 if step in STEPS_OF_BATCHES else 2}"
 
 
 def _record(client: "redis.Redis", task_id: str) -> dict[str, bytes]:
@@ -121,7 +123,8 @@ def test_every_task_s_name_is_a_function_of_a_job_id(step: Step) -> None:
 
     function = getattr(importlib.import_module(module), name)
 
-    what = "name" if step is Step.ACCOUNT else "job_id"
+    of_a_batch = dict.fromkeys(STEPS_OF_BATCHES, "batch_id")
+    what = {Step.ACCOUNT: "name", **of_a_batch}.get(step, "job_id")
     assert list(inspect.signature(function, eval_str=True).parameters.values()) == [
         inspect.Parameter(what, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
     ]
