@@ -29,6 +29,7 @@ from tests.crash.crash_point import ROOT, CrashPoint
 from worker import tasks
 from worker.runtime import wiring
 from worker.runtime.rq_worker import ConcurrentWorker
+from worker.steps import batches
 
 #: Where a step touches the world. Dying in a pure function is dying at the line that called it.
 _OURS = (
@@ -41,6 +42,8 @@ _OURS = (
         )
     ),
 )
+#: What runs a step: of a job, and of a batch.
+_RUNS: Final = (tasks.run.__code__, batches.run.__code__)
 #: The smallest part that S3 takes.
 _PART: Final = 5 * 1024 * 1024  # bytes
 
@@ -67,15 +70,15 @@ class Killer:
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
         """Trace function (`sys.settrace`): follows our own frames within the step."""
         code = frame.f_code
-        if code is tasks.run.__code__ and event == "call":
+        if code in _RUNS and event == "call":
             self._running = str(frame.f_locals["step"]) == self._step
         if not self._running or not code.co_filename.startswith(_OURS):
-            return self.trace if code is tasks.run.__code__ else None
+            return self.trace if code in _RUNS else None
         counts = self._function in ("", code.co_name) and code.co_filename.startswith(self._counted)
         if event == "line" and counts:
             turn = frame.f_locals.get("number") if self._function else None
             self._fatal.passes(code.co_filename, frame.f_lineno, turn)
-        elif event == "return" and code is tasks.run.__code__:
+        elif event == "return" and code in _RUNS:
             self._running = False
         return self.trace
 
