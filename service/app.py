@@ -26,7 +26,6 @@ from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
-    batches,
     cancel_many,
     cancellation,
     dead_letters,
@@ -38,6 +37,7 @@ from service.api import (
     results,
     webhooks,
 )
+from service.api.batches import endpoints as batches
 from service.batches.intake import BatchIntake
 from service.batches.lifecycle import BatchLifecycle
 from service.batches.reading import BatchReader

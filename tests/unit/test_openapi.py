@@ -24,7 +24,7 @@ NATIVE: Final = {
     "service.api.cancel_many",
     "service.api.job_lists",
     "service.api.cancellation",
-    "service.api.batches",
+    "service.api.batches.endpoints",
     "service.api.dead_letters",
     "service.api.health",
     "service.api.metrics",
