@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from fluxrelay import FluxRelay, InvalidFieldsError
+from fluxrelay import ConfirmMismatchError, FluxRelay, InvalidFieldsError
 from tests.client.scripted_service import JOB, ScriptedService, says
 from tests.client.test_jobs import made
 
@@ -31,6 +31,22 @@ def test_jobs_are_listed(client: FluxRelay) -> None:
     assert list(client.jobs.list(created_before=begun, created_after=begun)) == []
     for job in jobs:
         client.jobs.cancel(job)
+
+
+@pytest.mark.usefixtures("paused")
+def test_jobs_are_canceled_by_a_filter(client: FluxRelay) -> None:
+    """Only as many as were confirmed are canceled; else none, and the error says how many."""
+    jobs = [made(client, str(number)) for number in range(2)]
+    begun = jobs[0].created_at
+
+    with pytest.raises(ConfirmMismatchError) as caught:
+        client.jobs.cancel_many(3, created_after=begun, status=["queued", "submitting"])
+    assert caught.value.count == 2
+    assert not client.jobs.get(jobs[0]).ended
+    result = client.jobs.cancel_many(2, created_after=begun, model="flux-pro-1.1")
+
+    assert (result.canceled, result.not_canceled) == (2, 0)
+    assert {client.jobs.get(job).status for job in jobs} == {"canceled"}
 
 
 def test_a_bad_filter_is_refused(client: FluxRelay) -> None:

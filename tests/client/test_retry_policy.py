@@ -97,7 +97,7 @@ def test_the_service_does_the_waiting() -> None:
     job = world.run(JobOperations(session()).wait("an-id"))
 
     assert job.succeeded
-    assert [request.params for request in world.sent] == [(("wait", "60.0"),)] * 3
+    assert [request.params for request in world.sent] == [(("wait", "60"),)] * 3
     assert world.slept == [0, 0]
 
 
@@ -120,7 +120,7 @@ def test_a_wait_has_its_time() -> None:
 
     assert caught.value.last.id == JOB["id"]
     assert not isinstance(caught.value, JobFailedError)
-    assert [request.params[0][1] for request in world.sent] == ["60.0", "30.0"]
+    assert [request.params[0][1] for request in world.sent] == ["60", "30"]
 
 
 def test_a_wait_of_no_time_looks_once() -> None:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from fluxrelay.operations.values import given, query
+from fluxrelay.operations.values import given, query, whole_seconds
 from fluxrelay.protocol.body import Body, json_body
 from fluxrelay.protocol.effects import Flow
 from fluxrelay.protocol.messages import Answer, Request, path
@@ -28,7 +28,7 @@ class Operations:
 
     def _look(self, *segments: str, wait: float | None, once: bool = False) -> Flow[Answer]:
         """Ask how something stands, when it has ended or `wait` seconds later; perhaps `once`."""
-        params = query(given(wait=wait))
+        params = query(given(wait=whole_seconds(wait)))
         request = Request("GET", path(*segments), params, patience=wait or 0)
         return (yield from (self._session.attempt if once else self._session.call)(request))
 

@@ -96,7 +96,7 @@ class BatchOperations(Operations):
             WaitTimeoutError: It has not ended in `timeout` seconds.
         """
 
-        def look(seconds: float) -> Flow[Batch]:
+        def look(seconds: int) -> Flow[Batch]:
             answer = yield from self._look("batches", id_of(batch), wait=seconds, once=True)
             return Batch.decode(answer.json())
 
@@ -113,6 +113,14 @@ class BatchOperations(Operations):
             ConflictError: None failed, or the batch still runs.
         """
         return Batch.decode((yield from self._post("batches", id_of(batch), "retry")).json())
+
+    def resend(self, batch: BatchOrId) -> Flow[Batch]:
+        """Send the callback of a completed batch again, and return the batch.
+
+        Raises:
+            ConflictError: The batch runs, or has no callback.
+        """
+        return Batch.decode((yield from self._post("batches", id_of(batch), "callback")).json())
 
     def jobs(
         self,
@@ -132,12 +140,11 @@ class BatchOperations(Operations):
             model=model,
             created_after=created_after,
             created_before=created_before,
+            batch=batch,
             metadata=metadata,
         )
         params = query({**chosen, **given(limit=limit, cursor=cursor)})
-        return (
-            yield from self._page(Job, "batches", id_of(batch), "jobs", name="jobs", params=params)
-        )
+        return (yield from self._page(Job, "jobs", name="jobs", params=params))
 
     def results(self, batch: BatchOrId) -> Stream[BatchResult]:
         """Yield what became of each item, in no particular order: artifacts or an error.

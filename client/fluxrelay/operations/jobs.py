@@ -19,6 +19,7 @@ from fluxrelay.operations.values import (
     id_of,
     job_filter,
     query,
+    whole_seconds,
 )
 from fluxrelay.operations.waiting import wait_for
 from fluxrelay.protocol.effects import Flow, Stream
@@ -63,7 +64,7 @@ class JobOperations(FileOperations):
             regenerate: whether a result whose link expired is generated (and paid for) once more.
             max_resubmits: how often a submit whose outcome is unknown may be repeated.
             deadline: when the job ends as failed if it has no result: seconds from now, or a time.
-            wait: seconds (60 at most) to wait for its end before it is returned.
+            wait: whole seconds (60 at most) to wait for its end before it is returned.
             idempotency_key: your own name of this request; repeated with the same key, it returns
                 the same job. Without one a key is made, and kept over the client's retries.
             extra: further fields of the body.
@@ -85,7 +86,7 @@ class JobOperations(FileOperations):
         }
         headers = idempotency(idempotency_key)
         if wait is not None:
-            headers["prefer"] = f"wait={wait:g}"
+            headers["prefer"] = f"wait={whole_seconds(wait)}"
         answer = yield from self._post("jobs", body=body, headers=headers, patience=wait or 0)
         return Job.decode(answer.json())
 
@@ -102,7 +103,7 @@ class JobOperations(FileOperations):
             WaitTimeoutError: The job has not ended in time.
         """
 
-        def look(seconds: float) -> Flow[Job]:
+        def look(seconds: int) -> Flow[Job]:
             answer = yield from self._look("jobs", id_of(job), wait=seconds, once=True)
             return Job.decode(answer.json())
 
@@ -171,15 +172,8 @@ class JobOperations(FileOperations):
         The first is its newest status, or with `last_event_id` the one after that event. A broken
         connection is made anew, and goes on after the last event.
         """
-
-        def told(last_id: str) -> Flow[bool]:
-            known = yield from self.get(job)
-            return known.ended and last_id == str(len(known.timeline))
-
         place = path("jobs", id_of(job), "events")
-        return Stream(
-            event_stream(self._session, place, last_id=last_event_id, ends=_ENDS, told=told)
-        )
+        return Stream(event_stream(self._session, place, last_id=last_event_id, ends=_ENDS))
 
     def list(
         self,

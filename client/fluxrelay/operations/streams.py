@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from fluxrelay.errors import ProblemError, UnreachableError
@@ -16,6 +15,8 @@ from fluxrelay.types.reference import Event
 
 #: Seconds before a connection that ended is made anew, unless the service says another time.
 _RETRY = 2.0
+#: The status of a stream that has no more events.
+_NO_MORE = 204
 
 
 def event_stream(
@@ -25,7 +26,6 @@ def event_stream(
     params: tuple[tuple[str, str], ...] = (),
     last_id: str | None = None,
     ends: AbstractSet[str] = frozenset(),
-    told: Callable[[str], Flow[bool]] | None = None,
 ) -> Flow[None]:
     """Emit the events of a stream, until one whose type is in `ends`.
 
@@ -35,8 +35,6 @@ def event_stream(
         params: the query's parameters.
         last_id: id of the event after which to begin; None begins with what is new.
         ends: types of events after which nothing comes.
-        told: makes the flow that tells, where a connection ended without one of those, whether
-            nothing can come after the event of an id.
 
     Raises:
         UnreachableError: The service has been out of reach for five minutes.
@@ -49,8 +47,6 @@ def event_stream(
         try:
             answer = yield from session.attempt(_request(path, params, parser.last_id), stream=True)
             if (yield from _emit(answer, parser, outage, ends)):
-                return
-            if told and (yield from told(parser.last_id)):
                 return
         except (UnreachableError, ProblemError) as error:
             pause = outage.failed(error, (yield from now()))
@@ -69,7 +65,7 @@ def _request(path: str, params: tuple[tuple[str, str], ...], last_id: str) -> Re
 def _emit(
     answer: Answer, parser: EventParser, outage: Outage, ends: AbstractSet[str]
 ) -> Flow[bool]:
-    """Emit the events of one connection; return whether the last was one of `ends`."""
+    """Emit the events of one connection; return whether nothing can come after them."""
     while piece := (yield from read(answer)):
         outage.over()
         for event in parser.feed(piece):
@@ -78,7 +74,7 @@ def _emit(
                 yield Close(answer)
                 return True
     yield Close(answer)
-    return False
+    return answer.status == _NO_MORE
 
 
 def _event(event: ServerEvent) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,6 +49,11 @@ def deadline_of(value: Deadline | None) -> str | float | None:
     if value is None:
         return None
     return value.total_seconds() if isinstance(value, timedelta) else time_of(value)
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    """Return seconds to wait as the service takes them, rounded up."""
+    return None if seconds is None else math.ceil(seconds)
 
 
 def given(**values: Any) -> dict[str, Any]:

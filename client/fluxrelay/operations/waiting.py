@@ -52,13 +52,11 @@ class Outage:
         return max(self._policy.backoff(self._failures), after or 0.0)
 
 
-def wait_for(
-    look: Callable[[float], Flow[T]], policy: RetryPolicy, timeout: float | None
-) -> Flow[T]:
+def wait_for(look: Callable[[int], Flow[T]], policy: RetryPolicy, timeout: float | None) -> Flow[T]:
     """Return a job or batch once it has ended.
 
     Args:
-        look: makes the flow that asks once, and has the service wait for so many seconds.
+        look: makes the flow that asks once, and has the service wait for so many whole seconds.
         policy: how to go on after the service could not be reached.
         timeout: seconds; None waits for as long as it takes.
 
@@ -73,7 +71,7 @@ def wait_for(
     while True:
         asked_at = yield from now()
         left = LONGEST_WAIT if timeout is None else timeout - (asked_at - begun)
-        asked = max(0.0, min(LONGEST_WAIT, left))
+        asked = int(max(0.0, min(LONGEST_WAIT, left)))
         try:
             last = yield from look(asked)
         except (UnreachableError, ProblemError) as error:
@@ -86,7 +84,7 @@ def wait_for(
                 return last
             outage.over()
             at = yield from now()
-            pause = _PAUSE if at - asked_at < asked - _PAUSE else 0.0
+            pause = 0.0 if asked and at - asked_at >= asked / 2 else _PAUSE
         if timeout is not None:
             if at - begun >= timeout and last is not None:
                 raise WaitTimeoutError(last, timeout)
