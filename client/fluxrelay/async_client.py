@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from fluxrelay.operations.batches import BatchOperations
 from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
 from fluxrelay.operations.jobs import JobOperations
 from fluxrelay.operations.service import ModelOperations, ServiceOperations
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.session import Session
 from fluxrelay.resources import (
+    AsyncBatches,
     AsyncCallbacks,
     AsyncDeadLetters,
     AsyncJobs,
@@ -53,6 +55,7 @@ class AsyncFluxRelay(AsyncResource[ServiceOperations]):
         runner = AsyncRunner(self._http, timeout)
         super().__init__(ServiceOperations(session), runner)
         self.jobs = AsyncJobs(JobOperations(session), runner)
+        self.batches = AsyncBatches(BatchOperations(session), runner)
         self.callbacks = AsyncCallbacks(CallbackOperations(session, callback_secret), runner)
         self.dead_letters = AsyncDeadLetters(DeadLetterOperations(session), runner)
         self.models = AsyncModels(ModelOperations(session), runner)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from fluxrelay.operations.batches import BatchOperations
 from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
 from fluxrelay.operations.jobs import JobOperations
 from fluxrelay.operations.service import ModelOperations, ServiceOperations
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.session import Session
-from fluxrelay.resources import Callbacks, DeadLetters, Jobs, Models
+from fluxrelay.resources import Batches, Callbacks, DeadLetters, Jobs, Models
 from fluxrelay.running.methods import Resource, blocking
 from fluxrelay.running.runner import Runner
 
@@ -48,6 +49,7 @@ class FluxRelay(Resource[ServiceOperations]):
         runner = Runner(self._http, timeout)
         super().__init__(ServiceOperations(session), runner)
         self.jobs = Jobs(JobOperations(session), runner)
+        self.batches = Batches(BatchOperations(session), runner)
         self.callbacks = Callbacks(CallbackOperations(session, callback_secret), runner)
         self.dead_letters = DeadLetters(DeadLetterOperations(session), runner)
         self.models = Models(ModelOperations(session), runner)

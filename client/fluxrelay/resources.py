@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fluxrelay.operations.batches import BatchOperations
 from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
 from fluxrelay.operations.jobs import JobOperations
 from fluxrelay.operations.service import ModelOperations
@@ -9,9 +10,11 @@ from fluxrelay.running.methods import (
     AsyncResource,
     Resource,
     async_paging,
+    async_streaming,
     awaited,
     blocking,
     paging,
+    streaming,
 )
 
 
@@ -47,6 +50,38 @@ class AsyncJobs(AsyncResource[JobOperations]):
     save = awaited(JobOperations.save)
     iterate = async_paging(JobOperations.list)
     list = awaited(JobOperations.list)
+
+
+class Batches(Resource[BatchOperations]):
+    """Batches."""
+
+    create = blocking(BatchOperations.create)
+    get = blocking(BatchOperations.get)
+    wait = blocking(BatchOperations.wait)
+    cancel = blocking(BatchOperations.cancel)
+    retry = blocking(BatchOperations.retry)
+    resend = blocking(BatchOperations.resend)
+    results = streaming(BatchOperations.results)
+    jobs = blocking(BatchOperations.jobs)
+    iterate_jobs = paging(BatchOperations.jobs)
+    iterate = paging(BatchOperations.list)
+    list = blocking(BatchOperations.list)
+
+
+class AsyncBatches(AsyncResource[BatchOperations]):
+    """Batches."""
+
+    create = awaited(BatchOperations.create)
+    get = awaited(BatchOperations.get)
+    wait = awaited(BatchOperations.wait)
+    cancel = awaited(BatchOperations.cancel)
+    retry = awaited(BatchOperations.retry)
+    resend = awaited(BatchOperations.resend)
+    results = async_streaming(BatchOperations.results)
+    jobs = awaited(BatchOperations.jobs)
+    iterate_jobs = async_paging(BatchOperations.jobs)
+    iterate = async_paging(BatchOperations.list)
+    list = awaited(BatchOperations.list)
 
 
 class Callbacks(Resource[CallbackOperations]):
