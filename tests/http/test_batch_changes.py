@@ -42,6 +42,8 @@ def test_other_tenants_see_nothing(
 
     problem(other.get(f"/v1/batches/{batch}"), 404, "no-such-batch")
     assert other.get("/v1/batches").json()["batches"] == []
+    problem(other.get(f"/v1/batches/{batch}/jobs"), 404, "no-such-batch")
+    assert other.get(f"/v1/jobs?batch={batch}").json()["jobs"] == []
     for what in ("cancel", "retry", "callback"):
         problem(send(other, {}, path=f"/v1/batches/{batch}/{what}"), 404, "no-such-batch")
     problem(Caller(api.client, api.eventually).get("/v1/batches"), 401, "missing-key")
@@ -59,6 +61,25 @@ def test_batches_are_listed_newest_first(api: Caller, full_house: None) -> None:
     assert found == made[::-1]
     for query in ("limit=0", "limit=101", "limit=x", "cursor=x", "color=red", "limit=1&limit=2"):
         problem(api.get(f"/v1/batches?{query}"), 422, "invalid-fields")
+
+
+def test_the_jobs_of_a_batch_are_listed(
+    api: Caller, redis_of: "redis.Redis", full_house: None
+) -> None:
+    """They are those of the batch alone, newest first, and the list's filters hold."""
+    del full_house
+    made = [accepted(api, {"items": [item(f"{n}") for n in range(3)]})["id"] for _ in range(2)]
+    for batch in made:
+        api.eventually(lambda batch=batch: not redis_of.exists(f"batch:{batch}:staged"))  # type: ignore[misc]  # bound now
+
+    first = api.get(f"/v1/batches/{made[0]}/jobs?limit=2").json()
+    second = api.get(f"/v1/batches/{made[0]}/jobs?cursor={first['next_cursor']}").json()
+
+    found = [job["batch"] for job in first["jobs"] + second["jobs"]]
+    assert found == [{"id": made[0], "custom_id": f"{n}"} for n in (2, 1, 0)]
+    assert api.get(f"/v1/jobs?batch={made[1]}&limit=1").json()["jobs"][0]["batch"]["id"] == made[1]
+    assert api.get(f"/v1/batches/{made[0]}/jobs?status=failed").json()["jobs"] == []
+    problem(api.get(f"/v1/batches/{made[0]}/jobs?batch={made[1]}"), 422, "invalid-fields")
 
 
 def test_a_batch_is_canceled(api: Caller, relay: Stack, full_house: None) -> None:

@@ -11,9 +11,7 @@ local function batch_key(id) return 'batch:' .. id end
 local ENDS = {succeeded = true, failed = true, canceled = true}
 
 -- A job was created (`from` is nil) or moved. The last one to end makes the batch's results due.
-local function count_in_batch(id, from, to)
-  local batch = redis.call('HGET', job_key(id), 'batch')
-  if not batch then return end
+local function count_in_batch(id, batch, from, to)
   local key = batch_key(batch)
   local total = tonumber(redis.call('HGET', key, 'total'))
   if not total then return end

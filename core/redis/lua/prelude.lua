@@ -153,12 +153,12 @@ end
 -- The only place that writes a status.
 local function set_status(id, status)
   local key = job_key(id)
-  local timeline, from, tenant, indexes =
-    unpack(redis.call('HMGET', key, 'timeline', 'status', 'tenant', 'indexes'))
+  local timeline, from, tenant, indexes, batch =
+    unpack(redis.call('HMGET', key, 'timeline', 'status', 'tenant', 'indexes', 'batch'))
   local entry = string.format('%s=%.3f', status, now)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
   index_job(id, from, status, tenant, indexes)
-  count_in_batch(id, from, status)
+  if batch then count_in_batch(id, batch, from, status) end
 end
 
 -- What follows from the end of a job: the counter, how long its record is kept, its callback, the list of

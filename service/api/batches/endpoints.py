@@ -12,6 +12,7 @@ from core.batches.batch import Batch, BatchId, BatchStatus
 from core.batches.plans import BatchPlans
 from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain
+from service.api.job_lists import list_page
 from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import batch_path
@@ -63,6 +64,12 @@ async def list_batches(request: Request[State]) -> Response:
     page = await state["async_store"].execute(plan)
     view = {"batches": [_view(one) for one in page.batches], "next_cursor": page.cursor}
     return JsonAnswer(view, headers=_FRESH)
+
+
+async def list_batch_jobs(request: Request[State]) -> Response:
+    """Return one page of the batch's jobs, as `GET /v1/jobs` does; items become jobs by and by."""
+    batch = await _owned(request)
+    return await list_page(request, batch=batch.id)
 
 
 async def cancel_batch(request: Request[State]) -> Response:

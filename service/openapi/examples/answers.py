@@ -28,6 +28,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "200": {"The last page": {"batches": [batches.COMPLETED], "next_cursor": None}}
     },
     "show_batch": {"200": {"Running": batches.RUNNING, "Completed": batches.COMPLETED}},
+    "list_batch_jobs": {"200": {"The last page": {"jobs": [jobs.OF_A_BATCH], "next_cursor": None}}},
     "cancel_batch": {"200": {"Running": batches.RUNNING}},
     "retry_batch": {"202": {"The new batch": batches.RETRY}},
     "resend_batch_callback": {"202": {"Being sent again": batches.SENT_AGAIN}},

@@ -112,3 +112,12 @@ RETRY: Final[Mapping[str, Any]] = job_view(_RETRY)
 SENT_AGAIN: Final[Mapping[str, Any]] = job_view(
     replace(_SUCCEEDED, callback_state=CallbackState.PENDING)
 )
+#: An item of a batch.
+OF_A_BATCH: Final[Mapping[str, Any]] = job_view(
+    replace(
+        _SUCCEEDED,
+        request=replace(
+            _QUEUED.request, batch="01a1ff02-1be0-7c55-a3d1-6f0b52c8e914", custom_id="fox-1"
+        ),
+    )
+)

@@ -43,7 +43,13 @@ _USUAL: Final[Mapping[str, _Problem]] = {
         "The job store cannot be reached or cannot keep a promise right now; nothing is promised",
     ),
 }
-_OF_A_BATCH: Final = ("show_batch", "cancel_batch", "retry_batch", "resend_batch_callback")
+_OF_A_BATCH: Final = (
+    "list_batch_jobs",
+    "show_batch",
+    "cancel_batch",
+    "retry_batch",
+    "resend_batch_callback",
+)
 #: By operation and status.
 _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
     ("retry_job", "409"): (

@@ -20,6 +20,7 @@ from service.openapi.operations import (
     problems,
     query,
 )
+from service.openapi.paths import lists
 from service.openapi.schemas import (
     CALLBACK,
     COUNT,
@@ -61,6 +62,7 @@ def paths(settings: Settings) -> Json:
     return {
         "/v1/batches": {"post": _create(settings), "get": _list()},
         "/v1/batches/{batch_id}": {"parameters": [_BATCH_ID], "get": _show()},
+        "/v1/batches/{batch_id}/jobs": {"parameters": [_BATCH_ID], "get": _jobs(settings)},
         "/v1/batches/{batch_id}/cancel": {"parameters": [_BATCH_ID], "post": _cancel()},
         "/v1/batches/{batch_id}/retry": {"parameters": [_BATCH_ID], "post": _retry()},
         "/v1/batches/{batch_id}/callback": {"parameters": [_BATCH_ID], "post": _resend()},
@@ -226,6 +228,19 @@ def _show() -> Json:
         "is stored.",
         answer("200", "The batch.", json_of(reference("Batch"))),
         problems(NO_KEY, _NO_BATCH, REDIS_AWAY),
+    )
+
+
+def _jobs(settings: Settings) -> Json:
+    return operation(
+        "list_batch_jobs",
+        _TAG,
+        "List the jobs of a batch",
+        "Lists the batch's jobs, newest first, as GET /v1/jobs does. An item is a job some seconds "
+        "after the batch was accepted.",
+        lists.page(),
+        problems(NO_KEY, _NO_BATCH, BAD_QUERY, REDIS_AWAY),
+        parameters=lists.filters(settings.models, settings.indexed_metadata),
     )
 
 

@@ -44,10 +44,6 @@ def paths(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
 
 
 def _list(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
-    sizes = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
-    statuses = {"type": "array", "items": {"enum": list(Status)}, "minItems": 1}
-    cursors = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
-    jobs = {"type": "array", "items": reference("Job")}
     return operation(
         "list_jobs",
         TAG,
@@ -55,22 +51,40 @@ def _list(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
         "Lists your jobs, newest first. Filters go together. Continue until next_cursor is null; "
         "pages before the last may be short, even empty, if filters are combined. A job that "
         "starts, ends or begins while you read is neither doubled nor missed.",
-        answer("200", "One page.", json_of(object_of({"jobs": jobs, "next_cursor": TEXT_OR_NULL}))),
+        page(),
         problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
         parameters=[
-            query("status", statuses, "One or more statuses; repeat it, or separate by commas."),
-            query("model", {"enum": list(models)}, "Jobs of this model."),
-            query("created_after", TIME, "Created then or later: ISO 8601, or Unix seconds."),
-            query("created_before", TIME, "Created earlier than then."),
+            *filters(models, indexed_metadata),
             query("batch", UUID, "Jobs of this batch."),
-            *(
-                query(f"metadata.{key}", TEXT, f"Jobs with this value of {key} in their metadata.")
-                for key in indexed_metadata
-            ),
-            query("limit", sizes, "Most jobs of a page. Default 20."),
-            query("cursor", cursors, "The next_cursor of the previous page."),
         ],
     )
+
+
+def page() -> Json:
+    """Return the answer with one page of jobs."""
+    jobs = {"type": "array", "items": reference("Job")}
+    return answer(
+        "200", "One page.", json_of(object_of({"jobs": jobs, "next_cursor": TEXT_OR_NULL}))
+    )
+
+
+def filters(models: Iterable[str], indexed_metadata: Iterable[str]) -> list[Json]:
+    """Return the parameters of a list of jobs, but for the batch."""
+    sizes = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
+    statuses = {"type": "array", "items": {"enum": list(Status)}, "minItems": 1}
+    cursors = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
+    return [
+        query("status", statuses, "One or more statuses; repeat it, or separate by commas."),
+        query("model", {"enum": list(models)}, "Jobs of this model."),
+        query("created_after", TIME, "Created then or later: ISO 8601, or Unix seconds."),
+        query("created_before", TIME, "Created earlier than then."),
+        *(
+            query(f"metadata.{key}", TEXT, f"Jobs with this value of {key} in their metadata.")
+            for key in indexed_metadata
+        ),
+        query("limit", sizes, "Most jobs of a page. Default 20."),
+        query("cursor", cursors, "The next_cursor of the previous page."),
+    ]
 
 
 def _cancel(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
