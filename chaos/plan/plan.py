@@ -40,6 +40,7 @@ _LONG_DOWN: Final = (2.5, 5.0)
 #: then, some being submitted, generated or stored, and some have ended.
 _CANCELED: Final = 0.1
 _LATEST_CANCEL: Final = 2.5
+_USUAL_CANCEL: Final = 0.4
 #: Number of processes killed at once, with probabilities.
 _AT_ONCE: Final = ((1, 2, 3, len(TARGETS)), (75, 15, 7, 3))
 
@@ -174,7 +175,7 @@ def _cancel_some(jobs: tuple[PlannedJob, ...], seed: int) -> list[PlannedJob]:
     rng = random.Random(f"cancel {seed} {len(jobs)}")  # noqa: S311 - a plan to be repeated, no secret
     made = []
     for job in jobs:
-        after = round(rng.uniform(0.0, _LATEST_CANCEL), 3)
+        after = round(rng.triangular(0.0, _LATEST_CANCEL, _USUAL_CANCEL), 3)
         made.append(replace(job, cancel_after=after) if rng.random() < _CANCELED else job)
     return made
 
