@@ -20,7 +20,7 @@ def stack() -> Iterator[Stack]:
     """Run the product by itself, with an account that rests: no job that is made up is made."""
     with Stack(StackOptions(relay_variables=FAST, sandbox_variables=FAST_SANDBOX)) as running:
         with running.redis() as redis:
-            redis.set("pool:default:paused", "a test", ex=600)
+            redis.set("pool:default:paused", "a test", ex=3600)
         yield running
 
 
