@@ -16,6 +16,7 @@ from stack.stack import Stack
 INPUTS: Final = "_inputs/"
 
 _THREADS: Final = 8
+_LINES: Final = ".ndjson"
 _PIECE: Final = 1024 * 1024  # bytes
 _TRIES: Final = 5
 _BETWEEN: Final = 1.0  # seconds
@@ -61,9 +62,11 @@ def bucket(stack: Stack) -> dict[str, BucketObject]:
         for piece in s3.get_object(Bucket=stack.bucket, Key=key)["Body"].iter_chunks(_PIECE):
             size += len(piece)
             digest.update(piece)
-            text += piece if key.endswith(".json") else b""
+            text += piece if key.endswith((".json", _LINES)) else b""
         try:
-            document = json.loads(text) if text else None
+            lines = key.endswith(_LINES)
+            parsed = [json.loads(one) for one in (text.splitlines() if lines else [text]) if one]
+            document = parsed if lines else (parsed or [None])[0]
         except ValueError:
             document = None  # an invalid manifest, which the judge reports
         return BucketObject(size, digest.hexdigest(), document)
@@ -94,9 +97,11 @@ def _keys(stack: Stack, prefix: str = "") -> Iterable[str]:
         yield from (entry["Key"] for entry in page.get("Contents", ()))
 
 
-def received_callbacks(callbacks: Iterable[Callback]) -> list[ReceivedCallback]:
-    """Return the callbacks that the receiver got."""
-    return [_told(callback) for callback in callbacks]
+def received_callbacks(
+    callbacks: Iterable[Callback], *, of_batches: bool = False
+) -> list[ReceivedCallback]:
+    """Return the callbacks that the receiver got: about jobs, or about batches."""
+    return [_told(one) for one in callbacks if ("/batch-" in one.path) == of_batches]
 
 
 def _told(callback: Callback) -> ReceivedCallback:

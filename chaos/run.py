@@ -9,11 +9,12 @@ from typing import Final
 import httpx
 
 from chaos import collect_evidence
+from chaos.actors.batch_callers import BatchCallers
 from chaos.actors.callers import Callers
 from chaos.actors.decoy import Decoy
 from chaos.actors.killer import Killer
 from chaos.judge.cases import EvidenceByJob
-from chaos.judge.evidence import TERMINAL, Evidence
+from chaos.judge.evidence import TERMINAL, BatchEvidence, Evidence
 from chaos.judge.verdict import Verdict
 from chaos.plan import time_scale
 from chaos.plan.plan import Plan, sandbox_faults
@@ -67,21 +68,30 @@ class Run:
             api_key=self.stack.api_key,
             callback_url=self.receiver.url,
         )
+        batches = BatchCallers(
+            self.plan,
+            service_url=self.stack.service_url,
+            api_key=self.stack.api_key,
+            callback_url=self.receiver.url,
+            intakes=callers.intakes,
+        )
         killer = Killer(self.stack, self.receiver, self.plan)
         began_at, began = time.time(), time.monotonic()
         deadline = began + self.limit
         callers.start()
+        batches.start()
         killer.start()
         try:
-            in_time = self._await_end(callers, killer, deadline)
+            in_time = self._await_end(callers, batches, killer, deadline)
             killer.finish()
         finally:
             killer.stop()
             callers.close()
+            batches.close()
         if in_time:
             self._settle(callers)
         self.say("collecting evidence")
-        evidence = self._evidence(callers, killer)
+        evidence = self._evidence(callers, batches, killer)
         return Verdict(
             EvidenceByJob(evidence), killer.deaths, began_at, time.monotonic() - began, in_time
         )
@@ -97,7 +107,9 @@ class Run:
         url = f"{self.stack.sandbox_url}/sandbox/faults"
         httpx.post(url, json=asked, timeout=30, trust_env=False).raise_for_status()
 
-    def _await_end(self, callers: Callers, killer: Killer, deadline: float) -> bool:
+    def _await_end(
+        self, callers: Callers, batches: BatchCallers, killer: Killer, deadline: float
+    ) -> bool:
         """Return whether all accepted jobs ended, with callbacks delivered, before the deadline."""
         last_count, changed = -1, time.monotonic()
         while time.monotonic() < deadline:
@@ -109,7 +121,7 @@ class Run:
             )
             if len(told) != last_count:
                 last_count, changed = len(told), time.monotonic()
-            if callers.done and killer.is_done:
+            if callers.done and batches.done and killer.is_done:
                 open_jobs = {intake.ids[0] for intake in callers if intake.ids} - told
                 silent = time.monotonic() - changed > _SILENCE
                 if not open_jobs or (silent and self._all_ended(open_jobs)):
@@ -150,7 +162,7 @@ class Run:
             self.say(f"{callers.accepted:,} accepted; waiting for the last steps")
             time.sleep(_LOOK_EVERY)
 
-    def _evidence(self, callers: Callers, killer: Killer) -> Evidence:
+    def _evidence(self, callers: Callers, batches: BatchCallers, killer: Killer) -> Evidence:
         ids = {job_id for intake in callers for job_id in intake.ids}
         shown = collect_evidence.views(self.stack, ids)
         books = collect_evidence.ledger(self.stack)
@@ -166,6 +178,12 @@ class Run:
             leftovers=collect_evidence.leftovers(self.stack),
             unexpected_exits=[death.target for death in killer.unexpected_exits],
             unfinished_uploads=collect_evidence.unfinished_uploads(self.stack),
+            batches=[
+                BatchEvidence(*one) for one in zip(self.plan.batches, batches.batches, strict=True)
+            ],
+            batch_callbacks=collect_evidence.received_callbacks(
+                self.receiver.callbacks, of_batches=True
+            ),
         )
 
 

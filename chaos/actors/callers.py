@@ -54,7 +54,7 @@ class Callers:
         self.intakes = [Intake() for _ in plan.jobs]
         self._plan = plan
         self._callback_url = callback_url
-        self._next = iter(plan.jobs)
+        self._next = plan.singles
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._began = time.monotonic()

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaos.actors.batch_callers import BatchIntake
 from chaos.actors.callers import Intake
-from chaos.plan.plan import PlannedJob
+from chaos.plan.plan import PlannedBatch, PlannedJob
 
 #: Final statuses.
 TERMINAL = frozenset({"succeeded", "failed", "canceled"})
@@ -29,6 +30,19 @@ class ReceivedCallback:
     message_id: str | None = None
     job_id: str | None = None
     status: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchEvidence:
+    """What was planned of a batch, and what its caller was told."""
+
+    planned: PlannedBatch
+    intake: BatchIntake
+
+    @property
+    def path(self) -> str:
+        """The path of its callback."""
+        return f"/callbacks/batch-{self.planned.number}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,9 @@ class Evidence:
         tasks: The ledger's tasks.
         rejections: The ledger's refused submits by status.
         bucket: Key -> object.
-        callbacks: The callbacks that the callers' receiver got.
+        callbacks: The callbacks about jobs that the callers' receiver got.
+        batches: What was planned of each batch, and what its caller was told.
+        batch_callbacks: The callbacks about batches; their `job_id` is the batch's id.
         decoy_requests: Number of requests for the decoy image.
         leftovers: What is left in Redis.
         unexpected_exits: Processes that exited without being killed.
@@ -87,3 +103,5 @@ class Evidence:
     leftovers: Leftovers = field(default_factory=Leftovers)
     unexpected_exits: Sequence[str] = ()
     unfinished_uploads: Sequence[str] = ()
+    batches: Sequence[BatchEvidence] = ()
+    batch_callbacks: Sequence[ReceivedCallback] = ()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from chaos.judge.batches import check_batches, results_keys
 from chaos.judge.cases import CANCELED, NOBODY, Case, EvidenceByJob, moment
 from chaos.judge.evidence import Evidence
 from chaos.judge.results import check_result, keys_of
@@ -119,6 +120,7 @@ def _whole(trial: EvidenceByJob) -> Iterator[Finding]:
             yield Finding("badly signed", number, callback.path)
         elif callback.job_id not in known:
             yield Finding("told wrong", number, f"callback for the unknown job {callback.job_id}")
+    yield from (Finding(rule, None, text) for rule, text in check_batches(evidence))
     yield from _forgeries(trial)
     yield from _strays(trial)
     yield from _letters(trial)
@@ -146,6 +148,7 @@ def _forgeries(trial: EvidenceByJob) -> Iterator[Finding]:
 
 def _strays(trial: EvidenceByJob) -> Iterator[Finding]:
     owned = {key for case in trial.cases for key in keys_of(case)}
+    owned |= results_keys(trial.evidence)
     numbers = {case.job_id: case.job.number for case in trial.cases}
     for key in trial.evidence.bucket:
         if key.startswith("_inputs/"):

@@ -77,6 +77,8 @@ class Verdict:
             ),
             "canceled": sum(1 for case in cases if case.status == CANCELED),
             "  whose task's result was discarded": sum(1 for case in cases if case.discarded),
+            "batches": sum(1 for batch in evidence.batches if batch.intake.ids),
+            "  their jobs": sum(len(batch.intake.jobs) for batch in evidence.batches),
             "regenerated": sum(case.regenerations for case in cases),
             "webhooks delivered": sum(1 for d in deliveries if str(d.get("status", "")) == "200"),
             "webhooks not delivered": sum(1 for d in deliveries if "error" in d),

@@ -17,6 +17,8 @@ RULES: Final[Mapping[str, str]] = {
     "hasty": "was submitted again before its doubt had ended",
     "unclaimed": "was made by the provider, but no caller got a 202 for it",
     "wrong bytes": "has an image or video other than the one that the provider made",
+    "half batch": "is an accepted batch of which an item became no job, or more than one",
+    "batch misreported": "is a batch whose results file is missing, or says other than its jobs",
     "stray": "is an object in the bucket that belongs to no successful job",
     "untold": "ended, but its caller got no callback",
     "told wrong": "got a callback with another outcome than its own",

@@ -5,6 +5,7 @@ the same interleaving.
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -41,6 +42,10 @@ _LONG_DOWN: Final = (2.5, 5.0)
 _CANCELED: Final = 0.1
 _LATEST_CANCEL: Final = 2.5
 _USUAL_CANCEL: Final = 0.4
+#: Every so many jobs, so many of them are sent as one batch.
+_BATCH_EVERY: Final = 40
+_BATCH: Final = 8
+_FIRST_BATCHED: Final = 10
 #: Number of processes killed at once, with probabilities.
 _AT_ONCE: Final = ((1, 2, 3, len(TARGETS)), (75, 15, 7, 3))
 
@@ -124,6 +129,25 @@ class PlannedJob:
 
 
 @dataclass(frozen=True)
+class PlannedBatch:
+    """Some jobs that are sent as one batch.
+
+    Attributes:
+        number: Its number, which is also in the path of its callback.
+        at: Seconds after the start at which it is sent.
+        jobs: The numbers of its jobs, in the order of its items.
+        first_timeout: Client timeout in seconds of its first request, which may still be processed.
+        again: Whether the request is repeated after its 202.
+    """
+
+    number: int
+    at: float
+    jobs: tuple[int, ...]
+    first_timeout: float | None
+    again: bool
+
+
+@dataclass(frozen=True)
 class Kill:
     """A process is killed `at` seconds after the start, and restarted `down` seconds later."""
 
@@ -141,6 +165,13 @@ class Plan:
     seconds: float
     jobs: tuple[PlannedJob, ...]
     kills: tuple[Kill, ...]
+    batches: tuple[PlannedBatch, ...] = ()
+
+    @property
+    def singles(self) -> Iterator[PlannedJob]:
+        """The jobs that are sent by themselves."""
+        batched = {number for batch in self.batches for number in batch.jobs}
+        return (job for job in self.jobs if job.number not in batched)
 
 
 def make_plan(jobs: int, seed: int) -> Plan:
@@ -150,7 +181,8 @@ def make_plan(jobs: int, seed: int) -> Plan:
     times = sorted(rng.uniform(0.0, seconds) for _ in range(jobs))
     planned = tuple(_job(rng, number, at) for number, at in enumerate(times))
     planned = tuple(_cancel_some(planned, seed))
-    return Plan(seed, seconds, planned, tuple(_kills(rng, seconds)))
+    batches = tuple(_batches(planned, seed))
+    return Plan(seed, seconds, planned, tuple(_kills(rng, seconds)), batches)
 
 
 def _job(rng: random.Random, number: int, at: float) -> PlannedJob:
@@ -178,6 +210,17 @@ def _cancel_some(jobs: tuple[PlannedJob, ...], seed: int) -> list[PlannedJob]:
         after = round(rng.triangular(0.0, _LATEST_CANCEL, _USUAL_CANCEL), 3)
         made.append(replace(job, cancel_after=after) if rng.random() < _CANCELED else job)
     return made
+
+
+def _batches(jobs: tuple[PlannedJob, ...], seed: int) -> Iterator[PlannedBatch]:
+    """Yield the batches: now and then, jobs that follow each other are sent as one."""
+    rng = random.Random(f"batch {seed} {len(jobs)}")  # noqa: S311 - a plan to be repeated, no secret
+    for number, first in enumerate(range(_FIRST_BATCHED, len(jobs), _BATCH_EVERY)):
+        some = [job for job in jobs[first : first + _BATCH] if job.cancel_after is None]
+        hurried = round(rng.uniform(0.01, 0.4), 3) if rng.random() < 0.5 else None  # noqa: PLR2004 - half
+        again = rng.random() < 0.3  # noqa: PLR2004 - some
+        if some:
+            yield PlannedBatch(number, some[0].at, tuple(j.number for j in some), hurried, again)
 
 
 def _draw_faults(rng: random.Random, kind: Kind) -> list[tuple[str, int]]:

@@ -30,6 +30,7 @@ def test_no_promise_is_broken_while_everything_is_killed(tmp_path: Path) -> None
     assert set(verdict.kills) == set(TARGETS)
     assert verdict.counts["forged webhooks refused"] > 0
     assert verdict.counts["canceled"] > 0
+    assert verdict.counts["batches"] == len(plan.batches)
     assert verdict.counts["  with a draft's bundle"] > 0
     write(tmp_path / "run.json", plan, verdict)
     assert json.loads((tmp_path / "run.json").read_text())["holds"] is True

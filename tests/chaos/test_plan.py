@@ -173,3 +173,14 @@ def test_videos_are_asked_about_often_and_limited_as_ever(tmp_path: Path) -> Non
 
     often = replace(OURS[video.name], first_poll_seconds=0.5, poll_seconds=0.5)
     assert video == often
+
+
+def test_some_jobs_are_sent_as_batches(plan: Plan) -> None:
+    """Each job is sent once: by itself, or as an item of one batch, which is not canceled."""
+    items = [number for batch in plan.batches for number in batch.jobs]
+
+    assert len(plan.batches) > 40
+    assert sorted([*items, *(job.number for job in plan.singles)]) == list(range(2000))
+    assert all(plan.jobs[number].cancel_after is None for number in items)
+    assert any(batch.again for batch in plan.batches)
+    assert any(batch.first_timeout for batch in plan.batches)
