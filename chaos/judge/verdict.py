@@ -77,8 +77,7 @@ class Verdict:
             ),
             "canceled": sum(1 for case in cases if case.status == CANCELED),
             "  whose task's result was discarded": sum(1 for case in cases if case.discarded),
-            "batches": sum(1 for batch in evidence.batches if batch.intake.ids),
-            "  their jobs": sum(len(batch.intake.jobs) for batch in evidence.batches),
+            **self._batches(),
             "regenerated": sum(case.regenerations for case in cases),
             "webhooks delivered": sum(1 for d in deliveries if str(d.get("status", "")) == "200"),
             "webhooks not delivered": sum(1 for d in deliveries if "error" in d),
@@ -120,6 +119,14 @@ class Verdict:
             "videos stored": len(videos),
             "  with a draft's bundle": sum(1 for file in files if file["role"] == BUNDLE),
             "  in several parts": sum(1 for file in files if file["bytes"] > _ONE_PART),
+        }
+
+    def _batches(self) -> Mapping[str, int]:
+        """Return how many batches were accepted, and how many jobs they became."""
+        batches = self.trial.evidence.batches
+        return {
+            "batches": sum(1 for batch in batches if batch.intake.ids),
+            "  their jobs": sum(len(batch.intake.jobs) for batch in batches),
         }
 
     def _least_margin(self) -> int:
