@@ -11,6 +11,7 @@ import pytest
 from fluxrelay import ConflictError, FluxRelay, InvalidItemsError, NotFoundError, WaitTimeoutError
 from stack.receiver import CallbackReceiver
 from tests.client.test_jobs import MODEL, NOBODY, SMALL
+from tests.conftest import Eventually
 
 DEFAULTS = {"model": MODEL, "input": SMALL}
 
@@ -96,7 +97,9 @@ def test_bad_items(client: FluxRelay) -> None:
     assert {error["custom_id"] for error in batch.rejected} == {"bad"}
 
 
-def test_the_callback_of_a_batch(client: FluxRelay, receiver: CallbackReceiver) -> None:
+def test_the_callback_of_a_batch(
+    client: FluxRelay, receiver: CallbackReceiver, eventually: Eventually
+) -> None:
     """It is verified, has the batch, and is sent again on request."""
     batch = client.batches.create([item("a")], defaults=DEFAULTS, callback=receiver.url)
     (received,) = receiver.wait_for(lambda _: True, timeout_seconds=60)
@@ -107,9 +110,19 @@ def test_the_callback_of_a_batch(client: FluxRelay, receiver: CallbackReceiver) 
     assert callback.batch is not None
     assert (callback.batch.id, callback.batch.ended) == (batch.id, True)
 
+    def delivered() -> bool:
+        state = client.batches.get(batch).callback
+        return state is not None and state.state == "delivered"
+
+    eventually(delivered)
+    assert client.batches.resend(batch).id == batch.id
+    receiver.wait_for(lambda _: True, count=2, timeout_seconds=60)
+
 
 def test_no_such_batch(client: FluxRelay) -> None:
     """A batch that is not there is an error of its own."""
     for call in (client.batches.get, client.batches.cancel, client.batches.retry):
         with pytest.raises(NotFoundError):
             call(NOBODY)
+    with pytest.raises(NotFoundError):
+        list(client.batches.results(NOBODY))

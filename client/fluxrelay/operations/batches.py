@@ -140,11 +140,12 @@ class BatchOperations(Operations):
             model=model,
             created_after=created_after,
             created_before=created_before,
-            batch=batch,
             metadata=metadata,
         )
         params = query({**chosen, **given(limit=limit, cursor=cursor)})
-        return (yield from self._page(Job, "jobs", name="jobs", params=params))
+        return (
+            yield from self._page(Job, "batches", id_of(batch), "jobs", name="jobs", params=params)
+        )
 
     def results(self, batch: BatchOrId) -> Stream[BatchResult]:
         """Yield what became of each item, in no particular order: artifacts or an error.
