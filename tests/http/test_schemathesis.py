@@ -35,7 +35,7 @@ def test_the_document_is_kept(stack: Stack, tmp_path: Path) -> None:
         # A DELETE of a job cancels it: its record stays, and shows that.
         "--exclude-checks", "use_after_free",
         "--phases", "examples,coverage,fuzzing,stateful",
-        "--max-examples", "10",
+        "--max-examples", "25",
         "--seed", "1",
         "--continue-on-failure",
         "--no-color",
