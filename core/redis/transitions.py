@@ -73,7 +73,10 @@ class Transitions:
         #: Minimum seconds that a record is kept once its callback is owed.
         self.owed_ttl: Final = math.ceil(settings.callback_give_up_seconds + _OWED_MARGIN)
         deadlines = (settings.deadline_seconds(name) for name in settings.models)
-        longest = max(settings.job_deadline_seconds, _LONGEST_DEADLINE, *deadlines)
+        usual = max(settings.job_deadline_seconds, *deadlines)
+        #: Minimum seconds that a record is kept whose task goes on: until that is given up.
+        self._held_ttl = math.ceil(usual)
+        longest = max(usual, _LONGEST_DEADLINE)
         #: Seconds that an index of jobs is kept after a job was added to it: for longer than the
         #: job's record is kept, usually.
         self.index_ttl: Final = max(self.job_ttl, self.owed_ttl) + math.ceil(longest)
@@ -215,6 +218,8 @@ class Transitions:
             "release": to not in HOLDS_SLOT,
             "undue": [s for s, statuses in STEP_STATUSES.items() if to not in statuses],
         }
+        if change.hold:
+            payload["ttl_held"] = self._held_ttl
         return ScriptCall("transition", payload, durable)
 
     def _change(self, job_id: JobId, was: Iterable[Status], change: Change) -> dict[str, Any]:

@@ -162,6 +162,23 @@ def test_every_cancel_waits_for_the_disk(bench: Bench) -> None:
         assert (bench.confirmations(), written() > changes) == (confirmed + 1, True)
 
 
+@pytest.mark.parametrize("callback_url", [None, CALLBACK])
+def test_a_record_is_kept_as_long_as_its_task_may_run(
+    store_with: Callable[..., JobStore], redis_client: "redis.Redis", callback_url: str | None
+) -> None:
+    """Without it the slot would be taken for nobody's; other records go when they usually do."""
+    brief = {"job_ttl_seconds": "60", "callback_give_up_seconds": "600"}
+    store = store_with(slots="2", job_deadline_seconds="50000", **brief)
+    accept(store, "1", "2", callback_url=callback_url)
+    store.move(JobId("1"), Status.GENERATING)
+
+    cancel(store, JobId("1"))
+    cancel(store, JobId("2"))
+
+    assert redis_client.ttl("job:1") == pytest.approx(50_000, abs=60)
+    assert redis_client.ttl("job:2") <= store.owed_ttl
+
+
 def test_inputs_are_deleted(bench: Bench) -> None:
     """Nobody will send them: their clean-up starts with the cancel."""
     bench.accept(input_keys={"input_image": f"_inputs/{A}/input_image"})

@@ -83,6 +83,9 @@ elseif input.to and input.to ~= status then
     redis.call('ZREM', 'backlog:' .. redis.call('HGET', key, 'lane'), id)
   end
   if input.terminal then
+    if holds then  -- without its record, the slot would be taken for nobody's
+      input.ttl, input.ttl_owed = math.max(input.ttl, input.ttl_held), math.max(input.ttl_owed, input.ttl_held)
+    end
     end_job(id, input)
   end
 end
