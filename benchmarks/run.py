@@ -21,7 +21,10 @@ from stack.servers.process import ProcessFailedError
 #: In the order of the page.
 NAMES: Final = (
     "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale", "videos",
+    "list",
 )  # fmt: skip
+#: Where scenarios stand that are not in the folder itself.
+_FOLDERS: Final = {"list": "callers."}
 #: Stands behind them, and is counted by its own command (`benchmarks/product/before_after.py`).
 BEFORE_AFTER: Final = "before_after"
 HERE: Final = Path(__file__).parent
@@ -84,4 +87,4 @@ def _command(name: str, run: int) -> str:
 
 def module(name: str) -> ModuleType:
     """Return a scenario's module."""
-    return importlib.import_module(f"benchmarks.scenarios.{name}")
+    return importlib.import_module(f"benchmarks.scenarios.{_FOLDERS.get(name, '')}{name}")

@@ -35,6 +35,7 @@ class Deployment:
         slots: Active tasks allowed.
         concurrency: Tasks that one worker process runs at a time.
         workers: How many processes of each role.
+        variables: Further settings.
         storage_in_memory: Keep the S3 server's data in memory if there is room: S3 rarely shares a
             disk with Redis, whose fsyncs would wait for it.
     """
@@ -45,12 +46,14 @@ class Deployment:
         slots: int = 24,
         concurrency: int = 24,
         workers: Mapping[str, int] = ONE_EACH,
+        variables: Mapping[str, str] | None = None,
         storage_in_memory: bool = False,
     ) -> None:
         self._variables = {
             "FLUXRELAY_RESULT_HOSTS": LOOPBACK,
             "FLUXRELAY_SLOTS": str(slots),
             "FLUXRELAY_WORKER_CONCURRENCY": str(concurrency),
+            **(variables or {}),
         }
         self._workers = workers
         self._storage_in_memory = storage_in_memory

@@ -1,0 +1,1 @@
+"""Scenarios of what callers do besides creating jobs."""
