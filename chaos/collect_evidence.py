@@ -53,6 +53,26 @@ def views(stack: Stack, job_ids: Iterable[str]) -> dict[str, dict[str, Any] | No
             return dict(zip(wanted, pool.map(show, wanted), strict=True))
 
 
+def listed(stack: Stack) -> list[tuple[str, str]]:
+    """Return the ids and statuses on all pages of the service's list of jobs.
+
+    Raises:
+        httpx.HTTPError: The service does not answer.
+    """
+    headers = {"authorization": f"Bearer {stack.api_key}"}
+    found: list[tuple[str, str]] = []
+    query: dict[str, str] = {"limit": "100"}
+    with httpx.Client(
+        base_url=stack.service_url, headers=headers, timeout=10, trust_env=False
+    ) as http:
+        while True:
+            page = _get(lambda: http.get("/v1/jobs", params=query)).raise_for_status().json()
+            found += [(job["id"], job["status"]) for job in page["jobs"]]
+            if page["next_cursor"] is None:
+                return found
+            query["cursor"] = page["next_cursor"]
+
+
 def bucket(stack: Stack) -> dict[str, BucketObject]:
     """Return every object of the bucket, each read completely, large ones piece by piece."""
     s3 = stack.s3()

@@ -177,6 +177,7 @@ class Run:
             decoy_requests=self.decoy.requests,
             leftovers=collect_evidence.leftovers(self.stack),
             unexpected_exits=[death.target for death in killer.unexpected_exits],
+            listed=collect_evidence.listed(self.stack),
             unfinished_uploads=collect_evidence.unfinished_uploads(self.stack),
             batches=[
                 BatchEvidence(*one) for one in zip(self.plan.batches, batches.batches, strict=True)

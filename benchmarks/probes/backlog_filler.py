@@ -5,6 +5,7 @@ script on the server. A test compares such a record with the real one.
 """
 
 import json
+import time
 from typing import Any
 
 import redis
@@ -56,6 +57,12 @@ def fill(client: "redis.Redis", model: str, count: int, *, begin: int = 0) -> No
     size = min(count, _BATCH)
     for first in range(begin, begin + count, size):
         script(args=[fields, record["lane"], record["rank"], deadline, first, size, *indexes])
+
+
+def settle(client: "redis.Redis") -> None:
+    """Wait until Redis has put its file in order, which takes time from everything else."""
+    while client.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.2)
 
 
 def name(number: int) -> str:

@@ -80,8 +80,7 @@ def _fill(deployment: Deployment, model: str, count: int) -> dict[str, float]:
     began = time.monotonic()
     backlog_filler.fill(deployment.redis, model, count)
     lasted = time.monotonic() - began
-    while deployment.redis.info("persistence")["aof_rewrite_in_progress"]:
-        time.sleep(0.2)
+    backlog_filler.settle(deployment.redis)
     after = deployment.redis.info("memory")["used_memory"]
     return {"seconds": lasted, "bytes": (after - before) / count}
 

@@ -89,6 +89,7 @@ class Evidence:
         decoy_requests: Number of requests for the decoy image.
         leftovers: What is left in Redis.
         unexpected_exits: Processes that exited without being killed.
+        listed: Ids and statuses on all pages of the service's list of jobs; None: it was not read.
         unfinished_uploads: Keys of uploads in parts that are neither completed nor aborted.
     """
 
@@ -102,6 +103,7 @@ class Evidence:
     decoy_requests: int = 0
     leftovers: Leftovers = field(default_factory=Leftovers)
     unexpected_exits: Sequence[str] = ()
+    listed: Sequence[tuple[str, str]] | None = None
     unfinished_uploads: Sequence[str] = ()
     batches: Sequence[BatchEvidence] = ()
     batch_callbacks: Sequence[ReceivedCallback] = ()

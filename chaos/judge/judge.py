@@ -124,6 +124,7 @@ def _whole(trial: EvidenceByJob) -> Iterator[Finding]:
     yield from _forgeries(trial)
     yield from _strays(trial)
     yield from _letters(trial)
+    yield from _listed(trial)
     yield from _leftovers(trial)
     for name in evidence.unexpected_exits:
         yield Finding("own end", None, name)
@@ -174,6 +175,19 @@ def _letters(trial: EvidenceByJob) -> Iterator[Finding]:
     for job_id in letters.symmetric_difference(job_id for job_id in due if job_id):
         text = f"{job_id} is {'' if job_id in letters else 'not '}listed"
         yield Finding("unlisted", due.get(job_id), text)
+
+
+def _listed(trial: EvidenceByJob) -> Iterator[Finding]:
+    listed = trial.evidence.listed
+    if listed is None:
+        return
+    statuses: dict[str, list[str]] = {}
+    for job_id, status in listed:
+        statuses.setdefault(job_id, []).append(status)
+    for case in trial.cases:
+        if case.job_id and case.ended and statuses.get(case.job_id) != [case.status]:
+            shown = statuses.get(case.job_id, "nowhere")
+            yield Finding("listed wrong", case.job.number, f"it is {case.status}, listed {shown}")
 
 
 def _leftovers(trial: EvidenceByJob) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ RULES: Final[Mapping[str, str]] = {
     "inputs left": "has ended, and its inputs are still in the bucket",
     "uploads left": "is an unfinished upload, whose parts nobody sees but somebody pays for",
     "unlisted": "is a dead letter but not listed, or listed but not one",
+    "listed wrong": "is not on the pages of the list of jobs exactly once, or with another status",
     "slots held": "has ended, or is unknown, and still holds a slot",
     "tasks left": "has a task in a queue, or an entry in the backlog, after everything ended",
     "due left": "has ended, but still has a due time",

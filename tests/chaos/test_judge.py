@@ -72,6 +72,11 @@ def intake(*ids: str, **answers: int) -> Change:
     return lambda good: replace(good, intakes=[Intake(list(ids), counted), good.intakes[1]])
 
 
+def pages(*jobs: tuple[str, str]) -> Change:
+    """Return a change of what the service lists."""
+    return lambda good: replace(good, listed=jobs)
+
+
 def both(*changes: Change) -> Change:
     """Return changes as one."""
 
@@ -135,6 +140,9 @@ BROKEN: Final[list[tuple[str, str, Change]]] = [
     ("uploads left", "of a video", lambda e: replace(e, unfinished_uploads=["a.mp4"])),
     ("unlisted", "a dead letter", lambda e: replace(e, views={**e.views, FAILED: failure("lost")})),
     ("unlisted", "no dead letter", left(letters=frozenset({ID}))),
+    ("listed wrong", "nowhere", pages((ID, "succeeded"))),
+    ("listed wrong", "twice", pages((FAILED, "failed"), (ID, "succeeded"), (ID, "succeeded"))),
+    ("listed wrong", "as another status", pages((FAILED, "storing"), (ID, "succeeded"))),
     ("slots held", "by an ended job", left(slots=(ID,))),
     ("slots held", "by nobody", left(slots=(OTHER,))),
     ("tasks left", "in a queue", left(queued=(f"{ID}-submit-1",))),
@@ -150,11 +158,12 @@ def rules(evidence: Evidence) -> set[str]:
 
 
 def test_a_good_run_breaks_no_rule() -> None:
-    """A success told twice and an expected failure, guarded inputs, a probe: all right."""
+    """A success told twice and an expected failure, guarded inputs, a probe, a list: all right."""
     inputs, probe = f"_inputs/{OTHER}/input_image", "_probe/condition"
     guarded = lying(**{inputs: BucketObject(1, SHA), probe: BucketObject(1, SHA)})(GOOD)
+    listed = pages((OTHER, "queued"), (FAILED, "failed"), (ID, "succeeded"))(guarded)
 
-    assert judge(guarded) == []
+    assert judge(listed) == []
 
 
 @pytest.mark.parametrize(

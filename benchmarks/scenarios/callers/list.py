@@ -62,6 +62,7 @@ def _fill(deployment: Deployment, count: int) -> Mapping[str, str]:
     posted = deployment.post(2 * SLOTS, "waits")
     model = next(job for job in posted if redis.hget(f"job:{job}", "status") == "queued")
     backlog_filler.fill(redis, model, count)
+    backlog_filler.settle(redis)
     key = f"jobs:demo:{metadata_index('order', _VALUE)}"
     step = max(count // _MARKED, 1)
     redis.zadd(key, {backlog_filler.name(number): 0 for number in range(0, count, step)})
