@@ -33,7 +33,7 @@ _MOST_BYTES: Final = 400.0  # of both indexes that every job is in
 def run(context: Context) -> Outcome:
     """Measure it."""
     counts = {_FEW: 1000, _FULL: context.pick(1_000_000, 2000)}
-    seconds, rounds = context.pick(1.5, 0.3), context.pick(8, 1)
+    seconds, rounds = context.pick(0.7, 0.3), context.pick(14, 1)
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     with ExitStack() as open_:
         context.say("starting two products")
