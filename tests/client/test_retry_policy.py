@@ -139,6 +139,14 @@ def test_a_wait_survives_an_outage() -> None:
     assert world.run(JobOperations(session()).wait("an-id")).succeeded
 
 
+def test_a_wait_does_not_sleep_through_the_end() -> None:
+    """Of a long Retry-After, a wait keeps a minute: its job may end at any time."""
+    world = World(iter([refusal(503, retry_after="3600"), DONE]))
+
+    assert world.run(JobOperations(session()).wait("an-id")).succeeded
+    assert world.slept == [60]
+
+
 def test_a_wait_ends_with_a_long_outage() -> None:
     """After five minutes without any answer the client gives up."""
     world = World(repeat(GONE))

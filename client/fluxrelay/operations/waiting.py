@@ -49,7 +49,8 @@ class Outage:
         if not may_repeat(_LOOK, error) or at - self._since > LONGEST_OUTAGE:
             raise error
         after = error.retry_after if isinstance(error, ProblemError) else None
-        return max(self._policy.backoff(self._failures), after or 0.0)
+        longest = self._policy.longest_retry_after
+        return max(self._policy.backoff(self._failures), min(after or 0.0, longest))
 
 
 def wait_for(look: Callable[[int], Flow[T]], policy: RetryPolicy, timeout: float | None) -> Flow[T]:
