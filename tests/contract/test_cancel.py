@@ -46,6 +46,22 @@ def test_a_job_that_was_not_posted_costs_nothing(bench: Bench) -> None:
     assert (bench.due_in(Step.SUBMIT), bench.due_in(Step.DEADLINE)) == (None, None)
 
 
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.SUBMITTING])
+def test_an_earlier_submit_in_doubt_may_have_been_billed(bench: Bench, status: Status) -> None:
+    """The job was to be submitted again: its caller is told that there may be a task of it."""
+    bench.accept()
+    bench.store.change(A, {Status.SUBMITTING}, POSTED)
+    if status is Status.QUEUED:
+        bench.redis.set("pool:default:paused", "by the test")
+    again = Change(clear=["posting_at", "posting_by"], add={"resubmits": 1})
+    bench.store.move(A, Status.QUEUED, again)
+    assert bench.job.status is status
+
+    assert cancel(bench.store, A) is Outcome.CANCELED
+
+    assert (bench.job.discarded, bench.job.discarding, holds_slot(bench)) == (True, None, False)
+
+
 def test_a_free_slot_is_granted_to_the_next_job(store_with: Callable[..., JobStore]) -> None:
     """The cancel of a job that was not posted starts the job behind it."""
     store = store_with(slots="1")

@@ -69,6 +69,8 @@ elseif of_task and input.to then
   redis.call('ZREM', 'due', 'submit:' .. id)
 elseif input.to and input.to ~= status then
   set_status(id, input.to)
+  -- Without a task that is known, an earlier submit in doubt may have made one.
+  if input.hold and redis.call('HEXISTS', key, 'resubmits') == 1 then redis.call('HSET', key, 'discarded', 1) end
   if holds then redis.call('HSET', key, 'discarding', from, 'discarded', 1)
   elseif status == 'submitting' then redis.call('HDEL', key, 'doubt_reason', 'doubt_until', 'taken') end
   local undue = {}
