@@ -7,7 +7,7 @@ import redis
 
 from core.jobs.index_names import metadata_index, model_index
 from core.jobs.job import JobId
-from core.jobs.status import Status
+from core.jobs.status import NEXT, Status
 from core.operations.job_lists import JobFilter
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock
@@ -56,6 +56,21 @@ def test_jobs_are_listed_by_status(listed: Listed) -> None:
         assert listed.all(limit=1, statuses=frozenset({status})) == made[status]
     both = frozenset({Status.FAILED, Status.QUEUED})
     assert listed.all(limit=3, statuses=both) == [*made[Status.FAILED], *made[Status.QUEUED]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(before, after) for before, allowed in NEXT.items() for after in sorted(allowed)],
+)
+def test_every_move_changes_the_index(listed: Listed, before: Status, after: Status) -> None:
+    """A job is listed with its new status, and with no other any more."""
+    job_id = listed.job(before)
+
+    assert listed.store.move(job_id, after)
+
+    for status in Status:
+        found = listed.all(statuses=frozenset({status}))
+        assert found == ([job_id] if status is after else [])
 
 
 def test_filters_go_together(listed: Listed) -> None:
