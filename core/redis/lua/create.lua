@@ -37,5 +37,6 @@ if idempotency then
 end
 create_job(input)
 grant_all()
+if granted == 0 then return {'created', id, input.fields.timeline, ''} end
 local line, pool = unpack(redis.call('HMGET', job_key(id), 'timeline', 'pool'))
 return {'created', id, line, pool or ''}

@@ -4,14 +4,13 @@
 -- `job` holds `job` (the id), `fields`, `deadline` and `retry_of` (core/redis/transitions.py).
 local function create_job(job)
   local id, fields = job.job, job.fields
-  set_fields(job_key(id), fields)
+  set_first_status(id, fields)
   redis.call('HINCRBY', 'counters', 'accepted', 1)
-  set_status(id, 'queued')
   redis.call('SADD', 'lanes', fields.lane)
   redis.call('ZADD', 'backlog:' .. fields.lane, fields.rank, id)
   redis.call('ZADD', 'due', job.deadline, 'deadline:' .. id)
   -- The inputs of this job are in S3, guarded by a scheduled clean-up until now.
-  redis.call('ZREM', 'due', 'cleanup:' .. id)
+  if fields.has_inputs then redis.call('ZREM', 'due', 'cleanup:' .. id) end
   local before = job.retry_of and job_key(job.retry_of)
   if before and redis.call('EXISTS', before) == 1 then
     redis.call('HSET', before, 'retried_as', id)

@@ -150,15 +150,27 @@ local function remove_dead_letter(tenant, letter)
   return redis.call('ZREM', 'dead', tenant .. ' ' .. letter)
 end
 
--- The only place that writes a status.
+-- What goes with every status; `from` is nil if the job is new.
+local function follow_status(id, from, to, tenant, indexes, batch)
+  index_job(id, from, to, tenant, indexes)
+  if batch then count_in_batch(id, batch, from, to) end
+end
+
+-- The only places that write a status: here of a new record, whose fields are known already,
+local function set_first_status(id, fields)
+  fields.status, fields.timeline = 'queued', string.format('queued=%.3f', now)
+  set_fields(job_key(id), fields)
+  follow_status(id, nil, 'queued', fields.tenant, fields.indexes, fields.batch)
+end
+
+-- and here of a job that moves.
 local function set_status(id, status)
   local key = job_key(id)
   local timeline, from, tenant, indexes, batch =
     unpack(redis.call('HMGET', key, 'timeline', 'status', 'tenant', 'indexes', 'batch'))
   local entry = string.format('%s=%.3f', status, now)
   redis.call('HSET', key, 'status', status, 'timeline', timeline and timeline .. ';' .. entry or entry)
-  index_job(id, from, status, tenant, indexes)
-  if batch then count_in_batch(id, batch, from, status) end
+  follow_status(id, from, status, tenant, indexes, batch)
 end
 
 -- What follows from the end of a job: the counter, how long its record is kept, its callback, the list of
@@ -219,13 +231,18 @@ local function measure_pace(lane, id)
   redis.call('HSET', 'pace', lane, string.format('%.3f %.6f %d', now, seconds, count))
 end
 
+local granted = 0  -- by this script, in all pools
+
 -- Grant every free slot of a pool to the next jobs, and start their submit.
 local function grant(pool)
+  -- Asked first, for it is usual: then nothing else needs to be known.
+  local held = redis.call('ZCARD', 'slots:' .. pool.name)
+  if held >= pool.limit then return end
   local state, breakers = 'pool:' .. pool.name, {'provider:' .. pool.name, 'storage'}
   if redis.call('EXISTS', state .. ':paused', state .. ':refused') > 0 then return end
   local troubled = redis.call('EXISTS', breaker_key(breakers[1]), breaker_key(breakers[2])) > 0
   local ceiling = tonumber(redis.call('GET', state .. ':ceiling') or pool.limit)
-  local free = math.min(pool.limit, ceiling) - redis.call('ZCARD', 'slots:' .. pool.name)
+  local free = math.min(pool.limit, ceiling) - held
   while free > 0 do
     local lane, id = next_lane(pool)
     if not lane then return end
@@ -242,7 +259,7 @@ local function grant(pool)
       set_status(id, 'submitting')
       measure_pace(lane.name, id)
       wake('submit', id)
-      free = free - 1
+      free, granted = free - 1, granted + 1
     end
   end
 end
