@@ -189,6 +189,7 @@ def _native_routes() -> list[Route]:
         Route("/v1/batches", batches.create_or_list_batches, methods=["GET", "POST"]),
         Route("/v1/batches/{batch_id}", batches.show_batch, methods=["GET"]),
         Route("/v1/batches/{batch_id}/jobs", batches.list_batch_jobs, methods=["GET"]),
+        Route("/v1/batches/{batch_id}/results", batches.send_batch_results, methods=["GET"]),
         Route("/v1/batches/{batch_id}/cancel", batches.cancel_batch, methods=["POST"]),
         Route("/v1/batches/{batch_id}/retry", batches.retry_batch, methods=["POST"]),
         Route("/v1/batches/{batch_id}/callback", batches.resend_batch_callback, methods=["POST"]),

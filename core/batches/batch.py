@@ -12,6 +12,8 @@ from core.jobs.status import TERMINAL, CallbackState, Status
 BatchId = NewType("BatchId", str)
 #: Where a results file is stored if the caller names no key, or one that is taken.
 DEFAULT_RESULTS_KEY: Final = "batches/{batch_id}.ndjson"
+#: The media type of a results file.
+RESULTS_TYPE: Final = "application/x-ndjson"
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 

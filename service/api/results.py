@@ -1,6 +1,7 @@
 """`GET /v1/jobs/{id}/image` and `/artifacts/{role}`: lead to the files of a result."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -36,11 +37,23 @@ async def send_artifact(request: Request[State]) -> Response:
 
 
 async def _lead(request: Request[State], role: str) -> Response:
-    """Redirect to a presigned URL, or send the file where presigning is off."""
-    state = request.state
     job = await owned_job(request)
-    seconds, name = _query(request)
-    artifact = _artifact(job, role)
+    asked = link_query(request)
+    return await lead(request, _artifact(job, role), *asked)
+
+
+async def lead(
+    request: Request[State], artifact: Mapping[str, Any], seconds: int, name: str | None
+) -> Response:
+    """Redirect to a presigned URL of a stored file, or send it where presigning is off.
+
+    Args:
+        request: The request.
+        artifact: The file: `key`, `bytes`, `sha256` and `content_type`.
+        seconds: How long the URL is valid.
+        name: The name to save the file under.
+    """
+    state = request.state
     disposition = attachment(name) if name else None
     urls = state["presigned_urls"]
     if urls is None:
@@ -78,8 +91,12 @@ def _artifact(job: Job, role: str) -> dict[str, Any]:
     return files[role]
 
 
-def _query(request: Request[State]) -> tuple[int, str | None]:
-    """Return the life of the link in seconds, and the name to save the file under."""
+def link_query(request: Request[State]) -> tuple[int, str | None]:
+    """Return the life of the link in seconds, and the name to save the file under.
+
+    Raises:
+        Problem: 422, with everything that is wrong with the query.
+    """
     query = request.query_params
     errors = [*unknown(query, _PARAMETERS), *repeated(query, _PARAMETERS)]
     life, name = query.get("expires", str(_USUAL_LIFE)), query.get("download")

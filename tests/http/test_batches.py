@@ -1,10 +1,13 @@
 """Batches over HTTP: taken in as a whole, made, counted, and reported once."""
 
 import base64
+import json
 import uuid
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
@@ -22,9 +25,11 @@ from tests.http.batch_calls import (
     send,
     show,
 )
-from tests.http.conftest import MODEL, Caller, SandboxDesk
+from tests.http.conftest import MODEL, Caller, RunService, SandboxDesk
 from tests.http.test_dead_letters import problem
 from tests.image_files import drawn
+
+MakeCaller = Callable[[str, str | None], Caller]
 
 
 def test_a_batch_is_made_and_reported(
@@ -63,6 +68,28 @@ def test_a_batch_is_made_and_reported(
     assert data["id"] == batch["id"]
     assert data["results"] == done["results"]
     api.eventually(lambda: show(api, batch["id"])["callback"]["state"] == "delivered")
+
+
+def test_the_results_file_is_led_to(
+    api: Caller, relay: Stack, own_service: RunService, callers: MakeCaller
+) -> None:
+    """A presigned URL, or the service itself, gives the file once the batch is completed."""
+    batch = accepted(api, {"items": [item("a")]})
+    path = f"/v1/batches/{batch['id']}/results"
+    problem(api.get(path), 409, "no-result")
+    expected = results(relay, completed(api, batch["id"]))
+
+    led = api.get(f"{path}?download=results.ndjson")
+    file = httpx.get(led.headers["location"], trust_env=False, timeout=60)
+
+    assert led.status_code == 302
+    assert [json.loads(line) for line in file.content.splitlines()] == expected
+    assert "results.ndjson" in file.headers["content-disposition"]
+    problem(api.get(f"{path}?expires=0"), 422, "invalid-fields")
+    with own_service(FLUXRELAY_PRESIGN="off") as service:
+        sent = callers(service.url, api.key).get(path)
+        assert (sent.status_code, sent.content) == (200, file.content)
+        assert sent.headers["content-type"].startswith("application/x-ndjson")
 
 
 def test_lines_may_begin_with_options(api: Caller, relay: Stack) -> None:

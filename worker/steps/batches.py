@@ -8,7 +8,14 @@ from hashlib import sha256
 from itertools import islice
 from typing import IO, Any, Final
 
-from core.batches.batch import DEFAULT_RESULTS_KEY, Batch, BatchId, BatchStatus, results_key
+from core.batches.batch import (
+    DEFAULT_RESULTS_KEY,
+    RESULTS_TYPE,
+    Batch,
+    BatchId,
+    BatchStatus,
+    results_key,
+)
 from core.batches.operations import STEPS, give_up
 from core.batches.plans import BatchPlans
 from core.batches.views import result_line
@@ -22,7 +29,6 @@ from worker.steps.notify import attempt_callback
 
 _log = logging.getLogger(__name__)
 
-_MEDIA_TYPE: Final = "application/x-ndjson"
 #: Jobs that are read at a time.
 _PAGE: Final = 200
 #: Unexpected errors of one step after which it is given up.
@@ -120,7 +126,7 @@ def _store(batch: Batch, file: IO[bytes], digest: bytes, deps: Deps) -> str:
 def _is_stored(batch: Batch, key: str, file: IO[bytes], digest: bytes, deps: Deps) -> bool:
     """Store the file unless the key is taken; return whether the object there is this batch's."""
     sent: dict[str, Any] = {
-        "content_type": _MEDIA_TYPE,
+        "content_type": RESULTS_TYPE,
         "metadata": {"job-id": batch.id},
     }
     if deps.objects.put_once(key, file, sha256=digest, **sent):

@@ -8,11 +8,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.batches.batch import Batch, BatchId, BatchStatus
+from core.batches.batch import RESULTS_TYPE, Batch, BatchId, BatchStatus
 from core.batches.plans import BatchPlans
 from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain
 from service.api.job_lists import list_page
+from service.api.results import lead, link_query
 from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import batch_path
@@ -70,6 +71,17 @@ async def list_batch_jobs(request: Request[State]) -> Response:
     """Return one page of the batch's jobs, as `GET /v1/jobs` does; items become jobs by and by."""
     batch = await _owned(request)
     return await list_page(request, batch=batch.id)
+
+
+async def send_batch_results(request: Request[State]) -> Response:
+    """Lead to the results file of a completed batch."""
+    batch = await _owned(request)
+    asked = link_query(request)
+    if batch.results is None:
+        ended = batch.status is BatchStatus.COMPLETED
+        detail = "could not be stored" if ended else "is stored when all of its jobs have ended"
+        raise Problem(HTTPStatus.CONFLICT, "no-result", f"The results file of the batch {detail}")
+    return await lead(request, {**batch.results, "content_type": RESULTS_TYPE}, *asked)
 
 
 async def cancel_batch(request: Request[State]) -> Response:

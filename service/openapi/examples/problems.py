@@ -44,6 +44,7 @@ _USUAL: Final[Mapping[str, _Problem]] = {
     ),
 }
 _OF_A_BATCH: Final = (
+    "send_batch_results",
     "list_batch_jobs",
     "show_batch",
     "cancel_batch",
@@ -81,6 +82,10 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
             "no-such-batch",
             "There is no such batch, or it is not yours; batches are kept for a limited time",
         ),
+    ),
+    ("send_batch_results", "409"): (
+        "no-result",
+        "The results file of the batch is stored when all of its jobs have ended",
     ),
     ("retry_batch", "409"): (
         "cannot-send-again",

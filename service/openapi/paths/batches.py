@@ -20,7 +20,7 @@ from service.openapi.operations import (
     problems,
     query,
 )
-from service.openapi.paths import lists
+from service.openapi.paths import lists, results
 from service.openapi.schemas import (
     CALLBACK,
     COUNT,
@@ -47,6 +47,11 @@ _BATCH_ID: Final[Json] = {
     "example": "01a1ff02-1be0-7c55-a3d1-6f0b52c8e914",
 }
 _LARGEST_PAGE: Final = 100
+_LINE: Final = (
+    '{"custom_id":"fox-1","job_id":"01a1ff02-1bf1-7a20-8f3c-5d1c0c6e7b11","status":"failed",'
+    '"error":{"code":"content_moderated","message":"The provider moderated the result",'
+    '"retryable":false}}\n'
+)
 _RESULTS_KEY: Final[Json] = {
     "type": ["string", "null"],
     "minLength": 1,
@@ -63,6 +68,7 @@ def paths(settings: Settings) -> Json:
         "/v1/batches": {"post": _create(settings), "get": _list()},
         "/v1/batches/{batch_id}": {"parameters": [_BATCH_ID], "get": _show()},
         "/v1/batches/{batch_id}/jobs": {"parameters": [_BATCH_ID], "get": _jobs(settings)},
+        "/v1/batches/{batch_id}/results": {"parameters": [_BATCH_ID], "get": _results()},
         "/v1/batches/{batch_id}/cancel": {"parameters": [_BATCH_ID], "post": _cancel()},
         "/v1/batches/{batch_id}/retry": {"parameters": [_BATCH_ID], "post": _retry()},
         "/v1/batches/{batch_id}/callback": {"parameters": [_BATCH_ID], "post": _resend()},
@@ -144,7 +150,7 @@ def _new_batch(settings: Settings) -> Json:
 
 
 def _batch() -> Json:
-    results = {**dict.fromkeys(("uri", "bucket", "key", "sha256"), TEXT), "bytes": COUNT}
+    file = {**dict.fromkeys(("uri", "bucket", "key", "sha256"), TEXT), "bytes": COUNT}
     counts = object_of({"total": COUNT, **dict.fromkeys(STATUS["enum"], COUNT)})
     return object_of(
         {
@@ -156,7 +162,7 @@ def _batch() -> Json:
             "metadata": {"type": "object"},
             "counts": counts,
             "cost": {"type": ["number", "null"], "description": "Credits that were told so far."},
-            "results": or_null(results),
+            "results": or_null(file),
             "callback": or_null(CALLBACK),
             "retry_of": TEXT_OR_NULL,
             "retried_as": TEXT_OR_NULL,
@@ -241,6 +247,28 @@ def _jobs(settings: Settings) -> Json:
         lists.page(),
         problems(NO_KEY, _NO_BATCH, BAD_QUERY, REDIS_AWAY),
         parameters=lists.filters(settings.models, settings.indexed_metadata),
+    )
+
+
+def _results() -> Json:
+    schema = {"type": "string", "format": "binary"}
+    lines = {"application/x-ndjson": {"schema": schema, "example": _LINE}}
+    return operation(
+        "send_batch_results",
+        _TAG,
+        "Get the results file of a batch",
+        "Leads to the file, one line per item in their order, by a presigned URL of the bucket. "
+        "That URL needs no key. A deployment may send the file itself instead.",
+        answer("302", "Follow Location.", None, {"Location": "The presigned URL."}),
+        answer("200", "The file, where the deployment makes no presigned URLs.", lines),
+        problems(
+            NO_KEY,
+            ("404", "No such batch, not yours, or the file was deleted from the bucket."),
+            ("409", "The batch runs, or has no results file."),
+            BAD_QUERY,
+            STORES_AWAY,
+        ),
+        parameters=results.link_parameters(),
     )
 
 

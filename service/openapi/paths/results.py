@@ -43,7 +43,6 @@ def paths() -> Json:
 
 
 def _link(operation_id: str, summary: str, what: str) -> Json:
-    life = {"type": "integer", "minimum": 1, "maximum": LONGEST_LIFE}
     file = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     return operation(
         operation_id,
@@ -60,16 +59,17 @@ def _link(operation_id: str, summary: str, what: str) -> Json:
             BAD_QUERY,
             STORES_AWAY,
         ),
-        parameters=[
-            query("expires", life, "Seconds for which the link is valid. Default 3600."),
-            query(
-                "download",
-                {
-                    "type": "string",
-                    "pattern": f"^{FILE_NAME_PATTERN}$",
-                    "maxLength": LONGEST_FILE_NAME,
-                },
-                "Name under which a browser saves the file. Without it, it is shown.",
-            ),
-        ],
+        parameters=link_parameters(),
     )
+
+
+def link_parameters() -> list[Json]:
+    """Return the parameters of what leads to a file."""
+    life = {"type": "integer", "minimum": 1, "maximum": LONGEST_LIFE}
+    name = {"type": "string", "pattern": f"^{FILE_NAME_PATTERN}$", "maxLength": LONGEST_FILE_NAME}
+    return [
+        query("expires", life, "Seconds for which the link is valid. Default 3600."),
+        query(
+            "download", name, "Name under which a browser saves the file. Without it, it is shown."
+        ),
+    ]
