@@ -1,0 +1,114 @@
+"""The commands together, and how each run ends."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from fluxrelay.cli.commands import batch, doctor, jobs, listen, models, save, submit, verify, watch
+from fluxrelay.cli.exits import CommandFailed, Exit, wrong
+from fluxrelay.cli.output import is_terminal, print_anywhere, print_error, printable
+from fluxrelay.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    FluxRelayError,
+    JobFailedError,
+    NotFoundError,
+    ProblemError,
+    TooManyRequestsError,
+    UnexpectedAnswerError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+from fluxrelay.protocol.version import VERSION
+
+_HELP: Final = """Images and videos of FluxRelay, from the command line.
+
+Needs FLUXRELAY_URL and FLUXRELAY_KEY, or a profile in ~/.config/fluxrelay/config.toml.
+Exits with 0 if all went well, 1 if a job failed, 2 if arguments, settings or fields are wrong, 3 if
+the service does not answer, 4 if the key is refused, 5 if the time to wait is over, 6 if there is
+no such job, 7 if what was asked for is impossible now, and 130 after Ctrl-C.
+"""
+_SERVERS_FAULT: Final = 500
+# Errors are shown without a traceback of typer's: it could show a key.
+app: Final = typer.Typer(help=_HELP, pretty_exceptions_enable=False, no_args_is_help=True)
+for _part in (submit, batch, jobs, watch, save, models, listen, verify, doctor):
+    _part.register(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    print_anywhere()
+    app.rich_markup_mode = "rich" if is_terminal() else None  # of help and usage errors
+    try:
+        app(list(arguments), prog_name="fluxrelay")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(Exit.DONE)
+    except CommandFailed as failed:
+        print_error(failed.message, *failed.details)
+        return failed.code
+    except FluxRelayError as error:
+        meant = explained(error)
+        print_error(meant.message, *meant.details)
+        return meant.code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return Exit.DONE
+
+
+def explained(error: FluxRelayError) -> CommandFailed:
+    """Return what an error of the client means to the one who runs a command."""
+    if isinstance(error, ProblemError):
+        return _problem(error)
+    if isinstance(error, ConfigurationError):
+        return wrong(f"The settings are wrong: {error}.")
+    if isinstance(error, WaitTimeoutError):
+        return CommandFailed(Exit.TIMED_OUT, f"{error}.")
+    if isinstance(error, UnreachableError):
+        text = f"The service cannot be reached: {error}. See: fluxrelay doctor"
+        return CommandFailed(Exit.UNREACHABLE, text)
+    if isinstance(error, UnexpectedAnswerError):
+        text = f"What answers is not FluxRelay; check the address. {printable(error)}"
+        return CommandFailed(Exit.UNREACHABLE, text)
+    code = Exit.FAILED if isinstance(error, JobFailedError) else Exit.UNREACHABLE
+    return CommandFailed(code, f"{error}.")
+
+
+def _problem(error: ProblemError) -> CommandFailed:
+    if isinstance(error, AuthenticationError):
+        text = f"The key is refused ({error.detail}). Check FLUXRELAY_KEY or the settings file."
+        return CommandFailed(Exit.NOT_AUTHORIZED, text)
+    if isinstance(error, NotFoundError):
+        return CommandFailed(Exit.NOT_FOUND, error.detail)
+    if isinstance(error, (ConflictError, TooManyRequestsError)):
+        return CommandFailed(Exit.REFUSED, error.detail)
+    if error.status >= _SERVERS_FAULT:
+        text = f"The service cannot do this at the moment: {error.detail}"
+        return CommandFailed(Exit.UNREACHABLE, text)
+    return wrong(error.detail, *map(complaint, error.errors))
+
+
+def complaint(entry: object) -> str:
+    """Return one line about a field that is wrong."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    place = f"line {entry['line']}: " if entry.get("line") else ""
+    fix = f"; {entry['fix']}" if entry.get("fix") else ""
+    return f"{place}{entry.get('field', '')} {entry.get('detail', '')}{fix}"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fluxrelay {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    _ = version

@@ -1,0 +1,129 @@
+"""`fluxrelay batch`: sends a file of items, shows how they go on, and saves what was made.
+
+The idempotency key is made of the file's content, so the same command finds the same batch again.
+"""
+
+import itertools
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fluxrelay.cli.batch_files import BatchFile, read_batch
+from fluxrelay.cli.commands.save import save_files
+from fluxrelay.cli.commands.submit import Callback, Model, Params
+from fluxrelay.cli.exits import Exit, wrong
+from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.views.batches import batch_facts, batch_line
+from fluxrelay.cli.views.progress import batch_progress
+from fluxrelay.cli.waiting import await_end
+from fluxrelay.types.batches import Batch
+
+_MOST_SHOWN = 10
+_PAGE = 100
+
+
+def batch(
+    session: Session,
+    file: Annotated[str, typer.Argument(help="NDJSON, or CSV by its name; - reads NDJSON.")],
+    *,
+    model: Model = None,
+    param: Params = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Run those that are right.")] = False,
+    callback: Callback = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for its end.")] = True,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save the files, named by custom_id.")
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Run it again as a new batch.")] = False,
+    idempotency_key: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
+) -> Exit | None:
+    """Send a file of items as one batch, and follow it to its end."""
+    if new and idempotency_key:
+        raise wrong("Give --new or --idempotency-key, and not both.")
+    if save and not wait:
+        raise wrong("--save needs the end of the batch; leave --no-wait out.")
+    models = [one.raw for one in session.client.models.list()]
+    name = model or (session.settings.model.value if session.settings.model else None)
+    content = read_batch(file, models, name, param or ())
+    if skip_bad:
+        content.options["on_error"] = "skip"
+    if callback:
+        content.options["callback"] = {"url": callback}
+    key = f"batch-{secrets.token_hex(20)}" if new else idempotency_key or content.key()
+    created = _create(session, content, key)
+    session.out.note(f"Batch {created.id}, key {key}")
+    for entry in created.rejected[:_MOST_SHOWN]:
+        session.out.note(f"  left out: {entry.get('custom_id')}: {entry.get('detail')}")
+    if not wait:
+        if session.out.as_json:
+            session.out.document(created.raw)
+        session.out.say(created.id)
+        return None
+    return _followed(session, created, save)
+
+
+def _create(session: Session, content: BatchFile, key: str) -> Batch:
+    options = dict(content.options)
+    return session.client.batches.create(
+        content.items,
+        defaults=options.pop("defaults", None),
+        extra=options,
+        idempotency_key=key,
+    )
+
+
+def _followed(session: Session, created: Batch, save: Path | None) -> Exit | None:
+    batches, out = session.client.batches, session.out
+
+    def look(seconds: float) -> Mapping[str, Any]:
+        return batches.get(created, wait=int(seconds)).raw
+
+    try:
+        with batch_progress(out.errors, live=out.live) as show:
+            ended = await_end(look, show)
+        saved = _saved(session, created, save) if save else []
+    except KeyboardInterrupt:
+        out.note("The batch goes on. The same command finds it again;")
+        out.note(f"to end it: fluxrelay cancel --batch {created.id}")
+        raise
+    if out.as_json:
+        out.document({**ended, **({"saved": [str(path) for path in saved]} if save else {})})
+    out.say(batch_line(ended))
+    out.facts(batch_facts(ended))
+    if saved:
+        out.say(f"{len(saved):,} files are in {save}")
+    bad = ended["counts"]["failed"] + ended["counts"]["canceled"]
+    if not bad:
+        return None
+    _show_failures(session, created, bad)
+    return Exit.FAILED
+
+
+def _show_failures(session: Session, created: Batch, count: int) -> None:
+    failed = session.client.batches.iterate_jobs(created, status=["failed", "canceled"])
+    rows = []
+    for job in itertools.islice(failed, _MOST_SHOWN):
+        error, item = job.raw["error"] or {}, job.raw["batch"] or {}
+        row = str(item.get("custom_id")), job.id, str(error.get("code", job.status))
+        rows.append((*row, str(error.get("message", ""))))
+    session.out.rows(("custom_id", "job", "code", "message"), rows, title="custom_id")
+    if count > len(rows):
+        session.out.note(f"All {count:,}: fluxrelay list --status failed --of-batch {created.id}")
+    session.out.note(f"To run them again: fluxrelay retry --batch {created.id}")
+
+
+def _saved(session: Session, created: Batch, folder: Path) -> list[Path]:
+    saved = []
+    made = session.client.batches.iterate_jobs(created, status="succeeded", limit=_PAGE)
+    for job in made:
+        name = str((job.raw["batch"] or {}).get("custom_id") or job.id)
+        saved += save_files(session, job, folder, name)
+    return saved
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "batch")(batch)

@@ -1,0 +1,136 @@
+"""`fluxrelay submit`: creates a job, and on request waits for its end and saves its files."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fluxrelay.cli.commands.save import save_files
+from fluxrelay.cli.exits import Exit, wrong
+from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.values import model_named, pair, parameters_of, typed_input
+from fluxrelay.cli.views.jobs import job_facts, status_line
+from fluxrelay.types.jobs import Job
+
+Model = Annotated[str | None, typer.Option("--model", "-m", help="The model; see: models.")]
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", "-p", metavar="NAME=VALUE", help="A parameter; @PATH as its value sends a file."
+    ),
+]
+Metadata = Annotated[
+    list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Returned with it.")
+]
+
+Callback = Annotated[str | None, typer.Option(metavar="URL", help="URL to tell the end.")]
+Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Wait, and save its files there.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", min=0)]
+
+
+def submit(
+    session: Session,
+    prompt: Annotated[str | None, typer.Argument(help="What to make; - reads it.")] = None,
+    *,
+    model: Model = None,
+    param: Params = None,
+    metadata: Metadata = None,
+    callback: Callback = None,
+    priority: Annotated[int | None, typer.Option(help="-100 to 100; higher is sooner.")] = None,
+    region: Annotated[str | None, typer.Option(help="Region of the provider.")] = None,
+    output_key: Annotated[str | None, typer.Option(help="Key in the bucket.")] = None,
+    deadline: Annotated[int | None, typer.Option(help="Seconds to make it in.", min=5)] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key, the same job.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end.")] = False,
+    timeout: Timeout = None,
+    save: Save = None,
+) -> Exit | None:
+    """Create a job, and wait for it if asked to."""
+    name = model or chosen_model(session)
+    job = session.client.jobs.create(
+        name,
+        _input(session, name, prompt, param or ()),
+        output={"key": output_key} if output_key else None,
+        callback=callback,
+        metadata=dict(pair(text, "--metadata") for text in metadata or ()) or None,
+        priority=priority,
+        region=region,
+        deadline=deadline,
+        idempotency_key=idempotency_key,
+    )
+    if not (wait or save):
+        _accepted(session, job)
+        return None
+    with _shown(session, job):
+        job = session.client.jobs.wait(job, timeout=timeout)
+    return ended(session, job, save)
+
+
+def _input(
+    session: Session, model: str, prompt: str | None, params: Sequence[str]
+) -> dict[str, Any]:
+    view = model_named(model, (one.raw for one in session.client.models.list()))
+    pairs = [pair(text, "--param") for text in params]
+    if prompt is not None:
+        if "prompt" not in parameters_of(view):
+            raise wrong(f"{model} takes no prompt; give its parameters by -p.")
+        pairs.insert(0, ("prompt", "@-" if prompt == "-" else _literal(prompt)))
+    return typed_input(view, pairs)
+
+
+def _accepted(session: Session, job: Job) -> None:
+    if session.out.as_json:
+        session.out.document(job.raw)
+    else:
+        session.out.say(job.id)
+        if session.out.for_people:
+            session.out.note(f"Accepted. Its end: fluxrelay watch {job.id}")
+
+
+def ended(session: Session, job: Job, folder: Path | None = None) -> Exit | None:
+    """Show a job that has ended, save its files, and return the exit code."""
+    saved: list[Path] = []
+    if folder and job.status == "succeeded":
+        saved = save_files(session, job, folder, job.id)
+    if session.out.as_json:
+        more: dict[str, Any] = {"saved": [str(path) for path in saved]} if folder else {}
+        session.out.document({**job.raw, **more})
+    session.out.say(status_line(job.raw))
+    session.out.facts([*job_facts(job.raw), *(("saved", str(path)) for path in saved)])
+    return None if job.status == "succeeded" else Exit.FAILED
+
+
+def chosen_model(session: Session) -> str:
+    """Return the model of the settings.
+
+    Raises:
+        CommandFailed: They name none.
+    """
+    if known := session.settings.model:
+        return known.value
+    raise wrong("No model is named: give --model, or set FLUXRELAY_MODEL; see: fluxrelay models")
+
+
+@contextlib.contextmanager
+def _shown(session: Session, job: Job) -> Iterator[None]:
+    """Show that a job is awaited, and how to find it again after Ctrl-C."""
+    try:
+        if session.out.live:
+            with session.out.errors.status(f"{job.raw['model']}  {job.id}", spinner="line"):
+                yield
+        else:
+            yield
+    except KeyboardInterrupt:
+        session.out.note(f"The job goes on. Its end: fluxrelay watch {job.id}")
+        raise
+
+
+def _literal(prompt: str) -> str:
+    return f"@{prompt}" if prompt.startswith("@") else prompt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "submit")(submit)

@@ -1,0 +1,130 @@
+"""A job as people see it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.text import Text
+
+from fluxrelay.cli.output import STATUS_STYLES, printable
+
+_MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "✗"}
+_LONGEST: Final = 200  # characters of a prompt or a value
+
+View = Mapping[str, Any]
+HEADINGS: Final = ("created", "status", "model", "id", "prompt")
+
+
+def status_line(job: View) -> Text:
+    """Return a line of a job's status and id, and how long it took."""
+    status = str(job["status"])
+    style = STATUS_STYLES.get(status, "cyan")
+    took = ""
+    if job["ended_at"]:
+        took = f" in {seconds_between(job['created_at'], job['ended_at']):.2f} s"
+    return Text.assemble(
+        (f"{_MARKS.get(status, '●')} {status}", style), took, "  ", (str(job["id"]), "bold")
+    )
+
+
+def job_row(job: View) -> tuple[str, ...]:
+    """Return a job's row of the list."""
+    prompt = printable(job["input"].get("prompt", ""))
+    return day_and_time(job["created_at"]), job["status"], job["model"], job["id"], prompt
+
+
+def job_facts(job: View) -> list[tuple[str, str | Text]]:
+    """Return what is to know of a job, as names and values."""
+    facts: list[tuple[str, str | Text]] = [("model", printable(job["model"]))]
+    values = dict(job["input"])
+    if "prompt" in values:
+        facts.append(("prompt", Text(_short(values.pop("prompt")), style="italic")))
+    if values:
+        facts.append(("input", ", ".join(f"{name}={_short(v)}" for name, v in values.items())))
+    if job["metadata"]:
+        known = job["metadata"].items()
+        facts.append(("metadata", ", ".join(f"{name}={_short(v)}" for name, v in known)))
+    facts.append(("created", day_and_time(job["created_at"])))
+    facts.append(("timeline", _timeline(job)))
+    facts += _state(job)
+    for artifact in job["artifacts"]:
+        facts.append((printable(artifact["role"]), printable(artifact["uri"])))
+        facts.append(("", _measures(artifact)))
+    cost = job["provider"]["cost"]
+    if cost is not None:
+        facts.append(("cost", f"{cost:g} credits"))
+    facts += _links(job)
+    return facts
+
+
+def _state(job: View) -> list[tuple[str, str | Text]]:
+    facts: list[tuple[str, str | Text]] = []
+    if queue := job.get("queue"):
+        facts.append(("queue", queue_text(queue)))
+    if waiting := job["waiting"]:
+        problem = printable(waiting.get("last_problem") or "")
+        facts.append(("waits for", f"{waiting['for']} {problem}".strip()))
+    if error := job["error"]:
+        text = f"{error['code']}: {error['message']}"
+        facts.append(("error", Text(printable(text), style="red")))
+    return facts
+
+
+def queue_text(queue: View) -> str:
+    """Return how many jobs are ahead, and when this one starts about."""
+    position = queue["position"]
+    ahead = "next" if position == 0 else f"{position:,} ahead"
+    starts = queue.get("estimated_start_at")
+    return f"{ahead}, starts about {day_and_time(starts)}" if starts else ahead
+
+
+def _links(job: View) -> list[tuple[str, str | Text]]:
+    facts: list[tuple[str, str | Text]] = []
+    if callback := job["callback"]:
+        tries = callback["attempts"]
+        count = f" after {tries} attempt{'s' if tries > 1 else ''}" if tries else ""
+        facts.append(("callback", printable(f"{callback['state']}{count}, {callback['url']}")))
+    if batch := job.get("batch"):
+        facts.append(("batch", printable(f"{batch['id']}, {batch['custom_id']}")))
+    for name, label in (("retry_of", "retry of"), ("retried_as", "retried as")):
+        if job[name]:
+            facts.append((label, job[name]))
+    return facts
+
+
+def _timeline(job: View) -> str:
+    steps: Sequence[View] = job["timeline"]
+    begin = steps[0]["at"] if steps else job["created_at"]
+    return " · ".join(
+        f"{step['status']} {seconds_between(begin, step['at']):.3f}" for step in steps
+    )
+
+
+def _measures(artifact: View) -> str:
+    parts = []
+    if artifact.get("width"):
+        parts.append(f"{artifact['width']} x {artifact['height']}")
+    if artifact.get("seconds"):
+        parts.append(f"{artifact['seconds']:g} s")
+    parts += [printable(artifact["content_type"]), f"{artifact['bytes']:,} bytes"]
+    return ", ".join(parts)
+
+
+def moment(text: str) -> datetime:
+    """Return a time of the API."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+
+
+def seconds_between(begin: str, end: str) -> float:
+    """Return the seconds from one time of the API to another."""
+    return (moment(end) - moment(begin)).total_seconds()
+
+
+def day_and_time(text: str) -> str:
+    """Return a time of the API in the local time zone, to the second."""
+    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short(value: object) -> str:
+    text = printable(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

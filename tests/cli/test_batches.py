@@ -1,0 +1,120 @@
+"""Batches from the command line: files in, one key for one file, and a run that goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fluxrelay.cli.exits import Exit
+from stack.stack import Stack
+from tests.cli.conftest import SMALL, Cli
+from tests.conftest import Eventually
+
+ROOT = Path(__file__).parents[2]
+_CSV = "custom_id;prompt;width;height;metadata.set\nfox;A fox;256;256;one\nowl;An owl;256;256;\n"
+
+
+def test_a_table_becomes_a_batch_whose_files_are_saved(cli: Cli, tmp_path: Path) -> None:
+    """Cells are typed by the model, files are named by `custom_id`, and the end is shown."""
+    (tmp_path / "animals.csv").write_text(_CSV, encoding="utf-8-sig")
+
+    done = cli("batch", "animals.csv", "-m", "flux-pro-1.1", "--save", "made", "--json")
+
+    assert done.code == Exit.DONE, done.err
+    batch = json.loads(done.out)
+    assert (batch["status"], batch["counts"]["succeeded"]) == ("completed", 2)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["fox.jpg", "owl.jpg"]
+    jobs = json.loads(cli("list", "--of-batch", batch["id"], "--json").out)["jobs"]
+    assert {job["batch"]["custom_id"]: job["metadata"] for job in jobs} == {
+        "fox": {"set": "one"},
+        "owl": {},
+    }
+    assert "2: 2 succeeded" in cli("get", "--batch", batch["id"]).out
+    assert batch["id"] in cli("list", "--batches").out
+
+
+def test_the_same_file_finds_its_batch_again(cli: Cli, tmp_path: Path) -> None:
+    """The key depends on the content alone; `--new`, and any change, make another batch."""
+    line = {"custom_id": "one", "model": "flux-pro-1.1"}
+    items = [{**line, "input": {"prompt": "A hare", "width": 256, "height": 256}}]
+    for name in ("items.ndjson", "copy.ndjson"):
+        text = "\n".join(map(json.dumps, items))
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    first = cli("batch", "items.ndjson", "--no-wait")
+    second = cli("batch", "copy.ndjson")
+    third = cli("batch", "items.ndjson", "--new", "--no-wait")
+    fourth = cli("batch", "items.ndjson", "-p", "seed=7", "-m", "flux-pro-1.1", "--no-wait")
+
+    batch_id = first.out.strip()
+    assert batch_id in second.out.splitlines()[0]
+    assert len({batch_id, third.out.strip(), fourth.out.strip()}) == 3
+    assert first.err.split("key ")[1] == second.err.splitlines()[0].split("key ")[1] + "\n"
+
+
+def test_failures_of_a_batch_are_listed(cli: Cli, tmp_path: Path) -> None:
+    """The exit code is 1, each failed item is shown with its reason, and `retry` takes them."""
+    lines = ["custom_id,prompt,width,height", "bad,fail-generation,256,256", "good,x,256,256"]
+    (tmp_path / "some.csv").write_text("\n".join(lines), encoding="utf-8")
+
+    done = cli("batch", "some.csv", "-m", "flux-pro-1.1", "--new")
+
+    assert done.code == Exit.FAILED
+    (row,) = [line for line in done.out.splitlines() if line.startswith("bad ")]
+    assert "provider_error" in row
+    batch_id = done.out.splitlines()[0].split()[-1]
+    new = cli("retry", "--batch", batch_id).out.strip()
+    assert json.loads(cli("get", "--batch", new, "--json").out)["retry_of"] == batch_id
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.csv", "prompt,width\nA fox,wide\n", "line 2: width takes a whole number"),
+        ("x.csv", "prompt\nA fox,more\n", "line 2: it has more cells"),
+        ("x.csv", "promt\nA fox\n", "did you mean prompt"),
+        ("x.ndjson", '{"custom_id": "1"}\n{"custom\n', "line 2: it is not JSON"),
+        ("x.ndjson", "\n", "holds no items"),
+        ("x.ndjson", '{"custom_id": "1", "input": {"widht": 1}}\n', "widht"),
+    ],
+)
+def test_a_wrong_file_is_not_sent(
+    cli: Cli, tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    """Each wrong line is named, by the command or by the service."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    done = cli("batch", name, "-m", "flux-pro-1.1")
+    assert (done.code, done.out) == (Exit.USAGE, "")
+    assert said in done.err
+
+
+def test_after_ctrl_c_the_same_command_goes_on(
+    cli: Cli, relay: Stack, tmp_path: Path, paused: Callable[[], None], eventually: Eventually
+) -> None:
+    """It ends with 130 and says how to go on; run again, it follows the same batch to its end."""
+    (tmp_path / "animals.csv").write_text(_CSV.replace("fox", "wolf"), encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "client"),
+        "FLUXRELAY_URL": relay.service_url,
+        "FLUXRELAY_KEY": relay.api_key,
+    }
+    command = [sys.executable, "-m", "fluxrelay.cli", "batch", "animals.csv", *SMALL[:2]]
+    with (tmp_path / "errors").open("wb") as errors:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=errors)
+    told = (tmp_path / "errors").read_text
+    eventually(lambda: told().startswith("Batch "))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == Exit.INTERRUPTED
+    assert "The same command finds it again" in told()
+    assert "Traceback" not in told()
+
+    paused()
+    again = cli("batch", "animals.csv", *SMALL[:2])
+    assert (again.code, "2: 2 succeeded" in again.out) == (Exit.DONE, True)
+    assert told().splitlines()[0] == again.err.splitlines()[0]
