@@ -61,7 +61,7 @@ class Batch:
     counts: Mapping[Status, int]
     #: Credits that its tasks cost so far, as reported; None if nothing was.
     cost: float | None = None
-    #: Unix time in seconds: when its last job ended.
+    #: Unix time in seconds: when its last job ended; None until its results file is stored, too.
     ended_at: float | None = None
     #: Unix time in seconds: when its jobs' records may expire at the earliest.
     keep_until: float
@@ -92,17 +92,17 @@ class Batch:
         def number(name: str) -> float | None:
             return float(fields[name]) if fields.get(name) else None
 
-        total = int(fields["total"])
+        total, status = int(fields["total"]), BatchStatus(fields["status"])
         counts = {status: int(fields.get(f"jobs:{status}", 0)) for status in Status}
         counts[Status.QUEUED] += total - sum(counts.values())
         return cls(
             id=batch_id,
-            status=BatchStatus(fields["status"]),
+            status=status,
             request=BatchRequest.from_json(fields["request"]),
             total=total,
             counts=counts,
             cost=number("cost"),
-            ended_at=number("ended_at"),
+            ended_at=number("ended_at") if status is BatchStatus.COMPLETED else None,
             keep_until=float(fields["keep_until"]),
             canceled_at=number("canceled_at"),
             results=json.loads(fields["results"]) if "results" in fields else None,

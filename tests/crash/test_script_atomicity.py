@@ -22,6 +22,7 @@ from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from stack.servers.ports import Ports
 from stack.servers.valkey import Valkey
+from tests.contract import batches
 from tests.contract.jobs import Clock, accept, make_request
 from tests.crash import truncated_aof
 from tests.crash.due_work import lay_out
@@ -117,6 +118,28 @@ def _account(world: World) -> None:
     assert world.book.record_check("default", credits_left=5.0, refused=None, check_at=at)
 
 
+def _stage(world: World) -> None:
+    batches.stage(world.store, "0001", input_keys=_INPUTS)
+    world.store.guard_inputs(JobId("0001"), world.clock.now + 900)
+
+
+def _commit(world: World) -> None:
+    """Make a batch visible, with its key, and take over its files."""
+    key = Idempotency(key_hash="hash", fingerprint="print")
+    assert batches.commit(world.store, 1, guarded=("0001",), idempotency=key).fresh
+
+
+def _prepare_expand(world: World) -> None:
+    batches.accept(world.store, "0001")
+    assert world.store.take_sweep_lease("token", _LONG)
+
+
+def _expand(world: World) -> None:
+    """Make a job of a batch's item, grant it a slot, and start it."""
+    assert world.store.sweep("token", _LONG)
+    assert world.client.hget("job:0001", "status") == "submitting"
+
+
 Act = Callable[[World], None]
 #: Script -> what there is before it, and its call.
 CASES: Final[dict[str, tuple[Act, Act]]] = {
@@ -125,6 +148,8 @@ CASES: Final[dict[str, tuple[Act, Act]]] = {
     "transition to a result": (_prepare_move, _result),
     "transition back": (_prepare_move, _give_back),
     "sweep": (_prepare_sweep, _sweep),
+    "commit of a batch": (_stage, _commit),
+    "sweep that expands a batch": (_prepare_expand, _expand),
     "adopt": (_prepare_adopt, _adopt),
     "account": (_prepare_account, _account),
 }
