@@ -79,7 +79,7 @@ def test_a_job_that_fails_is_told_and_tried_again(cli: Cli) -> None:
 def test_jobs_are_canceled(cli: Cli) -> None:
     """By their ids, or by a filter once their number is confirmed; the time to wait can end."""
     late = cli("submit", "late", *SMALL, "--wait", "--timeout", "0")
-    assert (late.code, "still queued" in late.err) == (Exit.TIMED_OUT, True)
+    assert (late.code, "still queued, and goes on" in late.err) == (Exit.TIMED_OUT, True)
     ids = [cli("submit", "never", *SMALL, "--priority", "-7").out.strip() for _ in range(3)]
 
     one = cli("cancel", ids[0])

@@ -78,8 +78,8 @@ def _create(session: Session, content: BatchFile, key: str) -> Batch:
 def _followed(session: Session, created: Batch, save: Path | None) -> Exit | None:
     batches, out = session.client.batches, session.out
 
-    def look(seconds: float) -> Mapping[str, Any]:
-        return batches.get(created, wait=int(seconds)).raw
+    def look(seconds: int) -> Mapping[str, Any]:
+        return batches.get(created, wait=seconds).raw
 
     try:
         with batch_progress(out.errors, live=out.live) as show:

@@ -1,18 +1,21 @@
 """`fluxrelay submit`: creates a job, and on request waits for its end and saves its files."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fluxrelay.cli.commands.save import save_files
-from fluxrelay.cli.exits import Exit, wrong
+from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.session import Session, command
 from fluxrelay.cli.values import model_named, pair, parameters_of, typed_input
-from fluxrelay.cli.views.jobs import job_facts, status_line
+from fluxrelay.cli.views.jobs import View, job_facts, live_line, status_line
+from fluxrelay.cli.waiting import await_end
 from fluxrelay.types.jobs import Job
+
+_LONGEST_LOOK = 30  # seconds
 
 Model = Annotated[str | None, typer.Option("--model", "-m", help="The model; see: models.")]
 Params = Annotated[
@@ -63,9 +66,7 @@ def submit(
     if not (wait or save):
         _accepted(session, job)
         return None
-    with _shown(session, job):
-        job = session.client.jobs.wait(job, timeout=timeout)
-    return ended(session, job, save)
+    return ended(session, _awaited(session, job, timeout), save)
 
 
 def _input(
@@ -113,18 +114,35 @@ def chosen_model(session: Session) -> str:
     raise wrong("No model is named: give --model, or set FLUXRELAY_MODEL; see: fluxrelay models")
 
 
-@contextlib.contextmanager
-def _shown(session: Session, job: Job) -> Iterator[None]:
-    """Show that a job is awaited, and how to find it again after Ctrl-C."""
+def _awaited(session: Session, job: Job, timeout: float | None) -> Job:
+    """Return a job that has ended; show how it goes on, and how to find it again after Ctrl-C."""
+    seen = job
+
+    def look(seconds: int) -> View:
+        nonlocal seen
+        seen = session.client.jobs.get(job, wait=seconds)
+        return seen.raw
+
     try:
-        if session.out.live:
-            with session.out.errors.status(f"{job.raw['model']}  {job.id}", spinner="line"):
-                yield
-        else:
-            yield
+        with _progress(session) as show:
+            each = 1 if session.out.live else _LONGEST_LOOK
+            await_end(look, show, each=each, seconds=timeout)
     except KeyboardInterrupt:
         session.out.note(f"The job goes on. Its end: fluxrelay watch {job.id}")
         raise
+    if not seen.ended:
+        text = f"The job is still {seen.status}, and goes on. Its end: fluxrelay watch {job.id}"
+        raise CommandFailed(Exit.TIMED_OUT, text)
+    return seen
+
+
+@contextlib.contextmanager
+def _progress(session: Session) -> Iterator[Callable[[View], None]]:
+    if not session.out.live:
+        yield lambda _view: None
+        return
+    with session.out.errors.status("accepted", spinner="line") as status:
+        yield lambda view: status.update(live_line(view))
 
 
 def _literal(prompt: str) -> str:

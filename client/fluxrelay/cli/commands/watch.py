@@ -22,8 +22,8 @@ def watch(
     known = session.client.jobs
     shown = 0
 
-    def look(seconds: float) -> Mapping[str, Any]:
-        return known.get(job, wait=int(seconds)).raw
+    def look(seconds: int) -> Mapping[str, Any]:
+        return known.get(job, wait=seconds).raw
 
     def show(view: Mapping[str, Any]) -> None:
         nonlocal shown

@@ -27,6 +27,16 @@ def status_line(job: View) -> Text:
     )
 
 
+def live_line(job: View) -> Text:
+    """Return a line of how a job that has not ended goes on."""
+    line = Text.assemble((str(job["status"]), "cyan"), "  ", str(job["id"]))
+    if queue := job.get("queue"):
+        line.append(f"  {queue_text(queue)}", "dim")
+    elif waiting := job["waiting"]:
+        line.append(f"  waits for: {waiting['for']}", "dim")
+    return line
+
+
 def job_row(job: View) -> tuple[str, ...]:
     """Return a job's row of the list."""
     prompt = printable(job["input"].get("prompt", ""))
