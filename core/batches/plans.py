@@ -138,9 +138,19 @@ class BatchPlans:
         pairs = yield ScriptCall("read_batch", self._jobs.payload() | {"batch": batch_id})
         return _read(batch_id, pairs)
 
-    def page(self, tenant: str, limit: int, cursor: str | None) -> Transition[BatchPage]:
-        """Return a tenant's newest batches behind a cursor."""
-        payload = {"tenant": tenant, "limit": limit, "cursor": cursor or ""}
+    def page(
+        self, tenant: str, limit: int, cursor: str | None, callback: CallbackState | None = None
+    ) -> Transition[BatchPage]:
+        """Return a tenant's newest batches behind a cursor.
+
+        Args:
+            tenant: Whose.
+            limit: Most of them.
+            cursor: The batch before.
+            callback: Only those whose callback is in this state; a page may then be short.
+        """
+        payload: dict[str, Any] = {"tenant": tenant, "limit": limit, "cursor": cursor or ""}
+        payload |= {"callback": callback} if callback else {}
         found, last = yield ScriptCall("list_batches", self._jobs.payload() | payload)
         batches = (_read(BatchId(batch_id), pairs) for batch_id, pairs in found)
         return BatchPage(tuple(one for one in batches if one), last or None)

@@ -9,6 +9,7 @@ import pytest
 
 from core.batches.batch import BatchStatus
 from core.batches.operations import give_up
+from core.batches.plans import BatchPlans
 from core.errors import StorageUnavailable
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
@@ -188,6 +189,13 @@ def test_a_callback_that_is_never_taken_is_a_dead_letter(ended: Bench) -> None:
 
     assert load(ended.store).callback_state is CallbackState.DEAD
     assert ended.redis.zscore("dead:demo", f"batch:{B}") == ended.clock.now
+    plans = BatchPlans(ended.store)
+    for state, found in ((CallbackState.DEAD, [B]), (CallbackState.PENDING, [])):
+        page = ended.store.execute(plans.page("demo", 10, None, state))
+        assert [one.id for one in page.batches] == found
+    assert ended.store.execute(plans.resend(B)) == "dead"
+    assert load(ended.store).callback_state is CallbackState.PENDING
+    assert ended.redis.zscore("dead:demo", f"batch:{B}") is None
 
 
 @pytest.mark.parametrize("step", [Step.RESULTS, Step.ANNOUNCE])

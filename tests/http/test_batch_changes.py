@@ -59,7 +59,17 @@ def test_batches_are_listed_newest_first(api: Caller, full_house: None) -> None:
 
     found = [one["id"] for one in first["batches"] + second["batches"]]
     assert found == made[::-1]
-    for query in ("limit=0", "limit=101", "limit=x", "cursor=x", "color=red", "limit=1&limit=2"):
+    none = api.get("/v1/batches?callback=none&limit=3").json()["batches"]
+    assert [one["id"] for one in none] == made[::-1]
+    for query in (
+        "callback=gone",
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=x",
+        "color=red",
+        "limit=1&limit=2",
+    ):
         problem(api.get(f"/v1/batches?{query}"), 422, "invalid-fields")
 
 

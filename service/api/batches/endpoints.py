@@ -12,6 +12,7 @@ from core.batches.batch import RESULTS_TYPE, Batch, BatchId, BatchStatus
 from core.batches.plans import BatchPlans
 from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain
+from core.jobs.status import CallbackState
 from service.api.job_lists import list_page
 from service.api.results import lead, link_query
 from service.http.auth import tenant_of
@@ -23,7 +24,7 @@ from service.intake.intake import idempotency_key
 from service.state import State
 
 _FRESH: Final = {"cache-control": "no-store"}
-_PARAMETERS: Final = ("limit", "cursor")
+_PARAMETERS: Final = ("callback", "limit", "cursor")
 _USUAL_PAGE: Final = 20
 MAX_PAGE_SIZE: Final = 100
 _LONGEST_CURSOR: Final = 36  # characters of a UUID
@@ -60,8 +61,8 @@ async def list_batches(request: Request[State]) -> Response:
     """Return one page of the caller's batches, the newest first."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
-    limit, cursor = _query(request.query_params)
-    plan = BatchPlans(state["store"]).page(tenant, limit, cursor)
+    asked = _query(request.query_params)
+    plan = BatchPlans(state["store"]).page(tenant, *asked)
     page = await state["async_store"].execute(plan)
     view = {"batches": [_view(one) for one in page.batches], "next_cursor": page.cursor}
     return JsonAnswer(view, headers=_FRESH)
@@ -141,7 +142,7 @@ def _view(batch: Batch) -> dict[str, Any]:
     return batch_view(batch, time.time())
 
 
-def _query(query: QueryParams) -> tuple[int, str | None]:
+def _query(query: QueryParams) -> tuple[int, str | None, CallbackState | None]:
     """Parse the query; raises a `Problem` with everything that is wrong."""
     errors = [
         FieldError(
@@ -162,6 +163,11 @@ def _query(query: QueryParams) -> tuple[int, str | None]:
     if not is_cursor:
         allowed = "a next_cursor of an earlier page"
         errors.append(FieldError("query.cursor", f"is {shown(cursor)}", allowed, f"send {allowed}"))
+    state = query.get("callback")
+    if state is not None and state not in list(CallbackState):
+        allowed = f"one of {', '.join(CallbackState)}"
+        detail = f"is {shown(state)}"
+        errors.append(FieldError("query.callback", detail, allowed, f"send {allowed}"))
     if errors:
         raise invalid(errors)
-    return size or _USUAL_PAGE, cursor
+    return size or _USUAL_PAGE, cursor, CallbackState(state) if state else None

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from core.jobs.status import CallbackState
 from core.settings.settings import Settings
 from service.openapi.operations import (
     BACKLOG_FULL,
@@ -94,6 +95,7 @@ def _list() -> Json:
     sizes = {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE}
     cursors = {"type": "string", "pattern": "^[0-9a-f-]{36}$"}
     batches = {"type": "array", "items": reference("Batch")}
+    states = {"enum": list(CallbackState)}
     return operation(
         "list_batches",
         _TAG,
@@ -106,6 +108,7 @@ def _list() -> Json:
         ),
         problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
         parameters=[
+            query("callback", states, "Only batches whose callback is in this state."),
             query("limit", sizes, "Most batches of a page. Default 20."),
             query("cursor", cursors, "The next_cursor of the previous page."),
         ],
