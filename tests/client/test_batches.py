@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 
-from fluxrelay import ConflictError, FluxRelay, InvalidItemsError, NotFoundError, WaitTimeoutError
+from fluxrelay import (
+    ConflictError,
+    FluxRelay,
+    FluxRelayError,
+    InvalidItemsError,
+    NotFoundError,
+    WaitTimeoutError,
+)
 from stack.receiver import CallbackReceiver
+from tests.client.scripted_service import ScriptedService, hangs_up
 from tests.client.test_jobs import MODEL, NOBODY, SMALL
 from tests.conftest import Eventually
+from tests.contract.scripted_server import answer
 
 DEFAULTS = {"model": MODEL, "input": SMALL}
 
@@ -21,7 +30,7 @@ def item(name: str, prompt: str = "a fox", **more: Any) -> dict[str, Any]:
     return {"custom_id": name, "input": {"prompt": prompt}, **more}
 
 
-def test_a_batch_to_its_results(client: FluxRelay) -> None:
+def test_a_batch_to_its_results(client: FluxRelay, tmp_path: Path) -> None:
     """A batch is created, awaited and read; what failed is retried as a new batch."""
     items = [item("good"), item("bad", "moderate-content=Violence")]
 
@@ -34,6 +43,12 @@ def test_a_batch_to_its_results(client: FluxRelay) -> None:
     assert ended.results is not None
     assert ended.results.uri.startswith("s3://")
     results = {result.custom_id: result for result in client.batches.results(batch)}
+    assert list(results) == ["good", "bad"]
+    saved = client.batches.save(batch, tmp_path)
+    assert saved.name == ended.results.key.rpartition("/")[2]
+    assert [json.loads(line) for line in saved.read_text().splitlines()] == [
+        result.raw for result in results.values()
+    ]
     assert results["good"].status == "succeeded"
     assert results["good"].artifacts[0].sha256
     assert results["bad"].error is not None
@@ -56,6 +71,8 @@ def test_a_batch_is_listed_and_canceled(client: FluxRelay) -> None:
     assert caught.value.last.id == batch.id
     with pytest.raises(ConflictError):
         client.batches.retry(batch)
+    with pytest.raises(ConflictError):
+        list(client.batches.results(batch))
     client.batches.cancel(batch)
     assert client.batches.wait(batch).counts.canceled == 3
     assert len(client.batches.jobs(batch, limit=2)) == 2
@@ -117,6 +134,28 @@ def test_the_callback_of_a_batch(
     eventually(delivered)
     assert client.batches.resend(batch).id == batch.id
     receiver.wait_for(lambda _: True, count=2, timeout_seconds=60)
+
+
+def test_results_over_breaks(scripted: FluxRelay, service: ScriptedService) -> None:
+    """Each line comes once, in order, in spite of breaks in the middle of the file."""
+    lines = [
+        json.dumps({"custom_id": str(number), "job_id": "a", "status": "failed"}).encode() + b"\n"
+        for number in range(3)
+    ]
+    whole = b"".join(lines)
+    service.says(
+        hangs_up,
+        answer(200, lines[0] + lines[1][:9], length=len(whole)),
+        answer(200, lines[0] + lines[1], length=len(whole)),
+        answer(200, whole),
+    )
+
+    results = list(scripted.batches.results("a-batch"))
+
+    assert [result.custom_id for result in results] == ["0", "1", "2"]
+    service.says(answer(200, b"no JSON\n"))
+    with pytest.raises(FluxRelayError, match="not JSON"):
+        list(scripted.batches.results("a-batch"))
 
 
 def test_no_such_batch(client: FluxRelay) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
-from fluxrelay.operations.base import Operations, idempotency
+from fluxrelay.operations.base import idempotency
+from fluxrelay.operations.downloads import Downloads
 from fluxrelay.operations.values import (
     BatchOrId,
     Deadline,
@@ -20,18 +23,18 @@ from fluxrelay.operations.values import (
 )
 from fluxrelay.operations.waiting import wait_for
 from fluxrelay.protocol.body import Body, File, file_body, is_file, ndjson_body
-from fluxrelay.protocol.effects import Emit, Flow, Stream
+from fluxrelay.protocol.effects import Flow, Stream
+from fluxrelay.protocol.messages import Request, path
 from fluxrelay.types.batches import Batch, BatchResult
+from fluxrelay.types.decode import DecodeError
 from fluxrelay.types.jobs import Job
 from fluxrelay.types.reference import Page
 
 Items = Iterable[Mapping[str, Any]] | File
 _NDJSON = "application/x-ndjson"
-#: Jobs per page where all of a batch are read.
-_PAGE = 100
 
 
-class BatchOperations(Operations):
+class BatchOperations(Downloads):
     """What can be done with batches."""
 
     def create(
@@ -148,22 +151,35 @@ class BatchOperations(Operations):
         )
 
     def results(self, batch: BatchOrId) -> Stream[BatchResult]:
-        """Yield what became of each item, in no particular order: artifacts or an error.
+        """Yield what became of each item, in the order of the items: artifacts or an error.
 
-        Items whose jobs have not ended yet are left out.
+        Raises:
+            ConflictError: The batch is not completed; see `wait`.
         """
-        return Stream(self._results(batch))
+        return Stream(self._lines(_results(batch), lambda line: BatchResult.decode(_value(line))))
 
-    def _results(self, batch: BatchOrId) -> Flow[None]:
-        cursor: str | None = None
-        while True:
-            page = yield from self.jobs(batch, limit=_PAGE, cursor=cursor)
-            for job in page:
-                if job.ended:
-                    yield Emit(_result(job))
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+    def save(self, batch: BatchOrId, to: str | os.PathLike[str] = ".") -> Flow[Path]:
+        """Save the file of a completed batch's results and return its path.
+
+        Args:
+            batch: the batch, or its id.
+            to: path of the file, or an existing folder, in which it is named as in the bucket.
+
+        Raises:
+            ConflictError: The batch is not completed.
+            CorruptFileError: The file is not the one that was stored.
+            OSError: The file cannot be written.
+        """
+        known = batch if isinstance(batch, Batch) and batch.ended else (yield from self.get(batch))
+        stored = known.results
+        return (
+            yield from self._save(
+                _results(known),
+                Path(os.fspath(to)),
+                name=stored.key if stored else None,
+                sha256=stored.sha256 if stored else None,
+            )
+        )
 
     def list(self, *, limit: int | None = None, cursor: str | None = None) -> Flow[Page[Batch]]:
         """Return batches, newest first: one page. `iterate` takes them all."""
@@ -179,11 +195,12 @@ def _body(items: Items, options: Mapping[str, Any]) -> Body:
     return ndjson_body([*([options] if options else []), *mappings])
 
 
-def _result(job: Job) -> BatchResult:
-    raw = {
-        "custom_id": job.batch.custom_id if job.batch else None,
-        "job_id": job.id,
-        "status": job.status,
-        **{name: job.raw[name] for name in ("artifacts", "error") if job.raw.get(name)},
-    }
-    return BatchResult.decode(raw)
+def _results(batch: BatchOrId) -> Request:
+    return Request("GET", path("batches", id_of(batch), "results"), headers={"accept": "*/*"})
+
+
+def _value(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DecodeError("a line of the results is not JSON") from error
