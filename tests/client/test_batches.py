@@ -66,6 +66,7 @@ def test_a_batch_is_listed_and_canceled(client: FluxRelay) -> None:
 
     assert client.batches.list(limit=1).items[0].id == batch.id
     assert batch.id in {found.id for found in client.batches.iterate(limit=1)}
+    assert batch.id not in {found.id for found in client.batches.iterate(callback="dead")}
     with pytest.raises(WaitTimeoutError) as caught:
         client.batches.wait(batch, timeout=0)
     assert caught.value.last.id == batch.id

@@ -181,9 +181,21 @@ class BatchOperations(Downloads):
             )
         )
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None) -> Flow[Page[Batch]]:
-        """Return batches, newest first: one page. `iterate` takes them all."""
-        params = query(given(limit=limit, cursor=cursor))
+    def list(
+        self,
+        *,
+        callback: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Flow[Page[Batch]]:
+        """Return batches, newest first: one page. `iterate` takes them all.
+
+        Args:
+            callback: state of the batch's callback: `dead` was given up.
+            limit: batches per page, 1 to 100.
+            cursor: `next_cursor` of the page before.
+        """
+        params = query(given(callback=callback, limit=limit, cursor=cursor))
         return (yield from self._page(Batch, "batches", name="batches", params=params))
 
 
