@@ -28,7 +28,10 @@ def test_a_table_becomes_a_batch_whose_files_are_saved(cli: Cli, tmp_path: Path)
     assert done.code == Exit.DONE, done.err
     batch = json.loads(done.out)
     assert (batch["status"], batch["counts"]["succeeded"]) == ("completed", 2)
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["fox.jpg", "owl.jpg"]
+    made = {path.name: path for path in (tmp_path / "made").iterdir()}
+    results = made.pop(f"{batch['id']}.ndjson").read_text(encoding="utf-8").splitlines()
+    assert sorted(made) == ["fox.jpg", "owl.jpg"]
+    assert [json.loads(line)["custom_id"] for line in results] == ["fox", "owl"]
     jobs = json.loads(cli("list", "--of-batch", batch["id"], "--json").out)["jobs"]
     assert {job["batch"]["custom_id"]: job["metadata"] for job in jobs} == {
         "fox": {"set": "one"},

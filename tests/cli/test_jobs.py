@@ -44,7 +44,7 @@ def test_a_job_as_people_see_it(cli: Cli) -> None:
     assert "256 x 256, image/jpeg" in shown
     assert "\x1b" not in shown
     heading, *rows = cli("list", "--status", "succeeded", "-m", "flux-pro-1.1").out.splitlines()
-    assert heading.split() == ["created", "status", "model", "id", "prompt"]
+    assert heading.split() == ["created", "status", "id", "model", "prompt"]
     assert [row for row in rows if job_id in row and row.endswith("an owl")]
     (line, *_) = cli("watch", job_id, "--json").out.splitlines()
     assert json.loads(line)["status"] == "queued"

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from fluxrelay.cli.exits import Exit
+from fluxrelay.cli.output import Output
+from fluxrelay.cli.views.jobs import HEADINGS, job_row
 from fluxrelay.cli.views.progress import batch_progress, clock, fields
 from tests.cli.conftest import Cli
 
@@ -115,3 +118,25 @@ def test_a_shell_is_given_completions(bare: Cli) -> None:
     variables = {"COMP_WORDS": "fluxrelay li", "COMP_CWORD": "1"}
     done = bare(_FLUXRELAY_COMPLETE="complete_bash", **variables)
     assert done.out.split() == ["list", "listen"]
+
+
+@pytest.mark.parametrize(("columns", "is_table"), [(80, True), (120, True), (60, False)])
+def test_a_listed_job_is_a_line_on_a_terminal_that_fits_one(columns: int, is_table: bool) -> None:
+    """Only the prompt is cut; a terminal too narrow for that shows the cells below each other."""
+    job: dict[str, Any] = {
+        "created_at": "2026-11-21T16:25:00.000Z",
+        "status": "succeeded",
+        "id": "01a220b9-f4b8-70d3-8023-18b62b168314",
+        "model": "flux-pro-1.1",
+        "input": {"prompt": "a fox " * 40},
+    }
+    out = Output(as_json=False)
+    text = io.StringIO()
+    out.console = Console(file=text, force_terminal=True, width=columns, color_system=None)
+
+    out.rows(HEADINGS, [job_row(job)] * 2, title="id", cut=True)
+
+    shown = text.getvalue().splitlines()
+    assert sum(job["id"] in line for line in shown) == 2
+    assert max(map(len, shown)) <= columns
+    assert (len(shown) == 4) == is_table

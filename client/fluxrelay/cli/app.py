@@ -23,13 +23,14 @@ from fluxrelay.errors import (
 )
 from fluxrelay.protocol.version import VERSION
 
-_HELP: Final = """Images and videos of FluxRelay, from the command line.
-
-Needs FLUXRELAY_URL and FLUXRELAY_KEY, or a profile in ~/.config/fluxrelay/config.toml.
-Exits with 0 if all went well, 1 if a job failed, 2 if arguments, settings or fields are wrong, 3 if
-the service does not answer, 4 if the key is refused, 5 if the time to wait is over, 6 if there is
-no such job, 7 if what was asked for is impossible now, and 130 after Ctrl-C.
-"""
+_HELP: Final = (
+    "Images and videos of FluxRelay, from the command line.\n\n"
+    "Needs FLUXRELAY_URL and FLUXRELAY_KEY, or a profile in ~/.config/fluxrelay/config.toml.\n\n"
+    "Exits with 0 if all went well, 1 if a job failed, 2 if arguments, settings or fields are "
+    "wrong, 3 if the service does not answer, 4 if the key is refused, 5 if the time to wait is "
+    "over, 6 if there is no such job, 7 if what was asked for is impossible now, and 130 after "
+    "Ctrl-C."
+)
 _SERVERS_FAULT: Final = 500
 # Errors are shown without a traceback of typer's: it could show a key.
 app: Final = typer.Typer(help=_HELP, pretty_exceptions_enable=False, no_args_is_help=True)

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich import box
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 _ANY: Final = 1_000  # a width that no table needs
+_GAP: Final = 2  # characters between two columns
 _WIDEST: Final = 60  # characters of a line's last cell, where it is not on a terminal
 _HANDLER: Final = "fluxrelay-stand-ins"
 #: How a status that has ended is shown.
@@ -100,7 +101,14 @@ class Output:
             grid.add_row(f"  {name}", _text(value))
         self.console.print(grid)
 
-    def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    def rows(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        title: str,
+        *,
+        cut: bool = False,
+    ) -> None:
         """Print rows as a table: on a terminal one that fits, elsewhere a line for each.
 
         Args:
@@ -108,6 +116,7 @@ class Output:
             rows: Each cell but the last is short.
             title: The heading of the cell that names a row. A terminal that is too narrow for the
                 table shows the rows below each other, each below its name.
+            cut: Whether the last cell is cut rather than wrapped, so that a row is a line.
         """
         rows = [[printable(cell) for cell in row] for row in rows]
         if self.as_json or not rows:
@@ -115,16 +124,39 @@ class Output:
         if not self.console.is_terminal:
             self._lines([headings, *[[*row[:-1], row[-1][:_WIDEST]] for row in rows]])
             return
+        if not self._is_table_printed(headings, rows, cut=cut):
+            self._print_below(headings, rows, title)
+
+    def _is_table_printed(
+        self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool
+    ) -> bool:
         console = self.console
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for heading in headings:
-            table.add_column(heading, no_wrap=heading != headings[-1], overflow="fold")
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        for heading, width in zip(headings, widths, strict=True):
+            last = heading == headings[-1]
+            overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut and last else "fold"
+            table.add_column(
+                heading,
+                no_wrap=cut or not last,
+                overflow=overflow,
+                min_width=None if last else width,
+            )
         for row in rows:
             table.add_row(*map(_styled, row))
         wide = console.options.update(width=_ANY)
-        if table.__rich_measure__(console, wide).minimum <= console.width:
+        needed = table.__rich_measure__(console, wide).minimum
+        if cut:
+            needed = sum(width + _GAP for width in widths[:-1]) + len(headings[-1])
+        if needed <= console.width:
             console.print(table)
-            return
+            return True
+        return False
+
+    def _print_below(
+        self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str
+    ) -> None:
+        console = self.console
         margin = max(map(len, headings)) + 1
         for row in rows:
             cells = dict(zip(headings, row, strict=True))

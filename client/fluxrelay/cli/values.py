@@ -41,7 +41,8 @@ def parameters_of(model: Mapping[str, Any]) -> Parameters:
     for variant in model["variants"]:
         found = {**variant["parameters"], **found}
     if (field := model["variant_field"]) and field not in found:
-        found[field] = {"kind": "text", "required": True}
+        names = [name for variant in model["variants"] for name in variant["names"]]
+        found = {field: {"kind": "choice", "required": True, "choices": names}, **found}
     return found
 
 

@@ -83,6 +83,7 @@ def _followed(session: Session, created: Batch, save: Path | None) -> Exit | Non
 
     try:
         with batch_progress(out.errors, live=out.live) as show:
+            show(created.raw)
             ended = await_end(look, show)
         saved = _saved(session, created, save) if save else []
     except KeyboardInterrupt:
@@ -121,7 +122,8 @@ def _saved(session: Session, created: Batch, folder: Path) -> list[Path]:
     for job in made:
         name = str((job.raw["batch"] or {}).get("custom_id") or job.id)
         saved += save_files(session, job, folder, name)
-    return saved
+    folder.mkdir(parents=True, exist_ok=True)
+    return [*saved, session.client.batches.save(created, folder)]
 
 
 def register(app: typer.Typer) -> None:

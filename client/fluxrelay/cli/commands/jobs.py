@@ -69,7 +69,7 @@ def list_jobs(
     if session.out.as_json:
         session.out.document({"jobs": found})
     elif found:
-        session.out.rows(HEADINGS, [job_row(job) for job in found], title="id")
+        session.out.rows(HEADINGS, [job_row(job) for job in found], title="id", cut=True)
     else:
         session.out.note("There are none.")
 

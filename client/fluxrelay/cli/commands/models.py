@@ -26,10 +26,21 @@ def models(
     if out.as_json:
         out.document(view)
     bounds = [
-        (name, one["kind"], "yes" if one["required"] else "no", _bounds(one))
+        (name, one["kind"], _required(view, name, one), _bounds(one))
         for name, one in parameters_of(view).items()
     ]
     out.rows(("parameter", "kind", "required", "allowed"), bounds, title="parameter")
+
+
+def _required(model: Mapping[str, Any], name: str, parameter: Mapping[str, Any]) -> str:
+    """Return whether a parameter is required; where variants differ, those that take it."""
+    takers = [one for one in model["variants"] if name in one["parameters"]]
+    if not takers or (len(takers) == len(model["variants"]) and not parameter["required"]):
+        return "yes" if parameter["required"] else "no"
+    needed = [one["names"][0] for one in takers if one["parameters"][name]["required"]]
+    if needed:
+        return ", ".join(needed)
+    return "no (" + ", ".join(one["names"][0] for one in takers) + ")"
 
 
 def _bounds(parameter: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """A job as people see it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from rich.text import Text
@@ -9,10 +9,11 @@ from rich.text import Text
 from fluxrelay.cli.output import STATUS_STYLES, printable
 
 _MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "✗"}
+_HALF_A_YEAR: Final = timedelta(days=182)
 _LONGEST: Final = 200  # characters of a prompt or a value
 
 View = Mapping[str, Any]
-HEADINGS: Final = ("created", "status", "model", "id", "prompt")
+HEADINGS: Final = ("created", "status", "id", "model", "prompt")
 
 
 def status_line(job: View) -> Text:
@@ -40,7 +41,7 @@ def live_line(job: View) -> Text:
 def job_row(job: View) -> tuple[str, ...]:
     """Return a job's row of the list."""
     prompt = printable(job["input"].get("prompt", ""))
-    return day_and_time(job["created_at"]), job["status"], job["model"], job["id"], prompt
+    return day_or_time(job["created_at"]), job["status"], job["id"], job["model"], prompt
 
 
 def job_facts(job: View) -> list[tuple[str, str | Text]]:
@@ -133,6 +134,14 @@ def seconds_between(begin: str, end: str) -> float:
 def day_and_time(text: str) -> str:
     """Return a time of the API in the local time zone, to the second."""
     return moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def day_or_time(text: str) -> str:
+    """Return a time of the API in the local time zone: of today the time, else the day or month."""
+    at, now = moment(text).astimezone(), datetime.now(timezone.utc).astimezone()
+    if at.date() == now.date():
+        return at.strftime("%H:%M:%S")
+    return at.strftime("%b %d" if abs(now - at) < _HALF_A_YEAR else "%b %Y")
 
 
 def _short(value: object) -> str:

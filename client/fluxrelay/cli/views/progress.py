@@ -26,8 +26,7 @@ def batch_progress(console: Console, *, live: bool) -> Iterator[Callable[[View],
     """
     if live:
         with progress_bar(console) as bar:
-            task = bar.add_task("", total=None, ended=0, rate="", failures="", left="")
-            yield lambda batch: bar.update(task, **fields(batch, time.time()))
+            yield lambda batch: _move(bar, fields(batch, time.time()))
         return
     last = time.monotonic()
 
@@ -38,6 +37,13 @@ def batch_progress(console: Console, *, live: bool) -> Iterator[Callable[[View],
             console.print(counts_text(batch), soft_wrap=True)
 
     yield show
+
+
+def _move(bar: Progress, shown: dict[str, Any]) -> None:
+    if not bar.task_ids:
+        bar.add_task("", **shown)
+    else:
+        bar.update(bar.task_ids[0], **shown)
 
 
 def progress_bar(console: Console) -> Progress:
