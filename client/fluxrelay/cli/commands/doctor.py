@@ -175,6 +175,8 @@ def _sample(session: Session, callback: str) -> Check:
     if sample.get("delivered"):
         text = f"{callback} answered {sample['status']} in {sample['milliseconds']:.0f} ms"
         return Check("callback", _OK, text)
+    if "delivered" not in sample:
+        return Check("callback", _WARNING, f"{callback} has not answered yet")
     why = sample.get("error") or f"status {sample.get('status')}"
     return Check("callback", _FAILED, f"{callback} did not take a sample: {why}")
 
