@@ -19,6 +19,8 @@ from core.operations.job_lists import JobLists
 from core.redis.async_scripts import AsyncScripts
 from core.redis.async_store import AsyncJobStore
 from core.redis.durability import log_durability_in_background
+from core.redis.events.event_log import EventLog
+from core.redis.events.event_stream import EventStream
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -38,6 +40,7 @@ from service.api import (
     webhooks,
 )
 from service.api.batches import endpoints as batches
+from service.api.watching import endpoints as events
 from service.batches.intake import BatchIntake
 from service.batches.lifecycle import BatchLifecycle
 from service.batches.reading import BatchReader
@@ -55,7 +58,9 @@ from service.intake.intake import Intake
 from service.intake.job_request import file_fields
 from service.intake.storage_threads import ThreadPool
 from service.openapi.document import document
+from service.server.limits import most_waiters
 from service.state import State
+from service.watch.hub import Hub
 
 #: Threads for blocking Redis calls (other than intake and webhooks) and for checks of large bodies.
 THREADS: Final = 128
@@ -128,13 +133,17 @@ def _state(settings: Settings, drain: Drain) -> State:
         sample_places=Places(SAMPLE_PLACES, too_many_files),
         dead_letters=DeadLetters(store, objects, settings),
         job_lists=JobLists(store),
-        presigned_urls=(
-            PresignedUrls(settings.s3_bucket, settings.s3_public_endpoint)
-            if settings.presign
-            else None
-        ),
+        presigned_urls=_presigned_urls(settings),
         proxy_hint=ProxyHint(),
+        hub=_hub(settings, drain),
+        events=EventLog(async_store.scripts),
     )
+
+
+def _presigned_urls(settings: Settings) -> PresignedUrls | None:
+    if not settings.presign:
+        return None
+    return PresignedUrls(settings.s3_bucket, settings.s3_public_endpoint)
 
 
 class _Batches(TypedDict):
@@ -159,6 +168,13 @@ def _batches(intake: Intake, bodies: BodyReader, threads: ThreadPool) -> _Batche
     )
 
 
+def _hub(settings: Settings, drain: Drain) -> Hub:
+    """Return what requests wait at; a shutdown ends their waiting."""
+    hub = Hub(EventStream(settings), most=most_waiters(settings))
+    drain.release_waiting = hub.release_all
+    return hub
+
+
 def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
     """Return the lifespan of the application."""
 
@@ -171,7 +187,9 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
             yield state
         finally:
             stop.set()
+            await state["hub"].close()
             await state["async_store"].scripts.close()
+            state["store"].close()
 
     return lifespan
 
@@ -182,6 +200,8 @@ def _native_routes() -> list[Route]:
         Route("/v1/jobs/cancel", cancel_many.cancel_jobs, methods=["POST"]),
         Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
+        Route("/v1/jobs/{job_id}/events", Direct(events.watch_job), methods=["GET"]),
+        Route("/v1/events", Direct(events.watch_all), methods=["GET"]),
         Route("/v1/jobs/{job_id}/retry", dead_letters.retry_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/image", results.send_image, methods=["GET"]),
         Route("/v1/jobs/{job_id}/artifacts/{role}", results.send_artifact, methods=["GET"]),

@@ -6,6 +6,7 @@ from core.operations.account_status import AccountRegistry
 from core.operations.dead_letters import DeadLetters
 from core.operations.job_lists import JobLists
 from core.redis.async_store import AsyncJobStore
+from core.redis.events.event_log import EventLog
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_store import ObjectStore
@@ -18,6 +19,7 @@ from service.http.places import Places
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
 from service.intake.storage_threads import ThreadPool
+from service.watch.hub import Hub
 
 
 class State(TypedDict):
@@ -46,5 +48,8 @@ class State(TypedDict):
     proxy_hint: ProxyHint
     batches: BatchIntake
     batch_lifecycle: BatchLifecycle
+    #: Requests that wait for jobs, and past events.
+    hub: Hub
+    events: EventLog
     #: The OpenAPI document, the same for every caller.
     openapi: dict[str, Any]

@@ -5,7 +5,8 @@ What a batch asks, and what its replies mean, is `Scripts.batch`; here is only t
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
@@ -21,6 +22,8 @@ from core.redis.transitions import ScriptCall
 from core.settings.settings import Settings
 from core.whole_json import whole_json
 
+#: Between the arguments of a command that reads; none of them contains it.
+_BETWEEN: Final = "\0"
 #: A batch that was sent, and the future of its replies.
 _SentBatch = tuple[AsyncConnection, "asyncio.Future[list[Any]]"]
 
@@ -48,7 +51,9 @@ class AsyncScripts:
         )
         self._idle: list[AsyncConnection] = []
         # Connecting, a batch, and its repetition: each is bounded by the socket timeout.
-        self.commit = AsyncGroupCommit(self._send, timeout=3 * socket_timeout)
+        timeout = 3 * socket_timeout
+        self.commit = AsyncGroupCommit(partial(self._send, scripts.batch), timeout=timeout)
+        self._reads = AsyncGroupCommit(partial(self._send, _reads), timeout=timeout)
 
     async def run(self, order: ScriptCall) -> Any:
         """Run one script and return its reply once its writes are on disk.
@@ -57,6 +62,14 @@ class AsyncScripts:
             StoreUnavailable: Redis is away, or the write may not be on disk.
         """
         return await self.commit.run(Call(order.script, whole_json(order.payload)))
+
+    async def read(self, command: str, *arguments: str) -> Any:
+        """Run a command that only reads; many that are asked for at once share a round trip.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        return await self._reads.run(Call(command, _BETWEEN.join(arguments)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -68,14 +81,17 @@ class AsyncScripts:
             self._idle.pop().close()
 
     def _send(
-        self, calls: Sequence[Call], answered: Callable[[], None]
+        self,
+        plan: Callable[[Sequence[Call]], Batch],
+        calls: Sequence[Call],
+        answered: Callable[[], None],
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run a batch by awaiting.
 
         If a connection is open, the batch is written before this returns, so that Redis starts
         while the loop still has other work.
         """
-        batch = self._scripts.batch(calls)
+        batch = plan(calls)
         order = next(batch)
         connection = self._usable()
         sent = _begin(connection, order, answered) if connection and order else None
@@ -135,6 +151,15 @@ class AsyncScripts:
             if connection.is_usable:
                 return connection
         return None
+
+
+def _reads(calls: Sequence[Call]) -> Batch:
+    """Yield what runs commands that only read, which wait for no fsync."""
+    commands = [
+        (call.script, *(call.argument.split(_BETWEEN) if call.argument else ())) for call in calls
+    ]
+    answers = yield Round(commands, 0)
+    return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
 
 def _begin(connection: AsyncConnection, order: Round, answered: Callable[[], None]) -> _SentBatch:

@@ -2,10 +2,10 @@
 
 from typing import TypeVar
 
-from core.jobs.job import JobId, JobRequest
+from core.jobs.job import Job, JobId, JobRequest
 from core.redis.async_scripts import AsyncScripts
 from core.redis.change import Idempotency, Stored
-from core.redis.transitions import Transition, Transitions
+from core.redis.transitions import Transition, Transitions, read_stored
 
 _Result = TypeVar("_Result")
 
@@ -45,3 +45,10 @@ class AsyncJobStore:
     async def find_by_idempotency_key(self, tenant: str, idempotency: Idempotency) -> Stored | None:
         """Return the job of an idempotency key, as `JobStore.find_by_idempotency_key` does."""
         return await self.execute(self.transitions.prepare_lookup(tenant, idempotency))
+
+    async def load(self, job_id: JobId) -> Job | None:
+        """Return a job, as `JobStore.load` does."""
+        found = await self.scripts.read("HGETALL", f"job:{job_id}")
+        if isinstance(found, dict):  # as the newer protocol has it
+            found = [text for pair in found.items() for text in pair]
+        return read_stored(job_id, found).job

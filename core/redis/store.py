@@ -70,6 +70,10 @@ class JobStore(Transitions):
             result: _Result = end.value
             return result
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
     ) -> Stored:

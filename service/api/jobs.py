@@ -21,12 +21,22 @@ from service.intake.intake import Parse, idempotency_key
 from service.intake.job_request import parse_job
 from service.ownership import owned_job
 from service.state import State
+from service.watch.waiting import (
+    applied,
+    preferred_wait,
+    wait_for_end,
+    wait_if_possible,
+    wait_of,
+)
 
 _CANCEL_AFTER: Final = "cancel-after"
 
 
 async def create_job(request: Request[State]) -> Response:
-    """Accept a job; 202 only once it is on disk."""
+    """Accept a job; 202 only once it is on disk.
+
+    With `Prefer: wait=N`, 200 if it then ends within N seconds.
+    """
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
     key = idempotency_key(request.headers)
@@ -37,15 +47,33 @@ async def create_job(request: Request[State]) -> Response:
     headers = {"location": job_path(request, accepted.job_id)}
     if not accepted.fresh:
         headers["idempotency-replayed"] = "true"
-    view = job_view(accepted.job) if accepted.job else {"id": accepted.job_id}
-    return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
+    job, status = accepted.job, HTTPStatus.ACCEPTED
+    if "prefer" in request.headers and (seconds := preferred_wait(request.headers)):
+        load = partial(state["async_store"].load, accepted.job_id)
+        job, waited = await wait_if_possible(
+            state["hub"], request, accepted.job_id, job, load, seconds=seconds
+        )
+        headers |= applied(waited)
+        if job and job.ended_at is not None:
+            status = HTTPStatus.OK
+    view = job_view(job) if job else {"id": accepted.job_id}
+    return JsonAnswer(view, status, headers=headers)
 
 
 async def show_job(request: Request[State]) -> Response:
-    """Return a job to its tenant; to others it does not exist."""
+    """Return a job to its tenant, if asked only once it has ended; to others it does not exist."""
+    seconds, must = wait_of(request)
     job = await owned_job(request)
+    headers = {"cache-control": "no-store"}
+    if seconds and job.ended_at is None:
+        wait = wait_for_end if must else wait_if_possible
+        load = partial(request.state["async_store"].load, job.id)
+        found, seconds = await wait(
+            request.state["hub"], request, job.id, job, load, seconds=seconds
+        )
+        job = found or job
     queue = await _queue(request, job) if job.status is Status.QUEUED else None
-    return JsonAnswer(job_view(job, queue), headers={"cache-control": "no-store"})
+    return JsonAnswer(job_view(job, queue), headers=headers | applied(seconds))
 
 
 async def _queue(request: Request[State], job: Job) -> dict[str, Any] | None:

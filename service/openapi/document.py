@@ -23,6 +23,7 @@ from service.openapi.paths import (
     lists,
     reference,
     results,
+    waiting,
 )
 from service.openapi.webhooks import webhooks
 
@@ -81,6 +82,7 @@ def _paths(settings: Settings) -> dict[str, Any]:
         cancellation.paths(),
         results.paths(),
         batches.paths(settings),
+        waiting.paths(),
         callbacks.paths(),
         dead_letters.paths(),
         reference.paths(),

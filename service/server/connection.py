@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from core.log import event
 from service.body.request_body import TOO_SLOW
 from service.http.problems import Problem
 from service.server.connections import Connections
+from service.server.departures import TellsDeparture
 from service.server.framing import (
     NO_HEADERS,
     framing_problem,
@@ -46,7 +47,7 @@ _log = logging.getLogger(__name__)
 _PROGRESS: Final = 64 * 1024
 
 
-class Connection(HttpToolsProtocol):
+class Connection(TellsDeparture):
     """A connection that costs little until it has sent a whole head.
 
     Args:
@@ -111,12 +112,9 @@ class Connection(HttpToolsProtocol):
         self.pipeline.clear()
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio heeds what is returned
-        """Continue answering a complete request although the client has closed its sending side.
-
-        Returns:
-            Whether to keep the transport open; the last response closes it.
-        """
+        """Return whether to keep the transport open, as complete requests are still answered."""
         self._ended = True
+        self.tell_departure()
         if self._lingering.is_closing() or not self._stop_reading():
             return False
         self.cycle.keep_alive &= self._refused  # the refusal is yet to come

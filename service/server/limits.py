@@ -4,6 +4,8 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
+from core.settings.settings import Settings
+
 #: Most bytes of a head; also of framing between chunks of a body or after its last.
 LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 200
@@ -42,3 +44,12 @@ def most_connections(setting: int | None) -> int:
     if files == resource.RLIM_INFINITY:
         return _USUAL_MOST
     return min(_USUAL_MOST, max(files - _OTHER_FILES, files // 4, 1))
+
+
+def most_waiters(settings: Settings) -> int:
+    """Return how many requests may wait at a time; the other half of the connections stays free.
+
+    Args:
+        settings: The limits that are configured.
+    """
+    return min(settings.max_waiters, max(most_connections(settings.max_connections) // 2, 1))

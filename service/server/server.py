@@ -88,6 +88,7 @@ class Server(uvicorn.Server):
 
     async def _wait_tasks_to_complete(self) -> None:
         """Let requests finish; cut off those that outlast the grace period, and tell them."""
+        self._drain.release_waiting()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace):
                 await super()._wait_tasks_to_complete()

@@ -105,5 +105,6 @@ def _value(client: Any, key: str) -> tuple[Any, int]:
         "list": lambda key: client.lrange(key, 0, -1),
         "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
         "string": client.get,
+        "stream": client.xrange,
     }
     return read[client.type(key)](key), client.pexpiretime(key)

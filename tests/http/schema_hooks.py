@@ -133,6 +133,10 @@ def before_call(
     _name_apart(case.body)
     if isinstance(case.body, dict) and case.body.get("deadline") is not None:
         case.headers.pop("Cancel-After", None)  # one of both
+    if str(case.query.get("wait", "")).isdecimal():
+        case.query["wait"] = 0  # no job of this test ends by itself
+    if "Prefer" in case.headers:
+        case.headers["Prefer"] = "wait=0"
     key = case.headers.get("Idempotency-Key")
     if key and re.fullmatch(IDEMPOTENCY_KEY_PATTERN, str(key)):
         case.headers["Idempotency-Key"] = str(uuid4())

@@ -92,6 +92,18 @@ def test_the_results_file_is_led_to(
         assert sent.headers["content-type"].startswith("application/x-ndjson")
 
 
+def test_a_batch_can_be_waited_for(api: Caller) -> None:
+    """A request that waits is answered once the batch is completed, with its results."""
+    batch = accepted(api, {"items": [item("a"), item("b")]})["id"]
+
+    answer = api.get(f"/v1/batches/{batch}?wait=60")
+
+    assert answer.headers["preference-applied"] == "wait=60"
+    assert answer.json()["status"] == "completed"
+    assert answer.json()["results"]
+    problem(api.get(f"/v1/batches/{batch}?wait=long"), 422, "invalid-fields")
+
+
 def test_lines_may_begin_with_options(api: Caller, relay: Stack) -> None:
     """Defaults of the first line hold for every item, and inputs are merged by field."""
     options = {"defaults": {"model": MODEL, "input": SIZE, "priority": 3}}

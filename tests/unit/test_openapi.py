@@ -25,6 +25,7 @@ NATIVE: Final = {
     "service.api.job_lists",
     "service.api.cancellation",
     "service.api.batches.endpoints",
+    "service.api.watching.endpoints",
     "service.api.dead_letters",
     "service.api.health",
     "service.api.metrics",

@@ -24,6 +24,7 @@ end
 if input.to then
   redis.call('HSET', key, 'status', input.to)
   redis.call('HINCRBY', 'counters', 'batches:completed', 1)
+  add_event(redis.call('HGET', key, 'tenant'), '', 'completed', id)
   -- The record lives as long as those of its jobs, and as long as its callback is owed.
   local ttl = math.max(input.ttl, math.ceil(redis.call('HGET', key, 'keep_until') - now))
   if redis.call('HGET', key, 'callback_state') == 'waiting' then

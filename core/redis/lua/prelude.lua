@@ -23,6 +23,7 @@
 -- due                   zset    "{step}:{id}", score: when `sweep` starts that step (again)
 -- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: time of death
 -- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job, callback or batch (its callback)
+-- events:{tenant}       stream  changes of a tenant's jobs within the last hour (events.lua)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
 -- rq:*                          RQ's own (core/scheduling/task_queue.py)
@@ -154,6 +155,7 @@ end
 local function follow_status(id, from, to, tenant, indexes, batch)
   index_job(id, from, to, tenant, indexes)
   if batch then count_in_batch(id, batch, from, to) end
+  publish_event(id, to, tenant, batch)
 end
 
 -- The only places that write a status: here of a new record, whose fields are known already,

@@ -22,6 +22,7 @@ from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full,
 from service.http.query_parameters import repeated
 from service.intake.intake import idempotency_key
 from service.state import State
+from service.watch.waiting import applied, wait_for_end, wait_if_possible, wait_of
 
 _FRESH: Final = {"cache-control": "no-store"}
 _PARAMETERS: Final = ("callback", "limit", "cursor")
@@ -53,8 +54,19 @@ async def create_batch(request: Request[State]) -> Response:
 
 
 async def show_batch(request: Request[State]) -> Response:
-    """Return a batch to its tenant; to others it does not exist."""
-    return JsonAnswer(_view(await _owned(request)), headers=_FRESH)
+    """Return a batch to its tenant, if asked only once it is completed; to others there is none."""
+    seconds, must = wait_of(request)
+    state, batch = request.state, await _owned(request)
+    if seconds and batch.ended_at is None:
+        wait = wait_for_end if must else wait_if_possible
+        plans = BatchPlans(state["store"])
+
+        async def load() -> Batch | None:
+            return await state["async_store"].execute(plans.load(batch.id))
+
+        found, seconds = await wait(state["hub"], request, batch.id, batch, load, seconds=seconds)
+        batch = found or batch
+    return JsonAnswer(_view(batch), headers=_FRESH | applied(seconds))
 
 
 async def list_batches(request: Request[State]) -> Response:

@@ -7,7 +7,10 @@ from service.openapi.examples import batches, jobs
 
 #: Operation -> status -> name -> answer. The names are shown as titles.
 ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
-    "create_job": {"202": {"Queued": jobs.QUEUED}},
+    "create_job": {
+        "202": {"Queued": jobs.QUEUED},
+        "200": {"Ended while it was waited for": jobs.SUCCEEDED},
+    },
     "show_job": {
         "200": {
             "Queued": jobs.IN_LINE,

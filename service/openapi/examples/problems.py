@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from core.jobs.status import Status
+
 #: The kind of a problem and its detail.
 _Problem = tuple[str, str]
 
@@ -112,6 +114,24 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
 }
 #: What is wrong with single fields, by operation.
 _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
+    "show_job": {
+        "field": "query.wait",
+        "detail": "is not a number of seconds",
+        "allowed": "whole seconds from 0 to 60",
+        "fix": "send whole seconds from 0 to 60",
+    },
+    "watch_job": {
+        "field": "query.last_event_id",
+        "detail": "is given more than once",
+        "allowed": "one value",
+        "fix": "send it once",
+    },
+    "watch_all": {
+        "field": "query.status",
+        "detail": "has unknown values: done",
+        "allowed": ", ".join(Status),
+        "fix": f"send some of {', '.join(Status)}",
+    },
     "create_job": {
         "field": "input.width",
         "detail": "is 1000",

@@ -19,6 +19,7 @@ from service.openapi.operations import (
     query,
 )
 from service.openapi.paths import lists, results
+from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, WAIT
 from service.openapi.schemas import (
     TEXT,
     TEXT_OR_NULL,
@@ -122,8 +123,9 @@ def _show() -> Json:
         "Show a batch",
         "Returns the batch with the number of its jobs by status, and its results file once that "
         "is stored.",
-        answer("200", "The batch.", json_of(reference("Batch"))),
-        problems(NO_KEY, _NO_BATCH, REDIS_AWAY),
+        answer("200", "The batch.", json_of(reference("Batch")), APPLIED),
+        problems(NO_KEY, _NO_BATCH, BAD_QUERY, BUSY),
+        parameters=[WAIT, PREFER],
     )
 
 

@@ -9,11 +9,11 @@ from service.intake.limits import (
 )
 from service.openapi.operations import (
     BACKLOG_FULL,
+    BAD_QUERY,
     IDEMPOTENCY_KEY,
     JOB_ID,
     NO_JOB,
     NO_KEY,
-    REDIS_AWAY,
     STORES_AWAY,
     accepted,
     answer,
@@ -21,6 +21,7 @@ from service.openapi.operations import (
     operation,
     problems,
 )
+from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, WAIT
 from service.openapi.schemas import Json, reference
 
 _TAG: Final = "Jobs"
@@ -55,6 +56,12 @@ def _create(largest_body: int) -> Json:
         "to its end, even if processes die in between. After a 503 or a broken connection it is "
         "unknown whether the job was accepted; with the same Idempotency-Key, repeating is safe.",
         accepted("The job is on disk and will be carried out."),
+        answer(
+            "200",
+            "It ended within the seconds of Prefer: wait.",
+            json_of(reference("Job")),
+            {"Location": "Where it can be read.", **APPLIED},
+        ),
         problems(
             ("400", "The body is not JSON, or the Idempotency-Key is not valid."),
             NO_KEY,
@@ -65,7 +72,7 @@ def _create(largest_body: int) -> Json:
             BACKLOG_FULL,
             STORES_AWAY,
         ),
-        parameters=[IDEMPOTENCY_KEY, _CANCEL_AFTER],
+        parameters=[IDEMPOTENCY_KEY, _CANCEL_AFTER, PREFER],
         body=json_of(reference("NewJob")),
     )
 
@@ -77,6 +84,7 @@ def _show() -> Json:
         "Show a job",
         "Returns the job with its status, its timeline, and its files once they are stored. "
         "Ended jobs are kept for a limited time.",
-        answer("200", "The job.", json_of(reference("Job"))),
-        problems(NO_KEY, NO_JOB, REDIS_AWAY),
+        answer("200", "The job.", json_of(reference("Job")), APPLIED),
+        problems(NO_KEY, NO_JOB, BAD_QUERY, BUSY),
+        parameters=[WAIT, PREFER],
     )

@@ -1,0 +1,1 @@
+"""Events of jobs, from the streams that `core/redis/lua/events.lua` writes."""

@@ -1,0 +1,36 @@
+"""Tells requests that take long when their client leaves."""
+
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.http.leaving import ON_LEAVE
+
+
+class TellsDeparture(HttpToolsProtocol):
+    """uvicorn's protocol, which calls `ON_LEAVE` of the requests that are being answered."""
+
+    #: Requests that were still being answered, or queued, when a later one was pipelined.
+    _earlier: tuple[RequestResponseCycle, ...] = ()
+
+    def on_headers_complete(self) -> None:
+        """Remember the request before this one if it is still being answered."""
+        before: RequestResponseCycle | None = self.cycle  # uvicorn's type leaves the None out
+        unfinished = before and not before.response_complete
+        self._earlier = (*self._earlier, self.cycle) if unfinished else ()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all requests that the connection was lost."""
+        super().connection_lost(exc)
+        for cycle in self._earlier:
+            cycle.disconnected = True
+        self.tell_departure()
+        self._earlier = ()
+
+    def tell_departure(self) -> None:
+        """Tell every request that has asked for it, once."""
+        newest: RequestResponseCycle | None = self.cycle
+        for cycle in (*self._earlier, newest):
+            if cycle and (tell := cast("Any", cycle.scope).pop(ON_LEAVE, None)):
+                tell()

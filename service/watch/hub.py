@@ -1,0 +1,181 @@
+"""Hands events to the requests that wait for them.
+
+Each process reads the streams once, however many requests wait, and only while any does.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from core.errors import StoreUnavailable
+from core.log import crash
+from core.redis.events.event import Event
+from core.redis.events.event_stream import EventStream
+from service.http.leaving import ON_LEAVE
+from service.http.problems import Problem
+from service.watch.mailbox import Closed, Mailbox
+
+_log = logging.getLogger(__name__)
+
+#: Seconds for which the streams are read on although nobody waits: the next one often comes soon.
+_LINGER: Final = 10.0
+#: Most events that a request may leave untaken.
+MOST_UNTAKEN: Final = 1000
+_RETRY_AFTER: Final = "5"  # seconds
+#: Seconds between two comments in a stream that has nothing to tell.
+KEEP_ALIVE: Final = 15.0
+
+
+class Hub:
+    """Knows all requests that wait.
+
+    Args:
+        stream: Where events are read.
+        most: So many requests may wait at a time.
+        keep_alive: Seconds between two comments in a silent stream.
+    """
+
+    def __init__(self, stream: EventStream, *, most: int, keep_alive: float = KEEP_ALIVE) -> None:
+        self.stream = stream
+        self.keep_alive = keep_alive
+        self._most = most
+        self._boxes: dict[str, set[Mailbox]] = {}
+        self._count = 0
+        self._reader: asyncio.Task[None] | None = None
+        #: Resolved once the reader reaches Redis (True) or does not.
+        self._reached: asyncio.Future[bool] | None = None
+        self._needed_at = 0.0
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return self._count
+
+    @asynccontextmanager
+    async def mailbox(
+        self,
+        key: str,
+        request: Request[Any],
+        statuses: Container[str] | None = None,
+        batch: str | None = None,
+        *,
+        patient: bool = False,
+    ) -> AsyncIterator[Mailbox]:
+        """Open a mailbox of a job, a batch, or (`tenant_key`) of all jobs of a tenant.
+
+        From then on no event is missed. It is closed when the client leaves.
+
+        Args:
+            key: Whose events.
+            request: The request that waits.
+            statuses: Only events of these; None: of all.
+            batch: Only events of this batch.
+            patient: Whether it stays open while Redis is away; missed events come afterwards.
+
+        Raises:
+            Problem: Too many wait already.
+            StoreUnavailable: Redis is away.
+        """
+        if self._count >= self._most:
+            raise too_many_waiting()
+        box = Mailbox(MOST_UNTAKEN, statuses, batch, patient=patient)
+        self._boxes.setdefault(key, set()).add(box)
+        self._count += 1
+        request.scope[ON_LEAVE] = partial(box.close, Closed.LEFT)
+        try:
+            if self._stopping:
+                box.close(Closed.STOPPING)
+            elif await request.is_disconnected():  # before it could be told
+                box.close(Closed.LEFT)
+            else:
+                await self._reach()
+            yield box
+        finally:
+            request.scope.pop(ON_LEAVE, None)
+            self._remove(key, box)
+
+    def release_all(self) -> None:
+        """End all waiting, now and from now on: the process stops."""
+        self._stopping = True
+        for box in self._open():
+            box.close(Closed.STOPPING)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._reader:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+
+    def wants_more(self) -> bool:
+        """Return whether any request waits, or did a little while ago."""
+        now = asyncio.get_running_loop().time()
+        if self._count:
+            self._needed_at = now
+        return now - self._needed_at < _LINGER
+
+    def connected(self) -> None:
+        """Let requests go on: from now on no event is missed."""
+        self._settle(reached=True)
+
+    def deliver(self, tenant: str, one: Event) -> None:
+        """Give an event to those who wait for its job or batch, and for all of the tenant's."""
+        for key in (one.job or one.batch, tenant_key(tenant)):
+            for box in self._boxes.get(key, ()):
+                box.put(one)
+
+    def lost(self) -> None:
+        """Close the mailboxes that are not patient."""
+        self._settle(reached=False)
+        for box in self._open():
+            if not box.patient:
+                box.close(Closed.LOST)
+
+    def _open(self) -> list[Mailbox]:
+        return [box for boxes in self._boxes.values() for box in boxes]
+
+    async def _reach(self) -> None:
+        """Start reading unless somebody has; return once no event is missed any more."""
+        self._needed_at = asyncio.get_running_loop().time()
+        if self._reader is None or self._reader.done():
+            self._reached = asyncio.get_running_loop().create_future()
+            self._reader = asyncio.get_running_loop().create_task(self._read())
+        if self._reached and not await asyncio.shield(self._reached):
+            raise StoreUnavailable("Redis: its event streams cannot be read")
+
+    def _settle(self, *, reached: bool) -> None:
+        if self._reached is None or self._reached.done():
+            self._reached = asyncio.get_running_loop().create_future()
+        self._reached.set_result(reached)
+
+    async def _read(self) -> None:
+        try:
+            await self.stream.follow(self)
+        except Exception as mistake:  # noqa: BLE001 - whoever comes next starts it again
+            crash(_log, "events.crashed", mistake)
+            self.lost()
+
+    def _remove(self, key: str, box: Mailbox) -> None:
+        self._count -= 1
+        boxes = self._boxes[key]
+        boxes.discard(box)
+        if not boxes:
+            del self._boxes[key]
+
+
+def tenant_key(tenant: str) -> str:
+    """Return the key of all jobs of a tenant; no id of a job contains a colon."""
+    return f"tenant:{tenant}"
+
+
+def too_many_waiting() -> Problem:
+    """Return the problem of a request that would wait beside too many others."""
+    detail = "Too many requests wait for jobs already; try again after Retry-After, or do not wait"
+    headers = {"retry-after": _RETRY_AFTER}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
