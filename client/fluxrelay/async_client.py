@@ -20,7 +20,7 @@ from fluxrelay.resources import (
     AsyncModels,
 )
 from fluxrelay.running.async_runner import AsyncRunner
-from fluxrelay.running.methods import AsyncResource, awaited
+from fluxrelay.running.methods import AsyncResource, async_streaming, awaited
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,6 +60,7 @@ class AsyncFluxRelay(AsyncResource[ServiceOperations]):
         self.dead_letters = AsyncDeadLetters(DeadLetterOperations(session), runner)
         self.models = AsyncModels(ModelOperations(session), runner)
 
+    events = async_streaming(ServiceOperations.events)
     request = awaited(ServiceOperations.request)
 
     async def aclose(self) -> None:

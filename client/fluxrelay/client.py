@@ -13,7 +13,7 @@ from fluxrelay.operations.service import ModelOperations, ServiceOperations
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.session import Session
 from fluxrelay.resources import Batches, Callbacks, DeadLetters, Jobs, Models
-from fluxrelay.running.methods import Resource, blocking
+from fluxrelay.running.methods import Resource, blocking, streaming
 from fluxrelay.running.runner import Runner
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class FluxRelay(Resource[ServiceOperations]):
         self.dead_letters = DeadLetters(DeadLetterOperations(session), runner)
         self.models = Models(ModelOperations(session), runner)
 
+    events = streaming(ServiceOperations.events)
     request = blocking(ServiceOperations.request)
 
     def close(self) -> None:
