@@ -1,5 +1,6 @@
-"""`fluxrelay watch`: shows each status of a job as it comes, and ends with the job."""
+"""`fluxrelay watch`: shows each status as it comes, of one job until its end, or of all jobs."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -7,18 +8,46 @@ import typer
 from rich.text import Text
 
 from fluxrelay.cli.commands.submit import ended
-from fluxrelay.cli.exits import Exit
-from fluxrelay.cli.output import STATUS_STYLES
+from fluxrelay.cli.exits import Exit, wrong
+from fluxrelay.cli.output import STATUS_STYLES, printable
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.views.jobs import queue_text, seconds_between
+from fluxrelay.cli.views.jobs import day_or_time, queue_text, seconds_between
 from fluxrelay.cli.waiting import await_end
+from fluxrelay.types.reference import Event
+
+_RESET = "reset"
+
+Count = Annotated[int | None, typer.Option(min=1, help="End after so many events.")]
 
 
 def watch(
     session: Session,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The id.")],
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="The id; without it, all your jobs.")
+    ] = None,
+    *,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="Only this; may be repeated.")
+    ] = None,
+    of_batch: Annotated[str | None, typer.Option(metavar="BATCH", help="Only this batch.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="EVENT", help="Begin after this event of the last hour.")
+    ] = None,
+    count: Count = None,
 ) -> Exit | None:
-    """Show each status of a job until it ends."""
+    """Show each status of a job until it ends, or of all jobs until Ctrl-C."""
+    if job is None:
+        events = session.client.events(last_event_id=after, status=status or None, batch=of_batch)
+        genuine = (event for event in events if not _is_reset(session, event))
+        for event in itertools.islice(genuine, count):
+            _show_event(session, event)
+        return None
+    if status or of_batch or after or count:
+        raise wrong("--status, --of-batch, --after and --count are for all jobs; leave JOB out.")
+    return _watch_one(session, job)
+
+
+def _watch_one(session: Session, job: str) -> Exit | None:
     known = session.client.jobs
     shown = 0
 
@@ -29,16 +58,16 @@ def watch(
         nonlocal shown
         steps = view["timeline"]
         for step in steps[shown:]:
-            _show(session, view, step)
+            _show_step(session, view, step)
         shown = len(steps)
 
-    await_end(look, show)
+    last = await_end(look, show)
     if session.out.as_json:
-        return None if known.get(job).status == "succeeded" else Exit.FAILED
+        return None if last["status"] == "succeeded" else Exit.FAILED
     return ended(session, known.get(job))
 
 
-def _show(session: Session, view: Mapping[str, Any], step: Mapping[str, Any]) -> None:
+def _show_step(session: Session, view: Mapping[str, Any], step: Mapping[str, Any]) -> None:
     if session.out.as_json:
         session.out.line({"job": view["id"], "status": step["status"], "at": step["at"]})
         return
@@ -50,6 +79,27 @@ def _show(session: Session, view: Mapping[str, Any], step: Mapping[str, Any]) ->
     if queue and status == "queued":
         line.append(f"  {queue_text(queue)}", "dim")
     session.out.say(line)
+
+
+def _is_reset(session: Session, event: Event) -> bool:
+    if event.type != _RESET:
+        return False
+    session.out.note(printable(event.data.get("detail", "Earlier events are gone.")))
+    return True
+
+
+def _show_event(session: Session, event: Event) -> None:
+    if session.out.as_json:
+        session.out.line(event.raw)
+        return
+    data = event.data
+    kind = printable(event.type)
+    at = day_or_time(str(data["at"])) if data.get("at") else ""
+    subject = printable(data.get("job_id") or data.get("batch") or "")
+    style = STATUS_STYLES.get(kind.rpartition(".")[2], "cyan")
+    session.out.say(
+        Text.assemble((at.ljust(8), "dim"), "  ", (kind.ljust(15), style), "  ", subject)
+    )
 
 
 def register(app: typer.Typer) -> None:
