@@ -21,10 +21,10 @@ from stack.servers.process import ProcessFailedError
 #: In the order of the page.
 NAMES: Final = (
     "slots", "copy", "callback", "intake", "whole", "cpu", "memory", "backlog", "scale", "videos",
-    "list",
+    "list", "wait",
 )  # fmt: skip
 #: Where scenarios stand that are not in the folder itself.
-_FOLDERS: Final = {"list": "callers."}
+_FOLDERS: Final = {"list": "callers.", "wait": "callers."}
 #: Stands behind them, and is counted by its own command (`benchmarks/product/before_after.py`).
 BEFORE_AFTER: Final = "before_after"
 HERE: Final = Path(__file__).parent

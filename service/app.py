@@ -198,7 +198,9 @@ def _native_routes() -> list[Route]:
     return [
         Route("/v1/jobs", Direct(job_lists.create_or_list_jobs), methods=["GET", "POST"]),
         Route("/v1/jobs/cancel", cancel_many.cancel_jobs, methods=["POST"]),
-        Route("/v1/jobs/{job_id}", cancellation.show_or_cancel_job, methods=["GET", "DELETE"]),
+        Route(
+            "/v1/jobs/{job_id}", Direct(cancellation.show_or_cancel_job), methods=["GET", "DELETE"]
+        ),
         Route("/v1/jobs/{job_id}/cancel", cancellation.cancel_job, methods=["POST"]),
         Route("/v1/jobs/{job_id}/events", Direct(events.watch_job), methods=["GET"]),
         Route("/v1/events", Direct(events.watch_all), methods=["GET"]),

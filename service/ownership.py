@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from core.jobs.job import Job, JobId
@@ -19,7 +18,7 @@ async def owned_job(request: Request[State]) -> Job:
     """
     tenant = tenant_of(request, request.state["settings"].api_keys)
     job_id = JobId(request.path_params["job_id"])
-    job = await run_in_threadpool(request.state["store"].load, job_id)
+    job = await request.state["async_store"].load(job_id)
     if job is None or job.request.tenant != tenant:
         raise no_such_job()
     return job

@@ -4,9 +4,10 @@ What a batch asks, and what its replies mean, is `Scripts.batch`; here is only t
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
@@ -22,8 +23,6 @@ from core.redis.transitions import ScriptCall
 from core.settings.settings import Settings
 from core.whole_json import whole_json
 
-#: Between the arguments of a command that reads; none of them contains it.
-_BETWEEN: Final = "\0"
 #: A batch that was sent, and the future of its replies.
 _SentBatch = tuple[AsyncConnection, "asyncio.Future[list[Any]]"]
 
@@ -69,7 +68,7 @@ class AsyncScripts:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        return await self._reads.run(Call(command, _BETWEEN.join(arguments)))
+        return await self._reads.run(Call(command, whole_json(arguments)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -155,9 +154,7 @@ class AsyncScripts:
 
 def _reads(calls: Sequence[Call]) -> Batch:
     """Yield what runs commands that only read, which wait for no fsync."""
-    commands = [
-        (call.script, *(call.argument.split(_BETWEEN) if call.argument else ())) for call in calls
-    ]
+    commands = [(call.script, *json.loads(call.argument)) for call in calls]
     answers = yield Round(commands, 0)
     return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 

@@ -1,5 +1,6 @@
 """`POST /v1/jobs/{id}/cancel` and `DELETE /v1/jobs/{id}`: cancels one job."""
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final
 
@@ -32,6 +33,6 @@ async def cancel_job(request: Request[State]) -> Response:
     return JsonAnswer(job_view(now), headers=_FRESH)
 
 
-async def show_or_cancel_job(request: Request[State]) -> Response:
+def show_or_cancel_job(request: Request[State]) -> Awaitable[Response]:
     """Answer all methods of a job's own path: with one route, `Allow` names all of them."""
-    return await (cancel_job if request.method == "DELETE" else show_job)(request)
+    return (cancel_job if request.method == "DELETE" else show_job)(request)

@@ -64,7 +64,6 @@ async def show_job(request: Request[State]) -> Response:
     """Return a job to its tenant, if asked only once it has ended; to others it does not exist."""
     seconds, must = wait_of(request)
     job = await owned_job(request)
-    headers = {"cache-control": "no-store"}
     if seconds and job.ended_at is None:
         wait = wait_for_end if must else wait_if_possible
         load = partial(request.state["async_store"].load, job.id)
@@ -73,7 +72,8 @@ async def show_job(request: Request[State]) -> Response:
         )
         job = found or job
     queue = await _queue(request, job) if job.status is Status.QUEUED else None
-    return JsonAnswer(job_view(job, queue), headers=headers | applied(seconds))
+    headers = {"cache-control": "no-store", **applied(seconds)}
+    return JsonAnswer(job_view(job, queue), headers=headers)
 
 
 async def _queue(request: Request[State], job: Job) -> dict[str, Any] | None:

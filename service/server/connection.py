@@ -142,6 +142,7 @@ class Connection(TellsDeparture):
         """Start a request."""
         if not self._refused:
             super().on_message_begin()
+            self.scope["state"] = self.app_state  # nobody changes it, so nobody needs a copy
 
     def on_headers_complete(self) -> None:
         """Start the application for the request, unless its head is invalid."""

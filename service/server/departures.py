@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.http.leaving import ON_LEAVE
+from service.http.leaving import HAS_LEFT, ON_LEAVE
 
 
 class TellsDeparture(HttpToolsProtocol):
@@ -32,5 +32,11 @@ class TellsDeparture(HttpToolsProtocol):
         """Tell every request that has asked for it, once."""
         newest: RequestResponseCycle | None = self.cycle
         for cycle in (*self._earlier, newest):
-            if cycle and (tell := cast("Any", cycle.scope).pop(ON_LEAVE, None)):
-                tell()
+            if cycle:
+                scope: dict[str, Any] = cast("Any", cycle.scope)
+                scope[HAS_LEFT] = True
+                scope.pop(ON_LEAVE, _nothing)()
+
+
+def _nothing() -> None:
+    """Do nothing: the request has not asked to be told."""

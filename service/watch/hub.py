@@ -5,19 +5,19 @@ Each process reads the streams once, however many requests wait, and only while 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Container
-from contextlib import asynccontextmanager
+from collections.abc import Container
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from core.errors import StoreUnavailable
 from core.log import crash
 from core.redis.events.event import Event
 from core.redis.events.event_stream import EventStream
-from service.http.leaving import ON_LEAVE
+from service.http.leaving import HAS_LEFT, ON_LEAVE
 from service.http.problems import Problem
 from service.watch.mailbox import Closed, Mailbox
 
@@ -45,7 +45,7 @@ class Hub:
         self.stream = stream
         self.keep_alive = keep_alive
         self._most = most
-        self._boxes: dict[str, set[Mailbox]] = {}
+        self._boxes: dict[str, list[Mailbox]] = {}
         self._count = 0
         self._reader: asyncio.Task[None] | None = None
         #: Resolved once the reader reaches Redis (True) or does not.
@@ -58,8 +58,7 @@ class Hub:
         """How many requests wait."""
         return self._count
 
-    @asynccontextmanager
-    async def mailbox(
+    def mailbox(
         self,
         key: str,
         request: Request[Any],
@@ -67,10 +66,10 @@ class Hub:
         batch: str | None = None,
         *,
         patient: bool = False,
-    ) -> AsyncIterator[Mailbox]:
-        """Open a mailbox of a job, a batch, or (`tenant_key`) of all jobs of a tenant.
+    ) -> "OpenMailbox":
+        """Return a context with a mailbox of a job, a batch, or (`tenant_key`) all of a tenant.
 
-        From then on no event is missed. It is closed when the client leaves.
+        Within it no event is missed. It is closed when the client leaves.
 
         Args:
             key: Whose events.
@@ -78,6 +77,12 @@ class Hub:
             statuses: Only events of these; None: of all.
             batch: Only events of this batch.
             patient: Whether it stays open while Redis is away; missed events come afterwards.
+        """
+        box = Mailbox(MOST_UNTAKEN, statuses, batch, patient=patient)
+        return OpenMailbox(self, key, request.scope, box)
+
+    async def add(self, key: str, box: Mailbox) -> None:
+        """Put events into a mailbox from now on.
 
         Raises:
             Problem: Too many wait already.
@@ -85,21 +90,16 @@ class Hub:
         """
         if self._count >= self._most:
             raise too_many_waiting()
-        box = Mailbox(MOST_UNTAKEN, statuses, batch, patient=patient)
-        self._boxes.setdefault(key, set()).add(box)
+        self._boxes.setdefault(key, []).append(box)
         self._count += 1
-        request.scope[ON_LEAVE] = partial(box.close, Closed.LEFT)
+        if self._stopping:
+            box.close(Closed.STOPPING)
         try:
-            if self._stopping:
-                box.close(Closed.STOPPING)
-            elif await request.is_disconnected():  # before it could be told
-                box.close(Closed.LEFT)
-            else:
+            if not box.closed:
                 await self._reach()
-            yield box
-        finally:
-            request.scope.pop(ON_LEAVE, None)
-            self._remove(key, box)
+        except BaseException:
+            self.remove(key, box)
+            raise
 
     def release_all(self) -> None:
         """End all waiting, now and from now on: the process stops."""
@@ -161,12 +161,48 @@ class Hub:
             crash(_log, "events.crashed", mistake)
             self.lost()
 
-    def _remove(self, key: str, box: Mailbox) -> None:
+    def remove(self, key: str, box: Mailbox) -> None:
+        """Put no more events into a mailbox."""
         self._count -= 1
         boxes = self._boxes[key]
-        boxes.discard(box)
+        boxes.remove(box)
         if not boxes:
             del self._boxes[key]
+
+
+class OpenMailbox:
+    """A context with a mailbox: thousands may be open, so it is no generator, which takes more.
+
+    Args:
+        hub: Puts events into it.
+        key: Whose.
+        scope: Of the request that waits.
+        box: The mailbox.
+    """
+
+    __slots__ = ("_box", "_hub", "_key", "_scope")
+
+    def __init__(self, hub: Hub, key: str, scope: Scope, box: Mailbox) -> None:
+        self._hub = hub
+        self._key = key
+        self._scope = scope
+        self._box = box
+
+    async def __aenter__(self) -> Mailbox:
+        box = self._box
+        if HAS_LEFT in self._scope:  # before it could be told
+            box.close(Closed.LEFT)
+        self._scope[ON_LEAVE] = partial(box.close, Closed.LEFT)
+        try:
+            await self._hub.add(self._key, box)
+        except BaseException:
+            self._scope.pop(ON_LEAVE, None)
+            raise
+        return box
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._scope.pop(ON_LEAVE, None)
+        self._hub.remove(self._key, self._box)
 
 
 def tenant_key(tenant: str) -> str:

@@ -72,7 +72,8 @@ def wait_of(request: Request[Any]) -> tuple[int, bool]:
     Raises:
         Problem: `?wait=` is malformed.
     """
-    asked = asked_wait(request.query_params)
+    # Not the request's own copy, which would be kept as long as the request waits.
+    asked = asked_wait(QueryParams(request.scope["query_string"]))
     return (preferred_wait(request.headers), False) if asked is None else (asked, True)
 
 
@@ -110,9 +111,11 @@ async def wait_for_end(
         StoreUnavailable: Redis is away already.
     """
     async with hub.mailbox(key, request, ENDS, patient=True) as box:
-        one = await load() or one  # its end may have come before the mailbox
-        if one is None or one.ended_at is not None or box.closed:
-            return one, seconds
+        newer = await load()  # its end may have come before the mailbox
+        if newer is None or newer.ended_at is not None or box.closed:
+            return newer or one, seconds
+        one = one or newer
+        del newer  # thousands may wait: one of both is kept
         await box.take(seconds)
     with suppress(StoreUnavailable):  # then as it stood before
         one = await load() or one
