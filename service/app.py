@@ -29,6 +29,7 @@ from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
     cancel_many,
+    callbacks,
     cancellation,
     dead_letters,
     health,
@@ -221,6 +222,8 @@ def _native_routes() -> list[Route]:
             dead_letters.dismiss_dead_letter,
             methods=["DELETE"],
         ),
+        Route("/v1/callbacks", callbacks.list_callbacks, methods=["GET"]),
+        Route("/v1/callbacks/replay", callbacks.replay_callbacks, methods=["POST"]),
         Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),

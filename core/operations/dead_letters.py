@@ -29,6 +29,8 @@ _CURSOR: Final = re.compile(CURSOR_PATTERN)
 #: Most letters read for one page; a filter may skip most of them.
 _MOST_LOOKED_AT: Final = 1000
 _BATCH: Final = 100
+#: Most callbacks that one request sends again.
+MOST_REPLAYED: Final = 1000
 #: Seconds after which copied inputs are deleted if their job is not accepted.
 _INPUT_GUARD: Final = 900.0
 
@@ -168,9 +170,37 @@ class DeadLetters:
             raise CannotSendAgain("The job has no callback")
         if job.status not in TERMINAL:
             raise CannotSendAgain(f"The job is {job.status}; its callback is sent when it ends")
-        payload = {"job": job.id, "ttl_owed": self._store.owed_ttl}
-        if not self._store.scripts.run("resend", self._store.payload() | payload, durable=True):
+        if not self._resend(job.id, durable=True):
             raise CannotSendAgain("The job is no longer kept")
+
+    def replay_callbacks(
+        self, tenant: str, since: float, until: float | None = None
+    ) -> tuple[int, bool]:
+        """Send again a tenant's callbacks that were given up in a time; on return on disk.
+
+        Args:
+            tenant: Whose callbacks.
+            since: Unix time in seconds, included.
+            until: Unix time in seconds, not included; None: until now.
+
+        Returns:
+            How many are sent again, at most `MOST_REPLAYED`, and whether others are left.
+
+        Raises:
+            StoreUnavailable: The outcome is unknown; try again.
+        """
+        replayed: list[str] = []
+        for place in self._positions(tenant, Cursor(since, "")):
+            kind, _, job_id = place.member.partition(":")
+            if until is not None and place.at >= until:
+                break
+            if kind != Kind.CALLBACK:
+                continue
+            if len(replayed) == MOST_REPLAYED:
+                return self._made_durable(replayed), True
+            if self._resend(job_id):
+                replayed.append(job_id)
+        return self._made_durable(replayed), False
 
     def dismiss(self, letter: DeadLetter) -> bool:
         """Remove a letter from the list; return False if it was not listed (any more).
@@ -180,6 +210,17 @@ class DeadLetters:
         """
         payload = {"job": letter.job.id, "tenant": letter.job.request.tenant, "kind": letter.kind}
         return bool(self._store.scripts.run("dismiss", self._store.payload() | payload))
+
+    def _resend(self, job_id: str, *, durable: bool = False) -> bool:
+        """Make a callback owed again, or due now; return False if its job is gone."""
+        payload = self._store.payload() | {"job": job_id, "ttl_owed": self._store.owed_ttl}
+        return bool(self._store.scripts.run("resend", payload, durable=durable))
+
+    def _made_durable(self, replayed: list[str]) -> int:
+        """Wait until all of these are on disk: the fsync of one covers those before it."""
+        if replayed:
+            self._resend(replayed[-1], durable=True)
+        return len(replayed)
 
     def _sent_before(self, job: Job | None) -> JobId | None:
         """Return the existing retry of a job, if it is kept; on return the link is on disk."""

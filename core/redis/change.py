@@ -74,6 +74,8 @@ class Change:
     #: Breaker -> reason: circuit breakers that record a failure
     #: (`core.scheduling.circuit_breakers`).
     failed: Mapping[str, str] = field(default_factory=dict)
+    #: An attempt at the callback, as `core.operations.callback_attempts` lists it.
+    attempt: Mapping[str, str] = field(default_factory=dict)
     #: Circuit breakers that record a success.
     passed: Collection[str] = ()
 
@@ -94,6 +96,8 @@ class Change:
             "failed": dict(self.failed),
             "passed": list(self.passed),
         }
+        if self.attempt:
+            payload["attempt"] = dict(self.attempt)
         if self.hold:
             payload["hold"] = True
         if self.made_at is not None:

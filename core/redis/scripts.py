@@ -24,7 +24,9 @@ from core.whole_json import whole_json
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 #: What every script begins with, in this order; a later file uses the earlier ones.
-SHARED: Final = ("base.lua", "job_index.lua", "batch_counts.lua", "events.lua", "prelude.lua")
+SHARED: Final = (
+    "base.lua", "job_index.lua", "batch_counts.lua", "events.lua", "attempts.lua", "prelude.lua",
+)  # fmt: skip
 #: Each script, and what else stands in front of it.
 _SCRIPTS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("transition", "begin", "account", "adopt", "replay", "resend", "dismiss"), ()),

@@ -31,6 +31,10 @@ from core.settings.settings import Settings
 SWEEP_BATCH: Final = 500
 #: Number of callback attempts kept with a job.
 CALLBACK_LOG: Final = 20
+#: Number of attempts at callbacks kept for each tenant, and seconds for which they are kept after
+#: the last one.
+ATTEMPTS: Final = 100_000
+ATTEMPTS_TTL: Final = 604_800
 _Result = TypeVar("_Result")
 
 
@@ -51,6 +55,8 @@ class JobStore(Transitions):
             "POOLS": pools(settings.accounts),
             "LEASE": settings.slot_lease_seconds,
             "WATCH": settings.watch_seconds,
+            "ATTEMPTS": ATTEMPTS,
+            "ATTEMPTS_TTL": ATTEMPTS_TTL,
             "BREAKERS": circuit_breakers.rules(settings),
             # As numbers: a job's record may outlive its end by so much, and its indexes by more.
             "JOB_TTL": self.job_ttl,

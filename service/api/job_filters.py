@@ -16,8 +16,8 @@ from service.http.problems import FieldError
 
 #: The latest time that can be named, in Unix seconds.
 LATEST_TIME: Final = 253_402_300_799
-BATCH_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_BATCH: Final = re.compile(BATCH_PATTERN)
+ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ID: Final = re.compile(ID_PATTERN)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _STATUSES: Final = f"one of {', '.join(Status)}"
 _TIMES: Final = "an ISO 8601 time with its zone, such as 2026-01-31T23:59:59Z, or Unix seconds"
@@ -48,9 +48,9 @@ class FilterReader:
             tenant=tenant,
             statuses=self._statuses(given.get("status")),
             model=self._model(given.get("model")),
-            created_after=self._time("created_after", given.get("created_after")),
-            created_before=self._time("created_before", given.get("created_before")),
-            batch=self._batch(given.get("batch")),
+            created_after=self.time("created_after", given.get("created_after")),
+            created_before=self.time("created_before", given.get("created_before")),
+            batch=self.identifier("batch", given.get("batch")),
             metadata=self._metadata(metadata),
         )
 
@@ -77,7 +77,7 @@ class FilterReader:
         self.refuse("model", f"is {shown(given)}, which is not a known model", allowed)
         return None
 
-    def _time(self, name: str, given: Any) -> int | None:
+    def time(self, name: str, given: Any) -> int | None:
         """Return Unix time in milliseconds, rounded up: a job's time is in whole milliseconds."""
         if given is None:
             return None
@@ -90,10 +90,11 @@ class FilterReader:
         self.refuse(name, f"is {shown(given)}", _TIMES)
         return None
 
-    def _batch(self, given: Any) -> str | None:
-        if given is None or (isinstance(given, str) and _BATCH.fullmatch(given)):
+    def identifier(self, name: str, given: Any) -> str | None:
+        """Return the id of a job or batch; None if it is absent, or refused."""
+        if given is None or (isinstance(given, str) and _ID.fullmatch(given)):
             return given
-        self.refuse("batch", f"is {shown(given)}", "the id of a batch")
+        self.refuse(name, f"is {shown(given)}", f"the id of a {name}")
         return None
 
     def _metadata(self, given: Any) -> dict[str, str]:

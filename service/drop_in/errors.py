@@ -31,6 +31,7 @@ _OUR_ROOTS: Final = ("/v1/jobs/", "/v1/dead-letters/", "/webhooks/")
 _OUR_PATHS: Final = frozenset(
     {
         *("/v1/jobs", "/v1/dead-letters", "/v1/callback-secret", "/v1/models"),
+        *("/v1/callbacks", "/v1/callbacks/replay", "/v1/callbacks/test"),
         *("/openapi.json", "/docs", "/livez", "/readyz", "/metrics"),
     }
 )

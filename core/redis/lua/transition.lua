@@ -104,6 +104,7 @@ for _, step in ipairs(input.done) do
 end
 for _, step in ipairs(input.wake) do wake(step, id) end
 
+if input.attempt then record_attempt(redis.call('HGET', key, 'tenant') or '', 'job', id, input.attempt) end
 local told = input.set.callback_state
 if told == 'dead' then
   add_dead_letter('callback', id)

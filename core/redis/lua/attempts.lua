@@ -1,0 +1,11 @@
+-- attempts:{tenant}  stream  every attempt at a callback, oldest first; about the newest ATTEMPTS are kept,
+--                            and none longer than ATTEMPTS_TTL after the last one
+local function record_attempt(tenant, kind, id, attempt)
+  local key, flat = 'attempts:' .. tenant, {kind, id}
+  for name, value in pairs(attempt) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  redis.call('XADD', key, 'MAXLEN', '~', ATTEMPTS, '*', unpack(flat))
+  redis.call('EXPIRE', key, ATTEMPTS_TTL)
+end
