@@ -28,8 +28,8 @@ from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
-    cancel_many,
     callbacks,
+    cancel_many,
     cancellation,
     dead_letters,
     health,

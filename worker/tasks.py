@@ -27,6 +27,7 @@ from worker.steps.cleanup import cleanup as _cleanup
 from worker.steps.collect import collect as _collect
 from worker.steps.notify import notify as _notify
 from worker.steps.poll import poll as _poll
+from worker.steps.progress import progress as _progress
 from worker.steps.submit import submit as _submit
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,11 @@ def collect(job_id: str) -> None:
 def notify(job_id: str) -> None:
     """Run the notify step."""
     run(Step.NOTIFY, _notify, JobId(job_id), wiring.deps())
+
+
+def progress(job_id: str) -> None:
+    """Run the progress step."""
+    run(Step.PROGRESS, _progress, JobId(job_id), wiring.deps())
 
 
 def cleanup(job_id: str) -> None:
@@ -137,6 +143,9 @@ def _give_up(
 ) -> bool:
     """Give up the job or the callback; False if it has to live, or another run was faster."""
     message = "This {} was given up after repeated internal errors of FluxRelay"
+    if step is Step.PROGRESS:  # the job is well; only this news is not told
+        change = Change(expect=counted, done=[step], clear=list(counted))
+        return deps.store.change(job_id, STEP_STATUSES[step], change)
     if step is Step.NOTIFY:
         why = message.format("callback")
         return deps.store.give_up_callback(job_id, why, deps.clock(), counted)

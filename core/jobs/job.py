@@ -26,6 +26,8 @@ class JobRequest:
     #: S3 keys of these files, by their places (`core.jobs.input_places`).
     input_keys: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
+    #: Types of the events that the callback tells, `core.jobs.callback_events`; empty: the ends.
+    callback_events: Sequence[str] = ()
     #: Origin (`https://host`) at which a drop-in client sent the job; its webhook has the
     #: provider's format. None: the job came as `POST /v1/jobs`.
     origin: str | None = None
@@ -61,7 +63,7 @@ class JobRequest:
                 for name in self.__slots__
                 # `input` is kept even if empty: a model may take no parameter, or an image alone.
                 if (value := getattr(self, name))
-                or value not in (None, {}, 0)
+                or value not in (None, {}, 0, ())
                 or name == "input"
                 or (name == "max_resubmits" and value == 0)
             }
@@ -70,7 +72,8 @@ class JobRequest:
     @classmethod
     def from_json(cls, text: str) -> "JobRequest":
         """Parse what `to_json` wrote."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**fields | {"callback_events": tuple(fields.get("callback_events", ()))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

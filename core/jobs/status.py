@@ -49,6 +49,7 @@ class Step(StrEnum):
     SUBMIT = "submit"
     POLL = "poll"
     COLLECT = "collect"
+    PROGRESS = "progress"  # tells the caller that the job is generating
     NOTIFY = "notify"
     CLEANUP = "cleanup"
     DEADLINE = "deadline"  # no task: `sweep` acts on it
@@ -62,6 +63,7 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
     Step.SUBMIT: frozenset({Status.SUBMITTING}),
     Step.POLL: frozenset({Status.GENERATING}),
     Step.COLLECT: frozenset({Status.STORING}),
+    Step.PROGRESS: frozenset({Status.GENERATING, Status.STORING}),
     Step.NOTIFY: TERMINAL,
     Step.CLEANUP: TERMINAL,
     Step.DEADLINE: frozenset({Status.QUEUED, Status.SUBMITTING, Status.GENERATING}),

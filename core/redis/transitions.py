@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict
+from core.jobs.callback_events import ENDS
 from core.jobs.failures import DEAD_LETTER, code_of
 from core.jobs.index_names import index_names
 from core.jobs.job import Job, JobId, JobRequest, read_timeline
@@ -114,6 +115,8 @@ class Transitions:
             "tenant": request.tenant,
             "indexes": index_names(request, self._indexed_metadata),
         }
+        if request.callback_events:
+            fields["callback_events"] = " ".join(request.callback_events)
         if request.batch:
             fields |= {"batch": request.batch, "custom_id": request.custom_id or ""}
         if request.input_keys:
@@ -234,7 +237,8 @@ def read_stored(job_id: str, pairs: Sequence[str]) -> Stored:
 
 
 def _first_callback_state(request: JobRequest) -> CallbackState:
-    return CallbackState.WAITING if request.callback_url else CallbackState.NONE
+    told = not request.callback_events or set(request.callback_events) & set(ENDS)
+    return CallbackState.WAITING if request.callback_url and told else CallbackState.NONE
 
 
 def _created(request: JobRequest, job_id: str, line: str, pool: str) -> Stored:

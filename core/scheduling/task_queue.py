@@ -21,6 +21,7 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.POLL: "submit",
     Step.COLLECT: "collect",
     Step.CLEANUP: "collect",
+    Step.PROGRESS: "notify",
     Step.NOTIFY: "notify",
     Step.ACCOUNT: "submit",
     Step.RESULTS: "collect",

@@ -160,6 +160,7 @@ class Intake:
             input=job.input,
             input_keys=input_keys,
             callback_url=job.callback_url,
+            callback_events=job.callback_events,
             origin=job.origin,
             client_secret=job.client_secret,
             output_key=job.output_key,

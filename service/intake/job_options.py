@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from typing import Any, Final
 
+from core.jobs.callback_events import OF_A_JOB
 from core.text_values import MOST_RESUBMITS
 from core.timestamps import unix_time
 from service.http.caller_values import NOT_UNICODE, is_unicode, kind_of, shown
@@ -34,6 +35,25 @@ def priority(given: Any, errors: list[FieldError]) -> int:
     allowed = f"a whole number from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}, higher goes first"
     errors.append(FieldError("priority", f"is {shown(given)}", allowed, f"send {allowed}"))
     return 0
+
+
+def callback_events(callback: Any, errors: list[FieldError]) -> tuple[str, ...]:
+    """Return the types of the events that a job's `callback` names; empty if it names none."""
+    given = callback.get("events") if isinstance(callback, dict) else None
+    if given is None:
+        return ()
+    allowed = f"an array of one or more of {', '.join(OF_A_JOB)}"
+    values = given if isinstance(given, list) else []
+    unknown = [one for one in values if one not in OF_A_JOB]
+    if not values:
+        detail = "is empty" if isinstance(given, list) else f"is {kind_of(given)}"
+    elif unknown:
+        detail = f"has {shown(unknown[0])}"
+    else:
+        return tuple(dict.fromkeys(values))
+    fix = f"send {allowed}, or leave it out to be told of the end"
+    errors.append(FieldError("callback.events", detail, allowed, fix))
+    return ()
 
 
 def regenerate(given: Any, errors: list[FieldError]) -> bool:

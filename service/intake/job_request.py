@@ -1,6 +1,6 @@
 """Parses the body of `POST /v1/jobs` and collects all errors."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -40,6 +40,7 @@ class NewJob:
     #: By their places in the input, such as `images.3`.
     files: Mapping[str, InputFile] = field(default_factory=dict)
     callback_url: str | None = None
+    callback_events: Sequence[str] = ()
     #: See `JobRequest`: both are set by the drop-in API.
     origin: str | None = None
     client_secret: str | None = field(default=None, repr=False)
@@ -89,7 +90,8 @@ def parse_job(
         model=model.name if model else "",
         input=_plain_input(given, files),
         files=files,
-        callback_url=callback_url(body.get("callback"), settings, errors),
+        callback_url=callback_url(body.get("callback"), settings, errors, ("url", "events")),
+        callback_events=job_options.callback_events(body.get("callback"), errors),
         output_key=_output(body.get("output"), settings, errors),
         region=_region(body.get("region"), model, settings, errors),
         priority=job_options.priority(body.get("priority"), errors),
@@ -175,12 +177,14 @@ def _object(
     return given
 
 
-def callback_url(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
-    """Return the URL of a `callback` object; None if absent."""
+def callback_url(
+    given: Any, settings: Settings, errors: list[FieldError], known: tuple[str, ...] = ("url",)
+) -> str | None:
+    """Return the URL of a `callback` object, which may have the `known` fields; None if absent."""
     if given is None:
         return None
     count = len(errors)
-    url = _object("callback", given, ("url",), errors).get("url")
+    url = _object("callback", given, known, errors).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
         # One that is too long is not to lie in memory as well.

@@ -3,7 +3,7 @@
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import httpx
@@ -35,6 +35,8 @@ class Delivery:
     never_retry: bool = False
     #: The answer's `Retry-After`, as it came.
     retry_after: str = ""
+    #: How long the attempt took.
+    milliseconds: int | None = field(default=None, compare=False)
 
     @property
     def attempted(self) -> bool:
@@ -118,8 +120,15 @@ class CallbackClient:
             headers: The headers.
             tenant: Whose share of the name lookups is used.
         """
+        started = time.monotonic()
+        delivery = self._post(url, body, headers, tenant, started + self._timeout)
+        return replace(delivery, milliseconds=round((time.monotonic() - started) * 1000))
+
+    def _post(
+        self, url: str, body: bytes, headers: Mapping[str, str], tenant: str, give_up_at: float
+    ) -> Delivery:
         self._lookups.caller.name = tenant
-        self._deadline.at = give_up_at = time.monotonic() + self._timeout
+        self._deadline.at = give_up_at
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as response:
                 status = response.status_code

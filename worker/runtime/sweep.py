@@ -17,7 +17,7 @@ from core.batches.operations import STEPS, give_up
 from core.errors import StoreUnavailable
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
-from core.jobs.status import STEP_STATUSES, TERMINAL, Status, Step
+from core.jobs.status import STEP_STATUSES, Status, Step
 from core.log import event
 from core.operations.account_status import AccountRegistry
 from core.redis.change import Change
@@ -72,8 +72,8 @@ def _give_up(store: JobStore, step: Step, job_id: JobId) -> None:
         ended = give_up(store, step, BatchId(job_id), why.format("batch"))
     elif step is Step.NOTIFY:
         ended = store.give_up_callback(job_id, why.format("callback"), store.now(), {})
-    elif step is Step.CLEANUP:
-        ended = store.change(job_id, TERMINAL, Change(done=[step]))
+    elif step in (Step.CLEANUP, Step.PROGRESS):  # the job is well without it
+        ended = store.change(job_id, STEP_STATUSES[step], Change(done=[step]))
     else:
         was = STEP_STATUSES[step]
         ended = store.fail(job_id, FailureCode.LOST, why.format("job"), was=was)

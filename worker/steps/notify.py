@@ -7,24 +7,30 @@ from typing import Final
 from core.batches.batch import Batch, BatchStatus
 from core.batches.plans import BatchPlans
 from core.batches.views import batch_view
+from core.jobs.callback_events import CallbackEvent
 from core.jobs.drop_in_views import task_view
 from core.jobs.job import Job, JobId
 from core.jobs.status import TERMINAL, CallbackState, Step
-from core.jobs.views import job_view, timestamp
+from core.jobs.views import job_view
 from core.log import event
-from core.provider.retry_after import retry_after_seconds
 from core.provider.wire_format import WEBHOOK_HEADER
 from core.redis.change import Change
 from core.redis.store import CALLBACK_LOG
-from core.security.signatures import callback_secret, sign_callback
 from worker.clients.backoff import backoff
-from worker.clients.callbacks import BREAKER_OPEN, TENANT_BUSY, Delivery
+from worker.clients.callbacks import Delivery
 from worker.clients.receiver import Receiver
 from worker.deps import Deps
+from worker.steps.callback_attempt import (
+    LONGEST_WAIT,
+    Message,
+    attempt_if_allowed,
+    attempt_record,
+    requested_pause,
+    signed_message,
+)
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_WAIT: Final = 3600.0  # seconds between two attempts
 #: What owes its caller a callback.
 Owing = Job | Batch
 #: Seconds that a last attempt is put off at a time, where names are slow to look up.
@@ -50,8 +56,13 @@ def attempt_callback(job: Owing, deps: Deps) -> None:
     now, step = deps.clock(), _step_of(job)
     give_up_at = _give_up_at(job, now, deps)
     was_attempted = job.callback_attempts > job.callback_before
-    delivery, wait = _attempt_if_allowed(
-        job, receiver, now, deps, is_last=now >= give_up_at, is_first=not was_attempted
+    delivery, wait = attempt_if_allowed(
+        receiver,
+        lambda: _message(job, now, deps),
+        deps,
+        about=job.id,
+        is_last=now >= give_up_at,
+        is_first=not was_attempted,
     )
     # Many callbacks to a receiver may reach their end at the same time. A failed attempt of another
     # one after that end is enough to give this one up; else they would hold up other receivers.
@@ -83,81 +94,31 @@ def _change(job: Owing, change: Change, deps: Deps) -> None:
         deps.store.change(job.id, TERMINAL, change)
 
 
-def _attempt_if_allowed(
-    job: Owing, receiver: Receiver, now: float, deps: Deps, *, is_last: bool, is_first: bool
-) -> tuple[Delivery, float]:
-    """Make an attempt, unless the tenant has too many slow ones or the receiver's breaker is open.
-
-    Returns:
-        The outcome, and the seconds to wait if no attempt was made.
-    """
-    with deps.bulkhead.place(receiver) as busy_for:
-        if busy_for:
-            return Delivery(error=TENANT_BUSY), busy_for
-        # A pause that the receiver asked for must not cost a callback its last attempt.
-        wait = deps.receivers.wait(receiver, despite_pause=is_last)
-        # Every callback gets at least one attempt: the failures may be those of other callbacks.
-        if wait and not (is_last and is_first):
-            return Delivery(error=BREAKER_OPEN), wait
-        return _attempt(job, receiver, now, deps), wait
-
-
-def _attempt(job: Owing, receiver: Receiver, now: float, deps: Deps) -> Delivery:
-    """Make an attempt; any exception counts as its outcome, so that every callback ends."""
-    try:
-        message = _message(job, now, deps)
-    except Exception as error:  # noqa: BLE001 - a bug of ours; it is recorded
-        kind = type(error).__name__
-        event(_log, "callback.not_made", logging.ERROR, job_id=job.id, reason=kind)
-        return Delivery(error=f"FluxRelay could not build the callback: {kind}")
-    delivery = deps.callbacks.post(receiver.url, *message, tenant=receiver.tenant)
-    if delivery.attempted:
-        _tell_breakers(receiver, delivery, deps)
-    return delivery
-
-
-def _tell_breakers(receiver: Receiver, delivery: Delivery, deps: Deps) -> None:
-    """Count the attempt for the URL, or for the whole host if there was no answer."""
-    if delivery.answered:
-        deps.receivers.record_success(receiver)
-    elif delivery.status is not None:
-        deps.receivers.record_error(receiver)
-    elif not delivery.never_retry:  # otherwise the URL is unusable, and nothing was called
-        deps.receivers.record_no_answer(receiver)
-    if pause := _requested_pause(delivery, deps):
-        deps.receivers.record_pause(receiver, pause)
-
-
-def _requested_pause(delivery: Delivery, deps: Deps) -> float:
-    """Return the seconds that the receiver's `Retry-After` asks for, within bounds."""
-    if delivery.final:
-        return 0.0
-    return min(_LONGEST_WAIT, retry_after_seconds(delivery.retry_after, deps.clock()) or 0.0)
-
-
-def _message(job: Owing, now: float, deps: Deps) -> tuple[bytes, dict[str, str]]:
-    """Return the body and headers as Standard Webhooks defines them."""
+def _event_of(job: Owing) -> CallbackEvent:
     if isinstance(job, Batch):
-        kind, data = "batch.completed", batch_view(job, now)
+        return CallbackEvent.BATCH_COMPLETED
+    return CallbackEvent(f"job.{job.status}")
+
+
+def _message(job: Owing, now: float, deps: Deps) -> Message:
+    """Return the body and headers of the callback."""
+    if isinstance(job, Batch):
+        data = batch_view(job, now)
     elif job.request.origin:
         return _provider_message(job, job.request.origin, deps)
     else:
-        kind, data = f"job.{job.status}", job_view(job)
-    ended = timestamp(job.ended_at or now)
-    body = json.dumps({"type": kind, "timestamp": ended, "data": data}).encode()
-    message_id = f"msg_{job.id}"
-    masters = deps.settings.webhook_secrets
-    secrets = [callback_secret(master.reveal(), job.request.tenant) for master in masters]
-    return body, {
-        "content-type": "application/json",
-        "user-agent": "FluxRelay",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now)),
-        "webhook-signature": sign_callback(secrets, message_id, int(now), body),
-    }
+        data = job_view(job)
+    return signed_message(
+        _event_of(job),
+        data,
+        f"msg_{job.id}",
+        job.request.tenant,
+        deps,
+        at=job.ended_at or now,
+    )
 
 
-def _provider_message(job: Job, origin: str, deps: Deps) -> tuple[bytes, dict[str, str]]:
+def _provider_message(job: Job, origin: str, deps: Deps) -> Message:
     """Return what the provider would send: the finished task, with the client's own secret."""
     settings = deps.settings
     master = settings.webhook_secrets[0].reveal()
@@ -171,6 +132,7 @@ def _record(job: Owing, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempt = {"at": now, "status": delivery.status, "error": delivery.error}
     log = [*job.callback_log, attempt][-CALLBACK_LOG:]
     attempts = job.callback_attempts + delivery.attempted
+    record = attempt_record(_event_of(job), delivery, now) if delivery.attempted else {}
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
     # A slow concurrent run must not undo another attempt's result; a delivery always counts.
     unchanged = {
@@ -182,10 +144,12 @@ def _record(job: Owing, delivery: Delivery, now: float, deps: Deps) -> Change:
     if not delivery.final and now < give_up_at:
         # `Retry-After` counts from the answer. However long the wait, the last attempt is made when
         # the time for attempts ends.
-        due = max(now + _backoff(job, deps), deps.clock() + _requested_pause(delivery, deps))
-        return Change(set=fields, expect=expect, due={_step_of(job): min(due, give_up_at)})
+        due = max(now + _backoff(job, deps), deps.clock() + requested_pause(delivery, deps))
+        due = min(due, give_up_at)
+        return Change(set=fields, expect=expect, due={_step_of(job): due}, attempt=record)
     state = CallbackState.DELIVERED if delivery.delivered else CallbackState.DEAD
-    return Change(set={**fields, "callback_state": state}, expect=expect, done=[_step_of(job)])
+    ended = {**fields, "callback_state": state}
+    return Change(set=ended, expect=expect, done=[_step_of(job)], attempt=record)
 
 
 def _later(job: Owing, now: float, wait: float, give_up_at: float, deps: Deps) -> float:
@@ -199,7 +163,7 @@ def _backoff(job: Owing, deps: Deps) -> float:
     return backoff(
         job.callback_attempts - job.callback_before,
         base=deps.settings.callback_retry_base_seconds,
-        longest=_LONGEST_WAIT,
+        longest=LONGEST_WAIT,
         rng=deps.rng,
     )
 

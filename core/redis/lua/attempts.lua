@@ -1,3 +1,10 @@
+-- Has the caller asked to be told of this event? Of the ends it is told unless it has chosen.
+local function tells(id, event, chosen)
+  local events = redis.call('HGET', job_key(id), 'callback_events')
+  if not events then return not chosen end
+  return string.find(' ' .. events .. ' ', ' ' .. event .. ' ', 1, true) ~= nil
+end
+
 -- attempts:{tenant}  stream  every attempt at a callback, oldest first; about the newest ATTEMPTS are kept,
 --                            and none longer than ATTEMPTS_TTL after the last one
 local function record_attempt(tenant, kind, id, attempt)

@@ -36,6 +36,7 @@ if input.to then
   redis.call('EXPIRE', key .. ':jobs', ttl)
 end
 
+if input.attempt then record_attempt(redis.call('HGET', key, 'tenant') or '', 'batch', id, input.attempt) end
 local told = input.set.callback_state
 if told == 'dead' then
   add_dead_letter('batch', id)

@@ -184,9 +184,12 @@ local function end_job(id, ended)
   redis.call('HINCRBY', 'counters', 'ended:' .. ended.to .. code, 1)
   redis.call('EXPIRE', key, kept_seconds(id, ended.ttl))
   if redis.call('HGET', key, 'callback_state') == 'waiting' then
-    redis.call('HSET', key, 'callback_state', 'pending')
-    redis.call('EXPIRE', key, kept_seconds(id, ended.ttl_owed))
-    wake('notify', id)
+    local owed = tells(id, 'job.' .. ended.to)
+    redis.call('HSET', key, 'callback_state', owed and 'pending' or 'none')
+    if owed then
+      redis.call('EXPIRE', key, kept_seconds(id, ended.ttl_owed))
+      wake('notify', id)
+    end
   end
   if ended.dead then add_dead_letter('job', id) end
   if redis.call('HGET', key, 'has_inputs') == '1' then

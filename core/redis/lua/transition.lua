@@ -78,6 +78,7 @@ elseif input.to and input.to ~= status then
     if not (holds and FITS()[step][from]) then undue[#undue + 1] = step .. ':' .. id end
   end
   redis.call('ZREM', 'due', unpack(undue))
+  if input.to == 'generating' and tells(id, 'job.generating', true) then wake('progress', id) end
   if input.to == 'queued' then
     local lane, rank = unpack(redis.call('HMGET', key, 'lane', 'rank'))
     redis.call('ZADD', 'backlog:' .. lane, rank, id)
