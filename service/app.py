@@ -28,7 +28,6 @@ from core.storage.object_store import ObjectStore
 from core.storage.presigned_urls import PresignedUrls
 from service.access_log import AccessLog
 from service.api import (
-    callbacks,
     cancel_many,
     cancellation,
     dead_letters,
@@ -41,6 +40,7 @@ from service.api import (
     webhooks,
 )
 from service.api.batches import endpoints as batches
+from service.api.callbacks import endpoints as callbacks
 from service.api.watching import endpoints as events
 from service.batches.intake import BatchIntake
 from service.batches.lifecycle import BatchLifecycle

@@ -23,11 +23,11 @@ from worker.deps import Deps
 from worker.runtime import wiring
 from worker.steps import batches
 from worker.steps.account import check_account
+from worker.steps.callbacks.progress import progress as _progress
 from worker.steps.cleanup import cleanup as _cleanup
 from worker.steps.collect import collect as _collect
 from worker.steps.notify import notify as _notify
 from worker.steps.poll import poll as _poll
-from worker.steps.progress import progress as _progress
 from worker.steps.submit import submit as _submit
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from core.redis.change import Change
 from worker.clients.backoff import backoff
 from worker.clients.receiver import Receiver
 from worker.deps import Deps
-from worker.steps.callback_attempt import (
+from worker.steps.callbacks.attempt import (
     LONGEST_WAIT,
     Message,
     attempt_if_allowed,

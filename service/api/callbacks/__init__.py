@@ -1,0 +1,1 @@
+"""The endpoints of many callbacks at once: their attempts, replay, and a test."""

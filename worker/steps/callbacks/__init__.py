@@ -1,0 +1,1 @@
+"""What the callbacks of jobs and batches share, and that of a job under way."""
