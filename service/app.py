@@ -41,6 +41,7 @@ from service.api import (
 )
 from service.api.batches import endpoints as batches
 from service.api.callbacks import endpoints as callbacks
+from service.api.callbacks import test_event
 from service.api.watching import endpoints as events
 from service.batches.intake import BatchIntake
 from service.batches.lifecycle import BatchLifecycle
@@ -224,6 +225,7 @@ def _native_routes() -> list[Route]:
         ),
         Route("/v1/callbacks", callbacks.list_callbacks, methods=["GET"]),
         Route("/v1/callbacks/replay", callbacks.replay_callbacks, methods=["POST"]),
+        Route("/v1/callbacks/test", test_event.test_callback, methods=["POST"]),
         Route("/v1/callback-secret", jobs.show_callback_secret, methods=["GET"]),
         Route("/v1/models", reference.list_models, methods=["GET"]),
         Route("/openapi.json", reference.show_openapi, methods=["GET"]),

@@ -24,6 +24,7 @@ from worker.runtime import wiring
 from worker.steps import batches
 from worker.steps.account import check_account
 from worker.steps.callbacks.progress import progress as _progress
+from worker.steps.callbacks.test_event import send_test_event
 from worker.steps.cleanup import cleanup as _cleanup
 from worker.steps.collect import collect as _collect
 from worker.steps.notify import notify as _notify
@@ -60,6 +61,11 @@ def notify(job_id: str) -> None:
 def progress(job_id: str) -> None:
     """Run the progress step."""
     run(Step.PROGRESS, _progress, JobId(job_id), wiring.deps())
+
+
+def test_callback(test_id: str) -> None:
+    """Send a sample event."""
+    send_test_event(test_id, wiring.deps())
 
 
 def cleanup(job_id: str) -> None:

@@ -49,6 +49,7 @@ class Step(StrEnum):
     SUBMIT = "submit"
     POLL = "poll"
     COLLECT = "collect"
+    TEST_CALLBACK = "test_callback"  # about no job: sends a sample event
     PROGRESS = "progress"  # tells the caller that the job is generating
     NOTIFY = "notify"
     CLEANUP = "cleanup"
@@ -63,6 +64,7 @@ STEP_STATUSES: Final[Mapping[Step, frozenset[Status]]] = {
     Step.SUBMIT: frozenset({Status.SUBMITTING}),
     Step.POLL: frozenset({Status.GENERATING}),
     Step.COLLECT: frozenset({Status.STORING}),
+    Step.TEST_CALLBACK: frozenset(),
     Step.PROGRESS: frozenset({Status.GENERATING, Status.STORING}),
     Step.NOTIFY: TERMINAL,
     Step.CLEANUP: TERMINAL,

@@ -74,7 +74,7 @@ class Change:
     #: Breaker -> reason: circuit breakers that record a failure
     #: (`core.scheduling.circuit_breakers`).
     failed: Mapping[str, str] = field(default_factory=dict)
-    #: An attempt at the callback, as `core.operations.callback_attempts` lists it.
+    #: An attempt at the callback, as `core.operations.callbacks.attempts` lists it.
     attempt: Mapping[str, str] = field(default_factory=dict)
     #: Circuit breakers that record a success.
     passed: Collection[str] = ()

@@ -30,7 +30,7 @@ SHARED: Final = (
 #: Each script, and what else stands in front of it.
 _SCRIPTS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("transition", "begin", "account", "adopt", "replay", "resend", "dismiss"), ()),
-    **dict.fromkeys(("list", "place"), ()),
+    **dict.fromkeys(("list", "place", "test_callback"), ()),
     "create": ("create_job.lua",),
     "sweep": ("create_job.lua", "expand.lua"),
     **dict.fromkeys(("stage_items", "commit_batch", "change_batch", "resend_batch"), ()),

@@ -22,6 +22,7 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.COLLECT: "collect",
     Step.CLEANUP: "collect",
     Step.PROGRESS: "notify",
+    Step.TEST_CALLBACK: "notify",
     Step.NOTIFY: "notify",
     Step.ACCOUNT: "submit",
     Step.RESULTS: "collect",

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from core.jobs.callback_events import CallbackEvent
 from core.jobs.views import timestamp
-from core.operations import callback_attempts
-from core.operations.callback_attempts import MAX_PAGE_SIZE, Attempt, AttemptFilter, Outcome
+from core.operations.callbacks import attempts
+from core.operations.callbacks.attempts import MAX_PAGE_SIZE, Attempt, AttemptFilter, Outcome
 from core.settings.settings import Settings
 from service.api.job_filters import FilterReader, unknown
 from service.body.json_body import parse_json
@@ -35,7 +35,7 @@ async def list_callbacks(request: Request[State]) -> Response:
     tenant = tenant_of(request, settings.api_keys)
     wanted, limit, cursor = _query_filter(tenant, request.query_params, settings)
     store = request.state["store"]
-    found, behind = await run_in_threadpool(callback_attempts.page, store, wanted, limit, cursor)
+    found, behind = await run_in_threadpool(attempts.page, store, wanted, limit, cursor)
     view = {"attempts": [attempt_view(one) for one in found], "next_cursor": behind}
     return JsonAnswer(view, headers=_FRESH)
 
@@ -100,7 +100,7 @@ def _query_filter(
     limit = _choice(query, "limit", tuple(map(str, range(1, MAX_PAGE_SIZE + 1))), reader)
     cursor = query.get("cursor")
     try:
-        cursor = cursor and callback_attempts.cursor(cursor)
+        cursor = cursor and attempts.cursor(cursor)
     except ValueError:
         reader.refuse("cursor", f"is {shown(cursor)}", "a next_cursor of an earlier page")
     if reader.errors:

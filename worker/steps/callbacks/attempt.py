@@ -8,7 +8,7 @@ from typing import Any, Final
 from core.jobs.callback_events import CallbackEvent
 from core.jobs.views import timestamp
 from core.log import event
-from core.operations.callback_attempts import Outcome
+from core.operations.callbacks.attempts import Outcome
 from core.provider.retry_after import retry_after_seconds
 from core.security.signatures import callback_secret, sign_callback
 from worker.clients.callbacks import BREAKER_OPEN, TENANT_BUSY, Delivery
@@ -95,7 +95,7 @@ def requested_pause(delivery: Delivery, deps: Deps) -> float:
 
 
 def attempt_record(kind: CallbackEvent, delivery: Delivery, now: float) -> dict[str, str]:
-    """Return an attempt as `core.operations.callback_attempts` lists it."""
+    """Return an attempt as `core.operations.callbacks.attempts` lists it."""
     outcome = Outcome.DELIVERED if delivery.delivered else Outcome.FAILED
     known = {
         "status": delivery.status,

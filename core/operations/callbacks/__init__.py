@@ -1,0 +1,1 @@
+"""What is known and done about callbacks, other than sending them."""
