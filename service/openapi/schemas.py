@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from core.jobs.callback_events import OF_A_JOB
 from core.jobs.failures import FailureCode
 from core.jobs.status import CallbackState, Status
 from core.operations.dead_letters import Kind
@@ -24,7 +25,7 @@ SECURITY: Final[Json] = {
     "key": {"type": "apiKey", "in": "header", "name": "x-key"},
 }
 #: The types of callbacks.
-EVENTS: Final = [f"job.{status}" for status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)]
+EVENTS: Final = list(OF_A_JOB)
 TEXT: Final[Json] = {"type": "string"}
 TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
 TIME: Final[Json] = {"type": "string", "format": "date-time"}
@@ -40,6 +41,12 @@ DEADLINE: Final[Json] = {
     ],
     "description": "When the job fails as timed_out unless it has ended: seconds from now, or an "
     "ISO 8601 time with its zone.",
+}
+_EVENTS: Final[Json] = {
+    "type": ["array", "null"],
+    "items": {"enum": list(OF_A_JOB)},
+    "minItems": 1,
+    "description": "Events to be told of. Default: the ends.",
 }
 STATUS: Final[Json] = {"enum": list(Status)}
 _FILE: Final[Json] = {
@@ -163,7 +170,11 @@ def schemas(bucket: str) -> Json:
     }
     optional = {"type": ["object", "null"], "additionalProperties": False}
     return {
-        "NewCallback": {**optional, "required": ["url"], "properties": {"url": url}},
+        "NewCallback": {
+            **optional,
+            "required": ["url"],
+            "properties": {"url": url, "events": _EVENTS},
+        },
         "NewOutput": {
             **optional,
             "properties": {"bucket": {"enum": [bucket, None]}, "key": key},

@@ -16,6 +16,7 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 _DATA: Final[Mapping[str, Mapping[str, Any]]] = {
+    "job.generating": jobs.GENERATING,
     "job.succeeded": jobs.SUCCEEDED,
     "job.failed": jobs.FAILED,
     "job.canceled": jobs.CANCELED,
@@ -30,7 +31,11 @@ def webhooks() -> Json:
 
 
 def _sent(event: str, data: Mapping[str, Any], schema: str) -> Json:
-    example = {"type": event, "timestamp": data["ended_at"], "data": data}
+    example = {
+        "type": event,
+        "timestamp": data["ended_at"] or data["timeline"][-1]["at"],
+        "data": data,
+    }
     body = json_of(reference(schema))
     body["application/json"]["example"] = example
     return {

@@ -31,6 +31,8 @@ NATIVE: Final = {
     "service.api.metrics",
     "service.api.reference",
     "service.api.results",
+    "service.api.callbacks.endpoints",
+    "service.api.callbacks.test_event",
 }
 TYPES: Final[Mapping[str, Any]] = {
     "string": str,

@@ -24,6 +24,8 @@
 -- dead                  zset    dead letters as "{tenant} {kind}:{id}"; score: time of death
 -- dead:{tenant}         zset    those of one tenant as "{kind}:{id}"; kind: job, callback or batch (its callback)
 -- events:{tenant}       stream  changes of a tenant's jobs within the last hour (events.lua)
+-- attempts:{tenant}     stream  attempts at callbacks (attempts.lua)
+-- callback-test:{id}    hash    a sample event and its outcome (test_callback.lua)
 -- sweep:lease           string  the token of the process that sweeps
 -- idempotency:{tenant}:{hash of key}  string  "{fingerprint} {job id}"
 -- rq:*                          RQ's own (core/scheduling/task_queue.py)

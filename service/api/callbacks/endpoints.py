@@ -17,8 +17,8 @@ from service.api.job_filters import FilterReader, unknown
 from service.body.json_body import parse_json
 from service.body.request_body import read_body
 from service.http.auth import tenant_of
-from service.http.caller_values import shown
-from service.http.problems import JsonAnswer, invalid
+from service.http.caller_values import kind_of, shown
+from service.http.problems import FieldError, JsonAnswer, invalid
 from service.http.query_parameters import repeated
 from service.state import State
 
@@ -48,6 +48,9 @@ async def replay_callbacks(request: Request[State]) -> Response:
     settings = request.state["settings"]
     tenant = tenant_of(request, settings.api_keys)
     body = parse_json(await read_body(request, _LARGEST_BODY))
+    if not isinstance(body, dict):
+        allowed = "an object with since"
+        raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
     reader = FilterReader(settings)
     unknown((name for name in body if name not in _REPLAY_FIELDS), _REPLAY_FIELDS, reader)
     since, until = (reader.time(name, body.get(name)) for name in _REPLAY_FIELDS)
@@ -100,7 +103,7 @@ def _query_filter(
     limit = _choice(query, "limit", tuple(map(str, range(1, MAX_PAGE_SIZE + 1))), reader)
     cursor = query.get("cursor")
     try:
-        cursor = cursor and attempts.cursor(cursor)
+        cursor = None if cursor is None else attempts.cursor(cursor)
     except ValueError:
         reader.refuse("cursor", f"is {shown(cursor)}", "a next_cursor of an earlier page")
     if reader.errors:

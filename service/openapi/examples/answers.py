@@ -37,6 +37,39 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "resend_batch_callback": {"202": {"Being sent again": batches.SENT_AGAIN}},
     "retry_job": {"202": {"The new job": jobs.RETRY}},
     "resend_callback": {"202": {"Being sent again": jobs.SENT_AGAIN}},
+    "list_callbacks": {
+        "200": {
+            "The last page": {
+                "attempts": [
+                    {
+                        "id": "1795278301123-0",
+                        "at": "2026-11-21T16:25:04.352Z",
+                        "job_id": "01a1feec-e663-77f8-ba48-1ab172ecb481",
+                        "batch_id": None,
+                        "type": "job.succeeded",
+                        "outcome": "failed",
+                        "status": 503,
+                        "milliseconds": 12,
+                        "error": None,
+                    }
+                ],
+                "next_cursor": None,
+            }
+        }
+    },
+    "replay_callbacks": {"202": {"All of them": {"replayed": 12, "more": False}}},
+    "test_callback": {
+        "200": {
+            "Taken": {
+                "id": "01a1feec-e663-77f8-ba48-1ab172ecb481",
+                "delivered": True,
+                "status": 204,
+                "milliseconds": 8,
+                "error": None,
+            }
+        },
+        "202": {"Not sent yet": {"id": "01a1feec-e663-77f8-ba48-1ab172ecb481"}},
+    },
     "show_callback_secret": {
         "200": {
             "Usual": {

@@ -7,6 +7,8 @@ from core.settings.settings import Settings
 from service.openapi.examples.answers import ANSWERS
 from service.openapi.examples.bodies import (
     CANCEL_JOBS,
+    REPLAY_CALLBACKS,
+    TEST_CALLBACK,
     as_lines,
     new_batch_examples,
     new_job_examples,
@@ -28,6 +30,8 @@ def attach_examples(paths: Json, settings: Settings) -> Json:
     bodies: Mapping[str, Any] = {
         "create_job": new_job_examples(settings),
         "cancel_jobs": CANCEL_JOBS,
+        "replay_callbacks": REPLAY_CALLBACKS,
+        "test_callback": TEST_CALLBACK,
         "create_batch": new_batch_examples(settings),
     }
     for item in paths.values():

@@ -19,7 +19,7 @@ _PROMPT: Final = "A red fox in fresh snow"
 #: Shown although most models do not require it.
 _ALWAYS_SHOWN: Final = "prompt"
 _EVERYTHING: Final[Mapping[str, Any]] = {
-    "callback": {"url": "https://app.example/done"},
+    "callback": {"url": "https://app.example/done", "events": ["job.succeeded", "job.failed"]},
     "output": {"key": "orders/1042/{job_id}.{ext}"},
     "region": None,
     "priority": 10,
@@ -37,6 +37,18 @@ CANCEL_JOBS: Final[Mapping[str, Any]] = {
         "value": {"status": ["queued"], "created_before": "2026-11-21T16:25:00Z", "confirm": 12},
     },
     "all": {"summary": "All jobs", "value": {"all": True, "confirm": 40}},
+}
+
+
+#: Bodies of `POST /v1/callbacks/replay` and `POST /v1/callbacks/test`.
+REPLAY_CALLBACKS: Final[Mapping[str, Any]] = {
+    "since": {"summary": "Since an outage", "value": {"since": "2026-11-21T16:25:00Z"}}
+}
+TEST_CALLBACK: Final[Mapping[str, Any]] = {
+    "sample": {
+        "summary": "A sample of a success",
+        "value": {"url": "https://app.example/done", "type": "job.succeeded"},
+    }
 }
 
 

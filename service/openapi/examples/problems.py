@@ -156,6 +156,24 @@ _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
         "allowed": "a file name of 1 to 200 characters without / and \\",
         "fix": "send such a name, or leave it out",
     },
+    "list_callbacks": {
+        "field": "query.outcome",
+        "detail": "is 'lost'",
+        "allowed": "one of delivered, failed",
+        "fix": "send one of delivered, failed, or leave it out",
+    },
+    "replay_callbacks": {
+        "field": "since",
+        "detail": "is missing",
+        "allowed": "the time since which callbacks were given up",
+        "fix": "send it",
+    },
+    "test_callback": {
+        "field": "url",
+        "detail": "leads to a private or reserved address (10.0.0.8)",
+        "allowed": "an http(s) URL that leads to a public address",
+        "fix": "send a public URL, or have its network put into FLUXRELAY_CALLBACK_ALLOW_NETS",
+    },
     "cancel_jobs": {
         "field": "confirm",
         "detail": "is missing",

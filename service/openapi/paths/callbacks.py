@@ -2,26 +2,56 @@
 
 from typing import Final
 
+from core.jobs.callback_events import CallbackEvent
+from core.operations.callbacks.attempts import CURSOR_PATTERN, MAX_PAGE_SIZE, Outcome
+from core.operations.callbacks.samples import TRIABLE
+from service.intake.limits import LONGEST_URL
 from service.openapi.operations import (
+    BAD_QUERY,
     JOB_ID,
     NO_JOB,
     NO_KEY,
+    REDIS_AWAY,
     STORES_AWAY,
     accepted,
     answer,
     json_of,
     operation,
     problems,
+    query,
 )
-from service.openapi.schemas import TEXT, Json, object_of
+from service.openapi.paths.lists import TIME, UUID
+from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of
 
 _TAG: Final = "Callbacks"
+_BODY: Final = (
+    ("400", "The body is not JSON."),
+    ("413", "The body is too large."),
+    ("415", "The body has a Content-Encoding; send it uncompressed."),
+    ("422", "Fields are invalid; all of them are named."),
+)
+_ATTEMPT: Final = object_of(
+    {
+        "id": TEXT,
+        "at": {"type": "string", "format": "date-time"},
+        "job_id": TEXT_OR_NULL,
+        "batch_id": TEXT_OR_NULL,
+        "type": {"enum": list(CallbackEvent)},
+        "outcome": {"enum": list(Outcome)},
+        "status": {"type": ["integer", "null"], "description": "HTTP status of the answer."},
+        "milliseconds": {"type": ["integer", "null"]},
+        "error": {"type": ["string", "null"], "description": "Why there was no answer."},
+    }
+)
 
 
 def paths() -> Json:
     """Return the endpoints."""
     return {
         "/v1/jobs/{job_id}/callback": {"parameters": [JOB_ID], "post": _resend()},
+        "/v1/callbacks": {"get": _list()},
+        "/v1/callbacks/replay": {"post": _replay()},
+        "/v1/callbacks/test": {"post": _test()},
         "/v1/callback-secret": {"get": _secret()},
     }
 
@@ -40,6 +70,88 @@ def _resend() -> Json:
             ("409", "The job has not ended, or has no callback."),
             STORES_AWAY,
         ),
+    )
+
+
+def _list() -> Json:
+    sizes = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
+    cursors = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
+    page = {"attempts": {"type": "array", "items": _ATTEMPT}, "next_cursor": TEXT_OR_NULL}
+    return operation(
+        "list_callbacks",
+        _TAG,
+        "List attempts at callbacks",
+        "Lists every attempt at your callbacks, newest first. Continue until next_cursor is null; "
+        "pages before the last may be short.",
+        answer("200", "One page.", json_of(object_of(page))),
+        problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
+        parameters=[
+            query("job", UUID, "Attempts at the callbacks of this job."),
+            query("batch", UUID, "Attempts at the callback of this batch; not beside job."),
+            query("outcome", {"enum": list(Outcome)}, "Only what was taken, or what was not."),
+            query("type", {"enum": list(CallbackEvent)}, "Attempts that told this event."),
+            query("since", TIME, "Made then or later: ISO 8601, or Unix seconds."),
+            query("until", TIME, "Made earlier than then."),
+            query("limit", sizes, "Most attempts of a page. Default 20."),
+            query("cursor", cursors, "The next_cursor of the previous page."),
+        ],
+    )
+
+
+def _replay() -> Json:
+    times = {"since": TIME, "until": {"anyOf": [TIME, {"type": "null"}]}}
+    body = {
+        "type": "object",
+        "required": ["since"],
+        "properties": times,
+        "additionalProperties": False,
+    }
+    done = object_of({"replayed": {"type": "integer", "minimum": 0}, "more": {"type": "boolean"}})
+    return operation(
+        "replay_callbacks",
+        _TAG,
+        "Send again all callbacks that were given up",
+        "Sends again every callback of yours that was given up since a time, with the same "
+        "webhook-id and a full day for new attempts. At most 1000 at a time: repeat it while more "
+        "is true.",
+        answer("202", "They will be sent.", json_of(done)),
+        problems(NO_KEY, *_BODY, REDIS_AWAY),
+        body=json_of(body),
+    )
+
+
+def _test() -> Json:
+    body = {
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": {"type": "string", "format": "callback-url", "maxLength": LONGEST_URL},
+            "type": {"enum": list(TRIABLE)},
+        },
+        "additionalProperties": False,
+    }
+    outcome = object_of(
+        {
+            "id": TEXT,
+            "delivered": {"type": "boolean"},
+            "status": {"type": ["integer", "null"]},
+            "milliseconds": {"type": ["integer", "null"]},
+            "error": TEXT_OR_NULL,
+        }
+    )
+    return operation(
+        "test_callback",
+        _TAG,
+        "Send a sample event",
+        "Sends a signed sample event to a URL, once, and answers what came of it.",
+        answer("200", "What came of it.", json_of(outcome)),
+        answer(
+            "202",
+            "It was not sent within 20 s; look for it among the attempts.",
+            json_of(object_of({"id": TEXT})),
+        ),
+        problems(NO_KEY, *_BODY, REDIS_AWAY),
+        body=json_of(body),
     )
 
 

@@ -1,0 +1,173 @@
+"""Callbacks beyond one job's: chosen events, attempts, replay, and a test of a receiver."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from stack.receiver import Answer, CallbackReceiver
+from tests.conftest import Eventually
+from tests.http.conftest import Caller, Rotating
+
+MakeCaller = Callable[[str, str | None], Caller]
+
+
+@pytest.fixture
+def gone() -> Iterator[CallbackReceiver]:
+    """Run a receiver that wants no callback, so that the first attempt is the last."""
+    with CallbackReceiver() as receiver:
+        receiver.script(then=Answer(410))
+        yield receiver
+
+
+def post(caller: Caller, path: str, body: object) -> httpx.Response:
+    """POST a body as JSON."""
+    headers = {} if caller.key is None else {"x-key": caller.key}
+    return caller.client.post(path, json=body, headers=headers)
+
+
+def attempts(caller: Caller, query: str) -> list[dict[str, Any]]:
+    """Return the attempts that a query finds."""
+    answer = caller.get(f"/v1/callbacks?{query}")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["attempts"]
+    return found
+
+
+def types(receiver: CallbackReceiver, job_id: str) -> list[str]:
+    """Return the types of the events that a receiver was told about a job."""
+    bodies = [json.loads(callback.body) for callback in receiver.callbacks]
+    return [body["type"] for body in bodies if body["data"]["id"] == job_id]
+
+
+def test_chosen_events_are_told(
+    api: Caller, receiver: CallbackReceiver, eventually: Eventually
+) -> None:
+    """Who asks for it is told that the job is generating; who chose another end is not told."""
+    chosen = {"url": receiver.url, "events": ["job.generating", "job.succeeded"]}
+    other = {"url": receiver.url, "events": ["job.failed"]}
+    first = api.create("all of it", callback=chosen)
+    second = api.create("only failures", callback=other)
+
+    eventually(lambda: "job.succeeded" in types(receiver, first), 60)
+    assert set(types(receiver, first)) <= {"job.generating", "job.succeeded"}
+    assert api.ended(second)["callback"] is None
+    assert types(receiver, second) == []
+
+
+@pytest.mark.parametrize(
+    "events", [[], ["job.done"], "job.failed", {}, [1], ["job.failed", None], ["callback.test"]]
+)
+def test_events_that_cannot_be_chosen(api: Caller, events: object) -> None:
+    """What is no event of a job is refused, with all that are."""
+    given = {"url": "https://app.example/done", "events": events}
+    body = {"model": "flux-pro-1.1", "input": {"prompt": "x"}, "callback": given}
+    answer = api.post(body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "callback.events"
+    assert "job.generating" in error["allowed"]
+
+
+def test_attempts_and_replay(
+    api: Caller, gone: CallbackReceiver, eventually: Eventually, rotating: Rotating,
+    callers: MakeCaller,
+) -> None:  # fmt: skip
+    """A failed attempt is listed for its tenant alone; a replay sends the callback again."""
+    job_id = api.create("nobody wants it", callback={"url": gone.url})
+    eventually(lambda: api.job(job_id)["callback"]["state"] == "dead", 60)
+
+    (attempt,) = attempts(api, f"job={job_id}")
+    assert attempt["job_id"] == job_id
+    assert attempt["batch_id"] is None
+    assert (attempt["type"], attempt["outcome"], attempt["status"]) == (
+        "job.succeeded", "failed", 410,
+    )  # fmt: skip
+    assert attempts(api, f"job={job_id}&outcome=delivered") == []
+    assert attempts(api, f"job={job_id}&type=job.failed") == []
+    assert attempts(api, f"job={job_id}&since={attempt['at']}".replace("+", "%2B")) != []
+    assert attempts(api, f"job={job_id}&until=1.5") == []
+    stranger = callers(rotating.url, rotating.other_key)
+    assert attempts(stranger, f"job={job_id}") == []
+    assert post(stranger, "/v1/callbacks/replay", {"since": 0}).json()["replayed"] == 0
+
+    gone.script()
+    answer = post(api, "/v1/callbacks/replay", {"since": attempt["at"]})
+    assert answer.status_code == 202
+    assert answer.json()["replayed"] >= 1
+    eventually(lambda: len(attempts(api, f"job={job_id}")) == 2, 60)
+    newest = api.get(f"/v1/callbacks?job={job_id}&limit=1").json()
+    assert newest["attempts"][0]["outcome"] == "delivered"
+    older = attempts(api, f"job={job_id}&limit=1&cursor={newest['next_cursor']}")
+    assert [one["id"] for one in older] == [attempt["id"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("outcome=lost", "query.outcome"),
+        ("type=job.done", "query.type"),
+        ("since=yesterday", "query.since"),
+        ("until=2026-01-01T00:00:00", "query.until"),
+        ("limit=0", "query.limit"),
+        ("limit=101", "query.limit"),
+        ("cursor=1", "query.cursor"),
+        ("cursor=", "query.cursor"),
+        ("job=x", "query.job"),
+        ("tenant=other", "query.tenant"),
+        ("limit=1&limit=2", "query.limit"),
+    ],
+)
+def test_bad_filters(api: Caller, query: str, field: str) -> None:
+    """An unknown filter or value is named, never passed over."""
+    answer = api.get(f"/v1/callbacks?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("path", ["replay", "test"])
+@pytest.mark.parametrize("body", [{"x": 1}, [], "text", {"since": True, "url": 5}])
+def test_bad_bodies(api: Caller, path: str, body: object) -> None:
+    """A body that cannot be meant is a 422 that names its fields."""
+    answer = post(api, f"/v1/callbacks/{path}", body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize("kind", [None, "job.generating", "job.succeeded", "job.canceled"])
+def test_a_receiver_is_tried(api: Caller, receiver: CallbackReceiver, kind: str | None) -> None:
+    """A signed sample comes at once, and the answer says what the receiver made of it."""
+    body = {"url": receiver.url} | ({"type": kind} if kind else {})
+    answer = post(api, "/v1/callbacks/test", body)
+    assert answer.status_code == 200, answer.text
+    outcome = answer.json()
+    assert (outcome["delivered"], outcome["status"], outcome["error"]) == (True, 204, None)
+    (sample,) = receiver.callbacks
+    assert json.loads(sample.body)["type"] == (kind or "callback.test")
+    assert sample.headers["webhook-id"] == f"msg_test_{outcome['id']}"
+    found = attempts(api, f"type={kind or 'callback.test'}&limit=1")
+    assert found[0]["milliseconds"] == outcome["milliseconds"]
+
+
+def test_a_receiver_that_refuses(api: Caller, gone: CallbackReceiver) -> None:
+    """A failed test is a 200 that says so: the request itself was carried out."""
+    outcome = post(api, "/v1/callbacks/test", {"url": gone.url}).json()
+    assert (outcome["delivered"], outcome["status"]) == (False, 410)
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.8/x", "ftp://app.example/x", "nonsense", ""])
+def test_a_url_that_no_callback_may_go_to(api: Caller, url: str) -> None:
+    """The rules of callbacks hold for tests as well: nothing private is called."""
+    answer = post(api, "/v1/callbacks/test", {"url": url})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["url"]
+
+
+def test_without_a_key(api: Caller, callers: MakeCaller) -> None:
+    """Without a key nothing is listed, and nothing is sent."""
+    nobody = callers(str(api.client.base_url), None)
+    assert nobody.get("/v1/callbacks").status_code == 401
+    for path in ("replay", "test"):
+        assert post(nobody, f"/v1/callbacks/{path}", {}).status_code == 401
