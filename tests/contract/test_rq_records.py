@@ -124,7 +124,7 @@ def test_every_task_s_name_is_a_function_of_a_job_id(step: Step) -> None:
     function = getattr(importlib.import_module(module), name)
 
     of_a_batch = dict.fromkeys(STEPS_OF_BATCHES, "batch_id")
-    what = {Step.ACCOUNT: "name", **of_a_batch}.get(step, "job_id")
+    what = {Step.ACCOUNT: "name", Step.TEST_CALLBACK: "test_id", **of_a_batch}.get(step, "job_id")
     assert list(inspect.signature(function, eval_str=True).parameters.values()) == [
         inspect.Parameter(what, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
     ]
