@@ -93,7 +93,11 @@ class Callbacks(Resource[CallbackOperations]):
 
     verify = blocking(CallbackOperations.verify)
     secret = blocking(CallbackOperations.secret)
+    replay = blocking(CallbackOperations.replay)
+    test = blocking(CallbackOperations.test)
     resend = blocking(CallbackOperations.resend)
+    iterate = paging(CallbackOperations.list)
+    list = blocking(CallbackOperations.list)
 
 
 class AsyncCallbacks(AsyncResource[CallbackOperations]):
@@ -101,7 +105,11 @@ class AsyncCallbacks(AsyncResource[CallbackOperations]):
 
     verify = awaited(CallbackOperations.verify)
     secret = awaited(CallbackOperations.secret)
+    replay = awaited(CallbackOperations.replay)
+    test = awaited(CallbackOperations.test)
     resend = awaited(CallbackOperations.resend)
+    iterate = async_paging(CallbackOperations.list)
+    list = awaited(CallbackOperations.list)
 
 
 class DeadLetters(Resource[DeadLetterOperations]):
