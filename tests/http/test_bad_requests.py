@@ -198,7 +198,7 @@ def test_key_as_part_of_another(relay: Stack, callers: MakeCaller) -> None:
         ("POST", "/webhooks/other/some-id", 404, "not-found"),
         ("GET", "/v1/jobs/a/b", 404, "not-found"),
         ("PUT", "/v1/jobs", 405, "method-not-allowed"),
-        ("DELETE", "/v1/jobs/some-id", 405, "method-not-allowed"),
+        ("PUT", "/v1/jobs/some-id", 405, "method-not-allowed"),
         ("GET", "/webhooks/bfl/some-id", 405, "method-not-allowed"),
     ],
 )

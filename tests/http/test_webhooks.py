@@ -65,7 +65,7 @@ def test_both_shapes(
     assert view["status"] == "succeeded"
     assert view["image"]["sha256"] == task["sha256"]
     provider = {name: value for name, value in view["provider"].items() if value is not None}
-    assert provider == {"id": task["id"], "seed": 7, "resubmits": 0}
+    assert provider == {"id": task["id"], "seed": 7, "discarded": False, "resubmits": 0}
 
 
 def test_duplicates(
