@@ -88,7 +88,7 @@ def _new_batch(settings: Settings) -> Json:
                 "description": "What one bad item means: nothing is accepted (reject), or all but "
                 "the bad ones are (skip).",
             },
-            "callback": reference("NewCallback"),
+            "callback": reference("NewBatchCallback"),
             "behind_single_jobs": {
                 "type": ["boolean", "null"],
                 "description": "Whether its jobs wait behind single jobs of their priority. "

@@ -175,6 +175,8 @@ def schemas(bucket: str) -> Json:
             "required": ["url"],
             "properties": {"url": url, "events": _EVENTS},
         },
+        "NewBatchCallback": {**optional, "required": ["url"], "properties": {"url": url}},
+        "CallbackUrl": url,
         "NewOutput": {
             **optional,
             "properties": {"bucket": {"enum": [bucket, None]}, "key": key},

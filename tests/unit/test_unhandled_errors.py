@@ -25,7 +25,7 @@ class Broken:
 async def _ask(settings: Settings, method: str, path: str) -> httpx.Response:
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
-        broken = dict.fromkeys(("bodies", "store", "accounts"), Broken())
+        broken = dict.fromkeys(("bodies", "store", "async_store", "accounts"), Broken())
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": {**(state or {}), **broken}}, receive, send)

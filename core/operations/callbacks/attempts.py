@@ -129,6 +129,8 @@ def _is_wanted(attempt: Attempt, wanted: AttemptFilter) -> bool:
 
 def _newest_first(store: JobStore, wanted: AttemptFilter, behind: str | None) -> Iterator[Attempt]:
     """Yield the attempts between two times behind a cursor, read in batches."""
+    if wanted.until == 0:  # Redis takes no interval that ends before its first id
+        return
     first = "-" if wanted.since is None else str(wanted.since)
     last = f"({behind}" if behind else "+" if wanted.until is None else f"({wanted.until}"
     while True:

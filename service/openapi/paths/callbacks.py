@@ -5,7 +5,6 @@ from typing import Final
 from core.jobs.callback_events import CallbackEvent
 from core.operations.callbacks.attempts import CURSOR_PATTERN, MAX_PAGE_SIZE, Outcome
 from core.operations.callbacks.samples import TRIABLE
-from service.intake.limits import LONGEST_URL
 from service.openapi.operations import (
     BAD_QUERY,
     JOB_ID,
@@ -21,7 +20,7 @@ from service.openapi.operations import (
     query,
 )
 from service.openapi.paths.lists import TIME, UUID
-from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of
+from service.openapi.schemas import TEXT, TEXT_OR_NULL, Json, object_of, reference
 
 _TAG: Final = "Callbacks"
 _BODY: Final = (
@@ -125,7 +124,7 @@ def _test() -> Json:
         "type": "object",
         "required": ["url"],
         "properties": {
-            "url": {"type": "string", "format": "callback-url", "maxLength": LONGEST_URL},
+            "url": reference("CallbackUrl"),
             "type": {"enum": list(TRIABLE)},
         },
         "additionalProperties": False,
