@@ -183,7 +183,7 @@ def test_every_attempt_is_listed(bench: Bench) -> None:
     assert {one.event_type for one in found} == {"job.failed"}
     assert all(isinstance(one.milliseconds, int) for one in found)
     tenant = bench.job.request.tenant
-    failed = AttemptFilter(tenant=tenant, outcome=Outcome.FAILED, about=A)
+    failed = AttemptFilter(tenant=tenant, outcome=Outcome.FAILED, job=A)
     assert [one.status for one in attempts.page(bench.store, failed, 10)[0]] == [500, 503]
     assert attempts.page(bench.store, AttemptFilter(tenant="other"), 10) == ([], None)
     first, behind = attempts.page(bench.store, AttemptFilter(tenant=tenant), 2)

@@ -16,6 +16,7 @@ _CURSOR: Final = re.compile(CURSOR_PATTERN)
 #: Most attempts looked at for one page; filters may skip most of them.
 _MOST_LOOKED_AT: Final = 2000
 _BATCH: Final = 200
+_FIRST: Final = "0-0"
 
 
 class Outcome(StrEnum):
@@ -30,8 +31,9 @@ class AttemptFilter:
     """Which of a tenant's attempts to list; None: any."""
 
     tenant: str
-    #: Id of a job or batch.
-    about: str | None = None
+    #: Id of a job, and of a batch.
+    job: str | None = None
+    batch: str | None = None
     outcome: Outcome | None = None
     #: Type of the event: `job.succeeded`.
     event_type: str | None = None
@@ -121,7 +123,8 @@ def page(
 
 def _is_wanted(attempt: Attempt, wanted: AttemptFilter) -> bool:
     return (
-        wanted.about in (None, attempt.job_id, attempt.batch_id)
+        wanted.job in (None, attempt.job_id)
+        and wanted.batch in (None, attempt.batch_id)
         and wanted.outcome in (None, attempt.outcome)
         and wanted.event_type in (None, attempt.event_type)
     )
@@ -129,7 +132,7 @@ def _is_wanted(attempt: Attempt, wanted: AttemptFilter) -> bool:
 
 def _newest_first(store: JobStore, wanted: AttemptFilter, behind: str | None) -> Iterator[Attempt]:
     """Yield the attempts between two times behind a cursor, read in batches."""
-    if wanted.until == 0:  # Redis takes no interval that ends before its first id
+    if wanted.until == 0 or behind == _FIRST:  # nothing is before it
         return
     first = "-" if wanted.since is None else str(wanted.since)
     last = f"({behind}" if behind else "+" if wanted.until is None else f"({wanted.until}"

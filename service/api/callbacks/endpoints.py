@@ -88,13 +88,11 @@ def _query_filter(
     reader = FilterReader(settings, "query.")
     unknown((name for name in query if name not in _PARAMETERS), _PARAMETERS, reader)
     reader.errors += repeated(query, _PARAMETERS)
-    about = [name for name in ("job", "batch") if reader.identifier(name, query.get(name))]
-    if len(about) > 1:
-        reader.refuse("batch", "is given beside job", "one of them", "leave one out")
     outcome = _choice(query, "outcome", tuple(Outcome), reader)
     wanted = AttemptFilter(
         tenant=tenant,
-        about=query[about[0]] if about else None,
+        job=reader.identifier("job", query.get("job")),
+        batch=reader.identifier("batch", query.get("batch")),
         outcome=Outcome(outcome) if outcome else None,
         event_type=_choice(query, "type", tuple(CallbackEvent), reader),
         since=reader.time("since", query.get("since")),

@@ -86,7 +86,7 @@ def _list() -> Json:
         problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
         parameters=[
             query("job", UUID, "Attempts at the callbacks of this job."),
-            query("batch", UUID, "Attempts at the callback of this batch; not beside job."),
+            query("batch", UUID, "Attempts at the callback of this batch."),
             query("outcome", {"enum": list(Outcome)}, "Only what was taken, or what was not."),
             query("type", {"enum": list(CallbackEvent)}, "Attempts that told this event."),
             query("since", TIME, "Made then or later: ISO 8601, or Unix seconds."),
