@@ -19,6 +19,11 @@ class TellsDeparture(HttpToolsProtocol):
         unfinished = before and not before.response_complete
         self._earlier = (*self._earlier, self.cycle) if unfinished else ()
         super().on_headers_complete()
+        if unfinished and len(self.pipeline) == 1:
+            # uvicorn reads on only when the request before is answered, and so would not notice
+            # for as long that the client leaves. Behind more than one it pauses, as their input
+            # is bounded.
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all requests that the connection was lost."""

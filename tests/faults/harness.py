@@ -1,5 +1,6 @@
 """Plays faults of the provider on real jobs, many at a time, and keeps what came of each."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Played:
 
     customer: Customer
     jobs: Mapping[str, list[dict[str, Any]]]
+    #: In the prompts of this play alone: others on the same stack may have scenes of the same name.
+    mark: str = ""
 
     def job(self, scene: str) -> dict[str, Any]:
         """Return the view of a scene's one job."""
@@ -57,7 +60,7 @@ class Played:
         def is_of_scene(task: Mapping[str, Any]) -> bool:
             if task["webhook_url"]:
                 return owner(task) in ids
-            return f"[{scene}]" in str(task["request"].get("prompt"))
+            return f"[{scene}] {self.mark}" in str(task["request"].get("prompt"))
 
         return [task for task in self.customer.ledger()["tasks"] if is_of_scene(task)]
 
@@ -126,6 +129,7 @@ def order(prompt: str, /, model: str = IMAGE, **more: object) -> dict[str, Any]:
 
 def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
     """Put all scenes' faults in force, each for its own jobs, and wait for every job's end."""
+    mark = uuid.uuid4().hex
     faults: dict[str, list[dict[str, object]]] = {}
     for name, scene in scenes.items():
         for fault, parameters in scene.faults.items():
@@ -135,7 +139,7 @@ def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
 
     def body(number: int) -> dict[str, Any]:
         name, scene = cast[number]
-        return order(f"[{name}] a harbour", scene.model, **scene.input)
+        return order(f"[{name}] {mark} a harbour", scene.model, **scene.input)
 
     ids = customer.send(len(cast), body)
     ended = customer.wait_for_end(ids, PATIENCE)
@@ -143,7 +147,7 @@ def play(customer: Customer, scenes: Mapping[str, Scene]) -> Played:
     jobs: dict[str, list[dict[str, Any]]] = {}
     for (name, _), job in zip(cast, ended, strict=True):
         jobs.setdefault(name, []).append(job)
-    return Played(customer, jobs)
+    return Played(customer, jobs, mark)
 
 
 def set_faults(customer: Customer, faults: Mapping[str, object]) -> None:

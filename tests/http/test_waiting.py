@@ -14,6 +14,7 @@ from core.jobs.status import Status
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import Settings
+from service.watch.mailbox import Closed, Mailbox
 from stack.servers.ports import Ports
 from tests.conftest import Eventually
 from tests.contract.jobs import accept
@@ -227,14 +228,30 @@ def test_only_so_many_wait(narrow: Served, store: JobStore, callers: ThreadPoolE
 @pytest.mark.parametrize("request_", [get(f"/v1/jobs/{A}?wait=60"), post("prefer: wait=60")])
 @pytest.mark.parametrize("earlier", [b"", get(f"/v1/jobs/{A}?wait=60")])
 def test_who_leaves_frees_its_place(
-    relay_app: Served, store: JobStore, request_: bytes, earlier: bytes
+    relay_app: Served,
+    store: JobStore,
+    monkeypatch: pytest.MonkeyPatch,
+    request_: bytes,
+    earlier: bytes,
 ) -> None:
-    """A client that closes its connection waits no longer, with a request behind it or without."""
+    """A client that closes its connection waits no longer, with a request behind it or without.
+
+    Its wait ends because it has left, and not because its time is over.
+    """
+    ends: list[Closed | None] = []
+    remove = relay_app.hub.remove
+
+    def noted(key: str, box: Mailbox) -> None:
+        ends.append(box.closed)
+        remove(key, box)
+
+    monkeypatch.setattr(relay_app.hub, "remove", noted)
     accept(store, A)
     with Wire.to(relay_app.url) as wire:
         wire.send(earlier + request_)
         relay_app.waits(1)
     relay_app.waits(0)
+    assert set(ends) == {Closed.LEFT}
 
 
 def test_a_client_that_only_stops_sending_is_answered_at_once(
