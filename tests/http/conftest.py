@@ -15,6 +15,7 @@ import pytest
 import redis
 from PIL import Image
 
+from core.security.signatures import webhook_secret
 from stack.servers.fluxrelay import service_process
 from stack.servers.ports import Ports
 from stack.servers.process import ManagedProcess
@@ -24,6 +25,8 @@ from tests.conftest import Eventually
 MODEL = "flux-pro-1.1"
 TERMINAL = frozenset({"succeeded", "failed", "canceled"})
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: When a job that nobody wakes is looked at: later than any test runs.
+NEVER = 4102444800  # Unix time: the year 2100
 #: Bytes of a body that the second service takes.
 SMALL_BODY = 100_000
 
@@ -109,6 +112,7 @@ class Rotating:
 
 
 Traces = Callable[[], frozenset[str]]
+Send = Callable[[str, object], httpx.Response]
 NothingTakenIn = Callable[[], AbstractContextManager[None]]
 
 
@@ -147,6 +151,19 @@ def sandbox(relay: Stack, eventually: Eventually) -> Iterator[SandboxDesk]:
     with httpx.Client(base_url=str(relay.sandbox_url), timeout=60, trust_env=False) as client:
         yield SandboxDesk(client, key, eventually)
         client.delete("/sandbox/faults").raise_for_status()
+
+
+@pytest.fixture
+def send(relay: Stack) -> Send:
+    """Return a function that sends a webhook with the right secret, as JSON or as it is."""
+
+    def post(job_id: str, body: object) -> httpx.Response:
+        secret = webhook_secret(relay.credentials.webhook_secret, job_id)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        url = f"{relay.service_url}/webhooks/bfl/{job_id}"
+        return httpx.post(url, content=content, headers={"x-webhook-secret": secret}, timeout=60)
+
+    return post
 
 
 @pytest.fixture(scope="session")

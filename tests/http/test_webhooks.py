@@ -1,33 +1,13 @@
 """What webhooks that carry the right secret do, in whatever shape, number and order they come."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import redis
 
-from core.security.signatures import webhook_secret
-from stack.stack import Stack
-from tests.http.conftest import Caller, SandboxDesk
-
-Send = Callable[[str, object], httpx.Response]
-#: Seconds after which a job that nobody wakes is looked at: longer than any test runs.
-NEVER = 4102444800  # Unix time: the year 2100
-
-
-@pytest.fixture
-def send(relay: Stack) -> Send:
-    """Return a function that sends a webhook with the right secret, as JSON or as it is."""
-
-    def post(job_id: str, body: object) -> httpx.Response:
-        secret = webhook_secret(relay.credentials.webhook_secret, job_id)
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        url = f"{relay.service_url}/webhooks/bfl/{job_id}"
-        return httpx.post(url, content=content, headers={"x-webhook-secret": secret}, timeout=60)
-
-    return post
+from tests.http.conftest import NEVER, Caller, SandboxDesk, Send
 
 
 @pytest.fixture
