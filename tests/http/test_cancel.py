@@ -12,7 +12,7 @@ import redis
 
 from stack.receiver import CallbackReceiver
 from stack.stack import Stack
-from tests.http.conftest import Caller, Rotating, SandboxDesk
+from tests.http.conftest import MODEL, Caller, Rotating, SandboxDesk
 from tests.http.test_dead_letters import listed, problem
 
 WAYS = ("POST", "DELETE")
@@ -88,6 +88,37 @@ def test_a_generating_job(
     assert [item["Key"] for item in keys if job_id in item["Key"]] == []
     told = [json.loads(one.body) for one in receiver.callbacks]
     assert [(one["type"], one["data"]["status"]) for one in told] == [("job.canceled", "canceled")]
+
+
+@pytest.mark.parametrize(
+    ("model", "webhook", "cost"),
+    [("flux-2-pro", True, 3), ("flux-2-pro", False, 3), (MODEL, False, 4)],
+)
+def test_what_a_discarded_task_cost_is_shown(
+    *,
+    api: Caller,
+    sandbox: SandboxDesk,
+    redis_of: "redis.Redis",
+    model: str,
+    webhook: bool,
+    cost: float,
+) -> None:
+    """As the provider tells it: with its answer to the submit, or when it is asked later."""
+    mark = uuid.uuid4().hex
+    lost = {} if webhook else {"drop_webhook": {"match": mark}}
+    sandbox.faults(delay_generation={"match": mark, "seconds": 2}, **lost)
+    job_id = api.create(f"slow {mark}", model)
+    api.eventually(lambda: api.job(job_id)["status"] == "generating")
+    told_at_once = model == "flux-2-pro"
+
+    view = canceled(api, job_id)
+
+    assert view["provider"]["discarded"]
+    assert view["provider"]["cost"] == (cost if told_at_once else None)
+    api.eventually(lambda: not redis_of.hexists(f"job:{job_id}", "discarding"))
+    after = api.job(job_id)
+    assert (after["provider"]["discarded"], after["provider"]["cost"]) == (True, cost)
+    assert after | {"provider": None} == view | {"provider": None}
 
 
 def test_a_result_that_is_being_stored(api: Caller, sandbox: SandboxDesk) -> None:
