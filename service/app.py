@@ -53,7 +53,7 @@ from service.files.stored_file import too_many_files
 from service.http import problems
 from service.http.direct_endpoint import Direct
 from service.http.drain import Drain
-from service.http.places import Places
+from service.http.places import Places, fair_share
 from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
 from service.intake.intake import Intake
@@ -115,6 +115,7 @@ def _state(settings: Settings, drain: Drain) -> State:
     bodies = BodyReader(
         limit=settings.max_body_bytes,
         at_a_time=settings.large_bodies,
+        each=_each(settings.large_bodies, settings),
         files=file_fields(settings.models.values()),
     )
     intake = Intake(settings, store, async_store, objects, image_threads)
@@ -132,7 +133,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         **_batches(intake, bodies, intake_threads),
         image_threads=image_threads,
         sample_threads=ThreadPool(_SAMPLES),
-        sample_places=Places(SAMPLE_PLACES, too_many_files),
+        sample_places=Places(SAMPLE_PLACES, too_many_files, each=_each(SAMPLE_PLACES, settings)),
         dead_letters=DeadLetters(store, objects, settings),
         job_lists=JobLists(store),
         presigned_urls=_presigned_urls(settings),
@@ -140,6 +141,11 @@ def _state(settings: Settings, drain: Drain) -> State:
         hub=_hub(settings, drain),
         events=EventLog(async_store.scripts),
     )
+
+
+def _each(places: int, settings: Settings) -> int:
+    """Return how many of some places one tenant may have."""
+    return fair_share(places, len(set(settings.api_keys.values())))
 
 
 def _presigned_urls(settings: Settings) -> PresignedUrls | None:

@@ -42,7 +42,7 @@ async def create_job(request: Request[State]) -> Response:
     key = idempotency_key(request.headers)
     values = request.headers.getlist(_CANCEL_AFTER)
     parse: Parse = partial(parse_job, cancel_after=values) if values else parse_job
-    async with state["bodies"].read(request) as body:
+    async with state["bodies"].read(request, tenant) as body:
         accepted = await accept_job(state, tenant, body, key, parse)
     headers = {"location": job_path(request, accepted.job_id)}
     if not accepted.fresh:

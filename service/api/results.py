@@ -39,16 +39,21 @@ async def send_artifact(request: Request[State]) -> Response:
 async def _lead(request: Request[State], role: str) -> Response:
     job = await owned_job(request)
     asked = link_query(request)
-    return await lead(request, _artifact(job, role), *asked)
+    return await lead(request, job.request.tenant, _artifact(job, role), *asked)
 
 
 async def lead(
-    request: Request[State], artifact: Mapping[str, Any], seconds: int, name: str | None
+    request: Request[State],
+    tenant: str,
+    artifact: Mapping[str, Any],
+    seconds: int,
+    name: str | None,
 ) -> Response:
     """Redirect to a presigned URL of a stored file, or send it where presigning is off.
 
     Args:
         request: The request.
+        tenant: Whose file it is.
         artifact: The file: `key`, `bytes`, `sha256` and `content_type`.
         seconds: How long the URL is valid.
         name: The name to save the file under.
@@ -59,7 +64,8 @@ async def lead(
     if urls is None:
         await state["sample_threads"].run(check_stored, state, artifact)
         named = {"content-disposition": disposition} if disposition else {}
-        return await send_file(request, artifact, named | {"cache-control": "private, no-cache"})
+        headers = named | {"cache-control": "private, no-cache"}
+        return await send_file(request, tenant, artifact, headers)
     url = await state["sample_threads"].run(
         urls.make, request.method, artifact["key"], seconds, disposition
     )

@@ -28,6 +28,9 @@ from service.intake.model_parameters import unknown_field
 LONGEST_CUSTOM_ID: Final = 64  # characters
 #: Items checked by one call of a thread, so that those of other requests come in between.
 _AT_ONCE: Final = 100
+#: Most bytes kept of a batch without a place. Defaults may make much of a small body; so much, and
+#: one more item, is held in memory (service/batches/spool.py).
+_MOST_WITHOUT_PLACE: Final = 256 * 1024
 
 
 class StoredFile(NamedTuple):
@@ -95,6 +98,7 @@ class ItemChecks:
     ) -> None:
         self._spooled: SpooledItems = read.items
         self._is_document = read.is_document
+        self._place = read.place
         self._intake = intake
         self._transitions = transitions
         self._most_bytes = most_bytes
@@ -108,6 +112,11 @@ class ItemChecks:
         batch_id = BatchId(new_job_id())
         self.checked = CheckedItems(batch_id, tenant, options, read.items.texts)
 
+    @property
+    def needs_place(self) -> bool:
+        """Whether the batch is to take a place among the large bodies before more is checked."""
+        return not self._place.is_taken and self._spooled.size > _MOST_WITHOUT_PLACE
+
     def check_some(self) -> bool:
         """Check the next items; return whether there may be more.
 
@@ -115,10 +124,13 @@ class ItemChecks:
             Problem: 400, the document is not valid JSON; 413, its files are too large together.
             OSError: There is no room for temporary files.
         """
-        some = list(islice(self._left, _AT_ONCE))
-        for item in some:
+        for _ in range(_AT_ONCE):
+            if (item := next(self._left, None)) is None:
+                return False
             self._check(item)
-        return len(some) == _AT_ONCE
+            if self.needs_place:
+                break
+        return True
 
     def finish(self) -> CheckedItems:
         """Return what came of the items, all of which are checked."""

@@ -55,7 +55,7 @@ class BatchIntake:
             StorageUnavailable: The batch was not accepted.
         """
         key_hash = hashed_key(key) if key is not None else None
-        async with self.reader.read(request) as read:
+        async with self.reader.read(request, tenant) as read:
             checked = await self._check(read, tenant)
             idempotency = None
             if key_hash:
@@ -78,7 +78,8 @@ class BatchIntake:
         try:
             checks = await self.threads.run(ItemChecks, *given)
             while await self.threads.run(checks.check_some):
-                pass
+                if checks.needs_place:
+                    await read.place.take()
         except OSError as error:
             detail = f"The batch cannot be stored here right now ({error.strerror}); try again"
             headers = {"retry-after": "5"}

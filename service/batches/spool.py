@@ -1,20 +1,24 @@
-"""Temporary files that hold what would not fit into memory; they have no name on disk."""
+"""Temporary files that hold what should not be in memory; they have no name on disk."""
 
 import io
 import os
 import tempfile
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
+
+#: Most bytes that are held without a file: open files are few, and most batches are small.
+IN_MEMORY: Final = 512 * 1024
 
 
 class Spool:
     """One temporary file, to which pieces are appended; each is read by its own view.
 
-    It is written by one thread at a time, and read by any. It is deleted when it is closed, or when
-    the process dies.
+    The file is opened once there is much to hold. It is written by one thread at a time, and read
+    by any. It is deleted when it is closed, or when the process dies.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._file: IO[bytes] | None = None
+        self._memory = bytearray()
         self.size = 0
 
     def append(self, data: bytes) -> tuple[int, int]:
@@ -23,15 +27,23 @@ class Spool:
         Raises:
             OSError: There is no room.
         """
-        at, view = self.size, memoryview(data)
-        while view:
-            written = os.pwrite(self._file.fileno(), view, self.size)
-            self.size += written
-            view = view[written:]
-        return at, self.size - at
+        at = self.size
+        if self._file is None and at + len(data) <= IN_MEMORY:
+            self._memory += data
+            self.size += len(data)
+            return at, len(data)
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+            self._write(self._file, self._memory, 0)
+            self._memory = bytearray()
+        self._write(self._file, data, at)
+        self.size += len(data)
+        return at, len(data)
 
     def read(self, at: int, size: int) -> bytes:
         """Return what was written there."""
+        if self._file is None:
+            return bytes(self._memory[at : at + size])
         return os.pread(self._file.fileno(), size, at)
 
     def open(self) -> IO[bytes]:
@@ -40,7 +52,16 @@ class Spool:
 
     def close(self) -> None:
         """Delete it."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    @staticmethod
+    def _write(file: IO[bytes], data: bytes | bytearray, at: int) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file.fileno(), view, at)
+            at += written
+            view = view[written:]
 
 
 class _View(io.RawIOBase):

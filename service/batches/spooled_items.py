@@ -7,9 +7,17 @@ from typing import Final, Protocol
 
 from service.batches.spool import Spool
 from service.body.inline_files import InlineFile
-from service.body.json_scanner import BodyScanner, FileField, FileFields, Gap, ScannedBody
+from service.body.json_scanner import (
+    BodyScanner,
+    FileField,
+    FileFields,
+    Gap,
+    ScannedBody,
+    SkeletonTooLarge,
+)
 from service.body.request_body import LARGEST_SKELETON
-from service.http.problems import Problem
+from service.http.places import LaterPlace
+from service.http.problems import Problem, too_large
 
 #: Where an item's files are; in the options of NDJSON, which may stand in the first line, and in
 #: the envelope of a JSON document, they are deeper.
@@ -89,9 +97,17 @@ class SpooledItems:
         self._scanner = self._scanner_of(FileFields(self.files, _IN_ITEM) if self.items else first)
 
     def feed(self, part: bytes) -> None:
-        """Take the next bytes of the item."""
+        """Take the next bytes of the item.
+
+        Raises:
+            Problem: It is too large apart from its files.
+        """
         if self._scanner:
-            self._scanner.feed(part)
+            try:
+                self._scanner.feed(part)
+            except SkeletonTooLarge:
+                what = f"has an item (at line or position {self._line}) that, besides its files,"
+                raise too_large(LARGEST_SKELETON, what) from None
 
     def end(self) -> None:
         """Finish the item."""
@@ -105,6 +121,11 @@ class SpooledItems:
     def skeleton(self, item: SpooledItem) -> bytes:
         """Return an item's JSON, with references in place of its files."""
         return self.texts.read(item.at, item.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self.texts.size + self.contents.size
 
     def __iter__(self) -> Iterator[SpooledItem]:
         return iter(self.items)
@@ -134,3 +155,5 @@ class ReadBatch:
     #: Whether it came as one JSON document.
     is_document: bool
     items: SpooledItems
+    #: Its place among the large bodies, not taken yet if it is small.
+    place: LaterPlace

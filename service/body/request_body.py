@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from service.body.json_scanner import (
     SkeletonTooLarge,
 )
 from service.http.caller_values import shown
-from service.http.places import Places
+from service.http.places import LaterPlace, Places
 from service.http.problems import Problem, too_large
 
 #: Bytes of a large body besides its files; they are in memory.
@@ -59,23 +60,27 @@ class BodyReader:
         limit: Most bytes of a body.
         at_a_time: Most large bodies read concurrently. Each uses a thread and files on disk;
             further ones wait, and are then rejected.
+        each: How many of these one tenant may have.
         files: All fields that may hold files, by name.
     """
 
-    def __init__(self, *, limit: int, at_a_time: int, files: Mapping[str, FileField]) -> None:
+    def __init__(
+        self, *, limit: int, at_a_time: int, each: int, files: Mapping[str, FileField]
+    ) -> None:
         self._limit = limit
-        # Meanwhile the caller of one that waits is not read from.
-        self._places = Places(at_a_time, _busy)
+        #: Places for large bodies. The caller of one that waits is not read from meanwhile.
+        self.places = Places(at_a_time, partial(_busy, at_a_time, each), each=each)
         self._files = files
 
     @asynccontextmanager
     async def read(
-        self, request: Request[Any], parents: tuple[str, ...] = ("input",)
+        self, request: Request[Any], tenant: str, parents: tuple[str, ...] = ("input",)
     ) -> AsyncIterator[ScannedBody]:
         """Read a body; leaving the context deletes its files and frees its slot.
 
         Args:
             request: The request.
+            tenant: Whose body it is.
             parents: Path to the object that contains the files.
 
         Raises:
@@ -83,52 +88,52 @@ class BodyReader:
                 slot is free (503).
         """
         stream = _stream(request, self._limit)
-        head = bytearray()
-        async for chunk in stream:
-            head += chunk
-            if len(head) > LONG:
-                break
-        else:
-            yield ScannedBody(bytes(head), {}, ())
+        head, is_all = await _beginning(stream)
+        if is_all:
+            yield ScannedBody(head, {}, ())
             return
-        async with self.place():
+        with self.places.later(tenant) as place:
+            await place.take()
             scanner = BodyScanner(
                 FileFields(self._files, parents), largest_skeleton=LARGEST_SKELETON
             )
             try:
-                await _pour(stream, bytes(head), scanner.feed)
+                await _pour(stream, head, scanner.feed)
                 yield scanner.end()
             finally:
                 await asyncio.shield(run_in_threadpool(scanner.close))
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Take one of the places for large bodies.
 
-        Raises:
-            Problem: No place is free (503).
-        """
-        await self._places.take()
-        try:
-            yield
-        finally:
-            self._places.give_back()
-
-
-async def pour(request: Request[Any], limit: int, feed: Callable[[bytes], None]) -> None:
-    """Hand a large body over piece by piece, in threads; the whole is never in memory.
+async def pour(
+    request: Request[Any], limit: int, feed: Callable[[bytes], None], place: LaterPlace
+) -> None:
+    """Hand a body over piece by piece, in threads; a large one is never in memory as a whole.
 
     Args:
         request: The request.
         limit: Most bytes of the body.
         feed: Takes the next piece; may raise `SkeletonTooLarge`, `OSError` and `Problem`.
+        place: Is taken if the body is large.
 
     Raises:
         Problem: It is too large (413), compressed (415), came too slowly (408), or cannot be
-            stored (503).
+            stored, or no place is free (503).
     """
     stream = _stream(request, limit)
-    await _pour(stream, await _next_batch(stream), feed)
+    head, is_all = await _beginning(stream)
+    if not is_all:
+        await place.take()
+    await _pour(stream, head, feed)
+
+
+async def _beginning(stream: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """Return the first bytes of a body, and whether they are all of it: whether it is small."""
+    head = bytearray()
+    async for chunk in stream:
+        head += chunk
+        if len(head) > LONG:
+            return bytes(head), False
+    return bytes(head), True
 
 
 async def _pour(stream: AsyncIterator[bytes], batch: bytes, feed: Callable[[bytes], None]) -> None:
@@ -194,8 +199,11 @@ def _encoded(encoding: str) -> Problem:
     return Problem(status, "content-encoding", detail, headers=headers)
 
 
-def _busy() -> Problem:
-    detail = "Too many large bodies are being received; try again a little later"
+def _busy(most: int, each: int) -> Problem:
+    detail = (
+        f"Too many bodies over {LONG} bytes are being received: {most} at a time, of one caller "
+        f"{each} (FLUXRELAY_LARGE_BODIES); try again a little later"
+    )
     return _hung_up(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, retry=True)
 
 

@@ -44,7 +44,7 @@ async def _submit(request: Request[State], model: Model) -> Response:
     key = idempotency_key(request.headers)
     origin = _origin(request)
     parse = partial(parse_flat, model=model, origin=origin)
-    async with state["bodies"].read(request, parents=()) as body:
+    async with state["bodies"].read(request, tenant, parents=()) as body:
         accepted = await accept_job(state, tenant, body, key, parse)
     headers = {} if accepted.fresh else {"idempotency-replayed": "true"}
     return JsonAnswer(submission_view(accepted.job_id, accepted.job, origin), headers=headers)

@@ -34,16 +34,16 @@ async def send_sample(request: Request[State]) -> Response:
             "wrong-signature",
             "The link's signature is invalid; ask get_result for a new link",
         )
-    file = await request.state["sample_threads"].run(_find, request.state, name)
-    return await send_file(request, file, _CACHED)
+    tenant, file = await request.state["sample_threads"].run(_find, request.state, name)
+    return await send_file(request, tenant, file, _CACHED)
 
 
-def _find(state: State, name: str) -> dict[str, Any]:
-    """Return the stored file; raises a `Problem` unless the bucket holds it."""
+def _find(state: State, name: str) -> tuple[str, dict[str, Any]]:
+    """Return whose file it is, and the file; raises a `Problem` unless the bucket holds it."""
     job = state["store"].load(JobId(name.partition(".")[0]))
     files = {file_name(job, artifact): artifact for artifact in job.artifacts} if job else {}
-    if name not in files:
+    if job is None or name not in files:
         raise missing("There is no such file, or its job's record has expired")
     file = dict(files[name])
     check_stored(state, file)
-    return file
+    return job.request.tenant, file

@@ -18,7 +18,9 @@ from core.log import event
 from core.storage.object_bytes import ObjectReader
 from core.storage.s3_errors import Archived
 from service.files.byte_ranges import Unsatisfiable, requested_range
+from service.http.places import LaterPlace
 from service.http.problems import Problem
+from service.intake.storage_threads import ThreadPool
 from service.state import State
 
 _log = logging.getLogger(__name__)
@@ -43,12 +45,16 @@ def check_stored(state: State, artifact: Mapping[str, Any]) -> None:
 
 
 async def send_file(
-    request: Request[State], artifact: Mapping[str, Any], more_headers: Mapping[str, str]
+    request: Request[State],
+    tenant: str,
+    artifact: Mapping[str, Any],
+    more_headers: Mapping[str, str],
 ) -> Response:
     """Answer a GET or HEAD with a file of a result, or the requested range of it.
 
     Args:
         request: The request; its `Range`, `If-Range` and `If-None-Match` count.
+        tenant: Whose file it is.
         artifact: The file, which `check_stored` has found.
         more_headers: Headers of the answer beside those about the file.
 
@@ -73,11 +79,16 @@ async def send_file(
     except Unsatisfiable:
         headers = {"content-range": f"bytes */{size}", "accept-ranges": "bytes"}
         return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
-    return await _send(request.state, artifact, part, headers)
+    place = LaterPlace(request.state["sample_places"], tenant)
+    return await _send(request.state, place, artifact, part, headers)
 
 
 async def _send(
-    state: State, artifact: Mapping[str, Any], part: tuple[int, int] | None, headers: dict[str, str]
+    state: State,
+    place: LaterPlace,
+    artifact: Mapping[str, Any],
+    part: tuple[int, int] | None,
+    headers: dict[str, str],
 ) -> Response:
     size = artifact["bytes"]
     first, last = part or (0, size - 1)
@@ -87,13 +98,14 @@ async def _send(
         headers["content-range"] = f"bytes {first}-{last}/{size}"
         status = HTTPStatus.PARTIAL_CONTENT
     # A slow client holds a connection to S3, which takes an open file, for as long as it reads.
-    await state["sample_places"].take()
+    await place.take()
     try:
         reader = await _opened(state, artifact["key"], first, last)
     except BaseException:
-        state["sample_places"].give_back()
+        place.give_back()
         raise
-    return _ObjectStream(reader, last - first + 1, status, headers, state)
+    threads = state["sample_threads"]
+    return _ObjectStream(reader, last - first + 1, status, headers, threads=threads, place=place)
 
 
 async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader:
@@ -141,11 +153,13 @@ class _ObjectStream(StreamingResponse):
         length: int,
         status: HTTPStatus,
         headers: dict[str, str],
-        state: State,
+        *,
+        threads: ThreadPool,
+        place: LaterPlace,
     ) -> None:
         self._reader = reader
-        self._threads = state["sample_threads"]
-        self._places = state["sample_places"]
+        self._threads = threads
+        self._place = place
         self._left = length
         super().__init__(self._pieces(), status.value, headers)
 
@@ -157,7 +171,7 @@ class _ObjectStream(StreamingResponse):
             reason, path = str(error), scope["path"]
             event(_log, "request.broken_off", logging.WARNING, path=path, reason=reason)
         finally:
-            self._places.give_back()
+            self._place.give_back()
             self._reader.close()
 
     async def _pieces(self) -> AsyncIterator[bytes]:

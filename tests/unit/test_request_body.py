@@ -48,12 +48,15 @@ async def comes(body: bytes, *, size: int = 50_000, ends: bool = True) -> Messag
 
 def reader(at_a_time: int = 2) -> BodyReader:
     """Return a reader."""
-    return BodyReader(limit=LIMIT, at_a_time=at_a_time, files={"image": FileField(LIMIT)})
+    files = {"image": FileField(LIMIT)}
+    return BodyReader(limit=LIMIT, at_a_time=at_a_time, each=max(at_a_time // 2, 1), files=files)
 
 
-async def read(to_read: Request[Any], bodies: BodyReader | None = None) -> tuple[int, list[bytes]]:
+async def read(
+    to_read: Request[Any], bodies: BodyReader | None = None, tenant: str = "demo"
+) -> tuple[int, list[bytes]]:
     """Return a body's size without its images, and its images."""
-    async with (bodies or reader()).read(to_read) as body:
+    async with (bodies or reader()).read(to_read, tenant) as body:
         return len(body.skeleton), [inline.file.read() for inline in body.files.values()]
 
 
@@ -110,7 +113,7 @@ def test_a_large_body(size: int) -> None:
     """Its image is in a file, while the body is in use and no longer."""
 
     async def test() -> None:
-        async with reader().read(request(comes(LARGE, size=size))) as body:
+        async with reader().read(request(comes(LARGE, size=size)), "demo") as body:
             assert len(temporary_files()) == 1
             (image,) = body.files.values()
             assert image.file.read() == IMAGE
@@ -126,7 +129,7 @@ def test_an_error_while_a_body_is_in_use() -> None:
         bodies = reader(1)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                async with bodies.read(request(comes(LARGE))):
+                async with bodies.read(request(comes(LARGE)), "demo"):
                     raise ZeroDivisionError
         assert (await read(request(comes(LARGE)), bodies))[1] == [IMAGE]
 
@@ -170,7 +173,7 @@ def test_more_bodies_than_places_wait_and_are_sent_away(monkeypatch: pytest.Monk
 
     async def test() -> None:
         bodies = reader(1)
-        async with bodies.read(request(comes(LARGE))):
+        async with bodies.read(request(comes(LARGE)), "demo"):
             busy = await refused(request(comes(LARGE)), bodies)
             assert (busy.status, busy.kind, busy.headers["retry-after"]) == (503, "busy", "5")
             assert busy.headers["connection"] == "close"
@@ -182,6 +185,39 @@ def test_more_bodies_than_places_wait_and_are_sent_away(monkeypatch: pytest.Monk
         assert (await waiting)[1] == [IMAGE]
 
     run(test)
+
+
+def test_one_tenant_gets_half_of_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has its share is sent away while there are places for others, and only then."""
+    monkeypatch.setattr(places, "_LONGEST_WAIT", 0.05)
+
+    async def test() -> None:
+        bodies = reader(4)
+        async with (
+            bodies.read(request(comes(LARGE)), "demo"),
+            bodies.read(request(comes(LARGE)), "demo"),
+        ):
+            busy = await refused(request(comes(LARGE)), bodies)
+            assert "4 at a time, of one caller 2" in busy.detail
+            assert (await read(request(comes(LARGE)), bodies, "other"))[1] == [IMAGE]
+            async with (
+                bodies.read(request(comes(LARGE)), "other"),
+                bodies.read(request(comes(LARGE)), "another"),
+            ):
+                with pytest.raises(Problem, match="Too many bodies"):
+                    await read(request(comes(LARGE)), bodies, "fourth")
+            assert (await read(request(comes(LARGE)), bodies, "fourth"))[1] == [IMAGE]
+        assert (await read(request(comes(LARGE)), bodies))[1] == [IMAGE]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("count", "tenants", "share"), [(8, 1, 8), (8, 2, 4), (8, 9, 4), (3, 2, 2), (1, 2, 1)]
+)
+def test_a_tenant_s_share_of_the_places(count: int, tenants: int, share: int) -> None:
+    """It is half of them, rounded up; the only tenant has all."""
+    assert places.fair_share(count, tenants) == share
 
 
 def test_a_body_that_comes_too_slowly(monkeypatch: pytest.MonkeyPatch) -> None:

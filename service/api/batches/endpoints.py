@@ -94,7 +94,8 @@ async def send_batch_results(request: Request[State]) -> Response:
         ended = batch.status is BatchStatus.COMPLETED
         detail = "could not be stored" if ended else "is stored when all of its jobs have ended"
         raise Problem(HTTPStatus.CONFLICT, "no-result", f"The results file of the batch {detail}")
-    return await lead(request, {**batch.results, "content_type": RESULTS_TYPE}, *asked)
+    file = {**batch.results, "content_type": RESULTS_TYPE}
+    return await lead(request, batch.request.tenant, file, *asked)
 
 
 async def cancel_batch(request: Request[State]) -> Response:
