@@ -86,7 +86,8 @@ class Settings(CrossFieldRules):
     max_body_bytes: ServiceOnly[PositiveInt] = 288 * 1024 * 1024
     """Largest request body; the default has room for ten of the largest images as base64."""
     large_bodies: ServiceOnly[PositiveInt] = 8
-    """Bodies over 64 KiB taken in at a time, of one tenant at most half; their files lie in TMPDIR."""
+    """Bodies over 64 KiB taken in at a time, at most half of them of one tenant; files lie in
+    TMPDIR."""
     max_batch_bytes: ServiceOnly[PositiveInt] = 256 * 1024 * 1024
     """Largest body of a batch, and most bytes of its items' files."""
     max_batch_items: ServiceOnly[PositiveInt] = 10_000
