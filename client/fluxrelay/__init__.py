@@ -29,7 +29,14 @@ from fluxrelay.operations.verification import verify_callback
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.version import VERSION
 from fluxrelay.types.batches import Batch, BatchResult
-from fluxrelay.types.callbacks import Attempt, Callback, CallbackSecret, CallbackTest, DeadLetter
+from fluxrelay.types.callbacks import (
+    Attempt,
+    Callback,
+    CallbackReplay,
+    CallbackSecret,
+    CallbackTest,
+    DeadLetter,
+)
 from fluxrelay.types.jobs import CancelResult, File, Job, JobError
 from fluxrelay.types.reference import Event, ModelInfo, Page
 
@@ -43,6 +50,7 @@ __all__ = [
     "Batch",
     "BatchResult",
     "Callback",
+    "CallbackReplay",
     "CallbackSecret",
     "CallbackTest",
     "CallbackVerificationError",

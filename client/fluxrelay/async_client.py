@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
-from fluxrelay.operations.batches import BatchOperations
-from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
-from fluxrelay.operations.jobs import JobOperations
-from fluxrelay.operations.service import ModelOperations, ServiceOperations
+from fluxrelay.operations.service import ServiceOperations
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.session import Session
 from fluxrelay.resources import (
+    AllOperations,
     AsyncBatches,
     AsyncCallbacks,
     AsyncDeadLetters,
@@ -24,6 +20,8 @@ from fluxrelay.running.methods import AsyncResource, async_streaming, awaited
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    import httpx
 
 
 class AsyncFluxRelay(AsyncResource[ServiceOperations]):
@@ -49,24 +47,21 @@ class AsyncFluxRelay(AsyncResource[ServiceOperations]):
         callback_secret: str | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        session = Session.of(url, key, retries)
-        self._http = http or httpx.AsyncClient()
-        self._owns_http = http is None
-        runner = AsyncRunner(self._http, timeout)
-        super().__init__(ServiceOperations(session), runner)
-        self.jobs = AsyncJobs(JobOperations(session), runner)
-        self.batches = AsyncBatches(BatchOperations(session), runner)
-        self.callbacks = AsyncCallbacks(CallbackOperations(session, callback_secret), runner)
-        self.dead_letters = AsyncDeadLetters(DeadLetterOperations(session), runner)
-        self.models = AsyncModels(ModelOperations(session), runner)
+        operations = AllOperations(Session.of(url, key, retries), callback_secret)
+        runner = AsyncRunner(http, timeout)
+        super().__init__(operations.service, runner)
+        self.jobs = AsyncJobs(operations.jobs, runner)
+        self.batches = AsyncBatches(operations.batches, runner)
+        self.callbacks = AsyncCallbacks(operations.callbacks, runner)
+        self.dead_letters = AsyncDeadLetters(operations.dead_letters, runner)
+        self.models = AsyncModels(operations.models, runner)
 
     events = async_streaming(ServiceOperations.events)
     request = awaited(ServiceOperations.request)
 
     async def aclose(self) -> None:
         """End the client's connections."""
-        if self._owns_http:
-            await self._http.aclose()
+        await self._runner.aclose()
 
     async def __aenter__(self) -> AsyncFluxRelay:  # noqa: PYI034 - Python 3.10 has no Self
         return self

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
-from fluxrelay.operations.batches import BatchOperations
-from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
-from fluxrelay.operations.jobs import JobOperations
-from fluxrelay.operations.service import ModelOperations, ServiceOperations
+from fluxrelay.operations.service import ServiceOperations
 from fluxrelay.protocol.retry import RetryPolicy
 from fluxrelay.protocol.session import Session
-from fluxrelay.resources import Batches, Callbacks, DeadLetters, Jobs, Models
+from fluxrelay.resources import AllOperations, Batches, Callbacks, DeadLetters, Jobs, Models
 from fluxrelay.running.methods import Resource, blocking, streaming
 from fluxrelay.running.runner import Runner
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    import httpx
 
 
 class FluxRelay(Resource[ServiceOperations]):
@@ -43,24 +40,21 @@ class FluxRelay(Resource[ServiceOperations]):
         callback_secret: str | None = None,
         http: httpx.Client | None = None,
     ) -> None:
-        session = Session.of(url, key, retries)
-        self._http = http or httpx.Client()
-        self._owns_http = http is None
-        runner = Runner(self._http, timeout)
-        super().__init__(ServiceOperations(session), runner)
-        self.jobs = Jobs(JobOperations(session), runner)
-        self.batches = Batches(BatchOperations(session), runner)
-        self.callbacks = Callbacks(CallbackOperations(session, callback_secret), runner)
-        self.dead_letters = DeadLetters(DeadLetterOperations(session), runner)
-        self.models = Models(ModelOperations(session), runner)
+        operations = AllOperations(Session.of(url, key, retries), callback_secret)
+        runner = Runner(http, timeout)
+        super().__init__(operations.service, runner)
+        self.jobs = Jobs(operations.jobs, runner)
+        self.batches = Batches(operations.batches, runner)
+        self.callbacks = Callbacks(operations.callbacks, runner)
+        self.dead_letters = DeadLetters(operations.dead_letters, runner)
+        self.models = Models(operations.models, runner)
 
     events = streaming(ServiceOperations.events)
     request = blocking(ServiceOperations.request)
 
     def close(self) -> None:
         """End the client's connections."""
-        if self._owns_http:
-            self._http.close()
+        self._runner.close()
 
     def __enter__(self) -> FluxRelay:  # noqa: PYI034 - Python 3.10 has no Self
         return self

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fluxrelay.operations.batches import BatchOperations
 from fluxrelay.operations.callbacks import CallbackOperations, DeadLetterOperations
 from fluxrelay.operations.jobs import JobOperations
-from fluxrelay.operations.service import ModelOperations
+from fluxrelay.operations.service import ModelOperations, ServiceOperations
+from fluxrelay.protocol.session import Session
 from fluxrelay.running.methods import (
     AsyncResource,
     Resource,
@@ -16,6 +17,18 @@ from fluxrelay.running.methods import (
     paging,
     streaming,
 )
+
+
+class AllOperations:
+    """The operations of one client, which are the same for threads and for async code."""
+
+    def __init__(self, session: Session, callback_secret: str | None) -> None:
+        self.service = ServiceOperations(session)
+        self.jobs = JobOperations(session)
+        self.batches = BatchOperations(session)
+        self.callbacks = CallbackOperations(session, callback_secret)
+        self.dead_letters = DeadLetterOperations(session)
+        self.models = ModelOperations(session)
 
 
 class Jobs(Resource[JobOperations]):
@@ -64,6 +77,7 @@ class Batches(Resource[BatchOperations]):
     retry = blocking(BatchOperations.retry)
     resend = blocking(BatchOperations.resend)
     results = streaming(BatchOperations.results)
+    link = blocking(BatchOperations.link)
     save = blocking(BatchOperations.save)
     jobs = blocking(BatchOperations.jobs)
     iterate_jobs = paging(BatchOperations.jobs)
@@ -81,6 +95,7 @@ class AsyncBatches(AsyncResource[BatchOperations]):
     retry = awaited(BatchOperations.retry)
     resend = awaited(BatchOperations.resend)
     results = async_streaming(BatchOperations.results)
+    link = awaited(BatchOperations.link)
     save = awaited(BatchOperations.save)
     jobs = awaited(BatchOperations.jobs)
     iterate_jobs = async_paging(BatchOperations.jobs)

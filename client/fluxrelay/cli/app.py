@@ -5,7 +5,19 @@ from typing import Annotated, Final
 
 import typer
 
-from fluxrelay.cli.commands import batch, doctor, jobs, listen, models, save, submit, verify, watch
+from fluxrelay.cli.commands import (
+    batch,
+    callbacks,
+    dead_letters,
+    doctor,
+    jobs,
+    listen,
+    models,
+    results,
+    submit,
+    verify,
+    watch,
+)
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.output import is_terminal, print_anywhere, print_error, printable
 from fluxrelay.errors import (
@@ -34,8 +46,10 @@ _HELP: Final = (
 _SERVERS_FAULT: Final = 500
 # Errors are shown without a traceback of typer's: it could show a key.
 app: Final = typer.Typer(help=_HELP, pretty_exceptions_enable=False, no_args_is_help=True)
-for _part in (submit, batch, jobs, watch, save, models, listen, verify, doctor):
+for _part in (submit, batch, jobs, watch, results, models, listen, verify, doctor):
     _part.register(app)
+for _group in (callbacks, dead_letters):
+    _group.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

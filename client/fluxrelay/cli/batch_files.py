@@ -30,6 +30,16 @@ class BatchFile:
     items: list[dict[str, Any]]
     options: dict[str, Any]
 
+    def choose(self, **options: Any) -> None:
+        """Set options of the batch, those that are not None; they beat the file's."""
+        self.options.update({name: v for name, v in options.items() if v is not None})
+
+    def default(self, **fields: Any) -> None:
+        """Set fields of all items that do not have them, those that are not None."""
+        given = {name: v for name, v in fields.items() if v is not None}
+        if given:
+            self.options["defaults"] = {**self.options.get("defaults", {}), **given}
+
     def key(self) -> str:
         """Return the idempotency key, which depends on all that is sent, files included."""
         digest = hashlib.sha256()

@@ -14,7 +14,7 @@ from rich.text import Text
 
 _ANY: Final = 1_000  # a width that no table needs
 _GAP: Final = 2  # characters between two columns
-_WIDEST: Final = 60  # characters of a line's last cell, where it is not on a terminal
+_WIDEST: Final = 60  # characters of a cell that is cut, where it is not on a terminal
 _HANDLER: Final = "fluxrelay-stand-ins"
 #: How a status that has ended is shown.
 STATUS_STYLES: Final = {"succeeded": "green", "failed": "red", "canceled": "yellow"}
@@ -122,7 +122,8 @@ class Output:
         if self.as_json or not rows:
             return
         if not self.console.is_terminal:
-            self._lines([headings, *[[*row[:-1], row[-1][:_WIDEST]] for row in rows]])
+            widest = _WIDEST if cut else None
+            self._lines([headings, *[[*row[:-1], row[-1][:widest]] for row in rows]])
             return
         if not self._is_table_printed(headings, rows, cut=cut):
             self._print_below(headings, rows, title)

@@ -35,6 +35,15 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
+def named_values(texts: Iterable[str] | None) -> dict[str, str] | None:
+    """Return metadata given as `--metadata name=value`; None if there is none.
+
+    Raises:
+        CommandFailed: A text is no such pair.
+    """
+    return dict(pair(text, "--metadata") for text in texts or ()) or None
+
+
 def parameters_of(model: Mapping[str, Any]) -> Parameters:
     """Return the parameters of a model of `GET /v1/models`, those of all its variants together."""
     found = dict(model["parameters"])

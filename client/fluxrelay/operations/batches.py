@@ -158,6 +158,18 @@ class BatchOperations(Downloads):
         """
         return Stream(self._lines(_results(batch), lambda line: BatchResult.decode(_value(line))))
 
+    def link(
+        self, batch: BatchOrId, *, expires: int | None = None, download: str | None = None
+    ) -> Flow[str]:
+        """Return a link to the file of a completed batch's results, as `jobs.link` does.
+
+        Raises:
+            ConflictError: The batch is not completed.
+            FluxRelayError: The deployment makes no links.
+        """
+        params = query(given(expires=expires, download=download))
+        return (yield from self._link(_results(batch, params)))
+
     def save(self, batch: BatchOrId, to: str | os.PathLike[str] = ".") -> Flow[Path]:
         """Save the file of a completed batch's results and return its path.
 
@@ -207,8 +219,8 @@ def _body(items: Items, options: Mapping[str, Any]) -> Body:
     return ndjson_body([*([options] if options else []), *mappings])
 
 
-def _results(batch: BatchOrId) -> Request:
-    return Request("GET", path("batches", id_of(batch), "results"), headers={"accept": "*/*"})
+def _results(batch: BatchOrId, params: tuple[tuple[str, str], ...] = ()) -> Request:
+    return Request("GET", path("batches", id_of(batch), "results"), params, {"accept": "*/*"})
 
 
 def _value(line: bytes) -> object:

@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping
 
 from fluxrelay.errors import CallbackVerificationError
 from fluxrelay.operations.base import Operations
-from fluxrelay.operations.values import JobOrId, Time, given, id_of, query, time_of
+from fluxrelay.operations.values import BatchOrId, JobOrId, Time, given, id_of, query, time_of
 from fluxrelay.operations.verification import verify_callback
 from fluxrelay.protocol.effects import Flow, now
 from fluxrelay.protocol.messages import Request, path
 from fluxrelay.protocol.session import Session
-from fluxrelay.types.callbacks import Attempt, Callback, CallbackSecret, CallbackTest, DeadLetter
-from fluxrelay.types.decode import DecodeError
+from fluxrelay.types.callbacks import (
+    Attempt,
+    Callback,
+    CallbackReplay,
+    CallbackSecret,
+    CallbackTest,
+    DeadLetter,
+)
 from fluxrelay.types.jobs import Job
 from fluxrelay.types.reference import Page
 
@@ -60,14 +66,18 @@ class CallbackOperations(Operations):
         """Return the secret that signs your callbacks."""
         return (yield from self._fetch())
 
-    def replay(self, since: Time, *, until: Time | None = None) -> Flow[int]:
-        """Send again every callback that was given up since a time; return how many."""
+    def replay(self, since: Time, *, until: Time | None = None) -> Flow[CallbackReplay]:
+        """Send again every callback of your jobs that was given up since a time.
+
+        The service takes up to 1,000 at a time: repeat the call while `CallbackReplay.more`.
+
+        Args:
+            since: the earliest time at which they were given up.
+            until: the time before which they were.
+        """
         body = given(since=time_of(since), until=None if until is None else time_of(until))
-        raw = (yield from self._post("callbacks", "replay", body=body)).mapping()
-        replayed = raw.get("replayed")
-        if not isinstance(replayed, int):
-            raise DecodeError("the answer does not say how many callbacks are replayed")
-        return replayed
+        answer = yield from self._post("callbacks", "replay", body=body)
+        return CallbackReplay.decode(answer.json())
 
     def test(self, url: str, *, type: str | None = None) -> Flow[CallbackTest]:  # noqa: A002 - the service's name of it
         """Send a signed sample callback to a URL and return what came of it.
@@ -97,6 +107,7 @@ class CallbackOperations(Operations):
         self,
         *,
         job: JobOrId | None = None,
+        batch: BatchOrId | None = None,
         outcome: str | None = None,
         type: str | Iterable[str] | None = None,  # noqa: A002 - the service's name of it
         since: Time | None = None,
@@ -108,6 +119,7 @@ class CallbackOperations(Operations):
 
         Args:
             job: only attempts for that job.
+            batch: only attempts for the callback of that batch itself.
             outcome: `delivered` or `failed`.
             type: the callback's type, such as `job.failed`.
             since: the earliest time.
@@ -118,6 +130,7 @@ class CallbackOperations(Operations):
         params = query(
             given(
                 job=None if job is None else id_of(job),
+                batch=None if batch is None else id_of(batch),
                 outcome=outcome,
                 type=type,
                 since=None if since is None else time_of(since),

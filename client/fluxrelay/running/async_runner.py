@@ -20,11 +20,22 @@ T = TypeVar("T")
 
 
 class AsyncRunner:
-    """Runs flows, and sends with one httpx client, which tasks may share."""
+    """Runs flows, and sends with one httpx client, which tasks may share.
 
-    def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
-        self.client = client
+    Args:
+        client: the caller's own, which stays open; None: one of this runner, until `aclose`.
+        timeout: seconds of silence after which a request is given up.
+    """
+
+    def __init__(self, client: httpx.AsyncClient | None, timeout: float) -> None:
+        self._client = client or httpx.AsyncClient()
+        self._owns_client = client is None
         self._timeout = timeout
+
+    async def aclose(self) -> None:
+        """End the connections."""
+        if self._owns_client:
+            await self._client.aclose()
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result."""
@@ -82,9 +93,11 @@ class AsyncRunner:
     async def _send(self, effect: Send, opened: set[Streamed]) -> Answer:
         body = effect.request.body
         content = None if body is None else body.in_memory or _pieces(body)
-        request = built(self.client, effect.request, content, self._timeout)
+        request = built(self._client, effect.request, content, self._timeout)
         try:
-            response = await self.client.send(request, stream=effect.stream, follow_redirects=False)
+            response = await self._client.send(
+                request, stream=effect.stream, follow_redirects=False
+            )
         except ERRORS as error:
             raise unreachable(error, effect.request) from error
         if not effect.stream:

@@ -17,11 +17,22 @@ T = TypeVar("T")
 
 
 class Runner:
-    """Runs flows, and sends with one httpx client, which threads may share."""
+    """Runs flows, and sends with one httpx client, which threads may share.
 
-    def __init__(self, client: httpx.Client, timeout: float) -> None:
-        self.client = client
+    Args:
+        client: the caller's own, which stays open; None: one of this runner, until `close`.
+        timeout: seconds of silence after which a request is given up.
+    """
+
+    def __init__(self, client: httpx.Client | None, timeout: float) -> None:
+        self._client = client or httpx.Client()
+        self._owns_client = client is None
         self._timeout = timeout
+
+    def close(self) -> None:
+        """End the connections."""
+        if self._owns_client:
+            self._client.close()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result."""
@@ -75,9 +86,9 @@ class Runner:
     def _send(self, effect: Send, opened: set[Streamed]) -> Answer:
         body = effect.request.body
         content = None if body is None else body.in_memory or body.pieces()
-        request = built(self.client, effect.request, content, self._timeout)
+        request = built(self._client, effect.request, content, self._timeout)
         try:
-            response = self.client.send(request, stream=effect.stream, follow_redirects=False)
+            response = self._client.send(request, stream=effect.stream, follow_redirects=False)
         except ERRORS as error:
             raise unreachable(error, effect.request) from error
         if not effect.stream:

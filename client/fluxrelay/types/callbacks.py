@@ -59,6 +59,14 @@ class Attempt(Model):
 
 
 @dataclass(frozen=True)
+class CallbackReplay(Model):
+    """How many callbacks are sent again, and whether there are `more`, for the next call."""
+
+    replayed: int
+    more: bool = False
+
+
+@dataclass(frozen=True)
 class CallbackTest(Model):
     """What came of a sample callback; `delivered` is None if it is still under way."""
 

@@ -5,24 +5,39 @@ The idempotency key is made of the file's content, so the same command finds the
 
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fluxrelay.cli.batch_files import BatchFile, read_batch
-from fluxrelay.cli.commands.save import save_files
-from fluxrelay.cli.commands.submit import Callback, Model, Params
+from fluxrelay.cli.commands.results import save_batch
+from fluxrelay.cli.commands.submit import (
+    Callback,
+    Deadline,
+    Events,
+    Metadata,
+    Model,
+    Params,
+    callback_with,
+)
 from fluxrelay.cli.exits import Exit, wrong
 from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.values import named_values
 from fluxrelay.cli.views.batches import batch_facts, batch_line
 from fluxrelay.cli.views.progress import batch_progress
 from fluxrelay.cli.waiting import await_end
 from fluxrelay.types.batches import Batch
 
 _MOST_SHOWN = 10
-_PAGE = 100
+
+JobCallback = Annotated[
+    str | None, typer.Option(metavar="URL", help="URL to tell the end of each job.")
+]
+Save = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Save the files, named by custom_id.")
+]
 
 
 def batch(
@@ -33,10 +48,12 @@ def batch(
     param: Params = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Run those that are right.")] = False,
     callback: Callback = None,
+    job_callback: JobCallback = None,
+    event: Events = None,
+    metadata: Metadata = None,
+    deadline: Deadline = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for its end.")] = True,
-    save: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the files, named by custom_id.")
-    ] = None,
+    save: Save = None,
     new: Annotated[bool, typer.Option("--new", help="Run it again as a new batch.")] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
 ) -> Exit | None:
@@ -45,37 +62,46 @@ def batch(
         raise wrong("Give --new or --idempotency-key, and not both.")
     if save and not wait:
         raise wrong("--save needs the end of the batch; leave --no-wait out.")
-    models = [one.raw for one in session.client.models.list()]
-    name = model or (session.settings.model.value if session.settings.model else None)
-    content = read_batch(file, models, name, param or ())
-    if skip_bad:
-        content.options["on_error"] = "skip"
-    if callback:
-        content.options["callback"] = {"url": callback}
+    content = _read(session, file, model, param or ())
+    content.choose(
+        on_error="skip" if skip_bad else None,
+        callback=callback_with(None, callback, "--callback"),
+        metadata=named_values(metadata),
+        deadline=deadline,
+    )
+    content.default(callback=callback_with(event, job_callback, "--job-callback"))
     key = f"batch-{secrets.token_hex(20)}" if new else idempotency_key or content.key()
     created = _create(session, content, key)
-    session.out.note(f"Batch {created.id}, key {key}")
-    for entry in created.rejected[:_MOST_SHOWN]:
-        session.out.note(f"  left out: {entry.get('custom_id')}: {entry.get('detail')}")
-    if not wait:
-        if session.out.as_json:
-            session.out.document(created.raw)
-        session.out.say(created.id)
-        return None
-    return _followed(session, created, save)
+    if wait:
+        return followed(session, created, save)
+    if session.out.as_json:
+        session.out.document(created.raw)
+    session.out.say(created.id)
+    return None
+
+
+def _read(session: Session, file: str, model: str | None, params: Sequence[str]) -> BatchFile:
+    models = [one.raw for one in session.client.models.list()]
+    name = model or (session.settings.model.value if session.settings.model else None)
+    return read_batch(file, models, name, params)
 
 
 def _create(session: Session, content: BatchFile, key: str) -> Batch:
     options = dict(content.options)
-    return session.client.batches.create(
+    created = session.client.batches.create(
         content.items,
         defaults=options.pop("defaults", None),
         extra=options,
         idempotency_key=key,
     )
+    session.out.note(f"Batch {created.id}, key {key}")
+    for entry in created.rejected[:_MOST_SHOWN]:
+        session.out.note(f"  left out: {entry.get('custom_id')}: {entry.get('detail')}")
+    return created
 
 
-def _followed(session: Session, created: Batch, save: Path | None) -> Exit | None:
+def followed(session: Session, created: Batch, save: Path | None = None) -> Exit | None:
+    """Follow a batch to its end, show it, save its files, and return the exit code."""
     batches, out = session.client.batches, session.out
 
     def look(seconds: int) -> Mapping[str, Any]:
@@ -85,7 +111,7 @@ def _followed(session: Session, created: Batch, save: Path | None) -> Exit | Non
         with batch_progress(out.errors, live=out.live) as show:
             show(created.raw)
             ended = await_end(look, show)
-        saved = _saved(session, created, save) if save else []
+        saved = save_batch(session, created, save) if save else []
     except KeyboardInterrupt:
         out.note("The batch goes on. The same command finds it again;")
         out.note(f"to end it: fluxrelay cancel --batch {created.id}")
@@ -114,16 +140,6 @@ def _show_failures(session: Session, created: Batch, count: int) -> None:
     if count > len(rows):
         session.out.note(f"All {count:,}: fluxrelay list --status failed --of-batch {created.id}")
     session.out.note(f"To run them again: fluxrelay retry --batch {created.id}")
-
-
-def _saved(session: Session, created: Batch, folder: Path) -> list[Path]:
-    saved = []
-    made = session.client.batches.iterate_jobs(created, status="succeeded", limit=_PAGE)
-    for job in made:
-        name = str((job.raw["batch"] or {}).get("custom_id") or job.id)
-        saved += save_files(session, job, folder, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [*saved, session.client.batches.save(created, folder)]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ import typer
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.output import printable
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.values import pair
+from fluxrelay.cli.values import named_values
 from fluxrelay.cli.views.batches import BATCH_HEADINGS, batch_facts, batch_line, batch_row
 from fluxrelay.cli.views.jobs import HEADINGS, job_facts, job_row, status_line
 from fluxrelay.errors import ConfirmMismatchError, ConflictError
@@ -50,19 +50,24 @@ def list_jobs(
     of_batch: OfBatch = None,
     metadata: Indexed = None,
     batches: Annotated[bool, typer.Option("--batches", help="List batches.")] = False,
+    callback: Annotated[
+        str | None, typer.Option(metavar="STATE", help="Batches with a callback so, as dead.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, or batches, the newest first."""
     if batches:
-        _list_batches(session, limit)
+        _list_batches(session, callback, limit)
         return
+    if callback:
+        raise wrong("--callback is for --batches; jobs: fluxrelay dead-letters list")
     listed = session.client.jobs.iterate(
         status=status or None,
         model=model,
         created_after=created_after,
         created_before=created_before,
         batch=of_batch,
-        metadata=_metadata(metadata),
+        metadata=named_values(metadata),
         limit=min(limit, _PAGE),
     )
     found = [job.raw for job in itertools.islice(listed, limit)]
@@ -74,8 +79,8 @@ def list_jobs(
         session.out.note("There are none.")
 
 
-def _list_batches(session: Session, limit: int) -> None:
-    listed = session.client.batches.iterate(limit=min(limit, _PAGE))
+def _list_batches(session: Session, callback: str | None, limit: int) -> None:
+    listed = session.client.batches.iterate(callback=callback, limit=min(limit, _PAGE))
     found = [batch.raw for batch in itertools.islice(listed, limit)]
     if session.out.as_json:
         session.out.document({"batches": found})
@@ -97,6 +102,9 @@ def cancel(
     of_batch: OfBatch = None,
     metadata: Indexed = None,
     everything: Annotated[bool, typer.Option("--all", help="All of your jobs.")] = False,
+    confirm: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Cancel if so many match, else none.", min=0)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Cancel jobs by their ids, a batch, or all jobs that match filters."""
@@ -106,13 +114,16 @@ def cancel(
         "created_after": created_after,
         "created_before": created_before,
         "batch": of_batch,
-        "metadata": _metadata(metadata),
+        "metadata": named_values(metadata),
+        "all": everything or None,
     }
     chosen = {name: value for name, value in filters.items() if value is not None}
-    if bool(job) == bool(chosen or everything):
+    if bool(job) == bool(chosen):
         raise wrong("Give ids, or filters (or --all), and not both; see: fluxrelay cancel --help")
-    if chosen or everything:
-        _cancel_many(session, chosen, everything=everything, yes=yes)
+    if job and confirm is not None:
+        raise wrong("--confirm is for filters; leave it out.")
+    if chosen:
+        _cancel_many(session, chosen, confirm=confirm, yes=yes)
         return
     results = [_canceled(session, one, batch=batch) for one in job or ()]
     if session.out.as_json:
@@ -137,25 +148,36 @@ def _canceled(session: Session, one: str, *, batch: bool) -> Mapping[str, Any] |
 
 
 def _cancel_many(
-    session: Session, chosen: Mapping[str, Any], *, everything: bool, yes: bool
+    session: Session, chosen: Mapping[str, Any], *, confirm: int | None, yes: bool
 ) -> None:
     client, out = session.client, session.out
     count = 0
     try:
-        result = client.jobs.cancel_many(_ANY_COUNT, all=everything, **chosen)
+        result = client.jobs.cancel_many(_ANY_COUNT if confirm is None else confirm, **chosen)
     except ConfirmMismatchError as error:
+        if confirm is not None:
+            raise
         count = error.count or 0
     if count:
         if not yes:
-            if not out.for_people:
-                raise wrong(f"This would cancel {count:,} jobs; to do so, add --yes.")
-            if not typer.confirm(f"Cancel {count:,} jobs?", err=True):
-                raise CommandFailed(Exit.FAILED, "Nothing is canceled.")
-        result = client.jobs.cancel_many(count, all=everything, **chosen)
+            _ask(session, count)
+        result = client.jobs.cancel_many(count, **chosen)
     if out.as_json:
         out.document(result.raw)
     moved_on = f"; {result.not_canceled:,} had moved on" if result.not_canceled else ""
     out.say(f"{result.canceled:,} jobs are canceled{moved_on}.")
+
+
+def _ask(session: Session, count: int) -> None:
+    """Ask whether to cancel so many jobs.
+
+    Raises:
+        CommandFailed: The answer is no, or there is nobody to ask.
+    """
+    if not session.out.for_people:
+        raise wrong(f"This would cancel {count:,} jobs; add --confirm {count}, or --yes.")
+    if not typer.confirm(f"Cancel {count:,} jobs?", err=True):
+        raise CommandFailed(Exit.FAILED, "Nothing is canceled.")
 
 
 def retry(session: Session, job: JobId, *, batch: IsBatch = False) -> None:
@@ -179,10 +201,6 @@ def _show_batch(session: Session, batch: Mapping[str, Any]) -> None:
         session.out.document(batch)
     session.out.say(batch_line(batch))
     session.out.facts(batch_facts(batch))
-
-
-def _metadata(texts: list[str] | None) -> dict[str, str] | None:
-    return dict(pair(text, "--metadata") for text in texts or ()) or None
 
 
 def register(app: typer.Typer) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fluxrelay.cli.commands.save import save_files
+from fluxrelay.cli.commands.results import save_files
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.values import model_named, pair, parameters_of, typed_input
+from fluxrelay.cli.values import model_named, named_values, pair, parameters_of, typed_input
 from fluxrelay.cli.views.jobs import View, job_facts, live_line, status_line
 from fluxrelay.cli.waiting import await_end
 from fluxrelay.types.jobs import Job
@@ -29,6 +29,15 @@ Metadata = Annotated[
 ]
 
 Callback = Annotated[str | None, typer.Option(metavar="URL", help="URL to tell the end.")]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event", metavar="EVENT", help="Tell it this, as job.generating; may be repeated."
+    ),
+]
+Deadline = Annotated[
+    int | None, typer.Option(metavar="SECONDS", help="End it as failed after so long.", min=5)
+]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Wait, and save its files there.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", min=0)]
 
@@ -41,10 +50,11 @@ def submit(
     param: Params = None,
     metadata: Metadata = None,
     callback: Callback = None,
+    event: Events = None,
     priority: Annotated[int | None, typer.Option(help="-100 to 100; higher is sooner.")] = None,
     region: Annotated[str | None, typer.Option(help="Region of the provider.")] = None,
     output_key: Annotated[str | None, typer.Option(help="Key in the bucket.")] = None,
-    deadline: Annotated[int | None, typer.Option(help="Seconds to make it in.", min=5)] = None,
+    deadline: Deadline = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key, the same job.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end.")] = False,
     timeout: Timeout = None,
@@ -56,8 +66,8 @@ def submit(
         name,
         _input(session, name, prompt, param or ()),
         output={"key": output_key} if output_key else None,
-        callback=callback,
-        metadata=dict(pair(text, "--metadata") for text in metadata or ()) or None,
+        callback=callback_with(event, callback, "--callback"),
+        metadata=named_values(metadata),
         priority=priority,
         region=region,
         deadline=deadline,
@@ -79,6 +89,21 @@ def _input(
             raise wrong(f"{model} takes no prompt; give its parameters by -p.")
         pairs.insert(0, ("prompt", "@-" if prompt == "-" else _literal(prompt)))
     return typed_input(view, pairs)
+
+
+def callback_with(
+    events: Sequence[str] | None, url: str | None, option: str
+) -> dict[str, Any] | None:
+    """Return a callback that tells these events, or the ends of a job.
+
+    Raises:
+        CommandFailed: There are events but no URL, which `option` gives.
+    """
+    if url is None:
+        if events:
+            raise wrong(f"--event chooses what a callback tells; give its URL by {option}.")
+        return None
+    return {"url": url, **({"events": list(events)} if events else {})}
 
 
 def _accepted(session: Session, job: Job) -> None:

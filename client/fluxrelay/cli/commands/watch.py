@@ -1,4 +1,4 @@
-"""`fluxrelay watch`: shows each status as it comes, of one job until its end, or of all jobs."""
+"""`fluxrelay watch`: follows a job or a batch to its end, or all jobs."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from fluxrelay.cli.commands.batch import followed
+from fluxrelay.cli.commands.jobs import IsBatch
 from fluxrelay.cli.commands.submit import ended
 from fluxrelay.cli.exits import Exit, wrong
 from fluxrelay.cli.output import STATUS_STYLES, printable
@@ -26,6 +28,7 @@ def watch(
         str | None, typer.Argument(metavar="JOB", help="The id; without it, all your jobs.")
     ] = None,
     *,
+    batch: IsBatch = False,
     status: Annotated[
         list[str] | None, typer.Option(metavar="STATUS", help="Only this; may be repeated.")
     ] = None,
@@ -35,8 +38,10 @@ def watch(
     ] = None,
     count: Count = None,
 ) -> Exit | None:
-    """Show each status of a job until it ends, or of all jobs until Ctrl-C."""
+    """Show each status of a job, or how a batch goes on, until its end; or all events."""
     if job is None:
+        if batch:
+            raise wrong("--batch follows one batch: give its id. Of its events: --of-batch")
         events = session.client.events(last_event_id=after, status=status or None, batch=of_batch)
         genuine = (event for event in events if not _is_reset(session, event))
         for event in itertools.islice(genuine, count):
@@ -44,6 +49,8 @@ def watch(
         return None
     if status or of_batch or after or count:
         raise wrong("--status, --of-batch, --after and --count are for all jobs; leave JOB out.")
+    if batch:
+        return followed(session, session.client.batches.get(job))
     return _watch_one(session, job)
 
 

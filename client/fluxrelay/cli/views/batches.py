@@ -10,6 +10,7 @@ from fluxrelay.cli.views.jobs import day_and_time, seconds_between
 
 View = Mapping[str, Any]
 BATCH_HEADINGS: Final = ("created", "status", "id", "jobs")
+RESULT_HEADINGS: Final = ("custom_id", "status", "job", "result")
 _ENDS: Final = ("succeeded", "failed", "canceled")
 
 
@@ -46,6 +47,15 @@ def batch_facts(batch: View) -> list[tuple[str, str | Text]]:
 def batch_row(batch: View) -> tuple[str, ...]:
     """Return a batch's row of the list."""
     return day_and_time(batch["created_at"]), batch["status"], batch["id"], counts_text(batch)
+
+
+def result_row(result: View) -> tuple[str, ...]:
+    """Return the row of what became of an item: its files, or why there are none."""
+    if error := result.get("error"):
+        outcome = f"{error['code']}: {error['message']}"
+    else:
+        outcome = ", ".join(str(one["uri"]) for one in result.get("artifacts") or ())
+    return str(result["custom_id"]), result["status"], result["job_id"], outcome
 
 
 def counts_text(batch: View) -> str:

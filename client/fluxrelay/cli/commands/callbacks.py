@@ -1,0 +1,115 @@
+"""`fluxrelay callbacks`: the attempts at them, and what has them sent again or tried out."""
+
+import itertools
+from typing import Annotated
+
+import typer
+
+from fluxrelay.cli.commands.jobs import OfBatch
+from fluxrelay.cli.exits import CommandFailed, Exit
+from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.views.callbacks import ATTEMPT_HEADINGS, answer_text, attempt_row
+
+_PAGE = 100
+
+Event = Annotated[str | None, typer.Option(metavar="EVENT", help="Of this, such as job.failed.")]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="Made then or later.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Made earlier than that.")]
+
+
+def list_attempts(
+    session: Session,
+    *,
+    job: Annotated[str | None, typer.Option(metavar="JOB", help="Of this job.")] = None,
+    of_batch: OfBatch = None,
+    outcome: Annotated[
+        str | None, typer.Option(metavar="OUTCOME", help="delivered or failed.")
+    ] = None,
+    event: Event = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
+) -> None:
+    """List the attempts to deliver callbacks, the newest first."""
+    listed = session.client.callbacks.iterate(
+        job=job,
+        batch=of_batch,
+        outcome=outcome,
+        type=event,
+        since=since,
+        until=until,
+        limit=min(limit, _PAGE),
+    )
+    found = [attempt.raw for attempt in itertools.islice(listed, limit)]
+    if session.out.as_json:
+        session.out.document({"attempts": found})
+    elif found:
+        rows = [attempt_row(attempt) for attempt in found]
+        session.out.rows(ATTEMPT_HEADINGS, rows, title="of")
+    else:
+        session.out.note("There are none.")
+
+
+def replay(
+    session: Session,
+    *,
+    since: Annotated[str, typer.Option(metavar="TIME", help="Given up then or later.")],
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Given up earlier than that.")
+    ] = None,
+) -> None:
+    """Send again all callbacks of jobs that were given up."""
+    done = session.client.callbacks.replay(since, until=until)
+    if session.out.as_json:
+        session.out.document(done.raw)
+    session.out.say(f"{done.replayed:,} callbacks are sent again.")
+    if done.more:
+        session.out.note("There are more: repeat the command.")
+
+
+def resend(
+    session: Session,
+    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids.")],
+    *,
+    batch: Annotated[bool, typer.Option("--batch", help="The ids are batches'.")] = False,
+) -> None:
+    """Send the callbacks of jobs or batches again."""
+    client, out = session.client, session.out
+    shown = []
+    for one in job:
+        if batch:
+            shown.append(client.batches.resend(one).raw)
+        else:
+            shown.append(client.callbacks.resend(one).raw)
+        out.say(f"{one}: its callback is sent again")
+    if out.as_json:
+        out.document({"batches" if batch else "jobs": shown})
+
+
+def send_sample(
+    session: Session,
+    url: Annotated[str, typer.Argument(metavar="URL", help="The receiver.")],
+    *,
+    event: Annotated[
+        str | None, typer.Option(metavar="EVENT", help="A sample of this, such as job.failed.")
+    ] = None,
+) -> Exit | None:
+    """Have a signed sample sent to a URL, and show what came of it."""
+    tested = session.client.callbacks.test(url, type=event)
+    if session.out.as_json:
+        session.out.document(tested.raw)
+    if tested.delivered is None:
+        raise CommandFailed(Exit.TIMED_OUT, "It was not sent in time; see: fluxrelay doctor")
+    mark = "✓ delivered" if tested.delivered else "✗ not delivered"
+    session.out.say(f"{mark}: {answer_text(tested.raw)}")
+    return None if tested.delivered else Exit.FAILED
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands, as a group."""
+    group = typer.Typer(help="List, repeat and try out callbacks.", no_args_is_help=True)
+    command(group, "list")(list_attempts)
+    command(group, "replay")(replay)
+    command(group, "resend")(resend)
+    command(group, "test")(send_sample)
+    app.add_typer(group, name="callbacks")

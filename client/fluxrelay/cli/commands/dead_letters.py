@@ -1,0 +1,57 @@
+"""`fluxrelay dead-letters`: failed jobs, and callbacks that were given up."""
+
+import itertools
+from typing import Annotated
+
+import typer
+
+from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.views.callbacks import LETTER_HEADINGS, letter_row
+
+_PAGE = 100
+
+
+def list_letters(
+    session: Session,
+    *,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="job or callback.")] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Of jobs that failed with this.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
+) -> None:
+    """List what needs attention, the oldest first: failed jobs, callbacks that were given up."""
+    listed = session.client.dead_letters.iterate(kind=kind, code=code, limit=min(limit, _PAGE))
+    found = [letter.raw for letter in itertools.islice(listed, limit)]
+    if session.out.as_json:
+        session.out.document({"dead_letters": found})
+    elif found:
+        session.out.rows(LETTER_HEADINGS, [letter_row(letter) for letter in found], title="job")
+    else:
+        session.out.note("There are none.")
+
+
+def dismiss(
+    session: Session,
+    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids.")],
+    *,
+    callback: Annotated[
+        bool, typer.Option("--callback", help="Its callback's letter, not its own.")
+    ] = False,
+) -> None:
+    """Take jobs off the list."""
+    kind = "callback" if callback else "job"
+    for one in job:
+        session.client.dead_letters.dismiss(kind, one)
+        session.out.say(f"{one} is off the list.")
+    if session.out.as_json:
+        session.out.document({"dismissed": [{"kind": kind, "job": one} for one in job]})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands, as a group."""
+    text = "List and dismiss what failed; to run a job again: retry, a callback: callbacks resend."
+    group = typer.Typer(help=text, no_args_is_help=True)
+    command(group, "list")(list_letters)
+    command(group, "dismiss")(dismiss)
+    app.add_typer(group, name="dead-letters")
