@@ -144,7 +144,8 @@ def store(redis_client: "redis.Redis", worker_settings: Settings) -> JobStore:
 @pytest.fixture(scope="session")
 def relay() -> Iterator[Stack]:
     """Run the whole product, quick, for tests that leave its processes alone."""
-    with Stack(StackOptions(relay_variables=FAST, sandbox_variables=FAST_SANDBOX)) as stack:
+    variables = {**FAST, "FLUXRELAY_INDEXED_METADATA": "order"}
+    with Stack(StackOptions(relay_variables=variables, sandbox_variables=FAST_SANDBOX)) as stack:
         yield stack
 
 

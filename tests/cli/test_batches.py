@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fluxrelay.cli.exits import Exit
+from fluxrelay.cli.views.jobs import seconds_between
 from stack.stack import Stack
 from tests.cli.conftest import SMALL, Cli
 from tests.conftest import Eventually
@@ -73,6 +75,60 @@ def test_failures_of_a_batch_are_listed(cli: Cli, tmp_path: Path) -> None:
     batch_id = done.out.splitlines()[0].split()[-1]
     new = cli("retry", "--batch", batch_id).out.strip()
     assert json.loads(cli("get", "--batch", new, "--json").out)["retry_of"] == batch_id
+
+
+def test_a_batch_is_followed_by_its_id(cli: Cli, tmp_path: Path) -> None:
+    """`watch` shows its end, `results` each item, and `save` has all files, whoever sent it."""
+    lines = ["custom_id,prompt,width,height", "bad,fail-generation,256,256", "good,x,256,256"]
+    (tmp_path / "some.csv").write_text("\n".join(lines), encoding="utf-8")
+    batch_id = cli("batch", "some.csv", "-m", "flux-pro-1.1", "--new", "--no-wait").out.strip()
+
+    watched = cli("watch", "--batch", batch_id)
+    assert watched.code == Exit.FAILED
+    assert watched.out.splitlines()[0].split()[-1] == batch_id
+    bad, good = (json.loads(line) for line in cli("results", batch_id, "--json").out.splitlines())
+    assert (bad["status"], good["status"]) == ("failed", "succeeded")
+    heading, *rows = cli("results", batch_id).out.splitlines()
+    assert heading.split() == ["custom_id", "status", "job", "result"]
+    assert "provider_error: " in rows[0]
+    assert rows[1].split() == ["good", "succeeded", good["job_id"], good["artifacts"][0]["uri"]]
+    saved = cli("save", "--batch", batch_id, "--to", "made")
+    assert saved.out.split() == ["made/good.jpg", f"made/{batch_id}.ndjson"]
+    link = cli("link", "--batch", batch_id, "--download", "mine.ndjson").out.strip()
+    file = httpx.get(link, trust_env=False)
+    assert file.content == (tmp_path / f"made/{batch_id}.ndjson").read_bytes()
+    assert "mine.ndjson" in file.headers["content-disposition"]
+
+
+def test_wrong_items_are_left_out_if_asked(cli: Cli, tmp_path: Path) -> None:
+    """Each is named with its reason, and the others run."""
+    lines = ["custom_id,prompt,width,height", "odd,x,1000,256", "good,x,256,256"]
+    (tmp_path / "some.csv").write_text("\n".join(lines), encoding="utf-8")
+    these = ("batch", "some.csv", "-m", "flux-pro-1.1", "--new")
+
+    assert cli(*these).code == Exit.USAGE
+    done = cli(*these, "--skip-bad", "--metadata", "order=1042", "--json")
+    assert (done.code, "left out: odd: " in done.err) == (Exit.DONE, True)
+    batch = json.loads(done.out)
+    assert (batch["counts"]["total"], batch["metadata"]) == (1, {"order": "1042"})
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_batch_that_runs_has_no_results(cli: Cli, tmp_path: Path) -> None:
+    """Asking for them is 7, and the batch can be canceled by its id."""
+    (tmp_path / "one.csv").write_text("prompt\nA fox\n", encoding="utf-8")
+    these = ("batch", "one.csv", "-m", "flux-pro-1.1", "--new", "--no-wait", "--deadline", "3600")
+    batch_id = cli(*these).out.strip()
+
+    for command in ("save", "link"):
+        done = cli(command, "--batch", batch_id)
+        assert (done.code, done.out) == (Exit.REFUSED, "")
+    assert cli("results", batch_id).code == Exit.REFUSED
+    assert cli("cancel", "--batch", batch_id).code == Exit.DONE
+    ended = json.loads(cli("watch", "--batch", batch_id, "--json").out)
+    assert (ended["status"], ended["counts"]["canceled"]) == ("completed", 1)
+    (job,) = json.loads(cli("list", "--of-batch", batch_id, "--json").out)["jobs"]
+    assert round(seconds_between(job["created_at"], job["deadline_at"]) / 60) == 60
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from fluxrelay.cli.exits import Exit
+from fluxrelay.cli.views.jobs import seconds_between
 from tests.cli.conftest import SMALL, Cli
 
 
@@ -85,11 +87,38 @@ def test_jobs_are_canceled(cli: Cli) -> None:
     one = cli("cancel", ids[0])
     assert (one.code, "canceled" in one.out) == (Exit.DONE, True)
     asked = cli("cancel", "--status", "queued")
-    assert (asked.code, "add --yes" in asked.err) == (Exit.USAGE, True)
+    assert (asked.code, "or --yes" in asked.err) == (Exit.USAGE, True)
     many = json.loads(cli("cancel", "--status", "queued", "--yes", "--json").out)
     assert many["canceled"] >= 2
     assert json.loads(cli("get", ids[2], "--json").out)["status"] == "canceled"
     assert cli("cancel", "--status", "queued", "--yes").out == "0 jobs are canceled.\n"
+
+
+@pytest.mark.usefixtures("paused")
+def test_jobs_are_canceled_if_they_are_as_many_as_was_said(cli: Cli) -> None:
+    """With another number none is canceled, and the right one is told."""
+    mark = ("--metadata", f"order={uuid.uuid4().hex}")
+    ids = [cli("submit", "never", *SMALL, *mark).out.strip() for _ in range(2)]
+
+    wrong = cli("cancel", *mark, "--confirm", "3")
+    assert (wrong.code, wrong.out, "2" in wrong.err) == (Exit.REFUSED, "", True)
+    assert json.loads(cli("get", ids[0], "--json").out)["status"] == "queued"
+    assert cli("cancel", *mark, "--confirm", "2").out == "2 jobs are canceled.\n"
+    assert {row.split()[-1] for row in cli("list", *mark).out.splitlines()[1:]} == {"never"}
+    assert cli("cancel", ids[0], "--confirm", "1").code == Exit.USAGE
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
+    """Its place in line is shown; its deadline is the one that was asked for."""
+    job_id = cli("submit", "later", *SMALL, "--deadline", "3600").out.strip()
+
+    shown = cli("get", job_id)
+    (line,) = [line for line in shown.out.splitlines() if line.split()[0] == "queue"]
+    assert " ahead" in line or " next" in line
+    job = json.loads(cli("get", job_id, "--json").out)
+    assert round(seconds_between(job["created_at"], job["deadline_at"]) / 60) == 60
+    cli("cancel", job_id)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +134,14 @@ def test_jobs_are_canceled(cli: Cli) -> None:
         (("get", "nobody"), Exit.NOT_FOUND, "job"),
         (("cancel",), Exit.USAGE, "ids, or filters"),
         (("list", "--limit", "0"), Exit.USAGE, "--limit"),
+        (("list", "--callback", "dead"), Exit.USAGE, "--callback is for --batches"),
+        (
+            ("submit", "x", *SMALL, "--event", "job.failed"),
+            Exit.USAGE,
+            "give its URL by --callback",
+        ),
+        (("watch", "--batch"), Exit.USAGE, "give its id"),
+        (("link", "nobody", "--batch", "--role", "sample"), Exit.USAGE, "--role is for jobs"),
         (("lst",), Exit.USAGE, "Did you mean 'list'"),
     ],
 )

@@ -3,9 +3,11 @@
 import io
 import json
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fluxrelay import (
@@ -74,12 +76,42 @@ def test_a_batch_is_listed_and_canceled(client: FluxRelay) -> None:
         client.batches.retry(batch)
     with pytest.raises(ConflictError):
         list(client.batches.results(batch))
+    with pytest.raises(ConflictError):
+        client.batches.link(batch)
     client.batches.cancel(batch)
     assert client.batches.wait(batch).counts.canceled == 3
     assert len(client.batches.jobs(batch, limit=2)) == 2
     jobs = list(client.batches.iterate_jobs(batch, status="canceled", limit=1))
     assert {job.batch and job.batch.custom_id for job in jobs} == {"0", "1", "2"}
     assert list(client.batches.iterate_jobs(batch, status="failed")) == []
+
+
+def test_a_batch_with_every_option(client: FluxRelay, tmp_path: Path) -> None:
+    """What was asked for holds for the batch and its jobs; a link to its results needs no key."""
+    key = f"client/{uuid.uuid4().hex}.ndjson"
+
+    batch = client.batches.create(
+        [item("a"), item("b", deadline=7200)],
+        defaults=DEFAULTS,
+        behind_single_jobs=False,
+        metadata={"order": 7},
+        deadline=timedelta(hours=1),
+        results_key=key,
+    )
+    ended = client.batches.wait(batch)
+
+    times = {
+        job.batch.custom_id: job.deadline_at - job.created_at
+        for job in client.batches.iterate_jobs(batch)
+        if job.batch and job.deadline_at
+    }
+    minutes = {name: round(time / timedelta(minutes=1)) for name, time in times.items()}
+    assert minutes == {"a": 60, "b": 120}
+    assert ended.results is not None
+    assert (ended.results.key, ended.metadata) == (key, {"order": 7})
+    file = httpx.get(client.batches.link(batch, expires=60, download="my.ndjson"), trust_env=False)
+    assert "my.ndjson" in file.headers["content-disposition"]
+    assert file.content == client.batches.save(ended, tmp_path / "results").read_bytes()
 
 
 def test_a_file_of_items(client: FluxRelay, tmp_path: Path) -> None:

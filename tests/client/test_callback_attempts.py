@@ -1,12 +1,14 @@
 """Attempts to deliver callbacks: listed, replayed and tried out, by both clients."""
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fluxrelay import FluxRelay
+from fluxrelay import ConflictError, FluxRelay
 from stack.receiver import Answer, CallbackReceiver
+from tests.client.test_batches import DEFAULTS, item
 from tests.client.test_jobs import made
 from tests.conftest import Eventually
 
@@ -36,13 +38,71 @@ def test_attempts_are_listed_and_replayed(
     assert (attempt.job_id, attempt.type, attempt.status) == (job.id, "job.succeeded", 410)
     assert attempt.at >= begun
     gone.script()
-    assert client.callbacks.replay(begun) >= 1
+    replayed = client.callbacks.replay(begun)
+    assert (replayed.replayed >= 1, replayed.more) == (True, False)
     eventually(lambda: len(gone.callbacks) > 1)
     eventually(lambda: len(list(client.callbacks.iterate(job=job.id, limit=1))) == 2)
     newest = client.callbacks.list(job=job, type="job.succeeded", limit=1)
     assert newest.items[0].outcome == "delivered"
     assert newest.next_cursor is not None
     assert list(client.callbacks.iterate(job=job, until=begun)) == []
+
+
+def test_attempts_for_a_batch_are_listed(
+    client: FluxRelay, gone: CallbackReceiver, eventually: Eventually
+) -> None:
+    """A batch's callback that was given up is found by its batch, and is sent again."""
+    batch = client.batches.create([item("a")], defaults=DEFAULTS, callback=gone.url)
+
+    def is_dead() -> bool:
+        return batch.id in {found.id for found in client.batches.iterate(callback="dead")}
+
+    eventually(is_dead)
+
+    (attempt,) = client.callbacks.list(batch=batch)
+    assert (attempt.batch_id, attempt.job_id, attempt.type) == (batch.id, None, "batch.completed")
+    assert list(client.callbacks.list(batch=batch.id, outcome="delivered")) == []
+    gone.script()
+    client.batches.resend(batch)
+    eventually(lambda: len(client.callbacks.list(batch=batch, outcome="delivered")) == 1)
+
+
+def test_a_callback_tells_the_events_that_were_chosen(
+    client: FluxRelay, receiver: CallbackReceiver, faults: Callable[..., None]
+) -> None:
+    """A job tells that the provider has taken it, and how it ends, if it is asked to."""
+    mark = uuid.uuid4().hex
+    faults(delay_generation={"match": mark, "seconds": 60})
+    chosen = {"url": receiver.url, "events": ["job.generating", "job.canceled"]}
+    job = made(client, mark, callback=chosen)
+
+    (taken,) = receiver.wait_for(lambda _: True, timeout_seconds=60)
+    client.jobs.cancel(job)
+    _, canceled = receiver.wait_for(lambda _: True, count=2, timeout_seconds=60)
+
+    told = [client.callbacks.verify(one.body, one.headers) for one in (taken, canceled)]
+    assert [callback.type for callback in told] == ["job.generating", "job.canceled"]
+    assert {callback.job and callback.job.id for callback in told} == {job.id}
+    assert told[0].id != told[1].id
+
+
+def test_a_batch_tells_of_each_job(client: FluxRelay, receiver: CallbackReceiver) -> None:
+    """A callback among the defaults is one for each job, with events of its own."""
+    each = {"url": receiver.url, "events": ["job.failed"]}
+    items = [item("good"), item("bad", "moderate-content=Violence")]
+    batch = client.batches.create(items, defaults={**DEFAULTS, "callback": each})
+
+    (received,) = receiver.wait_for(lambda _: True, timeout_seconds=60)
+    client.batches.wait(batch)
+
+    callback = client.callbacks.verify(received.body, received.headers)
+    assert callback.job is not None
+    assert callback.job.batch is not None
+    assert (callback.type, callback.job.batch.custom_id) == ("job.failed", "bad")
+    (good,) = client.batches.iterate_jobs(batch, status="succeeded")
+    with pytest.raises(ConflictError):
+        client.batches.resend(batch)  # it has none of its own
+    assert list(client.callbacks.list(job=good)) == []
 
 
 def test_a_sample_is_sent(client: FluxRelay, receiver: CallbackReceiver) -> None:

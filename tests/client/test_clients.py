@@ -54,6 +54,16 @@ def test_a_client_needs_few_packages() -> None:
     assert fluxrelay.__version__ == VERSION
 
 
+def test_what_is_packaged_is_there() -> None:
+    """The package has the project's licence, the page that describes it, and its types."""
+    project = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]
+
+    (licence,) = project["license-files"]
+    assert (ROOT / "client" / licence).read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert (ROOT / "client" / project["readme"]).is_file()
+    assert (ROOT / "client/fluxrelay/py.typed").is_file()
+
+
 def test_a_service_that_says_nothing(make_client: MakeClient, service: ScriptedService) -> None:
     """A request is given up after the client's time; it may have reached the service."""
     service.says(Wire.stall)

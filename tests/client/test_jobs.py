@@ -97,6 +97,26 @@ def test_a_job_is_awaited(client: FluxRelay) -> None:
     assert job.ended_at == job.timeline[-1].at
 
 
+def test_a_request_waits_for_the_end(client: FluxRelay) -> None:
+    """Asked to, the service answers once a job has ended, when it is made or when it is read."""
+    job = made(client, wait=60)
+
+    assert job.succeeded
+    assert client.jobs.get(made(client), wait=60).succeeded
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_queued_job_has_a_place_in_line(client: FluxRelay) -> None:
+    """A later job is behind an earlier one; a job that has ended is in no line."""
+    first, second = (client.jobs.get(made(client)) for _ in range(2))
+
+    assert first.queue is not None
+    assert second.queue is not None
+    assert second.queue.position > first.queue.position
+    assert client.jobs.cancel(second).queue is None
+    client.jobs.cancel(first)
+
+
 def test_a_failed_job_says_why(client: FluxRelay) -> None:
     """A job without a result is no error until it is asked; then the error has the job."""
     job = client.jobs.wait(made(client, "moderate-content=Violence"))

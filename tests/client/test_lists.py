@@ -1,5 +1,6 @@
 """Lists of jobs, by both clients, and canceling by a filter."""
 
+import uuid
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -7,7 +8,7 @@ import pytest
 
 from fluxrelay import ConfirmMismatchError, FluxRelay, InvalidFieldsError
 from tests.client.scripted_service import JOB, ScriptedService, says
-from tests.client.test_jobs import made
+from tests.client.test_jobs import MODEL, SMALL, made
 
 
 @pytest.mark.usefixtures("paused")
@@ -47,6 +48,27 @@ def test_jobs_are_canceled_by_a_filter(client: FluxRelay) -> None:
 
     assert (result.canceled, result.not_canceled) == (2, 0)
     assert {client.jobs.get(job).status for job in jobs} == {"canceled"}
+
+
+@pytest.mark.usefixtures("paused")
+def test_jobs_are_found_by_metadata_and_by_batch(client: FluxRelay) -> None:
+    """Both filters admit the jobs that are meant and no others, for lists as for cancels."""
+    mark = uuid.uuid4().hex
+    single, other = (made(client, metadata={"order": name}) for name in (mark, "none"))
+    items = [{"custom_id": "a", "model": MODEL, "input": {"prompt": "a fox", **SMALL}}]
+    batch = client.batches.create(items)
+
+    def of_the_batch() -> list[str]:
+        return [job.id for job in client.jobs.iterate(batch=batch)]
+
+    assert [job.id for job in client.jobs.list(metadata={"order": mark})] == [single.id]
+    assert of_the_batch() == [job.id for job in client.batches.jobs(batch)]
+    assert client.jobs.cancel_many(1, metadata={"order": mark}).canceled == 1
+    assert client.jobs.get(single).status == "canceled"
+    assert not client.jobs.get(other).ended
+    assert client.jobs.cancel_many(1, batch=batch).canceled == 1
+    assert client.batches.wait(batch).counts.canceled == 1
+    client.jobs.cancel(other)
 
 
 def test_a_bad_filter_is_refused(client: FluxRelay) -> None:
