@@ -32,7 +32,6 @@ from fluxrelay.types.batches import Batch, BatchResult
 from fluxrelay.types.callbacks import (
     Attempt,
     Callback,
-    CallbackReplay,
     CallbackSecret,
     CallbackTest,
     DeadLetter,
@@ -50,7 +49,6 @@ __all__ = [
     "Batch",
     "BatchResult",
     "Callback",
-    "CallbackReplay",
     "CallbackSecret",
     "CallbackTest",
     "CallbackVerificationError",

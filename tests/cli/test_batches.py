@@ -1,10 +1,12 @@
 """Batches from the command line: files in, one key for one file, and a run that goes on."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from fluxrelay.cli.exits import Exit
 from fluxrelay.cli.views.jobs import seconds_between
 from stack.stack import Stack
-from tests.cli.conftest import SMALL, Cli
+from tests.cli.conftest import SMALL, Cli, Done
 from tests.conftest import Eventually
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +100,25 @@ def test_a_batch_is_followed_by_its_id(cli: Cli, tmp_path: Path) -> None:
     file = httpx.get(link, trust_env=False)
     assert file.content == (tmp_path / f"made/{batch_id}.ndjson").read_bytes()
     assert "mine.ndjson" in file.headers["content-disposition"]
+
+
+def test_items_come_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` reads NDJSON; a key of one's own finds the batch again, whatever comes then."""
+    item = {"custom_id": "one", "input": {"prompt": "A hare", "width": 256, "height": 256}}
+    key = ("--idempotency-key", uuid.uuid4().hex)
+
+    def piped(content: str, *more: str) -> Done:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        return cli("batch", "-", "-m", "flux-pro-1.1", *more)
+
+    first = piped(json.dumps(item), *key, "--json")
+    again = piped(json.dumps(item), *key, "--no-wait")
+    other = piped(json.dumps(item | {"custom_id": "two"}), *key)
+
+    assert json.loads(first.out)["id"] == again.out.strip()
+    assert (other.code, other.out) == (Exit.USAGE, "")
+    assert piped("{}", *key, "--new").code == Exit.USAGE
+    assert piped("").code == Exit.USAGE
 
 
 def test_wrong_items_are_left_out_if_asked(cli: Cli, tmp_path: Path) -> None:

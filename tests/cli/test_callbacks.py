@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from core.security.signatures import sign_callback
-from fluxrelay.cli.app import run
 from fluxrelay.cli.callback_server import CallbackServer, Received
 from fluxrelay.cli.exits import Exit
 from fluxrelay.cli.signatures import fault
@@ -39,6 +38,26 @@ def test_listen_shows_what_the_service_sends(cli: Cli, ports: Ports) -> None:
     assert (done.code, f":{port}/" in done.err) == (Exit.DONE, True)
     told = json.loads(done.out)
     assert (told["verified"], told["answered"], told["body"]["data"]["id"]) == (True, 204, job_id)
+
+
+def test_listen_sends_on_what_it_receives(
+    cli: Cli, ports: Ports, receiver: CallbackReceiver
+) -> None:
+    """With `--forward`, the receiver behind gets the callback, signed as it was."""
+    port = ports.take()
+    job_id = cli("submit", "x", *SMALL, "--callback", f"http://127.0.0.1:{port}/").out.strip()
+    receiver.script(Answer(202))
+
+    done = cli(
+        *("listen", "--host", "127.0.0.1", "--port", str(port)),
+        *("--forward", receiver.url, "--count", "1"),
+    )
+
+    assert (done.code, "✓ verified  answered 202" in done.out) == (Exit.DONE, True)
+    (callback,) = receiver.callbacks
+    assert json.loads(callback.body)["data"]["id"] == job_id
+    assert "webhook-signature" in callback.headers
+    assert cli("listen", "--forward", "127.0.0.1:3000").code == Exit.USAGE
 
 
 @pytest.fixture
@@ -131,16 +150,3 @@ def test_a_port_that_is_taken_is_told(bare: Cli, receiver: CallbackReceiver) -> 
     port = receiver.url.rsplit(":", 1)[1].split("/")[0]
     done = bare("listen", "--port", port, FLUXRELAY_CALLBACK_SECRET=SECRET)
     assert (done.code, f"Port {port}" in done.err) == (Exit.USAGE, True)
-
-
-def test_doctor_finds_all_well(cli: Cli) -> None:
-    """Every check passes before the running product, and the answer is one document as JSON."""
-    done = cli("doctor", "--json")
-    found = json.loads(done.out)
-    assert (done.code, found["ok"]) == (Exit.DONE, True), found
-    results = {check["name"]: check["result"] for check in found["checks"]}
-    assert results["callback"] in {"ok", "skipped"}
-    assert {results[name] for name in ("settings", "service", "ready", "clock", "key")} == {"ok"}
-    refused = cli("doctor", FLUXRELAY_KEY="wrong")
-    assert (refused.code, "✗ key" in refused.out) == (Exit.NOT_AUTHORIZED, True)
-    assert run(["doctor", "--help"]) == 0

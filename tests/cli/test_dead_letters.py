@@ -30,8 +30,8 @@ def test_dead_letters_are_listed_and_dismissed(
     assert "provider_error: " in mine["job"]
     assert f"{receiver.url}: 410" in mine["callback"]
 
-    assert cli("dead-letters", "dismiss", job_id).code == Exit.DONE
+    assert cli("dead-letters", "dismiss", "job", job_id).code == Exit.DONE
     assert listed() == {"callback"}
-    told = json.loads(cli("dead-letters", "dismiss", "--callback", job_id, "--json").out)
-    assert told == {"dismissed": [{"kind": "callback", "job": job_id}]}
+    told = json.loads(cli("dead-letters", "dismiss", "callback", job_id, "--json").out)
+    assert told == {"dismissed": [{"kind": "callback", "id": job_id}]}
     assert listed() == set()

@@ -109,6 +109,37 @@ def test_jobs_are_canceled_if_they_are_as_many_as_was_said(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("paused")
+def test_filters_of_lists_and_cancels(cli: Cli, tmp_path: Path) -> None:
+    """Times, a batch and a model admit what they mean; `--all` takes what is left."""
+    (tmp_path / "one.csv").write_text("prompt\nA fox\n", encoding="utf-8")
+    batch_id = cli("batch", "one.csv", *SMALL[:2], "--new", "--no-wait").out.strip()
+    first, second = (json.loads(cli("submit", "never", *SMALL, "--json").out) for _ in range(2))
+
+    def listed(*filters: str) -> list[str]:
+        return [job["id"] for job in json.loads(cli("list", *filters, "--json").out)["jobs"]]
+
+    assert listed("--created-after", first["created_at"])[::-1][:1] == [first["id"]]
+    assert second["id"] not in listed("--created-before", first["created_at"])
+    assert cli("cancel", "--of-batch", batch_id, "--confirm", "1").code == Exit.DONE
+    others = ("cancel", "-m", "flux-dev", "--created-after", first["created_at"], "--yes")
+    assert cli(*others).out == "0 jobs are canceled.\n"
+    assert cli("cancel", "--all", "--yes").code == Exit.DONE
+    statuses = [
+        json.loads(cli("get", job["id"], "--json").out)["status"] for job in (first, second)
+    ]
+    assert statuses == ["canceled", "canceled"]
+
+
+def test_the_same_key_makes_the_same_job(cli: Cli) -> None:
+    """A key of one's own makes repeating safe; with other parameters it is refused."""
+    key = ("--idempotency-key", uuid.uuid4().hex)
+    ids = {cli("submit", "a fox", *SMALL, *key).out for _ in range(2)}
+    assert len(ids) == 1
+    other = cli("submit", "an owl", *SMALL, *key)
+    assert (other.code, other.out) == (Exit.USAGE, "")
+
+
+@pytest.mark.usefixtures("paused")
 def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
     """Its place in line is shown; its deadline is the one that was asked for."""
     job_id = cli("submit", "later", *SMALL, "--deadline", "3600").out.strip()
@@ -131,6 +162,7 @@ def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
         (("submit", "x", *SMALL, "-p", "seed"), Exit.USAGE, "--param takes NAME=VALUE"),
         (("submit", "x", *SMALL, "-p", "image_prompt=@no.png"), Exit.USAGE, "No such file"),
         (("submit", "x", "-m", "flux-pro-1.1", "-p", "width=1000"), Exit.USAGE, "multiple of 32"),
+        (("submit", "x", *SMALL, "--region", "moon"), Exit.USAGE, "region"),
         (("get", "nobody"), Exit.NOT_FOUND, "job"),
         (("cancel",), Exit.USAGE, "ids, or filters"),
         (("list", "--limit", "0"), Exit.USAGE, "--limit"),

@@ -55,7 +55,7 @@ def test_a_batch_to_its_results(client: FluxRelay, tmp_path: Path) -> None:
     assert results["good"].artifacts[0].sha256
     assert results["bad"].error is not None
     assert results["bad"].error.code == "content_moderated"
-    assert client.batches.get(batch.id) == ended
+    assert client.batches.get(batch.id, wait=60) == ended
     again = client.batches.retry(ended)
     assert (again.retry_of, again.counts.total) == (batch.id, 1)
     assert client.batches.retry(batch.id).id == again.id
@@ -145,6 +145,7 @@ def test_bad_items(client: FluxRelay) -> None:
     assert caught.value.total == len(caught.value.errors)
     assert batch.counts.total == 1
     assert {error["custom_id"] for error in batch.rejected} == {"bad"}
+    assert batch.rejected_total == len(batch.rejected)
 
 
 def test_the_callback_of_a_batch(

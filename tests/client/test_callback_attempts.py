@@ -1,5 +1,6 @@
 """Attempts to deliver callbacks: listed, replayed and tried out, by both clients."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ import pytest
 
 from fluxrelay import ConflictError, FluxRelay
 from stack.receiver import Answer, CallbackReceiver
+from tests.client.scripted_service import ScriptedService, says
 from tests.client.test_batches import DEFAULTS, item
 from tests.client.test_jobs import made
 from tests.conftest import Eventually
@@ -38,8 +40,7 @@ def test_attempts_are_listed_and_replayed(
     assert (attempt.job_id, attempt.type, attempt.status) == (job.id, "job.succeeded", 410)
     assert attempt.at >= begun
     gone.script()
-    replayed = client.callbacks.replay(begun)
-    assert (replayed.replayed >= 1, replayed.more) == (True, False)
+    assert client.callbacks.replay(begun) >= 1
     eventually(lambda: len(gone.callbacks) > 1)
     eventually(lambda: len(list(client.callbacks.iterate(job=job.id, limit=1))) == 2)
     newest = client.callbacks.list(job=job, type="job.succeeded", limit=1)
@@ -83,6 +84,10 @@ def test_a_callback_tells_the_events_that_were_chosen(
     told = [client.callbacks.verify(one.body, one.headers) for one in (taken, canceled)]
     assert [callback.type for callback in told] == ["job.generating", "job.canceled"]
     assert {callback.job and callback.job.id for callback in told} == {job.id}
+    assert [one.job and one.job.provider and one.job.provider.discarded for one in told] == [
+        False,
+        True,
+    ]
     assert told[0].id != told[1].id
 
 
@@ -103,6 +108,22 @@ def test_a_batch_tells_of_each_job(client: FluxRelay, receiver: CallbackReceiver
     with pytest.raises(ConflictError):
         client.batches.resend(batch)  # it has none of its own
     assert list(client.callbacks.list(job=good)) == []
+
+
+def test_all_are_replayed(scripted: FluxRelay, service: ScriptedService) -> None:
+    """Where the service takes some at a time it is asked again, for those of before alone."""
+    date = "date: Sat, 21 Nov 2026 16:25:00 GMT"
+    service.says(
+        says(202, {"replayed": 1000, "more": True}, date),
+        says(202, {"replayed": 1000, "more": True}),
+        says(202, {"replayed": 7, "more": False}),
+    )
+
+    assert scripted.callbacks.replay(0) == 2007
+
+    bodies = [json.loads(request.body) for request in service.requests]
+    bounded = {"since": 0, "until": "2026-11-21T16:25:01+00:00"}
+    assert bodies == [{"since": 0}, bounded, bounded]
 
 
 def test_a_sample_is_sent(client: FluxRelay, receiver: CallbackReceiver) -> None:

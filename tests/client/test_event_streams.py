@@ -1,7 +1,6 @@
 """Server-sent events as the client reads them, and how a stream goes on after it broke."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +20,7 @@ from tests.client.scripted_service import (
     refuses,
     streams,
 )
-from tests.client.test_jobs import MODEL, SMALL, made
+from tests.client.test_jobs import made
 from tests.contract.scripted_server import answer
 
 OPEN = Answer(200, {"content-type": "text/event-stream"})
@@ -159,25 +158,6 @@ def test_events_of_all_jobs(client: FluxRelay) -> None:
             if event.job_id == later.id and event.status == "succeeded":
                 break
     assert event.at == client.jobs.get(later).ended_at
-
-
-def test_events_of_a_batch(client: FluxRelay) -> None:
-    """Only its own events come, and its end is one of them."""
-    other = made(client)
-    line = {"custom_id": "a", "model": MODEL, "input": {"prompt": "a fox", **SMALL}}
-    batch = client.batches.create([line])
-
-    # From before the first event that is kept, which is told first.
-    stream = client.events(batch=batch, last_event_id="1-0")
-    with contextlib.closing(stream):
-        seen = list(itertools.takewhile(lambda event: event.type != "batch.completed", stream))
-
-    told = [event for event in seen if event.type != "reset"]
-    assert told[-1].type == "job.succeeded"
-    (job,) = client.batches.jobs(batch)
-    assert {event.job_id for event in told} == {job.id}
-    assert {event.data["batch"] for event in told} == {batch.id}
-    assert client.jobs.wait(other).batch is None
 
 
 def test_nothing_comes_after_the_end(scripted: FluxRelay, service: ScriptedService) -> None:

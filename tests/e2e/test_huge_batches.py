@@ -8,6 +8,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from fluxrelay import FluxRelay
 from stack.options import StackOptions
 from stack.stack import Stack
 from tests.e2e.conftest import Customer
@@ -78,3 +79,17 @@ def test_a_batch_at_its_limits_takes_little_memory(customer: Customer, media: st
     batch = answer.json()["id"]
     canceled = customer.http.post(f"/v1/batches/{batch}/cancel", timeout=300)
     assert canceled.json()["counts"]["canceled"] == MOST
+
+
+def test_the_client_sends_the_largest_batch(customer: Customer) -> None:
+    """10,000 items are one call; canceled by another, each of them has its line in the results."""
+    stack = customer.stack
+    with FluxRelay(stack.service_url, stack.api_key) as client:
+        batch = client.batches.create([text(number) for number in range(MOST)])
+        assert batch.counts.total == MOST
+
+        assert client.batches.cancel(batch).counts.canceled == MOST
+
+        assert client.batches.wait(batch, timeout=300).counts.ended == MOST
+        results = [(one.custom_id, one.status) for one in client.batches.results(batch)]
+    assert results == [(str(number), "canceled") for number in range(MOST)]

@@ -16,6 +16,9 @@ from fluxrelay.types.reference import Page
 
 M = TypeVar("M", bound=Model)
 
+#: Seconds that an answer may take longer where thousands of jobs and their files are concerned.
+PATIENCE_WITH_MANY = 300.0
+
 
 class Operations:
     """Operations of one kind of thing."""

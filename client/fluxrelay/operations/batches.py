@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from fluxrelay.operations.base import idempotency
+from fluxrelay.operations.base import PATIENCE_WITH_MANY, idempotency
 from fluxrelay.operations.downloads import Downloads
 from fluxrelay.operations.values import (
     BatchOrId,
@@ -85,7 +85,9 @@ class BatchOperations(Downloads):
             **(extra or {}),
         }
         body, headers = _body(items, options), idempotency(idempotency_key)
-        answer = yield from self._post("batches", body=body, headers=headers)
+        answer = yield from self._post(
+            "batches", body=body, headers=headers, patience=PATIENCE_WITH_MANY
+        )
         return Batch.decode(answer.json())
 
     def get(self, batch: BatchOrId, *, wait: float | None = None) -> Flow[Batch]:
@@ -107,7 +109,7 @@ class BatchOperations(Downloads):
 
     def cancel(self, batch: BatchOrId) -> Flow[Batch]:
         """Cancel every job of a batch that can be canceled, and return the batch."""
-        return Batch.decode((yield from self._post("batches", id_of(batch), "cancel")).json())
+        return (yield from self._change(batch, "cancel"))
 
     def retry(self, batch: BatchOrId) -> Flow[Batch]:
         """Run the failed items of a batch again, as a new batch, and return that one.
@@ -115,7 +117,7 @@ class BatchOperations(Downloads):
         Raises:
             ConflictError: None failed, or the batch still runs.
         """
-        return Batch.decode((yield from self._post("batches", id_of(batch), "retry")).json())
+        return (yield from self._change(batch, "retry"))
 
     def resend(self, batch: BatchOrId) -> Flow[Batch]:
         """Send the callback of a completed batch again, and return the batch.
@@ -123,7 +125,7 @@ class BatchOperations(Downloads):
         Raises:
             ConflictError: The batch runs, or has no callback.
         """
-        return Batch.decode((yield from self._post("batches", id_of(batch), "callback")).json())
+        return (yield from self._change(batch, "callback"))
 
     def jobs(
         self,
@@ -209,6 +211,10 @@ class BatchOperations(Downloads):
         """
         params = query(given(callback=callback, limit=limit, cursor=cursor))
         return (yield from self._page(Batch, "batches", name="batches", params=params))
+
+    def _change(self, batch: BatchOrId, what: str) -> Flow[Batch]:
+        place = ("batches", id_of(batch), what)
+        return Batch.decode((yield from self._post(*place, patience=PATIENCE_WITH_MANY)).json())
 
 
 def _body(items: Items, options: Mapping[str, Any]) -> Body:

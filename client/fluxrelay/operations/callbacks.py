@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 
 from fluxrelay.errors import CallbackVerificationError
-from fluxrelay.operations.base import Operations
+from fluxrelay.operations.base import PATIENCE_WITH_MANY, Operations
 from fluxrelay.operations.values import BatchOrId, JobOrId, Time, given, id_of, query, time_of
 from fluxrelay.operations.verification import verify_callback
 from fluxrelay.protocol.effects import Flow, now
@@ -66,18 +67,28 @@ class CallbackOperations(Operations):
         """Return the secret that signs your callbacks."""
         return (yield from self._fetch())
 
-    def replay(self, since: Time, *, until: Time | None = None) -> Flow[CallbackReplay]:
-        """Send again every callback of your jobs that was given up since a time.
+    def replay(self, since: Time, *, until: Time | None = None) -> Flow[int]:
+        """Send again every callback that was given up since a time; return how many.
 
-        The service takes up to 1,000 at a time: repeat the call while `CallbackReplay.more`.
+        The service takes a thousand of them at a time, so this may be several requests.
 
         Args:
             since: the earliest time at which they were given up.
-            until: the time before which they were.
+            until: the time before which they were; without it, until now.
         """
         body = given(since=time_of(since), until=None if until is None else time_of(until))
-        answer = yield from self._post("callbacks", "replay", body=body)
-        return CallbackReplay.decode(answer.json())
+        count = 0
+        while True:
+            answer = yield from self._post(
+                "callbacks", "replay", body=body, patience=PATIENCE_WITH_MANY
+            )
+            done = CallbackReplay.decode(answer.json())
+            count += done.replayed
+            if not done.more:
+                return count
+            # What is given up once more meanwhile is left alone: else this might never end.
+            at = answer.date() or datetime.now(timezone.utc)
+            body.setdefault("until", (at + timedelta(seconds=1)).isoformat())
 
     def test(self, url: str, *, type: str | None = None) -> Flow[CallbackTest]:  # noqa: A002 - the service's name of it
         """Send a signed sample callback to a URL and return what came of it.
@@ -109,7 +120,7 @@ class CallbackOperations(Operations):
         job: JobOrId | None = None,
         batch: BatchOrId | None = None,
         outcome: str | None = None,
-        type: str | Iterable[str] | None = None,  # noqa: A002 - the service's name of it
+        type: str | None = None,  # noqa: A002 - the service's name of it
         since: Time | None = None,
         until: Time | None = None,
         limit: int | None = None,

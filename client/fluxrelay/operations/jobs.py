@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fluxrelay.operations.base import idempotency
+from fluxrelay.operations.base import PATIENCE_WITH_MANY, idempotency
 from fluxrelay.operations.files import FileOperations
 from fluxrelay.operations.streams import event_stream
 from fluxrelay.operations.values import (
@@ -155,7 +155,9 @@ class JobOperations(FileOperations):
         )
         body = {**chosen, **({"all": True} if all else {}), "confirm": confirm}
         # Repeated after it took effect, it would tell of a mismatch.
-        answer = yield from self._post("jobs", "cancel", body=body, repeatable=False)
+        answer = yield from self._post(
+            "jobs", "cancel", body=body, repeatable=False, patience=PATIENCE_WITH_MANY
+        )
         return CancelResult.decode(answer.json())
 
     def retry(self, job: JobOrId) -> Flow[Job]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -58,6 +60,13 @@ class Answer:
     def is_redirect(self) -> bool:
         """Tell whether the answer lies elsewhere."""
         return _REDIRECT <= self.status < _PROBLEM and "location" in self.headers
+
+    def date(self) -> datetime | None:
+        """Return the service's clock, to the second; None if the answer does not tell it."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", ""))
+        except ValueError:
+            return None
 
     def json(self) -> Any:
         """Return the parsed content.

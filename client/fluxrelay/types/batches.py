@@ -59,6 +59,8 @@ class Batch(Model):
     retried_as: str | None = None
     #: With `on_error="skip"`: what was wrong with the items that were left out.
     rejected: tuple[Mapping[str, Any], ...] = ()
+    #: How many complaints there are, of which `rejected` holds the first thousand.
+    rejected_total: int = 0
 
     @property
     def ended(self) -> bool:

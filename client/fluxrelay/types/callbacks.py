@@ -60,7 +60,7 @@ class Attempt(Model):
 
 @dataclass(frozen=True)
 class CallbackReplay(Model):
-    """How many callbacks are sent again, and whether there are `more`, for the next call."""
+    """How many callbacks are sent again, and whether there are `more` for another request."""
 
     replayed: int
     more: bool = False

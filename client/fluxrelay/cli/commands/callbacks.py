@@ -58,13 +58,11 @@ def replay(
         str | None, typer.Option(metavar="TIME", help="Given up earlier than that.")
     ] = None,
 ) -> None:
-    """Send again all callbacks of jobs that were given up."""
-    done = session.client.callbacks.replay(since, until=until)
+    """Send again all callbacks that were given up."""
+    count = session.client.callbacks.replay(since, until=until)
     if session.out.as_json:
-        session.out.document(done.raw)
-    session.out.say(f"{done.replayed:,} callbacks are sent again.")
-    if done.more:
-        session.out.note("There are more: repeat the command.")
+        session.out.document({"replayed": count})
+    session.out.say(f"{count:,} callbacks are sent again.")
 
 
 def resend(

@@ -14,7 +14,9 @@ _PAGE = 100
 def list_letters(
     session: Session,
     *,
-    kind: Annotated[str | None, typer.Option(metavar="KIND", help="job or callback.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="job, callback or batch.")
+    ] = None,
     code: Annotated[
         str | None, typer.Option(metavar="CODE", help="Of jobs that failed with this.")
     ] = None,
@@ -26,26 +28,22 @@ def list_letters(
     if session.out.as_json:
         session.out.document({"dead_letters": found})
     elif found:
-        session.out.rows(LETTER_HEADINGS, [letter_row(letter) for letter in found], title="job")
+        session.out.rows(LETTER_HEADINGS, [letter_row(letter) for letter in found], title="of")
     else:
         session.out.note("There are none.")
 
 
 def dismiss(
     session: Session,
-    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids.")],
-    *,
-    callback: Annotated[
-        bool, typer.Option("--callback", help="Its callback's letter, not its own.")
-    ] = False,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="job, callback or batch.")],
+    about: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids.")],
 ) -> None:
-    """Take jobs off the list."""
-    kind = "callback" if callback else "job"
-    for one in job:
+    """Take dead letters off the list."""
+    for one in about:
         session.client.dead_letters.dismiss(kind, one)
-        session.out.say(f"{one} is off the list.")
+        session.out.say(f"{kind} {one} is off the list.")
     if session.out.as_json:
-        session.out.document({"dismissed": [{"kind": kind, "job": one} for one in job]})
+        session.out.document({"dismissed": [{"kind": kind, "id": one} for one in about]})
 
 
 def register(app: typer.Typer) -> None:

@@ -66,9 +66,9 @@ def _checks(session: Session, callback: str | None) -> Iterator[Check]:
     url = settings.url.value
     yield _encryption(url)
     try:
-        alive = httpx.get(f"{url}/livez", timeout=_SECONDS, trust_env=False)
-        ready = httpx.get(f"{url}/readyz", timeout=_SECONDS, trust_env=False)
-        document = httpx.get(f"{url}/openapi.json", timeout=_SECONDS, trust_env=False)
+        alive = httpx.get(f"{url}/livez", timeout=_SECONDS)
+        ready = httpx.get(f"{url}/readyz", timeout=_SECONDS)
+        document = httpx.get(f"{url}/openapi.json", timeout=_SECONDS)
         version = document.json()["info"]["version"]
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         text = f"{url} does not answer as FluxRelay: {type(error).__name__}: {error}"

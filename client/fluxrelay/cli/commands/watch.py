@@ -14,7 +14,7 @@ from fluxrelay.cli.exits import Exit, wrong
 from fluxrelay.cli.output import STATUS_STYLES, printable
 from fluxrelay.cli.session import Session, command
 from fluxrelay.cli.views.jobs import day_or_time, queue_text, seconds_between
-from fluxrelay.cli.waiting import await_end
+from fluxrelay.types.jobs import Job
 from fluxrelay.types.reference import Event
 
 _RESET = "reset"
@@ -56,22 +56,23 @@ def watch(
 
 def _watch_one(session: Session, job: str) -> Exit | None:
     known = session.client.jobs
-    shown = 0
-
-    def look(seconds: int) -> Mapping[str, Any]:
-        return known.get(job, wait=seconds).raw
-
-    def show(view: Mapping[str, Any]) -> None:
-        nonlocal shown
-        steps = view["timeline"]
-        for step in steps[shown:]:
-            _show_step(session, view, step)
-        shown = len(steps)
-
-    last = await_end(look, show)
+    last = known.get(job)
+    shown = _show_steps(session, last, 0)
+    if not last.ended:
+        for event in known.events(job, last_event_id=str(shown)):
+            last = event.job or last
+            shown = _show_steps(session, last, shown)
     if session.out.as_json:
-        return None if last["status"] == "succeeded" else Exit.FAILED
-    return ended(session, known.get(job))
+        return None if last.succeeded else Exit.FAILED
+    return ended(session, last)
+
+
+def _show_steps(session: Session, job: Job, shown: int) -> int:
+    """Show the statuses that a job has taken after the first few; return how many it has taken."""
+    steps = job.raw["timeline"]
+    for step in steps[shown:]:
+        _show_step(session, job.raw, step)
+    return len(steps)
 
 
 def _show_step(session: Session, view: Mapping[str, Any], step: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from fluxrelay.cli.views.jobs import day_or_time
 
 View = Mapping[str, Any]
 ATTEMPT_HEADINGS: Final = ("at", "event", "of", "answer")
-LETTER_HEADINGS: Final = ("at", "kind", "job", "reason")
+LETTER_HEADINGS: Final = ("at", "kind", "of", "reason")
 
 
 def attempt_row(attempt: View) -> tuple[str, ...]:
@@ -25,11 +25,12 @@ def answer_text(attempt: View) -> str:
 
 
 def letter_row(letter: View) -> tuple[str, ...]:
-    """Return a dead letter's row of the list: why the job failed, or its callback."""
-    job = letter["job"]
+    """Return a dead letter's row of the list: why the job or the callback failed."""
+    about = letter["job"] or letter["batch"]
     if letter["kind"] == "job":
-        reason = f"{job['error']['code']}: {job['error']['message']}"
+        reason = f"{about['error']['code']}: {about['error']['message']}"
     else:
-        last = (job["callback"]["log"] or [{}])[-1]
-        reason = f"{job['callback']['url']}: {last.get('error') or last.get('status')}"
-    return day_or_time(letter["at"]), letter["kind"], job["id"], reason
+        callback = about["callback"]
+        last = (callback["log"] or [{}])[-1]
+        reason = f"{callback['url']}: {last.get('error') or last.get('status')}"
+    return day_or_time(letter["at"]), letter["kind"], about["id"], reason
