@@ -96,6 +96,7 @@ def test_a_key_that_is_refused(cli: Cli) -> None:
 def test_what_is_wrong_is_told(
     bare: Cli,
     service: ScriptedService,
+    *,
     part: str,
     script: Script,
     check: str,
