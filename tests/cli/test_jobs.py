@@ -11,6 +11,7 @@ from PIL import Image
 from fluxrelay.cli.exits import Exit
 from fluxrelay.cli.views.jobs import seconds_between
 from tests.cli.conftest import SMALL, Cli
+from tests.conftest import Eventually
 
 
 def test_submit_waits_and_saves(cli: Cli, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_jobs_are_canceled_if_they_are_as_many_as_was_said(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("paused")
-def test_filters_of_lists_and_cancels(cli: Cli, tmp_path: Path) -> None:
+def test_filters_of_lists_and_cancels(cli: Cli, tmp_path: Path, eventually: Eventually) -> None:
     """Times, a batch and a model admit what they mean; `--all` takes what is left."""
     (tmp_path / "one.csv").write_text("prompt\nA fox\n", encoding="utf-8")
     batch_id = cli("batch", "one.csv", *SMALL[:2], "--new", "--no-wait").out.strip()
@@ -120,6 +121,7 @@ def test_filters_of_lists_and_cancels(cli: Cli, tmp_path: Path) -> None:
 
     assert listed("--created-after", first["created_at"])[::-1][:1] == [first["id"]]
     assert second["id"] not in listed("--created-before", first["created_at"])
+    eventually(lambda: len(listed("--of-batch", batch_id)) == 1)  # once its item is a job
     assert cli("cancel", "--of-batch", batch_id, "--confirm", "1").code == Exit.DONE
     others = ("cancel", "-m", "flux-dev", "--created-after", first["created_at"], "--yes")
     assert cli(*others).out == "0 jobs are canceled.\n"

@@ -117,7 +117,7 @@ def test_a_shell_is_given_completions(bare: Cli) -> None:
     """Asked as bash asks, the command names those of its commands that fit."""
     variables = {"COMP_WORDS": "fluxrelay li", "COMP_CWORD": "1"}
     done = bare(_FLUXRELAY_COMPLETE="complete_bash", **variables)
-    assert done.out.split() == ["list", "listen"]
+    assert done.out.split() == ["list", "link", "listen"]
 
 
 @pytest.mark.parametrize(("columns", "is_table"), [(80, True), (120, True), (60, False)])

@@ -60,12 +60,14 @@ def test_attempts_for_a_batch_are_listed(
 
     eventually(is_dead)
 
-    (attempt,) = client.callbacks.list(batch=batch)
-    assert (attempt.batch_id, attempt.job_id, attempt.type) == (batch.id, None, "batch.completed")
+    # At least one: a busy machine may make more attempts than it has to.
+    attempts = client.callbacks.list(batch=batch)
+    found = {(one.batch_id, one.job_id, one.type) for one in attempts}
+    assert found == {(batch.id, None, "batch.completed")}
     assert list(client.callbacks.list(batch=batch.id, outcome="delivered")) == []
     gone.script()
     client.batches.resend(batch)
-    eventually(lambda: len(client.callbacks.list(batch=batch, outcome="delivered")) == 1)
+    eventually(lambda: len(client.callbacks.list(batch=batch, outcome="delivered")) > 0)
 
 
 def test_a_callback_tells_the_events_that_were_chosen(

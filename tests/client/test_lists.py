@@ -9,6 +9,7 @@ import pytest
 from fluxrelay import ConfirmMismatchError, FluxRelay, InvalidFieldsError
 from tests.client.scripted_service import JOB, ScriptedService, says
 from tests.client.test_jobs import MODEL, SMALL, made
+from tests.conftest import Eventually
 
 
 @pytest.mark.usefixtures("paused")
@@ -51,7 +52,7 @@ def test_jobs_are_canceled_by_a_filter(client: FluxRelay) -> None:
 
 
 @pytest.mark.usefixtures("paused")
-def test_jobs_are_found_by_metadata_and_by_batch(client: FluxRelay) -> None:
+def test_jobs_are_found_by_metadata_and_by_batch(client: FluxRelay, eventually: Eventually) -> None:
     """Both filters admit the jobs that are meant and no others, for lists as for cancels."""
     mark = uuid.uuid4().hex
     single, other = (made(client, metadata={"order": name}) for name in (mark, "none"))
@@ -62,6 +63,7 @@ def test_jobs_are_found_by_metadata_and_by_batch(client: FluxRelay) -> None:
         return [job.id for job in client.jobs.iterate(batch=batch)]
 
     assert [job.id for job in client.jobs.list(metadata={"order": mark})] == [single.id]
+    eventually(lambda: len(of_the_batch()) == 1)  # once its item is a job
     assert of_the_batch() == [job.id for job in client.batches.jobs(batch)]
     assert client.jobs.cancel_many(1, metadata={"order": mark}).canceled == 1
     assert client.jobs.get(single).status == "canceled"

@@ -86,14 +86,14 @@ def resend(
 
 def send_sample(
     session: Session,
-    url: Annotated[str, typer.Argument(metavar="URL", help="The receiver.")],
+    receiver: Annotated[str, typer.Argument(metavar="URL", help="Where to send it.")],
     *,
     event: Annotated[
         str | None, typer.Option(metavar="EVENT", help="A sample of this, such as job.failed.")
     ] = None,
 ) -> Exit | None:
     """Have a signed sample sent to a URL, and show what came of it."""
-    tested = session.client.callbacks.test(url, type=event)
+    tested = session.client.callbacks.test(receiver, type=event)
     if session.out.as_json:
         session.out.document(tested.raw)
     if tested.delivered is None:
