@@ -48,14 +48,14 @@ def waiting(service: OwnService, key: str, job_id: str) -> Iterator[Waiting]:
     path, asking = f"/v1/jobs/{job_id}", f"x-key: {key}"
     wait = post(key).removesuffix(b"\r\n") + b"prefer: wait=60\r\n\r\n"
     with ExitStack() as stack:
-        wires = [stack.enter_context(Wire.to(service.url)) for _ in range(2)]
-        wires[0].send(head("GET", f"{path}?wait=60", asking))
-        wires[1].send(wait + JOB)
+        shown, created = (stack.enter_context(Wire.to(service.url)) for _ in range(2))
+        shown.send(head("GET", f"{path}?wait=60", asking))
+        created.send(wait + JOB)
         paths = (f"{path}/events", "/v1/events")
-        streams = [stack.enter_context(Events.of(service.url, one, key=key)) for one in paths]
-        assert streams[0].event().event == "job.queued"
-        assert streams[1].next().id
-        yield Waiting(*wires, *streams)
+        one, every = (stack.enter_context(Events.of(service.url, at, key=key)) for at in paths)
+        assert one.event().event == "job.queued"
+        assert every.next().id
+        yield Waiting(shown, created, one, every)
 
 
 def ends_well(service: OwnService, eventually: Eventually) -> None:
