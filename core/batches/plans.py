@@ -176,6 +176,19 @@ class BatchPlans:
             left = yield ScriptCall("cancel_batch", self._jobs.payload() | payload, durable=True)
         return bool(left == 0)
 
+    def expand(self, tenant: str, batch_id: str | None = None) -> Transition[bool]:
+        """Make jobs of a tenant's accepted items, a bounded number; return whether some are left.
+
+        Args:
+            tenant: Whose items.
+            batch_id: Only those of this batch; another tenant's batch has none.
+        """
+        kept = {"ended": self._jobs.job_ttl, "owed": max(self._jobs.job_ttl, self._jobs.owed_ttl)}
+        payload: dict[str, Any] = {"tenant": tenant, "most": MOST_AT_ONCE, "kept": kept}
+        payload |= {"batch": batch_id} if batch_id else {}
+        left = yield ScriptCall("expand_now", self._jobs.payload() | payload)
+        return bool(left)
+
     def job_ids(self, batch_id: BatchId) -> Transition[list[JobId]]:
         """Return the batch's jobs, in the order of its items."""
         found = yield ScriptCall("batch_members", self._jobs.payload() | {"batch": batch_id})

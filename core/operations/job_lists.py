@@ -44,6 +44,11 @@ class JobFilter:
     #: Key -> value as text, of indexed keys only.
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_about_times(self) -> bool:
+        """Whether jobs of some times only are admitted."""
+        return self.created_after is not None or self.created_before is not None
+
     def keys(self) -> list[str]:
         """Return the keys of the indexes that a job must be in, besides that of its status."""
         names = [model_index(self.model)] if self.model is not None else []

@@ -35,7 +35,7 @@ _SCRIPTS: Final[Mapping[str, Sequence[str]]] = {
     "sweep": ("create_job.lua", "expand.lua"),
     **dict.fromkeys(("stage_items", "commit_batch", "change_batch", "resend_batch"), ()),
     **dict.fromkeys(("read_batch", "list_batches", "batch_members", "batch_jobs"), ()),
-    "cancel_batch": ("create_job.lua", "expand.lua"),
+    **dict.fromkeys(("cancel_batch", "expand_now"), ("create_job.lua", "expand.lua")),
 }
 SOCKET_TIMEOUT: Final = 5.0  # seconds
 #: Milliseconds that WAITAOF waits for the fsync.

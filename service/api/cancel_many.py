@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.batches.plans import MOST_AT_ONCE, BatchPlans
 from core.jobs.job import JobId
 from core.jobs.status import Status, predecessors
 from core.operations.cancel_many import cancel_all
@@ -37,10 +38,10 @@ async def cancel_jobs(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     body = parse_json(await read_body(request, LARGEST_BODY))
     wanted, confirm = _body_filter(tenant, body, state["settings"])
+    await _expand(state, wanted)
     found = await run_in_threadpool(_found, state["job_lists"], wanted)
     if len(found) > MOST_CANCELED:
-        detail = f"More than {MOST_CANCELED} jobs match; nothing was canceled, narrow the filter"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "too-many-jobs", detail)
+        raise _too_many()
     if len(found) != confirm:
         count = f"{len(found)} job{' matches' if len(found) == 1 else 's match'}"
         fix = f"if you mean these, repeat it with confirm: {len(found)}"
@@ -50,6 +51,34 @@ async def cancel_jobs(request: Request[State]) -> Response:
     canceled = await cancel_all(state["async_store"], found)
     view = {"canceled": canceled, "not_canceled": len(found) - canceled}
     return JsonAnswer(view, headers={"cache-control": "no-store"})
+
+
+async def _expand(state: State, wanted: JobFilter) -> None:
+    """Make jobs of accepted items first, so that what matches is counted and canceled alike.
+
+    Raises:
+        Problem: There are more of them than one request cancels.
+    """
+    if Status.QUEUED not in wanted.statuses:
+        return
+    plans = BatchPlans(state["store"])
+    for _ in range(MOST_CANCELED // MOST_AT_ONCE + 1):
+        if not await state["async_store"].execute(plans.expand(wanted.tenant, wanted.batch)):
+            return
+    # Which of them match would be known only of jobs.
+    if wanted.model is None and not wanted.metadata and not wanted.is_about_times:
+        raise _too_many()
+    detail = (
+        f"More than {MOST_CANCELED} items of your batches were no jobs yet; nothing was canceled, "
+        "they are made jobs first, so repeat it after Retry-After"
+    )
+    headers = {"retry-after": "1"}
+    raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
+
+
+def _too_many() -> Problem:
+    detail = f"More than {MOST_CANCELED} jobs match; nothing was canceled, narrow the filter"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "too-many-jobs", detail)
 
 
 def _found(lists: JobLists, wanted: JobFilter) -> list[JobId]:

@@ -42,6 +42,7 @@ set_fields(key, input.fields)
 redis.call('HSET', key, 'total', input.total, 'status', 'running')
 redis.call('PERSIST', key .. ':staged')
 redis.call('INCRBY', 'staged', input.total)
+redis.call('ZADD', 'staged:' .. input.fields.tenant, 0, id)
 -- The inputs of its items are in S3; their jobs will own them.
 for _, job in ipairs(input.guarded) do redis.call('ZREM', 'due', 'cleanup:' .. job) end
 redis.call('ZADD', 'due', now, 'expand:' .. id)

@@ -10,6 +10,7 @@ local function expand(batch, most, ttl)
     local item = redis.call('LINDEX', key .. ':staged', 0)
     if not item then
       redis.call('ZREM', 'due', 'expand:' .. batch)
+      redis.call('ZREM', 'staged:' .. (redis.call('HGET', key, 'tenant') or ''), batch)
       return made
     end
     local job = cjson.decode(item)

@@ -29,6 +29,11 @@ TIME: Final[Json] = {
     ]
 }
 
+_AWAY_OR_BUSY: Final = (
+    "Redis is away, or more than 10,000 items of batches are made jobs first, to see which of them "
+    "match; repeat it after Retry-After seconds."
+)
+
 
 def paths(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
     """Return the endpoints.
@@ -94,8 +99,8 @@ def _cancel(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
         TAG,
         "Cancel many jobs",
         "Cancels the jobs that fit all filters and can be canceled: those that are queued, "
-        "submitting or generating. confirm must be their number; send 0 to learn it. Repeating is "
-        "safe.",
+        "submitting or generating. Items of batches that are no jobs yet count as queued, and are "
+        "canceled as well. confirm must be the number; send 0 to learn it. Repeating is safe.",
         answer("200", "How many were canceled; the others moved on meanwhile.", json_of(result)),
         problems(
             ("400", "The body is not JSON."),
@@ -105,7 +110,7 @@ def _cancel(models: Iterable[str], indexed_metadata: Iterable[str]) -> Json:
             ("413", "The body is larger than 64 KiB."),
             ("415", "The body has a Content-Encoding; send it uncompressed."),
             ("422", "Fields are invalid, or more than 10,000 jobs match."),
-            REDIS_AWAY,
+            ("503", _AWAY_OR_BUSY),
         ),
         body=json_of(_cancel_body(models, indexed_metadata)),
     )
