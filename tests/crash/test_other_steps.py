@@ -2,10 +2,11 @@
 
 import base64
 import io
+import json
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from PIL import Image
@@ -50,6 +51,51 @@ def test_poll_survives_a_kill_at_every_line(
     customer.judge(customer.wait_for_end(jobs, 90))
     assert len(places) > 30
     assert any(place.startswith("worker/steps/poll.py") for place in places)
+
+
+#: Where the step that tells of a generating job touches the world.
+_PROGRESS: Final = (
+    "worker/steps/callbacks/progress.py",
+    "worker/clients/callbacks.py",
+    "core/redis/store.py",
+)
+
+
+def test_progress_survives_a_kill_at_every_line(
+    customer: Customer, crashing: CrashingProcesses
+) -> None:
+    """Wherever the step dies, it is told that the job is generating, with one message id."""
+    stopped(customer, "worker.notify", "worker.sweep")  # without polls the jobs stay generating
+    worker = crashing(customer.stack, "notify", Step.PROGRESS, "", "", *_PROGRESS)
+    waits = task_waits(customer, Step.PROGRESS, "notify")
+    both = ["job.generating", "job.succeeded"]
+
+    def order(number: int) -> dict[str, Any]:
+        return small(number) | {"callback": {"url": customer.receiver.url, "events": both}}
+
+    def told(job_id: str) -> dict[str, set[str]]:
+        ids: dict[str, set[str]] = {}
+        for callback in customer.receiver.callbacks:
+            body = json.loads(callback.body)
+            if body["data"]["id"] == job_id:
+                ids.setdefault(body["type"], set()).add(callback.headers["webhook-id"])
+        return ids
+
+    jobs, places = kill_at_every_line(
+        customer, worker, waits, lambda count: customer.send(count, order)
+    )
+    stopped(customer, "worker.submit")
+    started(customer, "worker.notify", "worker.sweep")
+    customer.eventually(lambda: all("job.generating" in told(job_id) for job_id in jobs), 60)
+    started(customer, "worker.submit")
+
+    assert {job["status"] for job in customer.wait_for_end(jobs, 90)} == {"succeeded"}
+    for job_id in jobs:
+        assert told(job_id) == {
+            "job.generating": {f"msg_{job_id}_generating"},
+            "job.succeeded": {f"msg_{job_id}"},
+        }
+    assert {place.partition(":")[0] for place in places} == set(_PROGRESS)
 
 
 def _edit(_number: int) -> dict[str, Any]:
