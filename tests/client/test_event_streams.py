@@ -10,6 +10,7 @@ from fluxrelay import Event, FluxRelay, NotFoundError, UnreachableError
 from fluxrelay.operations.jobs import JobOperations
 from fluxrelay.protocol.messages import Answer
 from fluxrelay.protocol.server_events import EventParser, ServerEvent
+from stack.stack import Stack
 from tests.client.scripted_flow import World, session
 from tests.client.scripted_service import (
     ENDED,
@@ -20,8 +21,10 @@ from tests.client.scripted_service import (
     refuses,
     streams,
 )
+from tests.client.test_batches import DEFAULTS, item
 from tests.client.test_jobs import made
 from tests.contract.scripted_server import answer
+from tests.http.sse import Events
 
 OPEN = Answer(200, {"content-type": "text/event-stream"})
 FIRST, LAST = event(1, "queued", JOB), event(2, "succeeded", ENDED)
@@ -158,6 +161,25 @@ def test_events_of_all_jobs(client: FluxRelay) -> None:
             if event.job_id == later.id and event.status == "succeeded":
                 break
     assert event.at == client.jobs.get(later).ended_at
+
+
+def test_the_end_of_a_batch_is_an_event(client: FluxRelay, relay: Stack) -> None:
+    """It comes behind the ends of its jobs, tells of no job, and the batch is then complete."""
+    with Events.of(relay.service_url, "/v1/events", key=relay.api_key) as told:
+        known = told.next().id
+    batch = client.batches.create([item("a"), item("b")], defaults=DEFAULTS)
+    types: list[str] = []
+
+    stream = client.events(last_event_id=known, batch=batch)
+    with contextlib.closing(stream):
+        for event in stream:
+            types.append(event.type)
+            if event.type == "batch.completed":
+                break
+
+    assert (types.count("job.succeeded"), types.count("batch.completed")) == (2, 1)
+    assert (event.data["batch"], event.job_id, event.job) == (batch.id, None, None)
+    assert client.batches.get(batch).ended
 
 
 def test_nothing_comes_after_the_end(scripted: FluxRelay, service: ScriptedService) -> None:

@@ -13,9 +13,9 @@ import redis
 from starlette.requests import Request
 from starlette.types import Message
 
-from core.jobs.job import Job
+from core.jobs.job import Job, JobId
 from core.redis.events.event import Event
-from core.redis.events.event_stream import EventStream
+from core.redis.events.event_stream import EventStream, Follower
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from service.watch.hub import Hub
@@ -190,6 +190,47 @@ def test_a_reader_that_crashes_is_started_again(
         told.next()
         accept(store, A)
         assert told.event().data["job_id"] == A
+
+
+class _Unreadable(EventStream):
+    """Fails as a reader of events may.
+
+    Args:
+        settings: Name the server.
+        fails: When: `before` it has reached Redis, `after` it, or it is `away`.
+    """
+
+    def __init__(self, settings: Settings, fails: str) -> None:
+        super().__init__(settings)
+        self._fails = fails
+
+    async def follow(self, follower: Follower) -> None:
+        """Fail."""
+        if self._fails == "away":
+            follower.lost()
+            return
+        if self._fails == "after":
+            follower.connected()
+            await asyncio.sleep(0)  # the request goes on, and waits
+        raise ArithmeticError("for the test")
+
+
+@pytest.mark.parametrize("fails", ["away", "before", "after"])
+def test_a_job_that_was_accepted_is_answered_though_nobody_can_wait_for_it(
+    relay_app: Served, store: JobStore, service_settings: Settings, fails: str
+) -> None:
+    """202 with the job, whatever becomes of the wait: an error would say that nothing was taken."""
+    relay_app.hub.stream = _Unreadable(service_settings, fails)
+
+    answer = ask(relay_app.url, post("prefer: wait=1", "idempotency-key: k"))
+
+    assert (answer.status, status(answer)) == (202, "submitting")
+    job = json.loads(answer.body)["id"]
+    assert answer.headers["location"] == f"/v1/jobs/{job}"
+    assert store.load(JobId(job)) is not None
+    assert ("preference-applied" in answer.headers) == (fails == "after")
+    again = ask(relay_app.url, post("prefer: wait=1", "idempotency-key: k"))
+    assert (again.status, json.loads(again.body)["id"]) == (202, job)
 
 
 def test_an_end_before_the_mailbox_is_not_missed(
