@@ -225,7 +225,7 @@ def _native_routes() -> list[Route]:
         Route("/v1/batches/{batch_id}/callback", batches.resend_batch_callback, methods=["POST"]),
         Route("/v1/dead-letters", dead_letters.list_dead_letters, methods=["GET"]),
         Route(
-            "/v1/dead-letters/{kind}/{job_id}",
+            "/v1/dead-letters/{kind}/{id}",
             dead_letters.dismiss_dead_letter,
             methods=["DELETE"],
         ),

@@ -134,8 +134,8 @@ def test_every_endpoint_is_described() -> None:
     }
     headings = re.findall(r"^##+ .*$", CALLERS, re.MULTILINE)
     described = set(re.findall(ENDPOINT, "\n".join(headings)))
-    named = {path.replace("batches/{id}", "batches/{batch_id}") for path in described}
-    assert {path.replace("{id}", "{job_id}") for path in named} == routes
+    ids = re.compile(r"\{(?:job|batch)_id\}")
+    assert {ids.sub("{id}", path) for path in described} == {ids.sub("{id}", one) for one in routes}
 
 
 def test_the_table_of_endpoints_leads_to_each_description() -> None:

@@ -77,6 +77,8 @@ class Batch:
     #: Unix time at which a resend of the callback was requested, and the attempts made before.
     callback_from: float | None = None
     callback_before: int = 0
+    #: How often that was.
+    callback_resends: int = 0
     #: The batch that retries what failed in this one.
     retried_as: BatchId | None = None
 
@@ -112,6 +114,7 @@ class Batch:
             callback_log=tuple(json.loads(fields.get("callback_log", "[]"))),
             callback_from=number("callback_from"),
             callback_before=int(fields.get("callback_before", 0)),
+            callback_resends=int(fields.get("callback_resends", 0)),
             retried_as=BatchId(fields["retried_as"]) if "retried_as" in fields else None,
         )
 

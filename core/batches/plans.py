@@ -156,14 +156,23 @@ class BatchPlans:
         return BatchPage(tuple(one for one in batches if one), last or None)
 
     def change(
-        self, batch_id: BatchId, was: BatchStatus, change: Change, to: BatchStatus | None = None
+        self,
+        batch_id: BatchId,
+        was: BatchStatus,
+        change: Change,
+        to: BatchStatus | None = None,
+        *,
+        durable: bool = False,
     ) -> Transition[bool]:
-        """Change a batch's record, or complete it; False if it is not as the caller saw it."""
+        """Change a batch's record, or complete it; False if it is not as the caller saw it.
+
+        With `durable`, the change is on disk on return.
+        """
         payload = change.payload() | {"batch": batch_id, "was": was}
         if to:
             owed = max(self._jobs.job_ttl, self._jobs.owed_ttl)
             payload |= {"to": to, "ttl": self._jobs.job_ttl, "ttl_owed": owed}
-        word = yield ScriptCall("change_batch", self._jobs.payload() | payload)
+        word = yield ScriptCall("change_batch", self._jobs.payload() | payload, durable=durable)
         return bool(word == "done")
 
     def cancel_staged(self, batch_id: BatchId) -> Transition[bool]:
@@ -200,10 +209,10 @@ class BatchPlans:
         found = yield ScriptCall("batch_jobs", self._jobs.payload() | payload)
         return [dict(zip(ITEM_FIELDS, values, strict=True)) for values in found]
 
-    def resend(self, batch_id: BatchId) -> Transition[str]:
-        """Send a batch's callback again; return its state before, empty if there is none."""
+    def resend(self, batch_id: BatchId, *, durable: bool = True) -> Transition[str]:
+        """Send a batch's callback again; return its state before, empty if there is no batch."""
         payload = {"batch": batch_id, "ttl_owed": self._jobs.owed_ttl}
-        call = ScriptCall("resend_batch", self._jobs.payload() | payload, durable=True)
+        call = ScriptCall("resend_batch", self._jobs.payload() | payload, durable=durable)
         return str((yield call))
 
 

@@ -142,6 +142,8 @@ class Job:
     #: Unix time at which a resend of the callback was requested, and the attempts made before.
     callback_from: float | None = None
     callback_before: int = 0
+    #: How often that was.
+    callback_resends: int = 0
     #: The job that retries this failed one.
     retried_as: JobId | None = None
     #: The job ended before its task: where the task is (`submitting` or `generating`). The slot is
@@ -265,4 +267,5 @@ def _callback_of(fields: Mapping[str, str]) -> dict[str, Any]:
         "callback_log": tuple(json.loads(fields.get("callback_log", "[]"))),
         "callback_from": float(since) if since else None,
         "callback_before": int(fields.get("callback_before", 0)),
+        "callback_resends": int(fields.get("callback_resends", 0)),
     }

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.jobs.callback_events import ENDS
 from core.jobs.input_places import with_values
 from core.jobs.job import Job
-from core.jobs.status import CallbackState, Status
+from core.jobs.status import Status
 from core.timestamps import milliseconds
 
 
@@ -90,10 +91,12 @@ def _expired(job: Job) -> dict[str, Any] | None:
 
 
 def _callback(job: Job) -> dict[str, Any] | None:
-    if job.callback_state is CallbackState.NONE:
+    request = job.request
+    if not request.callback_url:
         return None
     return {
-        "url": job.request.callback_url,
+        "url": request.callback_url,
+        "events": list(request.callback_events or ENDS),
         "state": job.callback_state,
         "attempts": job.callback_attempts,
         "log": [dict(entry) | {"at": timestamp(entry["at"])} for entry in job.callback_log],

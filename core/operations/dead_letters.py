@@ -1,104 +1,45 @@
-"""Dead letters: jobs that failed through no fault of their caller, and callbacks given up.
+"""What is done with dead letters: they are sent again, or dismissed.
 
 Tenants list and retry them over HTTP, operators on the command line. A retry is a new job, so that
 late webhooks of the old one cannot reach it.
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
+from core.batches.batch import Batch, BatchId, BatchStatus
+from core.batches.plans import BatchPlans
 from core.errors import BacklogFull, CannotSendAgain
-from core.jobs.failures import FailureCode
 from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.job_ids import created_at_of, new_job_id
-from core.jobs.status import TERMINAL, Status
+from core.jobs.status import TERMINAL, CallbackState, Status
+from core.operations.dead_letter_list import (
+    Cursor,
+    DeadLetter,
+    Kind,
+    LetterFilter,
+    Page,
+    Record,
+    read_page,
+    read_positions,
+)
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import Settings
 from core.storage.object_keys import INPUT_PREFIX
 from core.storage.object_store import ObjectStore
 
-#: Most letters on one page.
-MAX_PAGE_SIZE: Final = 100
-#: A cursor as text: a time, and the letter's member of the sorted set.
-CURSOR_PATTERN: Final = r"[0-9]{1,12}(?:\.[0-9]{1,12})?_[!-~][ -~]{0,300}"
-_CURSOR: Final = re.compile(CURSOR_PATTERN)
-#: Most letters read for one page; a filter may skip most of them.
-_MOST_LOOKED_AT: Final = 1000
-_BATCH: Final = 100
 #: Most callbacks that one request sends again.
 MOST_REPLAYED: Final = 1000
 #: Seconds after which copied inputs are deleted if their job is not accepted.
 _INPUT_GUARD: Final = 900.0
 
 
-class Kind(StrEnum):
-    """Kind of a dead letter."""
-
-    JOB = "job"
-    CALLBACK = "callback"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One entry of the list."""
-
-    kind: Kind
-    at: float  # Unix time in seconds of the death
-    job: Job
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LetterFilter:
-    """Which dead letters to list; None: any."""
-
-    tenant: str | None = None
-    kind: Kind | None = None
-    #: The job's failure code.
-    code: FailureCode | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A position behind a letter; it stays valid, because new letters are added at the end."""
-
-    at: float
-    #: Member of the sorted set.
-    member: str
-
-    def __str__(self) -> str:
-        """Return the cursor as text."""
-        return f"{self.at!r}_{self.member}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        """Parse the text form of a cursor.
-
-        Raises:
-            ValueError: The text is not a cursor.
-        """
-        if not _CURSOR.fullmatch(text):
-            raise ValueError(text)
-        at, _, member = text.partition("_")
-        return cls(float(at), member)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some dead letters, and where to continue; no cursor means that these were the last."""
-
-    letters: tuple[DeadLetter, ...]
-    cursor: Cursor | None
-
-
 class DeadLetters:
-    """Lists dead letters and retries them.
+    """Lists dead letters, sends them again, and dismisses them.
 
     Args:
-        store: Stores the jobs.
+        store: Stores the jobs and batches.
         objects: Stores their inputs.
         settings: Provide the deadline of new jobs.
     """
@@ -117,14 +58,7 @@ class DeadLetters:
         Raises:
             StoreUnavailable: Redis is unreachable.
         """
-        found: list[DeadLetter] = []
-        for looked_at, place in enumerate(self._positions(wanted.tenant, cursor)):
-            if len(found) == limit or looked_at == _MOST_LOOKED_AT:
-                return Page(tuple(found), cursor)
-            cursor = place
-            letter = self._letter(place, wanted)
-            found += [letter] if letter else []
-        return Page(tuple(found), None)
+        return read_page(self._store, wanted, limit, cursor)
 
     def retry(self, job: Job) -> JobId:
         """Retry a failed job as a new job.
@@ -159,19 +93,25 @@ class DeadLetters:
             self._drop_inputs(job, job_id)
         return accepted
 
-    def resend(self, job: Job) -> None:
-        """Send the callback of an ended job again, whether it was delivered or given up.
+    def resend(self, owing: Record) -> None:
+        """Send the callback of an ended job or batch again, whether delivered or given up.
 
         Raises:
-            CannotSendAgain: The job has no callback, or has not ended.
+            CannotSendAgain: It has no callback, has not ended, or its end is not to be told.
             StoreUnavailable: The outcome is unknown; try again.
         """
-        if not job.request.callback_url:
-            raise CannotSendAgain("The job has no callback")
-        if job.status not in TERMINAL:
-            raise CannotSendAgain(f"The job is {job.status}; its callback is sent when it ends")
-        if not self._resend(job.id, durable=True):
-            raise CannotSendAgain("The job is no longer kept")
+        of_batch = isinstance(owing, Batch)
+        what = "batch" if of_batch else "job"
+        if not owing.request.callback_url:
+            raise CannotSendAgain(f"The {what} has no callback")
+        if isinstance(owing, Batch) and owing.status is not BatchStatus.COMPLETED:
+            raise CannotSendAgain("The batch runs; its callback is sent when it completes")
+        if isinstance(owing, Job) and owing.status not in TERMINAL:
+            raise CannotSendAgain(f"The job is {owing.status}; its callback is sent when it ends")
+        if owing.callback_state is CallbackState.NONE:
+            raise CannotSendAgain("Its caller chose not to be told of this end: callback.events")
+        if not self._resend(owing.id, of_batch=of_batch, durable=True):
+            raise CannotSendAgain(f"The {what} is no longer kept")
 
     def replay_callbacks(
         self, tenant: str, since: float, until: float | None = None
@@ -179,7 +119,7 @@ class DeadLetters:
         """Send again a tenant's callbacks that were given up in a time; on return on disk.
 
         Args:
-            tenant: Whose callbacks.
+            tenant: Whose callbacks, of jobs and of batches.
             since: Unix time in seconds, included.
             until: Unix time in seconds, not included; None: until now.
 
@@ -189,18 +129,21 @@ class DeadLetters:
         Raises:
             StoreUnavailable: The outcome is unknown; try again.
         """
-        replayed: list[str] = []
-        for place in self._positions(tenant, Cursor(since, "")):
-            kind, _, job_id = place.member.partition(":")
+        replayed, last, more = 0, Cursor(since, ""), False
+        for place in read_positions(self._store, tenant, last):
             if until is not None and place.at >= until:
                 break
-            if kind != Kind.CALLBACK:
+            kind, record_id = place.kind, place.record_id
+            if kind is Kind.JOB:
                 continue
-            if len(replayed) == MOST_REPLAYED:
-                return self._made_durable(replayed), True
-            if self._resend(job_id):
-                replayed.append(job_id)
-        return self._made_durable(replayed), False
+            if replayed == MOST_REPLAYED:
+                more = True
+                break
+            if self._resend(record_id, of_batch=kind is Kind.BATCH):
+                replayed, last = replayed + 1, place
+        if replayed:
+            self._make_durable(last)
+        return replayed, more
 
     def dismiss(self, letter: DeadLetter) -> bool:
         """Remove a letter from the list; return False if it was not listed (any more).
@@ -208,19 +151,31 @@ class DeadLetters:
         Raises:
             StoreUnavailable: Redis is unreachable.
         """
-        payload = {"job": letter.job.id, "tenant": letter.job.request.tenant, "kind": letter.kind}
+        about = letter.about
+        payload = {"id": about.id, "tenant": about.request.tenant, "kind": letter.kind}
         return bool(self._store.scripts.run("dismiss", self._store.payload() | payload))
 
-    def _resend(self, job_id: str, *, durable: bool = False) -> bool:
-        """Make a callback owed again, or due now; return False if its job is gone."""
-        payload = self._store.payload() | {"job": job_id, "ttl_owed": self._store.owed_ttl}
+    def _resend(self, record_id: str, *, of_batch: bool, durable: bool = False) -> bool:
+        """Make a callback owed again, or due now; return False if its job or batch is gone."""
+        if of_batch:
+            plan = BatchPlans(self._store).resend(BatchId(record_id), durable=durable)
+            return bool(self._store.execute(plan))
+        payload = self._store.payload() | {"job": record_id, "ttl_owed": self._store.owed_ttl}
         return bool(self._store.scripts.run("resend", payload, durable=durable))
 
-    def _made_durable(self, replayed: list[str]) -> int:
-        """Wait until all of these are on disk: the fsync of one covers those before it."""
-        if replayed:
-            self._resend(replayed[-1], durable=True)
-        return len(replayed)
+    def _make_durable(self, last: Cursor) -> None:
+        """Wait until the last callback of a replay is on disk, and with it those before it.
+
+        It is not sent again for that: a worker may have delivered it by now.
+        """
+        # Rewritten as it is, so that the reply can wait for its fsync.
+        change = Change(add={"callback_before": 0})
+        if last.kind is Kind.BATCH:
+            batch_id, plans = BatchId(last.record_id), BatchPlans(self._store)
+            plan = plans.change(batch_id, BatchStatus.COMPLETED, change, durable=True)
+            self._store.execute(plan)
+        else:
+            self._store.change(JobId(last.record_id), TERMINAL, change, durable=True)
 
     def _sent_before(self, job: Job | None) -> JobId | None:
         """Return the existing retry of a job, if it is kept; on return the link is on disk."""
@@ -231,43 +186,6 @@ class DeadLetters:
         change = Change(set={"retried_as": again.id})
         self._store.change(job.id, {Status.FAILED}, change, durable=True)
         return again.id
-
-    def _positions(self, tenant: str | None, cursor: Cursor | None) -> Iterator[Cursor]:
-        """Yield every position behind a cursor, read in batches."""
-        key = f"dead:{tenant}" if tenant else "dead"
-        while True:
-            batch = self._batch(key, cursor)
-            yield from batch
-            if not batch:
-                return
-            cursor = batch[-1]
-
-    def _batch(self, key: str, cursor: Cursor | None) -> list[Cursor]:
-        """Return the next positions; equal times are ordered by member."""
-        first = cursor.at if cursor else "-inf"
-        offset = 0
-        while True:
-            members = self._store.read(
-                "zrangebyscore", key, first, "+inf", start=offset, num=_BATCH, withscores=True
-            )
-            places = [Cursor(at, member) for member, at in members]
-            if cursor:
-                places = [
-                    one for one in places if (one.at, one.member) > (cursor.at, cursor.member)
-                ]
-            if places or len(members) < _BATCH:
-                return places
-            offset += _BATCH
-
-    def _letter(self, place: Cursor, wanted: LetterFilter) -> DeadLetter | None:
-        """Return the letter at a position; None if filtered out or its record is gone."""
-        kind, _, job_id = place.member.rpartition(" ")[2].partition(":")
-        if wanted.kind and kind != wanted.kind:
-            return None
-        job = self._store.load(JobId(job_id))
-        if job is None or (wanted.code and (job.error or {}).get("code") != wanted.code):
-            return None
-        return DeadLetter(Kind(kind), place.at, job)
 
     def _request(self, job: Job, job_id: JobId) -> JobRequest:
         keys: dict[str, str] = {}

@@ -9,24 +9,32 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.failures import FailureCode
-from core.jobs.job import Job
 from core.jobs.views import job_view, timestamp
-from core.operations.dead_letters import MAX_PAGE_SIZE, Cursor, DeadLetter, Kind, LetterFilter
+from core.operations.dead_letter_list import (
+    MAX_PAGE_SIZE,
+    Cursor,
+    DeadLetter,
+    Kind,
+    LetterFilter,
+    Record,
+)
 from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
 from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
 from service.http.query_parameters import repeated, unknown
 from service.intake.storage_threads import ThreadPool
-from service.ownership import owned_job
+from service.ownership import owned_batch, owned_job
 from service.state import State
 
 _FRESH: Final = {"cache-control": "no-store"}
 _PARAMETERS: Final = ("kind", "code", "limit", "cursor")
 _USUAL_PAGE: Final = 50
 _Value = TypeVar("_Value")
+_Owned = TypeVar("_Owned")
 
 
 async def list_dead_letters(request: Request[State]) -> Response:
@@ -47,7 +55,7 @@ async def retry_job(request: Request[State]) -> Response:
     job = await owned_job(request)
     # Its inputs are copied in S3, which may be slow.
     threads = state["image_threads" if job.request.input_keys else "intake_threads"]
-    job_id = await _sent_again(threads, state["dead_letters"].retry, job)
+    job_id = await send_again(threads, state["dead_letters"].retry, job)
     again = await run_in_threadpool(state["intake"].record, job_id)
     view = job_view(again) if again else {"id": job_id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": job_path(request, job_id)})
@@ -57,7 +65,7 @@ async def resend_callback(request: Request[State]) -> Response:
     """Send the callback of an ended job again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    await _sent_again(state["intake_threads"], state["dead_letters"].resend, job)
+    await send_again(state["intake_threads"], state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
     location = {"location": job_path(request, job.id)}
     return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
@@ -65,24 +73,42 @@ async def resend_callback(request: Request[State]) -> Response:
 
 async def dismiss_dead_letter(request: Request[State]) -> Response:
     """Remove a dead letter from the list; succeeds also if it is not listed."""
-    job = await owned_job(request)
     kind = request.path_params["kind"]
+    about: Record
+    if kind == Kind.BATCH:
+        about = await owned_batch(request, "id")
+    else:
+        about = await owned_job(request, "id")
     if kind not in list(Kind):
-        detail = "There is no such kind of dead letter; use job or callback"
+        detail = f"There is no such kind of dead letter; use one of {', '.join(Kind)}"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
-    letter = DeadLetter(Kind(kind), 0.0, job)
+    letter = DeadLetter(Kind(kind), 0.0, about)
     await run_in_threadpool(request.state["dead_letters"].dismiss, letter)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def letter_view(letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as its caller may see it."""
-    return {"kind": letter.kind, "at": timestamp(letter.at), "job": job_view(letter.job)}
+    job, batch = letter.job, letter.batch
+    return {
+        "kind": letter.kind,
+        "at": timestamp(letter.at),
+        "job": job_view(job) if job else None,
+        # Only a batch that runs has an estimate, which is all that depends on the time.
+        "batch": batch_view(batch, letter.at) if batch else None,
+    }
 
 
-async def _sent_again(threads: ThreadPool, action: Callable[[Job], _Value], job: Job) -> _Value:
+async def send_again(
+    threads: ThreadPool, action: Callable[[_Owned], _Value], record: _Owned
+) -> _Value:
+    """Send a job, or the callback of a job or batch, again.
+
+    Raises:
+        Problem: 409 if that is impossible, 429 if the backlog is full.
+    """
     try:
-        return await threads.run(action, job)
+        return await threads.run(action, record)
     except CannotSendAgain as error:
         raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
     except BacklogFull:

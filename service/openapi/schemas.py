@@ -6,7 +6,7 @@ from typing import Any, Final
 from core.jobs.callback_events import OF_A_JOB
 from core.jobs.failures import FailureCode
 from core.jobs.status import CallbackState, Status
-from core.operations.dead_letters import Kind
+from core.operations.dead_letter_list import Kind
 from core.provider.catalogue import Media
 from core.text_values import MOST_RESUBMITS
 from service.intake.limits import (
@@ -48,6 +48,7 @@ _EVENTS: Final[Json] = {
     "minItems": 1,
     "description": "Events to be told of. Default: the ends.",
 }
+_CHOSEN: Final[Json] = {"type": "array", "items": {"enum": list(OF_A_JOB)}}
 STATUS: Final[Json] = {"enum": list(Status)}
 _FILE: Final[Json] = {
     **dict.fromkeys(("uri", "bucket", "key", "sha256", "content_type"), TEXT),
@@ -185,9 +186,7 @@ def schemas(bucket: str) -> Json:
         "Event": object_of({"type": {"enum": EVENTS}, "timestamp": TIME, "data": reference("Job")}),
         "Models": _models(),
         "Problem": _problem(),
-        "DeadLetter": object_of(
-            {"kind": {"enum": list(Kind)}, "at": TIME, "job": reference("Job")}
-        ),
+        "DeadLetter": _dead_letter(),
     }
 
 
@@ -226,8 +225,23 @@ def _job() -> Json:
             "batch": or_null({"id": TEXT, "custom_id": TEXT}),
             "retry_of": TEXT_OR_NULL,
             "retried_as": TEXT_OR_NULL,
-            "callback": or_null(CALLBACK),
+            "callback": or_null({**CALLBACK, "events": _CHOSEN}),
             "provider": {"type": "object", "properties": provider},
+        }
+    )
+
+
+def _dead_letter() -> Json:
+    nothing = {"type": "null"}
+    return object_of(
+        {
+            "kind": {"enum": list(Kind)},
+            "at": TIME,
+            "job": {"anyOf": [reference("Job"), nothing], "description": "null: see batch."},
+            "batch": {
+                "anyOf": [reference("Batch"), nothing],
+                "description": "The batch whose callback was given up.",
+            },
         }
     )
 

@@ -20,7 +20,8 @@ def test_dead_letters_are_listed_and_dismissed(
         letters = json.loads(
             cli("dead-letters", "list", "--limit", "1000", *filters, "--json").out
         )["dead_letters"]
-        return {letter["kind"] for letter in letters if letter["job"]["id"] == job_id}
+        mine = [one for one in letters if (one["job"] or one["batch"])["id"] == job_id]
+        return {letter["kind"] for letter in mine}
 
     eventually(lambda: listed() == {"job", "callback"})
     assert listed("--kind", "job", "--code", "provider_error") == {"job"}

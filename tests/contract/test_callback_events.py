@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from core.errors import CannotSendAgain
 from core.jobs.callback_events import ENDS, CallbackEvent
 from core.jobs.failures import FailureCode
 from core.jobs.job import Job
@@ -124,6 +125,20 @@ def test_the_news_is_sent_again_until_the_job_ends(bench: Bench) -> None:
     assert told(bench) == ["job.failed"]
 
 
+def test_a_late_task_takes_no_new_news_away(bench: Bench) -> None:
+    """A task that saw the job before it was generating leaves the step of now to its own task."""
+    ask_for(bench, GENERATING)
+    fields = bench.redis.hgetall(f"job:{A}")
+    bench.generating()
+    pairs = [str(part) for pair in fields.items() for part in pair]
+    bench.store.prefetched.put(Step.PROGRESS, A, pairs)
+
+    progress(A, bench.deps)
+
+    assert bench.server.requests == []
+    assert bench.due_in(Step.PROGRESS) == bench.deps.settings.watch_seconds
+
+
 def test_a_lost_task_is_made_good_by_the_sweep(bench: Bench) -> None:
     """The worker dies with the task: the sweep starts the step again after its lease."""
     ask_for(bench, GENERATING)
@@ -220,6 +235,8 @@ def test_an_end_that_nobody_asked_for_is_no_dead_letter(bench: Bench) -> None:
 
     letters = DeadLetters(bench.store, bench.deps.objects, bench.deps.settings)
     assert letters.replay_callbacks(bench.job.request.tenant, 0) == (0, False)
+    with pytest.raises(CannotSendAgain, match=r"callback\.events"):
+        letters.resend(bench.job)
     assert _job(bench).callback_state is CallbackState.NONE
 
 

@@ -9,7 +9,8 @@ import pytest
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
 from core.jobs.status import CallbackState, Status, Step
-from core.operations.dead_letters import DeadLetters, Kind, LetterFilter
+from core.operations.dead_letter_list import Kind, LetterFilter
+from core.operations.dead_letters import DeadLetters
 from tests.contract.harness import A, Bench
 from worker.clients.callbacks import CallbackClient
 from worker.deps import Deps
@@ -55,7 +56,7 @@ def owed(bench: Bench) -> Callable[..., Bench]:
 def _letters(bench: Bench) -> list[str]:
     letters = DeadLetters(bench.store, bench.deps.objects, bench.deps.settings)
     page = letters.page(LetterFilter(kind=Kind.CALLBACK), 10)
-    return [letter.job.id for letter in page.letters]
+    return [letter.about.id for letter in page.letters]
 
 
 def _state(bench: Bench) -> str:

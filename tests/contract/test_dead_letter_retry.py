@@ -15,7 +15,8 @@ from core.errors import CannotSendAgain
 from core.jobs.failures import FailureCode
 from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.status import Status, Step
-from core.operations.dead_letters import DeadLetters, LetterFilter
+from core.operations.dead_letter_list import LetterFilter
+from core.operations.dead_letters import DeadLetters
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore

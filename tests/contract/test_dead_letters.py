@@ -10,7 +10,8 @@ from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.failures import DEAD_LETTER, FailureCode
 from core.jobs.job import JobId
 from core.jobs.status import TERMINAL, CallbackState, Status, Step
-from core.operations.dead_letters import Cursor, DeadLetters, Kind, LetterFilter
+from core.operations.dead_letter_list import Cursor, Kind, LetterFilter
+from core.operations.dead_letters import DeadLetters
 from core.redis.change import Change
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -52,7 +53,7 @@ def listed(letters: DeadLetters, **wanted: Any) -> list[str]:
     """Return the letters on the first page."""
     page = letters.page(LetterFilter(**wanted), 100)
     assert page.cursor is None
-    return [f"{letter.kind}:{letter.job.id}" for letter in page.letters]
+    return [f"{letter.kind}:{letter.about.id}" for letter in page.letters]
 
 
 def traces(client: "redis.Redis") -> list[str]:
@@ -132,7 +133,7 @@ def test_pages_hold_each_letter_once_while_new_ones_come(
     late = iter(names[120:])
     while True:
         page = letters.page(LetterFilter(tenant="demo"), 50, cursor)
-        seen += [letter.job.id for letter in page.letters]
+        seen += [letter.about.id for letter in page.letters]
         if page.cursor is None:
             break
         cursor = Cursor.parse(str(page.cursor))

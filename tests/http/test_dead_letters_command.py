@@ -11,6 +11,7 @@ import pytest
 from stack.receiver import Answer, CallbackReceiver
 from stack.stack import Stack
 from tests import forked_programs
+from tests.http.batch_calls import accepted, item, show
 from tests.http.conftest import Caller, SandboxDesk
 from worker.__main__ import main
 
@@ -48,7 +49,7 @@ def command(
 @pytest.fixture
 def dead(api: Caller, sandbox: SandboxDesk, command: Run) -> list[str]:
     """Have three jobs fail, and nothing else be listed; return their ids."""
-    for kind in ("job", "callback"):  # also what other tests have left
+    for kind in ("job", "callback", "batch"):  # also what other tests have left
         command("dismiss", "--kind", kind, "--all", "--limit", "1000")
     mark = uuid.uuid4().hex
     loud = {"status": "Error", "details": {"error": "bell \x07"}}
@@ -60,9 +61,10 @@ def dead(api: Caller, sandbox: SandboxDesk, command: Run) -> list[str]:
 
 
 def ids(done: Done) -> list[str]:
-    """Return the jobs of a list that was printed as JSON."""
+    """Return the jobs and batches of a list that was printed as JSON."""
     assert done.returncode == 0, done.stderr
-    return [letter["job"]["id"] for letter in json.loads(done.stdout)["dead_letters"]]
+    letters = json.loads(done.stdout)["dead_letters"]
+    return [(letter["job"] or letter["batch"])["id"] for letter in letters]
 
 
 def test_as_a_process(relay: Stack) -> None:
@@ -111,9 +113,15 @@ def test_retry(dead: list[str], command: Run, api: Caller) -> None:
 
 def test_an_empty_id_names_no_job(dead: list[str], command: Run) -> None:
     """`--id "$UNSET"` does nothing, least of all to every job that is listed."""
-    for action in (["retry"], ["callback"], ["dismiss", "--kind", "job"]):
+    for action, what in (
+        (["retry"], "job"),
+        (["callback"], "job or batch"),
+        (["dismiss", "--kind", "job"], "job"),
+        (["dismiss", "--kind", "batch"], "batch"),
+    ):
         done = command(*action, "--id", "")
-        assert (done.returncode, done.stdout, done.stderr) == (1, "", "There is no such job.\n")
+        said = f"There is no such {what}.\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
     assert ids(command("list", "--json", "--kind", "job")) == dead
 
@@ -139,6 +147,31 @@ def test_callback(command: Run, api: Caller, receiver: CallbackReceiver) -> None
     told = api.job(job_id)["callback"]
     assert [attempt["status"] for attempt in told["log"]] == [410, 204, 204]
     assert len({callback.headers["webhook-id"] for callback in receiver.callbacks}) == 1
+
+
+def test_the_callback_of_a_batch(command: Run, api: Caller, receiver: CallbackReceiver) -> None:
+    """It is listed with its batch, sent again with the others or by its id, and dismissed."""
+    command("dismiss", "--kind", "batch", "--all", "--limit", "1000")
+    receiver.script(then=Answer(410))
+    batch = accepted(api, {"items": [item("a")], "callback": {"url": receiver.url}})["id"]
+
+    def state() -> str:
+        return str(show(api, batch)["callback"]["state"])
+
+    api.eventually(lambda: state() == "dead")
+    assert ids(command("list", "--json", "--kind", "batch")) == [batch]
+    assert "the last: 410" in command("list", "--kind", "batch").stdout
+    receiver.script()
+    assert f"{batch} callback is sent again" in command("callback", "--all").stdout
+    api.eventually(lambda: state() == "delivered")
+    assert ids(command("list", "--json", "--kind", "batch")) == []
+    receiver.script(then=Answer(410))
+    assert command("callback", "--id", batch).returncode == 0
+    api.eventually(lambda: state() == "dead")
+    assert command("retry", "--id", batch).returncode == 1
+
+    assert "dismissed" in command("dismiss", "--kind", "batch", "--id", batch).stdout
+    assert ids(command("list", "--json", "--kind", "batch")) == []
 
 
 def test_what_cannot_be_done(dead: list[str], command: Run, api: Caller) -> None:

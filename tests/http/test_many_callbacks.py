@@ -10,6 +10,7 @@ import pytest
 from stack.receiver import Answer, CallbackReceiver
 from tests.conftest import Eventually
 from tests.http.conftest import Caller, Rotating
+from tests.http.test_dead_letters import problem
 
 MakeCaller = Callable[[str, str | None], Caller]
 
@@ -53,8 +54,26 @@ def test_chosen_events_are_told(
 
     eventually(lambda: "job.succeeded" in types(receiver, first), 60)
     assert set(types(receiver, first)) <= {"job.generating", "job.succeeded"}
-    assert api.ended(second)["callback"] is None
+    untold = api.ended(second)["callback"]
+    assert (untold["state"], untold["events"], untold["log"]) == ("none", ["job.failed"], [])
     assert types(receiver, second) == []
+
+
+def test_an_end_that_is_not_to_be_told_is_not_sent_again(
+    api: Caller, receiver: CallbackReceiver
+) -> None:
+    """409, why: nobody is told that a callback is sent which never comes."""
+    for events in (["job.failed"], ["job.generating"], ["job.generating", "job.canceled"]):
+        callback = {"url": receiver.url, "events": events}
+        job_id = api.create("untold", callback=callback)
+        api.ended(job_id)
+        refused = problem(post(api, f"/v1/jobs/{job_id}/callback", {}), 409, "cannot-send-again")
+        assert "callback.events" in refused["detail"]
+        assert api.job(job_id)["callback"]["state"] == "none"
+    chosen = {"url": receiver.url, "events": ["job.succeeded"]}
+    told = api.create("told", callback=chosen)
+    api.ended(told)
+    assert post(api, f"/v1/jobs/{told}/callback", {}).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -79,9 +98,9 @@ def test_attempts_and_replay(
     job_id = api.create("nobody wants it", callback={"url": gone.url})
     eventually(lambda: api.job(job_id)["callback"]["state"] == "dead", 60)
 
-    (attempt,) = attempts(api, f"job={job_id}")
+    attempt = attempts(api, f"job={job_id}&outcome=failed")[0]
     assert attempt["job_id"] == job_id
-    assert attempt["batch_id"] is None
+    assert (attempt["batch_id"], attempt["test_id"]) == (None, None)
     assert (attempt["type"], attempt["outcome"], attempt["status"]) == (
         "job.succeeded", "failed", 410,
     )  # fmt: skip
@@ -98,11 +117,15 @@ def test_attempts_and_replay(
     answer = post(api, "/v1/callbacks/replay", {"since": attempt["at"]})
     assert answer.status_code == 202
     assert answer.json()["replayed"] >= 1
-    eventually(lambda: len(attempts(api, f"job={job_id}")) == 2, 60)
+    eventually(lambda: attempts(api, f"job={job_id}&outcome=delivered") != [], 60)
+    # A busy machine may have made more than these two: delivery is at least once.
     newest = api.get(f"/v1/callbacks?job={job_id}&limit=1").json()
-    assert newest["attempts"][0]["outcome"] == "delivered"
-    older = attempts(api, f"job={job_id}&limit=1&cursor={newest['next_cursor']}")
-    assert [one["id"] for one in older] == [attempt["id"]]
+    older = attempts(api, f"job={job_id}&limit=100&cursor={newest['next_cursor']}")
+    every = newest["attempts"] + older
+    assert len(newest["attempts"]) == 1
+    assert {one["outcome"] for one in every} == {"delivered", "failed"}
+    assert len({one["id"] for one in every}) == len(every)
+    assert attempt["id"] in {one["id"] for one in every}
 
 
 @pytest.mark.parametrize(
@@ -148,8 +171,10 @@ def test_a_receiver_is_tried(api: Caller, receiver: CallbackReceiver, kind: str 
     (sample,) = receiver.callbacks
     assert json.loads(sample.body)["type"] == (kind or "callback.test")
     assert sample.headers["webhook-id"] == f"msg_test_{outcome['id']}"
-    found = attempts(api, f"type={kind or 'callback.test'}&limit=1")
-    assert found[0]["milliseconds"] == outcome["milliseconds"]
+    found = attempts(api, f"type={kind or 'callback.test'}&limit=100")
+    (listed,) = [one for one in found if one["test_id"] == outcome["id"]]
+    assert listed["milliseconds"] == outcome["milliseconds"]
+    assert (listed["job_id"], listed["batch_id"]) == (None, None)
 
 
 def test_a_receiver_that_refuses(api: Caller, gone: CallbackReceiver) -> None:

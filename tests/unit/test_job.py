@@ -199,6 +199,7 @@ def test_a_whole_record_can_be_read() -> None:
         "callback_log": '[{"at": 1}]',
         "callback_from": "7.5",
         "callback_before": "2",
+        "callback_resends": "1",
         "retried_as": "2",
         "task:poll": "not-a-field-of-the-job",
     }
@@ -211,7 +212,8 @@ def test_a_whole_record_can_be_read() -> None:
     assert job.artifacts == ({"role": "sample", "key": "k", "content_type": "image/png"},)
     assert job.more_urls == {"draft_cache": "https://r.example/y?sig=2"}
     assert job.callback_log == ({"at": 1},)
-    assert (job.callback_from, job.callback_before, job.retried_as) == (7.5, 2, "2")
+    assert (job.callback_from, job.callback_before, job.callback_resends) == (7.5, 2, 1)
+    assert job.retried_as == "2"
     assert all(later in NEXT[earlier] for (earlier, _), (later, _) in pairwise(job.timeline))
 
 

@@ -96,6 +96,7 @@ def test_an_ended_job() -> None:
         **dict.fromkeys(("error", "waiting", "queue", "batch", "retry_of", "retried_as")),
         "callback": {
             "url": "https://example.com/done",
+            "events": ["job.succeeded", "job.failed", "job.canceled"],
             "state": "delivered",
             "attempts": 2,
             "log": [{"at": "2025-06-15T15:06:50.000Z", "status": 500, "error": None}],

@@ -11,22 +11,24 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Final
 
 import typer
 
+from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain, SettingsError, Transient
 from core.jobs.failures import FailureCode
-from core.jobs.job import Job, JobId
 from core.jobs.views import job_view, timestamp
-from core.operations.dead_letters import (
+from core.operations.dead_letter_list import (
     MAX_PAGE_SIZE,
     Cursor,
     DeadLetter,
-    DeadLetters,
     Kind,
     LetterFilter,
+    read_record,
 )
+from core.operations.dead_letters import DeadLetters
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
@@ -36,7 +38,7 @@ from worker.runtime.startup_checks import check_settings
 
 DONE, NOT_ALL, WRONG, AWAY = 0, 1, 2, 3
 _USUAL: Final = 100
-_HEADINGS: Final = ("since", "kind", "code", "tenant", "job", "message")
+_HEADINGS: Final = ("since", "kind", "code", "tenant", "id", "message")
 _HELP: Final = """List dead letters and send them again, those of all tenants.
 
 Needs a worker's environment, and never asks. Exits with 0 if everything was done, 1 if something
@@ -52,7 +54,9 @@ _Code = Annotated[
     typer.Option(metavar="CODE", help="Only those that failed like this: storage_failed, …"),
 ]
 _Limit = Annotated[int, typer.Option(min=1, help="How many, at most.")]
-_Id = Annotated[str | None, typer.Option("--id", help="The one of this job.", metavar="JOB_ID")]
+_Id = Annotated[
+    str | None, typer.Option("--id", help="The one of this job or batch.", metavar="ID")
+]
 _All = Annotated[bool, typer.Option("--all", help="All that are listed.")]
 
 
@@ -116,14 +120,14 @@ def _list(
         shown = [_document(letter) for letter in found]
         say(json.dumps({"dead_letters": shown, "next_cursor": str(cursor) if cursor else None}))
         return
-    say_rows(_HEADINGS, [_row(letter) for letter in found], title="job")
+    say_rows(_HEADINGS, [_row(letter) for letter in found], title="id")
     if not found:
         say("There are none.")
     if cursor:
         say(f"There are more: --cursor '{cursor}'")
 
 
-def _command_for(kind: Kind, action: _Action) -> Callable[..., None]:
+def _command_for(action: _Action, *kinds: Kind) -> Callable[..., None]:
     def command(
         *,
         job_id: _Id = None,
@@ -132,18 +136,20 @@ def _command_for(kind: Kind, action: _Action) -> Callable[..., None]:
         code: _Code = None,
         limit: _Limit = _USUAL,
     ) -> None:
-        wanted = LetterFilter(tenant=tenant, kind=kind, code=code)
-        _act(action, kind, job_id, wanted if everything else None, limit)
+        wanted = LetterFilter(tenant=tenant, code=code)
+        _act(action, kinds, job_id, wanted if everything else None, limit)
 
     return command
 
 
 def _retry(letters: DeadLetters, letter: DeadLetter) -> str:
+    if letter.job is None:
+        raise CannotSendAgain("A batch is retried by its caller")
     return f"sent again as {letters.retry(letter.job)}"
 
 
 def _resend(letters: DeadLetters, letter: DeadLetter) -> str:
-    letters.resend(letter.job)
+    letters.resend(letter.about)
     return "callback is sent again"
 
 
@@ -152,9 +158,11 @@ def _drop(letters: DeadLetters, letter: DeadLetter) -> str:
 
 
 _RETRY: Final = "Send failed jobs again, each as a new job."
-_CALLBACK: Final = "Send callbacks again; with --id also one that was delivered."
-_app.command("retry", help=_RETRY)(_command_for(Kind.JOB, _retry))
-_app.command("callback", help=_CALLBACK)(_command_for(Kind.CALLBACK, _resend))
+_CALLBACK: Final = (
+    "Send callbacks of jobs and batches again; with --id also one that was delivered."
+)
+_app.command("retry", help=_RETRY)(_command_for(_retry, Kind.JOB))
+_app.command("callback", help=_CALLBACK)(_command_for(_resend, Kind.CALLBACK, Kind.BATCH))
 
 
 @_app.command("dismiss")
@@ -168,46 +176,62 @@ def _dismiss(
     limit: _Limit = _USUAL,
 ) -> None:
     """Take dead letters off the list."""
-    _command_for(kind, _drop)(
+    _command_for(_drop, kind)(
         job_id=job_id, everything=everything, tenant=tenant, code=code, limit=limit
     )
 
 
 def _act(
     action: _Action,
-    kind: Kind,
-    job_id: str | None,
+    kinds: Sequence[Kind],
+    record_id: str | None,
     wanted: LetterFilter | None,
     limit: int,
 ) -> None:
-    """Apply one action to one job, or to as many listed ones as requested."""
-    if (job_id is None) == (wanted is None):
+    """Apply one action to one job or batch, or to as many listed ones as requested."""
+    if (record_id is None) == (wanted is None):
         raise typer.BadParameter("give one of them, and not both", param_hint="--id, --all")
     all_done, count = True, 0
     with _opened() as (store, letters):
-        for letter in _listed(letters, wanted) if wanted else _named(store, job_id or "", kind):
+        found = (
+            _of_kinds(letters, wanted, kinds) if wanted else _named(store, record_id or "", kinds)
+        )
+        for letter in found:
             if count == limit:
                 say(f"Stopped after {count}; there are more.")
                 break
             count += 1
             try:
-                say(f"{letter.job.id} {action(letters, letter)}")
+                say(f"{letter.about.id} {action(letters, letter)}")
             except CannotSendAgain as error:
-                print_error(f"{letter.job.id} {error}")
+                print_error(f"{letter.about.id} {error}")
                 all_done = False
             except BacklogFull:
                 print_error("The backlog is full; go on later.")
                 raise typer.Exit(NOT_ALL) from None
     if not count:
-        print_error("There are none." if wanted else "There is no such job.")
+        print_error("There are none." if wanted else f"There is no such {_what(kinds)}.")
         all_done = wanted is not None
     raise typer.Exit(DONE if all_done else NOT_ALL)
 
 
-def _named(store: JobStore, job_id: str, kind: Kind) -> Iterator[DeadLetter]:
-    job: Job | None = store.load(JobId(job_id))
-    if job:
-        yield DeadLetter(kind, store.now(), job)
+def _what(kinds: Sequence[Kind]) -> str:
+    named = ["batch" if kind is Kind.BATCH else "job" for kind in kinds]
+    return " or ".join(named)
+
+
+def _named(store: JobStore, record_id: str, kinds: Sequence[Kind]) -> Iterator[DeadLetter]:
+    """Yield the letter of the job or the batch with an id, listed or not."""
+    for kind in kinds:
+        if about := read_record(store, kind, record_id):
+            yield DeadLetter(kind, store.now(), about)
+
+
+def _of_kinds(
+    letters: DeadLetters, wanted: LetterFilter, kinds: Sequence[Kind]
+) -> Iterator[DeadLetter]:
+    for kind in kinds:
+        yield from _listed(letters, replace(wanted, kind=kind))
 
 
 def _listed(letters: DeadLetters, wanted: LetterFilter) -> Iterator[DeadLetter]:
@@ -224,17 +248,18 @@ def _document(letter: DeadLetter) -> dict[str, object]:
     return {
         "kind": letter.kind,
         "at": timestamp(letter.at),
-        "tenant": letter.job.request.tenant,
-        "job": job_view(letter.job),
+        "tenant": letter.about.request.tenant,
+        "job": job_view(letter.job) if letter.job else None,
+        "batch": batch_view(letter.batch, letter.at) if letter.batch else None,
     }
 
 
 def _row(letter: DeadLetter) -> tuple[str, ...]:
-    job = letter.job
-    error = job.error or {}
+    about = letter.about
+    error = (letter.job and letter.job.error) or {}
     message = str(error.get("message", ""))
-    if letter.kind is Kind.CALLBACK and job.callback_log:
-        last = job.callback_log[-1]
-        message = f"{job.callback_attempts} attempts, the last: {last['status'] or last['error']}"
+    if letter.kind is not Kind.JOB and about.callback_log:
+        last = about.callback_log[-1]
+        message = f"{about.callback_attempts} attempts, the last: {last['status'] or last['error']}"
     code = str(error.get("code", "-"))
-    return str(timestamp(letter.at)), letter.kind, code, job.request.tenant, job.id, message
+    return str(timestamp(letter.at)), letter.kind, code, about.request.tenant, about.id, message

@@ -89,7 +89,9 @@ def announce(batch_id: BatchId, deps: Deps) -> None:
     if batch is None:
         return
     if batch.callback_state is not CallbackState.PENDING:
-        change = Change(done=[Step.ANNOUNCE])
+        # Unless it was sent again since the record was read: that attempt must stay due.
+        unless = {"callback_state": str(CallbackState.PENDING)}
+        change = Change(unless=unless, done=[Step.ANNOUNCE])
         deps.store.execute(plans.change(batch_id, BatchStatus.COMPLETED, change))
         return
     attempt_callback(batch, deps)

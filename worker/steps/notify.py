@@ -45,7 +45,9 @@ def notify(job_id: JobId, deps: Deps) -> None:
     """
     job = deps.store.begin(Step.NOTIFY, job_id)
     if job is None or job.callback_state is not CallbackState.PENDING:
-        deps.store.change(job_id, TERMINAL, Change(done=[Step.NOTIFY]))
+        # Unless it was sent again since the record was read: that attempt must stay due.
+        unless = {"callback_state": str(CallbackState.PENDING)}
+        deps.store.change(job_id, TERMINAL, Change(unless=unless, done=[Step.NOTIFY]))
         return
     attempt_callback(job, deps)
 
@@ -134,12 +136,14 @@ def _record(job: Owing, delivery: Delivery, now: float, deps: Deps) -> Change:
     attempts = job.callback_attempts + delivery.attempted
     record = attempt_record(_event_of(job), delivery, now) if delivery.attempted else {}
     fields: dict[str, str | int] = {"callback_log": json.dumps(log), "callback_attempts": attempts}
+    # An attempt that began before the caller asked for another one does not count for that.
+    expect = {"callback_resends": str(job.callback_resends) if job.callback_resends else ""}
     # A slow concurrent run must not undo another attempt's result; a delivery always counts.
-    unchanged = {
-        "callback_state": str(job.callback_state),
-        "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
-    }
-    expect = {} if delivery.delivered else unchanged
+    if not delivery.delivered:
+        expect |= {
+            "callback_state": str(job.callback_state),
+            "callback_attempts": str(job.callback_attempts) if job.callback_attempts else "",
+        }
     give_up_at = _give_up_at(job, now, deps)
     if not delivery.final and now < give_up_at:
         # `Retry-After` counts from the answer. However long the wait, the last attempt is made when

@@ -162,9 +162,14 @@ class CallbackOperations(Operations):
 class DeadLetterOperations(Operations):
     """What can be done with dead letters."""
 
-    def dismiss(self, kind: str, job: JobOrId) -> Flow[None]:
-        """Take a dead letter (`kind` is `job` or `callback`) off the list."""
-        request = Request("DELETE", path("dead-letters", kind, id_of(job)))
+    def dismiss(self, kind: str, about: JobOrId | BatchOrId) -> Flow[None]:
+        """Take a dead letter off the list.
+
+        Args:
+            kind: `job`, `callback` or `batch`.
+            about: the job, or the batch where `kind` is `batch`.
+        """
+        request = Request("DELETE", path("dead-letters", kind, id_of(about)))
         yield from self._session.call(request)
 
     def list(
@@ -178,7 +183,7 @@ class DeadLetterOperations(Operations):
         """Return dead letters, oldest first: one page. `iterate` takes them all.
 
         Args:
-            kind: `job` or `callback`.
+            kind: `job`, `callback` (of a job), or `batch` (the callback of a batch).
             code: the failure code of the job.
             limit: letters per page, 1 to 100.
             cursor: `next_cursor` of the page before.

@@ -45,7 +45,7 @@ class CallbackSecret(Model):
 
 @dataclass(frozen=True)
 class Attempt(Model):
-    """One attempt to deliver a callback."""
+    """One attempt to deliver a callback, of a job, of a batch, or of `callbacks.test`."""
 
     id: str
     at: datetime
@@ -53,6 +53,7 @@ class Attempt(Model):
     outcome: str
     job_id: str | None = None
     batch_id: str | None = None
+    test_id: str | None = None
     status: int | None = None
     milliseconds: float | None = None
     error: str | None = None
@@ -79,8 +80,13 @@ class CallbackTest(Model):
 
 @dataclass(frozen=True)
 class DeadLetter(Model):
-    """A failed job, or a callback that was given up (`kind` is `job` or `callback`)."""
+    """A failed job, or a callback that was given up.
+
+    `kind` is `job`, `callback` (of a job), or `batch` (the callback of a batch). The last has
+    `batch` in the place of `job`.
+    """
 
     kind: str
     at: datetime
-    job: Job
+    job: Job | None = None
+    batch: Batch | None = None

@@ -80,7 +80,10 @@ class CallbackLogEntry(Model):
 
 @dataclass(frozen=True)
 class CallbackState(Model):
-    """A job's or batch's callback: `waiting`, `pending`, `delivered` or `dead`."""
+    """A job's or batch's callback: `waiting`, `pending`, `delivered` or `dead`.
+
+    The `state` is `none` if the job came to an end that is not among its `events`.
+    """
 
     url: str
     state: str | None = None

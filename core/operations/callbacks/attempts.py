@@ -60,6 +60,11 @@ class Attempt(NamedTuple):
         return self.fields.get("batch")
 
     @property
+    def test_id(self) -> str | None:
+        """The test whose sample event it was (`core.operations.callbacks.samples`)."""
+        return self.fields.get("test")
+
+    @property
     def at(self) -> float:
         """Unix time in seconds."""
         return float(self.fields["at"])

@@ -2,10 +2,16 @@
 -- Returns "done", or its status ("" if there is no such batch).
 local id = input.batch
 local key = batch_key(id)
-local status = redis.call('HGET', key, 'status') or ''
+local status, tenant = unpack(redis.call('HMGET', key, 'status', 'tenant'))
+-- It was made, whatever becomes of the change: the attempt of a slower twin is listed as well.
+if input.attempt and status then record_attempt(tenant or '', 'batch', id, input.attempt) end
+status = status or ''
 if status ~= input.was then return status end
 for name, value in pairs(input.expect) do
   if (redis.call('HGET', key, name) or '') ~= value then return status end
+end
+for name, value in pairs(input.unless) do
+  if (redis.call('HGET', key, name) or '') == value then return status end
 end
 
 set_fields(key, input.set)
@@ -24,7 +30,7 @@ end
 if input.to then
   redis.call('HSET', key, 'status', input.to)
   redis.call('HINCRBY', 'counters', 'batches:completed', 1)
-  add_event(redis.call('HGET', key, 'tenant'), '', 'completed', id)
+  add_event(tenant, '', 'completed', id)
   -- The record lives as long as those of its jobs, and as long as its callback is owed.
   local ttl = math.max(input.ttl, math.ceil(redis.call('HGET', key, 'keep_until') - now))
   if redis.call('HGET', key, 'callback_state') == 'waiting' then
@@ -36,11 +42,10 @@ if input.to then
   redis.call('EXPIRE', key .. ':jobs', ttl)
 end
 
-if input.attempt then record_attempt(redis.call('HGET', key, 'tenant') or '', 'batch', id, input.attempt) end
 local told = input.set.callback_state
 if told == 'dead' then
   add_dead_letter('batch', id)
 elseif told then
-  remove_dead_letter(redis.call('HGET', key, 'tenant') or '', 'batch:' .. id)
+  remove_dead_letter(tenant or '', 'batch:' .. id)
 end
 return 'done'

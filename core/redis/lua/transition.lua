@@ -2,7 +2,9 @@
 -- Returns "done", or the current status ("" if there is no such job).
 local id = input.job
 local key = job_key(id)
-local status, discarding = unpack(redis.call('HMGET', key, 'status', 'discarding'))
+local status, discarding, tenant = unpack(redis.call('HMGET', key, 'status', 'discarding', 'tenant'))
+-- It was made, whatever becomes of the change: the attempt of a slower twin is listed as well.
+if input.attempt and status then record_attempt(tenant or '', 'job', id, input.attempt) end
 status = status or ''
 local function expected(one)
   for _, was in ipairs(input.was) do
@@ -105,12 +107,11 @@ for _, step in ipairs(input.done) do
 end
 for _, step in ipairs(input.wake) do wake(step, id) end
 
-if input.attempt then record_attempt(redis.call('HGET', key, 'tenant') or '', 'job', id, input.attempt) end
 local told = input.set.callback_state
 if told == 'dead' then
   add_dead_letter('callback', id)
 elseif told then
-  remove_dead_letter(redis.call('HGET', key, 'tenant') or '', 'callback:' .. id)
+  remove_dead_letter(tenant or '', 'callback:' .. id)
 end
 
 if input.pause then

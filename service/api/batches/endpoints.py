@@ -8,11 +8,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.batches.batch import RESULTS_TYPE, Batch, BatchId, BatchStatus
+from core.batches.batch import RESULTS_TYPE, Batch, BatchStatus
 from core.batches.plans import BatchPlans
 from core.batches.views import batch_view
 from core.errors import BacklogFull, CannotSendAgain
 from core.jobs.status import CallbackState
+from service.api.dead_letters import send_again
 from service.api.job_lists import list_page
 from service.api.results import lead, link_query
 from service.http.auth import tenant_of
@@ -21,6 +22,7 @@ from service.http.origin import batch_path
 from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
 from service.http.query_parameters import repeated
 from service.intake.intake import idempotency_key
+from service.ownership import owned_batch
 from service.state import State
 from service.watch.waiting import applied, wait_for_end, wait_if_possible, wait_of
 
@@ -56,7 +58,7 @@ async def create_batch(request: Request[State]) -> Response:
 async def show_batch(request: Request[State]) -> Response:
     """Return a batch to its tenant, if asked only once it is completed; to others there is none."""
     seconds, must = wait_of(request)
-    state, batch = request.state, await _owned(request)
+    state, batch = request.state, await owned_batch(request)
     if seconds and batch.ended_at is None:
         wait = wait_for_end if must else wait_if_possible
         plans = BatchPlans(state["store"])
@@ -82,13 +84,13 @@ async def list_batches(request: Request[State]) -> Response:
 
 async def list_batch_jobs(request: Request[State]) -> Response:
     """Return one page of the batch's jobs, as `GET /v1/jobs` does; items become jobs by and by."""
-    batch = await _owned(request)
+    batch = await owned_batch(request)
     return await list_page(request, batch=batch.id)
 
 
 async def send_batch_results(request: Request[State]) -> Response:
     """Lead to the results file of a completed batch."""
-    batch = await _owned(request)
+    batch = await owned_batch(request)
     asked = link_query(request)
     if batch.results is None:
         ended = batch.status is BatchStatus.COMPLETED
@@ -100,14 +102,14 @@ async def send_batch_results(request: Request[State]) -> Response:
 
 async def cancel_batch(request: Request[State]) -> Response:
     """Cancel what can be of a batch; 200 only once that is on disk."""
-    batch = await _owned(request)
+    batch = await owned_batch(request)
     await request.state["batch_lifecycle"].cancel(batch)
-    return JsonAnswer(_view(await _owned(request)), headers=_FRESH)
+    return JsonAnswer(_view(await owned_batch(request)), headers=_FRESH)
 
 
 async def retry_batch(request: Request[State]) -> Response:
     """Retry what failed in a batch as a new batch; 202 only once that is on disk."""
-    batch = await _owned(request)
+    batch = await owned_batch(request)
     try:
         stored = await request.state["batch_lifecycle"].retry(batch)
     except CannotSendAgain as error:
@@ -121,34 +123,10 @@ async def retry_batch(request: Request[State]) -> Response:
 
 async def resend_batch_callback(request: Request[State]) -> Response:
     """Send the callback of a completed batch again; 202 only once that is on disk."""
-    state, batch = request.state, await _owned(request)
-    problem = None
-    if not batch.request.callback_url:
-        problem = "The batch has no callback"
-    elif batch.status is not BatchStatus.COMPLETED:
-        problem = "The batch runs; its callback is sent when it completes"
-    elif not await state["async_store"].execute(BatchPlans(state["store"]).resend(batch.id)):
-        problem = "The batch is no longer kept"
-    if problem:
-        raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", problem)
+    state, batch = request.state, await owned_batch(request)
+    await send_again(state["intake_threads"], state["dead_letters"].resend, batch)
     headers = {"location": batch_path(request, batch.id)}
-    return JsonAnswer(_view(await _owned(request)), HTTPStatus.ACCEPTED, headers=headers)
-
-
-async def _owned(request: Request[State]) -> Batch:
-    """Return the batch named by the path.
-
-    Raises:
-        Problem: 401 for a missing or wrong key, 404 if the caller has no such batch.
-    """
-    state = request.state
-    tenant = tenant_of(request, state["settings"].api_keys)
-    batch_id = BatchId(request.path_params["batch_id"])
-    batch = await state["async_store"].execute(BatchPlans(state["store"]).load(batch_id))
-    if batch is None or batch.request.tenant != tenant:
-        detail = "There is no such batch, or it is not yours; batches are kept for a limited time"
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-batch", detail)
-    return batch
+    return JsonAnswer(_view(await owned_batch(request)), HTTPStatus.ACCEPTED, headers=headers)
 
 
 def _view(batch: Batch) -> dict[str, Any]:

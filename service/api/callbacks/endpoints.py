@@ -73,6 +73,7 @@ def attempt_view(attempt: Attempt) -> dict[str, Any]:
         "at": timestamp(attempt.at),
         "job_id": attempt.job_id,
         "batch_id": attempt.batch_id,
+        "test_id": attempt.test_id,
         "type": attempt.event_type,
         "outcome": attempt.outcome,
         "status": attempt.status,

@@ -46,12 +46,25 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
                         "at": "2026-11-21T16:25:04.352Z",
                         "job_id": "01a1feec-e663-77f8-ba48-1ab172ecb481",
                         "batch_id": None,
+                        "test_id": None,
                         "type": "job.succeeded",
                         "outcome": "failed",
                         "status": 503,
                         "milliseconds": 12,
                         "error": None,
-                    }
+                    },
+                    {
+                        "id": "1795278298871-0",
+                        "at": "2026-11-21T16:24:58.863Z",
+                        "job_id": None,
+                        "batch_id": None,
+                        "test_id": "01a1feec-d4c1-7a08-9b1e-0c53f5d7e2a6",
+                        "type": "callback.test",
+                        "outcome": "delivered",
+                        "status": 204,
+                        "milliseconds": 8,
+                        "error": None,
+                    },
                 ],
                 "next_cursor": None,
             }
@@ -86,10 +99,26 @@ ANSWERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "200": {
             "A failed job": {
                 "dead_letters": [
-                    {"kind": "job", "at": jobs.FAILED["ended_at"], "job": jobs.FAILED}
+                    {
+                        "kind": "job",
+                        "at": jobs.FAILED["ended_at"],
+                        "job": jobs.FAILED,
+                        "batch": None,
+                    }
                 ],
                 "next_cursor": None,
-            }
+            },
+            "The callback of a batch": {
+                "dead_letters": [
+                    {
+                        "kind": "batch",
+                        "at": "2026-11-22T16:33:33.350Z",
+                        "job": None,
+                        "batch": batches.UNTOLD,
+                    }
+                ],
+                "next_cursor": None,
+            },
         }
     },
     "list_models": {

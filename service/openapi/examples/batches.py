@@ -57,6 +57,9 @@ _NOW: Final = _AT + 60
 RUNNING: Final[Mapping[str, Any]] = batch_view(_RUNNING, _NOW)
 COMPLETED: Final[Mapping[str, Any]] = batch_view(_COMPLETED, _NOW)
 RETRY: Final[Mapping[str, Any]] = batch_view(_RETRY, _NOW)
+UNTOLD: Final[Mapping[str, Any]] = batch_view(
+    replace(_COMPLETED, callback_state=CallbackState.DEAD), _NOW
+)
 SENT_AGAIN: Final[Mapping[str, Any]] = batch_view(
     replace(_COMPLETED, callback_state=CallbackState.PENDING), _NOW
 )

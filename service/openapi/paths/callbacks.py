@@ -35,6 +35,7 @@ _ATTEMPT: Final = object_of(
         "at": {"type": "string", "format": "date-time"},
         "job_id": TEXT_OR_NULL,
         "batch_id": TEXT_OR_NULL,
+        "test_id": {**TEXT_OR_NULL, "description": "The id that POST /v1/callbacks/test answered."},
         "type": {"enum": list(CallbackEvent)},
         "outcome": {"enum": list(Outcome)},
         "status": {"type": ["integer", "null"], "description": "HTTP status of the answer."},
@@ -66,7 +67,7 @@ def _resend() -> Json:
         problems(
             NO_KEY,
             NO_JOB,
-            ("409", "The job has not ended, or has no callback."),
+            ("409", "The job has not ended, has no callback, or its end is not to be told."),
             STORES_AWAY,
         ),
     )
@@ -110,9 +111,9 @@ def _replay() -> Json:
         "replay_callbacks",
         _TAG,
         "Send again all callbacks that were given up",
-        "Sends again every callback of yours that was given up since a time, with the same "
-        "webhook-id and a full day for new attempts. At most 1000 at a time: repeat it while more "
-        "is true.",
+        "Sends again every callback of your jobs and batches that was given up since a time, with "
+        "the same webhook-id and a full day for new attempts. At most 1000 at a time: repeat it "
+        "while more is true.",
         answer("202", "They will be sent.", json_of(done)),
         problems(NO_KEY, *_BODY, REDIS_AWAY),
         body=json_of(body),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from core.jobs.failures import FailureCode
-from core.operations.dead_letters import CURSOR_PATTERN, MAX_PAGE_SIZE, Kind
+from core.operations.dead_letter_list import CURSOR_PATTERN, MAX_PAGE_SIZE, Kind
 from service.openapi.operations import (
     BACKLOG_FULL,
     BAD_QUERY,
@@ -27,17 +27,19 @@ _KIND: Final[Json] = {
     "name": "kind",
     "in": "path",
     "required": True,
-    "description": "Whether the job is listed, or its callback.",
+    "description": "Whether a job is listed, its callback, or the callback of a batch.",
     "schema": _KINDS,
     "example": "job",
 }
+_ID: Final[Json] = {**JOB_ID, "name": "id", "description": "The id of the job, or of the batch."}
+_NOT_FOUND: Final = ("404", "No such job or batch, or not yours.")
 
 
 def paths() -> Json:
     """Return the endpoints."""
     return {
         "/v1/dead-letters": {"get": _list()},
-        "/v1/dead-letters/{kind}/{job_id}": {"parameters": [_KIND, JOB_ID], "delete": _dismiss()},
+        "/v1/dead-letters/{kind}/{id}": {"parameters": [_KIND, _ID], "delete": _dismiss()},
         "/v1/jobs/{job_id}/retry": {"parameters": [JOB_ID], "post": _retry()},
     }
 
@@ -51,12 +53,13 @@ def _list() -> Json:
         "list_dead_letters",
         _TAG,
         "List dead letters",
-        "Lists jobs that failed through no fault of yours, and callbacks that were given up, "
-        "oldest first. Continue until next_cursor is null; pages before the last may be short.",
+        "Lists jobs that failed through no fault of yours, and callbacks, of jobs and of batches, "
+        "that were given up, oldest first. Continue until next_cursor is null; pages before the "
+        "last may be short.",
         answer("200", "One page.", json_of(page)),
         problems(NO_KEY, BAD_QUERY, REDIS_AWAY),
         parameters=[
-            query("kind", _KINDS, "Only jobs, or only callbacks."),
+            query("kind", _KINDS, "Only jobs, callbacks of jobs, or callbacks of batches."),
             query("code", {"enum": list(FailureCode)}, "Only jobs that failed with this code."),
             query("limit", sizes, "Most letters of a page. Default 50."),
             query("cursor", cursors, "The next_cursor of the previous page."),
@@ -69,9 +72,9 @@ def _dismiss() -> Json:
         "dismiss_dead_letter",
         _TAG,
         "Take a dead letter off the list",
-        "The job can still be read. Files that were kept for a retry are deleted.",
+        "The job or batch can still be read. Files that were kept for a retry are deleted.",
         answer("204", "It is not listed.", None),
-        problems(NO_KEY, NO_JOB, REDIS_AWAY),
+        problems(NO_KEY, _NOT_FOUND, REDIS_AWAY),
     )
 
 

@@ -35,7 +35,9 @@ def progress(job_id: JobId, deps: Deps) -> None:
     """
     job = deps.store.begin(Step.PROGRESS, job_id)
     if job is None or job.status not in _STATUSES:
-        deps.store.change(job_id, frozenset(Status), Change(done=[Step.PROGRESS]))
+        # If it is generating once more since the record was read, there is news to tell.
+        old = frozenset(Status) - _STATUSES
+        deps.store.change(job_id, old, Change(done=[Step.PROGRESS]))
         return
     receiver = Receiver(job.request.tenant, job.request.callback_url or "")
     now = deps.clock()
