@@ -25,6 +25,7 @@ def batch_view(batch: Batch, now: float) -> dict[str, Any]:
         "status": "completed" if completed else "running",
         "created_at": timestamp(request.created_at),
         "ended_at": timestamp(batch.ended_at),
+        "canceled_at": timestamp(batch.canceled_at),
         "estimated_end_at": timestamp(_estimate(batch, now)),
         "metadata": dict(request.metadata),
         "counts": {"total": batch.total, **batch.counts},

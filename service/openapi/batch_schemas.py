@@ -36,7 +36,8 @@ def schemas(settings: Settings) -> Json:
     batch = _batch()
     complaint = object_of(dict.fromkeys(("field", "detail", "allowed", "fix"), TEXT))
     complaint["properties"] |= {"line": {**COUNT, "minimum": 1}, "custom_id": TEXT_OR_NULL}
-    rejected = {"rejected": {"type": "array", "items": complaint}, "rejected_total": COUNT}
+    count = {**COUNT, "description": "Number of complaints; rejected lists the first 1,000."}
+    rejected = {"rejected": {"type": "array", "items": complaint}, "rejected_total": count}
     invalid = dict.fromkeys(("type", "title", "detail"), TEXT)
     return {
         "NewBatch": _new_batch(settings),
@@ -114,6 +115,7 @@ def _batch() -> Json:
             "status": {"enum": ["running", "completed"]},
             "created_at": TIME,
             "ended_at": TIME_OR_NULL,
+            "canceled_at": {**TIME_OR_NULL, "description": "When it was first canceled."},
             "estimated_end_at": {**TIME_OR_NULL, "description": "At the pace so far."},
             "metadata": {"type": "object"},
             "counts": counts,

@@ -50,6 +50,7 @@ class Batch(Model):
     created_at: datetime
     counts: Counts
     ended_at: datetime | None = None
+    canceled_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     cost: float | None = None
     estimated_end_at: datetime | None = None
