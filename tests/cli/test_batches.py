@@ -91,9 +91,9 @@ def test_a_batch_is_followed_by_its_id(cli: Cli, tmp_path: Path) -> None:
     bad, good = (json.loads(line) for line in cli("results", batch_id, "--json").out.splitlines())
     assert (bad["status"], good["status"]) == ("failed", "succeeded")
     heading, *rows = cli("results", batch_id).out.splitlines()
-    assert heading.split() == ["custom_id", "status", "job", "result"]
+    assert heading.split() == ["custom_id", "status", "result"]
     assert "provider_error: " in rows[0]
-    assert rows[1].split() == ["good", "succeeded", good["job_id"], good["artifacts"][0]["uri"]]
+    assert rows[1].split() == ["good", "succeeded", good["artifacts"][0]["uri"]]
     saved = cli("save", "--batch", batch_id, "--to", "made")
     assert saved.out.split() == ["made/good.jpg", f"made/{batch_id}.ndjson"]
     link = cli("link", "--batch", batch_id, "--download", "mine.ndjson").out.strip()

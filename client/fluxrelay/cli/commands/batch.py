@@ -42,7 +42,9 @@ Save = Annotated[
 
 def batch(
     session: Session,
-    file: Annotated[str, typer.Argument(help="NDJSON, or CSV by its name; - reads NDJSON.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="NDJSON, or CSV by its name; - reads NDJSON.")
+    ],
     *,
     model: Model = None,
     param: Params = None,

@@ -67,7 +67,7 @@ def replay(
 
 def resend(
     session: Session,
-    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids.")],
+    job: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids.")],
     *,
     batch: Annotated[bool, typer.Option("--batch", help="The ids are batches'.")] = False,
 ) -> None:

@@ -36,7 +36,7 @@ def list_letters(
 def dismiss(
     session: Session,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="job, callback or batch.")],
-    about: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids.")],
+    about: Annotated[list[str], typer.Argument(metavar="ID", help="Their ids.")],
 ) -> None:
     """Take dead letters off the list."""
     for one in about:
@@ -48,8 +48,7 @@ def dismiss(
 
 def register(app: typer.Typer) -> None:
     """Add the commands, as a group."""
-    text = "List and dismiss what failed; to run a job again: retry, a callback: callbacks resend."
-    group = typer.Typer(help=text, no_args_is_help=True)
+    group = typer.Typer(help="List and dismiss what failed for good.", no_args_is_help=True)
     command(group, "list")(list_letters)
     command(group, "dismiss")(dismiss)
     app.add_typer(group, name="dead-letters")

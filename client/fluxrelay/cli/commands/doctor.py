@@ -74,7 +74,7 @@ def _checks(session: Session, callback: str | None) -> Iterator[Check]:
         text = f"{url} does not answer as FluxRelay: {type(error).__name__}: {error}"
         yield Check("service", _FAILED, text, Exit.UNREACHABLE)
         return
-    yield Check("service", _OK, f"{url}, version {version}; this command has {VERSION}")
+    yield Check("service", _OK, f"{url}, API version {version}; this is fluxrelay {VERSION}")
     yield _readiness(ready)
     yield _clock(alive, time.time())
     if not settings.key:

@@ -92,7 +92,7 @@ def _list_batches(session: Session, callback: str | None, limit: int) -> None:
 
 def cancel(
     session: Session,
-    job: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Ids.")] = None,
+    job: Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Ids.")] = None,
     *,
     batch: IsBatch = False,
     status: Status = None,

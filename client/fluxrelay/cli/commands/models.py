@@ -11,7 +11,9 @@ from fluxrelay.cli.values import model_named, parameters_of
 
 def models(
     session: Session,
-    model: Annotated[str | None, typer.Argument(help="Show the parameters of this one.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Show the parameters of this one.")
+    ] = None,
 ) -> None:
     """List the models, or the parameters of one."""
     known = [one.raw for one in session.client.models.list()]

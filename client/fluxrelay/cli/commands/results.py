@@ -19,12 +19,12 @@ _PAGE = 100
 
 def save(
     session: Session,
-    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids.")],
+    job: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids.")],
     *,
     batch: Annotated[bool, typer.Option("--batch", help="The ids are batches'.")] = False,
     to: Annotated[Path, typer.Option(metavar="DIR", help="The folder.")] = Path(),
 ) -> None:
-    """Save the files of jobs, each named after its job; of batches, after its custom_id."""
+    """Save the files of jobs, named after their ids, or of batches, after their custom_ids."""
     saved = {}
     for one in job:
         saved[one] = _saved_batch(session, one, to) if batch else _saved_job(session, one, to)
@@ -45,13 +45,14 @@ def link(
         str | None, typer.Option(metavar="ROLE", help="Another file of it, such as draft_cache.")
     ] = None,
     expires: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="Valid so long, 7 days at most.", min=1)
+        int | None,
+        typer.Option(metavar="SECONDS", help="Its lifetime; else 3600, at most 7 days.", min=1),
     ] = None,
     download: Annotated[
         str | None, typer.Option(metavar="NAME", help="Have browsers save it under this name.")
     ] = None,
 ) -> None:
-    """Print a link to a file, for somebody who has no key; without --expires, for an hour."""
+    """Print a link to a file, for somebody who has no key."""
     if batch and role:
         raise wrong("--role is for jobs: a batch has one file of results.")
     client = session.client
@@ -67,7 +68,7 @@ def link(
 def results(
     session: Session, batch: Annotated[str, typer.Argument(metavar="BATCH", help="The id.")]
 ) -> None:
-    """Show what became of each item of a completed batch; with --json, a line for each."""
+    """Show what became of each item of a completed batch."""
     rows: list[Sequence[str]] = []
     for result in session.client.batches.results(batch):
         if session.out.as_json:

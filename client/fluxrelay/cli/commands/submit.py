@@ -44,7 +44,9 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", 
 
 def submit(
     session: Session,
-    prompt: Annotated[str | None, typer.Argument(help="What to make; - reads it.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="What to make; - reads it.")
+    ] = None,
     *,
     model: Model = None,
     param: Params = None,

@@ -10,7 +10,7 @@ from fluxrelay.cli.views.jobs import day_and_time, seconds_between
 
 View = Mapping[str, Any]
 BATCH_HEADINGS: Final = ("created", "status", "id", "jobs")
-RESULT_HEADINGS: Final = ("custom_id", "status", "job", "result")
+RESULT_HEADINGS: Final = ("custom_id", "status", "result")
 _ENDS: Final = ("succeeded", "failed", "canceled")
 
 
@@ -55,7 +55,7 @@ def result_row(result: View) -> tuple[str, ...]:
         outcome = f"{error['code']}: {error['message']}"
     else:
         outcome = ", ".join(str(one["uri"]) for one in result.get("artifacts") or ())
-    return str(result["custom_id"]), result["status"], result["job_id"], outcome
+    return str(result["custom_id"]), result["status"], outcome
 
 
 def counts_text(batch: View) -> str:
