@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 _encode_as_is: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 

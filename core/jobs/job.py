@@ -11,7 +11,7 @@ JobId = NewType("JobId", str)
 #: The role of a result's first file: the image or video itself.
 SAMPLE: Final = "sample"
 #: Encodes compact JSON.
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,8 @@ class Transitions:
         #: job's record is kept, usually.
         self.index_ttl: Final = max(self.job_ttl, self.owed_ttl) + math.ceil(longest)
         self._accounts = settings.accounts
+        #: Model and region -> lane, of those asked for; both are names that the settings know.
+        self._lanes: dict[tuple[str, str | None], str] = {}
         self._models = settings.models
         self._indexed_metadata = settings.indexed_metadata
         self.most_waiting: Final = settings.max_backlog
@@ -185,7 +187,11 @@ class Transitions:
 
     def lane(self, request: JobRequest) -> str:
         """Return the lane in which such a job waits."""
-        return lane_of(request.model, request.region, self._accounts)
+        wanted = (request.model, request.region)
+        lane = self._lanes.get(wanted)
+        if lane is None:
+            lane = self._lanes[wanted] = lane_of(*wanted, self._accounts)
+        return lane
 
     def now(self) -> float:
         """Return the current Unix time in seconds."""

@@ -1,5 +1,6 @@
 """`GET /v1/jobs`: one page of the caller's jobs, newest first."""
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -30,9 +31,9 @@ async def list_jobs(request: Request[State]) -> Response:
     return await list_page(request)
 
 
-async def create_or_list_jobs(request: Request[State]) -> Response:
+def create_or_list_jobs(request: Request[State]) -> Awaitable[Response]:
     """Answer all methods of this path: with one route, `Allow` names all of them."""
-    return await (create_job if request.method == "POST" else list_jobs)(request)
+    return (create_job if request.method == "POST" else list_jobs)(request)
 
 
 async def list_page(request: Request[State], **fixed: str) -> Response:

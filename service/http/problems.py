@@ -26,7 +26,9 @@ _RETRY_AFTER: Final = "2"
 _RETRY_WHEN_FULL: Final = "5"
 _OF_A_JOB: Final = "/v1/jobs/"
 _MOST_ERRORS: Final = 100
-_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(
+    allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
 #: Status logged for a request whose caller disconnected; nobody receives it.
 _CALLER_LEFT: Final = HTTPStatus.BAD_REQUEST
 

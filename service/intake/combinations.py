@@ -24,8 +24,10 @@ def combination_errors(model: Model, parameters: _Parameters, given: _Given) -> 
         given: What the caller sent as `input`.
     """
     errors = _too_many_pixels(model, given)
-    for name, parameter in parameters.items():
-        if given.get(name) is True:
+    for name, value in given.items():
+        if (parameter := parameters.get(name)) is None:
+            continue
+        if value is True:
             errors += _excluded(name, parameter, given)
         if parameter.duration:
             errors += _without_duration(name, parameter, given)

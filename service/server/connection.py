@@ -192,6 +192,7 @@ class Connection(TellsDeparture):
 
     def on_response_complete(self) -> None:
         """Become idle until the next request, or close."""
+        self._lingering.flush()
         super().on_response_complete()
         if self.transport.is_closing() or self._answers():
             return
