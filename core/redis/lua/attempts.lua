@@ -6,7 +6,7 @@ local function tells(id, event, chosen)
 end
 
 -- attempts:{tenant}  stream  every attempt at a callback, oldest first; about the newest ATTEMPTS are kept,
---                            and none longer than ATTEMPTS_TTL after the last one
+--                            and none much longer than ATTEMPTS_TTL after the last one
 local function record_attempt(tenant, kind, id, attempt)
   local key, flat = 'attempts:' .. tenant, {kind, id}
   for name, value in pairs(attempt) do
@@ -14,5 +14,5 @@ local function record_attempt(tenant, kind, id, attempt)
     flat[#flat + 1] = value
   end
   redis.call('XADD', key, 'MAXLEN', '~', ATTEMPTS, '*', unpack(flat))
-  redis.call('EXPIRE', key, ATTEMPTS_TTL)
+  keep_for(key, ATTEMPTS_TTL)
 end

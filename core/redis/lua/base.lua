@@ -4,6 +4,13 @@ local now = input.now
 
 local function job_key(id) return 'job:' .. id end
 
+-- Keep a key for at least so many seconds. As each write costs its share of the disk, one that is used often
+-- is renewed once in an hour.
+local RENEWED = 3600
+local function keep_for(key, seconds)
+  if redis.call('TTL', key) < seconds then redis.call('EXPIRE', key, seconds + RENEWED) end
+end
+
 local function set_fields(key, fields)
   local flat = {}
   for name, value in pairs(fields) do

@@ -20,5 +20,5 @@ end
 local function publish_event(id, status, tenant, batch)
   if not tenant then return end
   local key = add_event(tenant, id, status, batch or '')
-  if status == 'queued' then redis.call('EXPIRE', key, STREAM_SECONDS) end
+  if status == 'queued' then keep_for(key, STREAM_SECONDS) end
 end

@@ -24,7 +24,7 @@ end
 local function add_to_index(key, id, ends)
   redis.call('ZADD', key, 0, id)
   if ends then forget_oldest(key) end
-  redis.call('EXPIRE', key, INDEX_TTL)
+  keep_for(key, INDEX_TTL)
 end
 
 -- A job takes another status; `from` is nil if it is new, `others` are the names of its other indexes.
