@@ -56,13 +56,15 @@ from service.http.drain import Drain
 from service.http.places import Places, fair_share
 from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
+from service.http.shares import Refusals
 from service.intake.intake import Intake
 from service.intake.job_request import file_fields
 from service.intake.storage_threads import ThreadPool
 from service.openapi.document import document
-from service.server.limits import most_waiters
+from service.server.limits import most_waiters, waiters_of_each
 from service.state import State
 from service.watch.hub import Hub
+from service.watch.waiters import Waiters, WaitingLimits
 
 #: Threads for blocking Redis calls (other than intake and webhooks) and for checks of large bodies.
 THREADS: Final = 128
@@ -138,8 +140,7 @@ def _state(settings: Settings, drain: Drain) -> State:
         job_lists=JobLists(store),
         presigned_urls=_presigned_urls(settings),
         proxy_hint=ProxyHint(),
-        hub=_hub(settings, drain),
-        events=EventLog(async_store.scripts),
+        **_waiting(settings, drain, async_store),
     )
 
 
@@ -176,11 +177,22 @@ def _batches(intake: Intake, bodies: BodyReader, threads: ThreadPool) -> _Batche
     )
 
 
-def _hub(settings: Settings, drain: Drain) -> Hub:
-    """Return what requests wait at; a shutdown ends their waiting."""
-    hub = Hub(EventStream(settings), most=most_waiters(settings))
-    drain.release_waiting = hub.release_all
-    return hub
+class _Waiting(TypedDict):
+    """The part of the state that is about requests that wait."""
+
+    refusals: Refusals
+    hub: Hub
+    events: EventLog
+
+
+def _waiting(settings: Settings, drain: Drain, store: AsyncJobStore) -> _Waiting:
+    refusals = Refusals()
+    limits = WaitingLimits(
+        most_waiters(settings), waiters_of_each(settings), settings.max_event_streams
+    )
+    hub = Hub(EventStream(settings), Waiters(limits, refusals))
+    drain.release_waiting = hub.release_all  # a shutdown ends their waiting
+    return _Waiting(refusals=refusals, hub=hub, events=EventLog(store.scripts))
 
 
 def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
@@ -195,6 +207,7 @@ def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager
             yield state
         finally:
             stop.set()
+            state["refusals"].log()
             await state["hub"].close()
             await state["async_store"].scripts.close()
             state["store"].close()

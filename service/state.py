@@ -17,6 +17,7 @@ from service.body.request_body import BodyReader
 from service.http.drain import Drain
 from service.http.places import Places
 from service.http.proxy_hint import ProxyHint
+from service.http.shares import Refusals
 from service.intake.intake import Intake
 from service.intake.storage_threads import ThreadPool
 from service.watch.hub import Hub
@@ -48,6 +49,8 @@ class State(TypedDict):
     proxy_hint: ProxyHint
     batches: BatchIntake
     batch_lifecycle: BatchLifecycle
+    #: Requests that limits turned away.
+    refusals: Refusals
     #: Requests that wait for jobs, and past events.
     hub: Hub
     events: EventLog

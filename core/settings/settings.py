@@ -109,6 +109,8 @@ class Settings(CrossFieldRules):
     """Client connections at a time. Unset: 10000, or what the limit of open files leaves."""
     max_waiters: ServiceOnly[PositiveInt] = 5000
     """Requests at a time that wait for a job or receive events; at most half of the connections."""
+    max_event_streams: ServiceOnly[PositiveInt] = 100
+    """Streams of all of its jobs (`GET /v1/events`) that a tenant may have at a time."""
     keepalive_seconds: ServiceOnly[WholeSeconds] = 75
     """How long an idle connection is kept; longer than the proxy in front keeps it."""
     head_seconds: ServiceOnly[Seconds] = 10

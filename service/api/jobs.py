@@ -51,7 +51,7 @@ async def create_job(request: Request[State]) -> Response:
     if "prefer" in request.headers and (seconds := preferred_wait(request.headers)):
         load = partial(state["async_store"].load, accepted.job_id)
         job, waited = await wait_if_possible(
-            state["hub"], request, accepted.job_id, job, load, seconds=seconds
+            state["hub"], request, accepted.job_id, job, load, tenant=tenant, seconds=seconds
         )
         headers |= applied(waited)
         if job and job.ended_at is not None:
@@ -62,13 +62,14 @@ async def create_job(request: Request[State]) -> Response:
 
 async def show_job(request: Request[State]) -> Response:
     """Return a job to its tenant, if asked only once it has ended; to others it does not exist."""
-    seconds, must = wait_of(request)
     job = await owned_job(request)
+    seconds, must = wait_of(request)
     if seconds and job.ended_at is None:
         wait = wait_for_end if must else wait_if_possible
         load = partial(request.state["async_store"].load, job.id)
+        tenant = job.request.tenant
         found, seconds = await wait(
-            request.state["hub"], request, job.id, job, load, seconds=seconds
+            request.state["hub"], request, job.id, job, load, tenant=tenant, seconds=seconds
         )
         job = found or job
     queue = await _queue(request, job) if job.status is Status.QUEUED else None

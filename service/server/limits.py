@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.settings.settings import Settings
+from service.http.places import fair_share
 
 #: Most bytes of a head; also of framing between chunks of a body or after its last.
 LARGEST_HEAD: Final = 64 * 1024
@@ -53,3 +54,12 @@ def most_waiters(settings: Settings) -> int:
         settings: The limits that are configured.
     """
     return min(settings.max_waiters, max(most_connections(settings.max_connections) // 2, 1))
+
+
+def waiters_of_each(settings: Settings) -> int:
+    """Return how many requests of one tenant may wait: half of them if there are other tenants.
+
+    Args:
+        settings: The limits that are configured, and the tenants.
+    """
+    return fair_share(most_waiters(settings), len(set(settings.api_keys.values())))

@@ -43,6 +43,14 @@ def begin(number: str | None = None) -> bytes:
     return (head if number is None else f"{head}id: {number}\n").encode() + b"\n"
 
 
+def keep_alive(number: str) -> bytes:
+    """Return a comment, and the id to resume from: that of an event which the client did not want.
+
+    Without it, a client to which nothing was sent for long would resume from an event that is gone.
+    """
+    return f"id: {number}\n".encode() + KEEP_ALIVE
+
+
 def end(why: Closed) -> bytes:
     """Return the last part of a stream that ends before its time."""
     if why is Closed.FULL:  # it goes on from its last event; whoever reads slowly need not wait

@@ -6,8 +6,6 @@ Each process reads the streams once, however many requests wait, and only while 
 import asyncio
 import logging
 from collections.abc import Container
-from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -18,8 +16,8 @@ from core.log import crash
 from core.redis.events.event import Event
 from core.redis.events.event_stream import EventStream
 from service.http.leaving import HAS_LEFT, ON_LEAVE
-from service.http.problems import Problem
 from service.watch.mailbox import Closed, Mailbox
+from service.watch.waiters import Kind, Waiters
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +25,6 @@ _log = logging.getLogger(__name__)
 _LINGER: Final = 10.0
 #: Most events that a request may leave untaken.
 MOST_UNTAKEN: Final = 1000
-_RETRY_AFTER: Final = "5"  # seconds
 #: Seconds between two comments in a stream that has nothing to tell.
 KEEP_ALIVE: Final = 15.0
 
@@ -37,16 +34,17 @@ class Hub:
 
     Args:
         stream: Where events are read.
-        most: So many requests may wait at a time.
+        waiters: Count the requests, and bound their number.
         keep_alive: Seconds between two comments in a silent stream.
     """
 
-    def __init__(self, stream: EventStream, *, most: int, keep_alive: float = KEEP_ALIVE) -> None:
+    def __init__(
+        self, stream: EventStream, waiters: Waiters, *, keep_alive: float = KEEP_ALIVE
+    ) -> None:
         self.stream = stream
         self.keep_alive = keep_alive
-        self._most = most
+        self.waiters = waiters
         self._boxes: dict[str, list[Mailbox]] = {}
-        self._count = 0
         self._reader: asyncio.Task[None] | None = None
         #: Resolved once the reader reaches Redis (True) or does not.
         self._reached: asyncio.Future[bool] | None = None
@@ -56,7 +54,7 @@ class Hub:
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return self._count
+        return self.waiters.count
 
     def mailbox(
         self,
@@ -65,6 +63,8 @@ class Hub:
         statuses: Container[str] | None = None,
         batch: str | None = None,
         *,
+        tenant: str,
+        kind: Kind,
         patient: bool = False,
     ) -> "OpenMailbox":
         """Return a context with a mailbox of a job, a batch, or (`tenant_key`) all of a tenant.
@@ -76,22 +76,20 @@ class Hub:
             request: The request that waits.
             statuses: Only events of these; None: of all.
             batch: Only events of this batch.
+            tenant: Who sent it.
+            kind: What it waits for.
             patient: Whether it stays open while Redis is away; missed events come afterwards.
         """
         box = Mailbox(MOST_UNTAKEN, statuses, batch, patient=patient)
-        return OpenMailbox(self, key, request.scope, box)
+        return OpenMailbox(self, key, request.scope, box, tenant=tenant, kind=kind)
 
     async def add(self, key: str, box: Mailbox) -> None:
         """Put events into a mailbox from now on.
 
         Raises:
-            Problem: Too many wait already.
             StoreUnavailable: Redis is away.
         """
-        if self._count >= self._most:
-            raise too_many_waiting()
         self._boxes.setdefault(key, []).append(box)
-        self._count += 1
         if self._stopping:
             box.close(Closed.STOPPING)
         try:
@@ -116,7 +114,7 @@ class Hub:
     def wants_more(self) -> bool:
         """Return whether any request waits, or did a little while ago."""
         now = asyncio.get_running_loop().time()
-        if self._count:
+        if self.waiters.count:
             self._needed_at = now
         return now - self._needed_at < _LINGER
 
@@ -163,7 +161,6 @@ class Hub:
 
     def remove(self, key: str, box: Mailbox) -> None:
         """Put no more events into a mailbox."""
-        self._count -= 1
         boxes = self._boxes[key]
         boxes.remove(box)
         if not boxes:
@@ -178,40 +175,42 @@ class OpenMailbox:
         key: Whose.
         scope: Of the request that waits.
         box: The mailbox.
+        tenant: Who waits.
+        kind: What for.
     """
 
-    __slots__ = ("_box", "_hub", "_key", "_scope")
+    __slots__ = ("_box", "_hub", "_key", "_kind", "_scope", "_tenant")
 
-    def __init__(self, hub: Hub, key: str, scope: Scope, box: Mailbox) -> None:
+    def __init__(
+        self, hub: Hub, key: str, scope: Scope, box: Mailbox, *, tenant: str, kind: Kind
+    ) -> None:
         self._hub = hub
         self._key = key
         self._scope = scope
         self._box = box
+        self._tenant = tenant
+        self._kind = kind
 
     async def __aenter__(self) -> Mailbox:
         box = self._box
+        self._hub.waiters.enter(self._tenant, self._kind)
         if HAS_LEFT in self._scope:  # before it could be told
             box.close(Closed.LEFT)
-        self._scope[ON_LEAVE] = partial(box.close, Closed.LEFT)
+        self._scope[ON_LEAVE] = box.leave
         try:
             await self._hub.add(self._key, box)
         except BaseException:
             self._scope.pop(ON_LEAVE, None)
+            self._hub.waiters.leave(self._tenant, self._kind)
             raise
         return box
 
     async def __aexit__(self, *_error: object) -> None:
         self._scope.pop(ON_LEAVE, None)
         self._hub.remove(self._key, self._box)
+        self._hub.waiters.leave(self._tenant, self._kind)
 
 
 def tenant_key(tenant: str) -> str:
     """Return the key of all jobs of a tenant; no id of a job contains a colon."""
     return f"tenant:{tenant}"
-
-
-def too_many_waiting() -> Problem:
-    """Return the problem of a request that would wait beside too many others."""
-    detail = "Too many requests wait for jobs already; try again after Retry-After, or do not wait"
-    headers = {"retry-after": _RETRY_AFTER}
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)

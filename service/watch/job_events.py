@@ -1,7 +1,7 @@
 """The events of one job: each status of its timeline, numbered from 1."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -11,6 +11,10 @@ from core.jobs.views import job_view, timestamp
 from service.watch.frames import KEEP_ALIVE, begin, end, frame
 from service.watch.hub import Hub
 from service.watch.mailbox import Closed
+from service.watch.waiters import Kind
+
+#: Comments in a silent stream after which the job is looked up again.
+_LOOK_EVERY: Final = 4
 
 
 async def job_events(
@@ -18,7 +22,8 @@ async def job_events(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the later statuses of a job, until it has ended.
 
-    Events only wake it: what is sent is read from the job, so nothing is left out or sent twice.
+    Events only wake it: what is sent is read from the job, so nothing is left out or sent twice. An
+    event may be lost with a Redis server that fails, so it also looks now and then.
 
     Args:
         hub: Where events are told.
@@ -27,7 +32,8 @@ async def job_events(
         load: Loads it again.
         sent: The number of the last status that the client knows.
     """
-    async with hub.mailbox(job.id, request) as box:
+    tenant = job.request.tenant
+    async with hub.mailbox(job.id, request, tenant=tenant, kind=Kind.JOB_EVENTS) as box:
         yield begin()
         why = Closed.LEFT
         while True:
@@ -41,7 +47,9 @@ async def job_events(
                 sent = len(job.timeline)
             if job.ended_at is not None:
                 return
-            while not await box.take(hub.keep_alive) and not box.closed:
+            for _ in range(_LOOK_EVERY):
+                if await box.take(hub.keep_alive) or box.closed:
+                    break
                 yield KEEP_ALIVE
             if box.closed:
                 why = box.closed

@@ -65,6 +65,10 @@ class Mailbox:
         self.closed = self.closed or why
         self._wake()
 
+    def leave(self) -> None:
+        """Close it because its client has left."""
+        self.close(Closed.LEFT)
+
     async def take(self, seconds: float) -> list[Event]:
         """Return the events that have come; none if none comes in time, or once it is closed."""
         if not self._events and not self.closed:

@@ -10,9 +10,10 @@ from core.errors import StoreUnavailable
 from core.jobs.views import timestamp
 from core.redis.events.event import Event
 from core.redis.events.event_log import EventLog
-from service.watch.frames import KEEP_ALIVE, begin, end, frame
+from service.watch.frames import begin, end, frame, keep_alive
 from service.watch.hub import Hub, tenant_key
 from service.watch.mailbox import Closed
+from service.watch.waiters import Kind
 
 _GONE: Final = "Events before this one are gone; list jobs to catch up"
 
@@ -38,20 +39,22 @@ async def tenant_events(
         request: The request.
         wanted: Which events.
     """
-    key = tenant_key(wanted.tenant)
-    async with hub.mailbox(key, request, wanted.statuses, wanted.batch) as box:
-        position = hub.stream.position(wanted.tenant)
-        resume = wanted.last is not None and await log.resume_from(wanted.tenant, wanted.last)
+    tenant, statuses, batch, last = wanted
+    key, kind = tenant_key(tenant), Kind.EVENTS
+    async with hub.mailbox(key, request, statuses, batch, tenant=tenant, kind=kind) as box:
+        position = hub.stream.position(tenant)
+        resume = last is not None and await log.resume_from(tenant, last)
         yield begin(None if resume else str(position))
-        if wanted.last is not None and not resume:
+        if last is not None and not resume:
             yield frame("reset", {"detail": _GONE}, str(position))
         if resume:
             # Events that come meanwhile are in the mailbox; those up to `position` are sent here.
             position = resume
             try:
-                while past := await log.after(wanted.tenant, position):
-                    yield b"".join(_frame(one) for one in past if box.admits(one)) or KEEP_ALIVE
+                while past := await log.after(tenant, position):
                     position = past[-1].id
+                    sent = b"".join(_frame(one) for one in past if box.admits(one))
+                    yield sent or keep_alive(str(position))
             except StoreUnavailable:
                 box.close(Closed.LOST)
         while not box.closed:
@@ -59,7 +62,8 @@ async def tenant_events(
             if new:
                 yield b"".join(map(_frame, new))
             elif not box.closed:
-                yield KEEP_ALIVE
+                # All up to there have been in the mailbox.
+                yield keep_alive(str(max(position, hub.stream.position(tenant))))
     yield end(box.closed)
 
 

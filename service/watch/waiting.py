@@ -10,11 +10,13 @@ from starlette.requests import Request
 
 from core.errors import StoreUnavailable
 from service.http.problems import FieldError, Problem, invalid
-from service.http.query_parameters import only_value
+from service.http.query_parameters import only_value, unknown
 from service.watch.hub import Hub
+from service.watch.waiters import Kind
 
 #: Most seconds that a request waits; more are cut.
 LONGEST_WAIT: Final = 60
+_PARAMETER: Final = "wait"
 #: Statuses of events after which nothing follows, of jobs and of batches.
 ENDS: Final = frozenset({"succeeded", "failed", "canceled", "completed"})
 #: A preference of RFC 7240: a name, perhaps a value, perhaps parameters, which mean nothing here.
@@ -55,7 +57,7 @@ def asked_wait(query: QueryParams) -> int | None:
     Raises:
         Problem: It is malformed.
     """
-    text = only_value(query, "wait")
+    text = only_value(query, _PARAMETER)
     if text is None:
         return None
     if not _SECONDS.fullmatch(text):
@@ -70,10 +72,13 @@ def wait_of(request: Request[Any]) -> tuple[int, bool]:
     """Return how many seconds a GET waits, and whether it has to (`?wait=`) or prefers to.
 
     Raises:
-        Problem: `?wait=` is malformed.
+        Problem: `?wait=` is malformed, or there is another parameter.
     """
     # Not the request's own copy, which would be kept as long as the request waits.
-    asked = asked_wait(QueryParams(request.scope["query_string"]))
+    query = QueryParams(request.scope["query_string"])
+    if errors := unknown(query, [_PARAMETER]):
+        raise invalid(errors)
+    asked = asked_wait(query)
     return (preferred_wait(request.headers), False) if asked is None else (asked, True)
 
 
@@ -89,6 +94,7 @@ async def wait_for_end(
     one: _One | None,
     load: Callable[[], Awaitable[_One | None]],
     *,
+    tenant: str,
     seconds: int,
 ) -> tuple[_One | None, int]:
     """Wait until a job or a batch has ended, for some seconds at most.
@@ -101,6 +107,7 @@ async def wait_for_end(
         key: The id of what it waits for.
         one: What it waits for as it was before; None: unknown.
         load: Loads it again.
+        tenant: Who sent the request.
         seconds: How long to wait at most.
 
     Returns:
@@ -110,7 +117,7 @@ async def wait_for_end(
         Problem: Too many wait already.
         StoreUnavailable: Redis is away already.
     """
-    async with hub.mailbox(key, request, ENDS, patient=True) as box:
+    async with hub.mailbox(key, request, ENDS, tenant=tenant, kind=Kind.WAIT, patient=True) as box:
         newer = await load()  # its end may have come before the mailbox
         if newer is None or newer.ended_at is not None or box.closed:
             return newer or one, seconds
@@ -129,6 +136,7 @@ async def wait_if_possible(
     one: _One | None,
     load: Callable[[], Awaitable[_One | None]],
     *,
+    tenant: str,
     seconds: int,
 ) -> tuple[_One | None, int]:
     """Wait as `wait_for_end` does, but where that is impossible do not wait.
@@ -137,6 +145,6 @@ async def wait_if_possible(
         As it does; the seconds are 0 if it did not wait.
     """
     try:
-        return await wait_for_end(hub, request, key, one, load, seconds=seconds)
+        return await wait_for_end(hub, request, key, one, load, tenant=tenant, seconds=seconds)
     except (Problem, StoreUnavailable):
         return one, 0

@@ -18,7 +18,9 @@ from core.redis.events.event import Event
 from core.redis.events.event_stream import EventStream, Follower
 from core.redis.store import JobStore
 from core.settings.settings import Settings
+from service.http.shares import Refusals
 from service.watch.hub import Hub
+from service.watch.waiters import Waiters, WaitingLimits
 from service.watch.waiting import wait_for_end
 from stack.servers.ports import Ports
 from stack.servers.valkey import Valkey
@@ -249,11 +251,13 @@ def test_an_end_before_the_mailbox_is_not_missed(
         return {"type": "http.request"}
 
     async def wait() -> Job | None:
-        hub = Hub(EventStream(service_settings), most=1)
+        hub = Hub(EventStream(service_settings), Waiters(WaitingLimits(1, 1, 1), Refusals()))
         request = Request[Any]({"type": "http", "method": "GET", "headers": []}, receive)
         try:
             async with asyncio.timeout(60):
-                job, _ = await wait_for_end(hub, request, A, before, load, seconds=3600)
+                job, _ = await wait_for_end(
+                    hub, request, A, before, load, tenant="demo", seconds=3600
+                )
         finally:
             await hub.close()
             await asyncio.sleep(0)  # the loop closes the socket in its next turn

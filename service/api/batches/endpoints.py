@@ -57,8 +57,8 @@ async def create_batch(request: Request[State]) -> Response:
 
 async def show_batch(request: Request[State]) -> Response:
     """Return a batch to its tenant, if asked only once it is completed; to others there is none."""
-    seconds, must = wait_of(request)
     state, batch = request.state, await owned_batch(request)
+    seconds, must = wait_of(request)
     if seconds and batch.ended_at is None:
         wait = wait_for_end if must else wait_if_possible
         plans = BatchPlans(state["store"])
@@ -66,7 +66,10 @@ async def show_batch(request: Request[State]) -> Response:
         async def load() -> Batch | None:
             return await state["async_store"].execute(plans.load(batch.id))
 
-        found, seconds = await wait(state["hub"], request, batch.id, batch, load, seconds=seconds)
+        tenant = batch.request.tenant
+        found, seconds = await wait(
+            state["hub"], request, batch.id, batch, load, tenant=tenant, seconds=seconds
+        )
         batch = found or batch
     return JsonAnswer(_view(batch), headers=_FRESH | applied(seconds))
 

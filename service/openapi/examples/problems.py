@@ -53,6 +53,7 @@ _OF_A_BATCH: Final = (
     "retry_batch",
     "resend_batch_callback",
 )
+_WAITS: Final = ("show_job", "show_batch", "watch_job", "watch_all")
 #: By operation and status.
 _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
     ("retry_job", "409"): (
@@ -107,6 +108,16 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
         "no-such-artifact",
         "The result has no file 'draft_cache'; it has sample",
     ),
+    **dict.fromkeys(
+        [(name, "429") for name in _WAITS],
+        (
+            "too-many-waiting",
+            (
+                "2500 requests of yours wait in this process already, which is your share of its "
+                "limit (FLUXRELAY_MAX_WAITERS); end some, or try again after Retry-After"
+            ),
+        ),
+    ),
     ("readyz", "503"): (
         "draining",
         "This process is shutting down; send new requests to another one",
@@ -122,9 +133,9 @@ _ERRORS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "watch_job": {
         "field": "query.last_event_id",
-        "detail": "is given more than once",
-        "allowed": "one value",
-        "fix": "send it once",
+        "detail": "is '-1'",
+        "allowed": "the id of an event of this job, a number",
+        "fix": "send the id of an event of this job, a number, or leave it out",
     },
     "watch_all": {
         "field": "query.status",

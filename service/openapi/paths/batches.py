@@ -19,7 +19,7 @@ from service.openapi.operations import (
     query,
 )
 from service.openapi.paths import lists, results
-from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, WAIT
+from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, TOO_MANY, WAIT
 from service.openapi.schemas import (
     TEXT,
     TEXT_OR_NULL,
@@ -124,7 +124,7 @@ def _show() -> Json:
         "Returns the batch with the number of its jobs by status, and its results file once that "
         "is stored.",
         answer("200", "The batch.", json_of(reference("Batch")), APPLIED),
-        problems(NO_KEY, _NO_BATCH, BAD_QUERY, BUSY),
+        problems(NO_KEY, _NO_BATCH, BAD_QUERY, TOO_MANY, BUSY),
         parameters=[WAIT, PREFER],
     )
 

@@ -21,7 +21,7 @@ from service.openapi.operations import (
     operation,
     problems,
 )
-from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, WAIT
+from service.openapi.paths.waiting import APPLIED, BUSY, PREFER, TOO_MANY, WAIT
 from service.openapi.schemas import Json, reference
 
 _TAG: Final = "Jobs"
@@ -85,6 +85,6 @@ def _show() -> Json:
         "Returns the job with its status, its timeline, and its files once they are stored. "
         "Ended jobs are kept for a limited time.",
         answer("200", "The job.", json_of(reference("Job")), APPLIED),
-        problems(NO_KEY, NO_JOB, BAD_QUERY, BUSY),
+        problems(NO_KEY, NO_JOB, BAD_QUERY, TOO_MANY, BUSY),
         parameters=[WAIT, PREFER],
     )

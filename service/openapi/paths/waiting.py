@@ -14,6 +14,7 @@ from service.openapi.operations import (
     problems,
     query,
 )
+from service.openapi.paths.lists import UUID
 from service.openapi.schemas import TEXT, Json
 from service.watch.frames import begin, frame
 from service.watch.waiting import LONGEST_WAIT
@@ -23,11 +24,15 @@ BUSY: Final = (
     "503",
     "Too many requests wait already, or Redis is away; repeat it after Retry-After seconds.",
 )
+TOO_MANY: Final = (
+    "429",
+    "Too many of your requests wait already; repeat it after Retry-After seconds.",
+)
 #: Of `POST /v1/jobs` and `GET /v1/jobs/{job_id}`.
 PREFER: Final[Json] = {
     "name": "Prefer",
     "in": "header",
-    "description": f"wait=N: answer once the job has ended, but within N seconds (at most "
+    "description": f"wait=N: answer once it has ended, but within N seconds (at most "
     f"{LONGEST_WAIT}). A malformed preference is ignored (RFC 7240).",
     "schema": TEXT,
     "example": "wait=30",
@@ -36,7 +41,7 @@ APPLIED: Final[Json] = {"Preference-Applied": "wait=N, if the request has waited
 WAIT: Final[Json] = query(
     "wait",
     {"type": "integer", "minimum": 0, "maximum": 999_999_999},
-    f"Answer once the job has ended, but within so many seconds (at most {LONGEST_WAIT}).",
+    f"Answer once it has ended, but within so many seconds (at most {LONGEST_WAIT}).",
 )
 _LAST: Final = "The id of the last event that is known; those after it are sent."
 _LAST_HEADER: Final[Json] = {
@@ -45,7 +50,8 @@ _LAST_HEADER: Final[Json] = {
     "description": _LAST,
     "schema": TEXT,
 }
-_LAST_QUERY: Final[Json] = query("last_event_id", TEXT, f"{_LAST} The header counts before it.")
+_NUMBER: Final[Json] = {"type": "string", "pattern": r"^[0-9]{1,9}$"}
+_PLACE: Final[Json] = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
 _JOB_EVENT: Final = frame(
     "job.generating",
     {"job": jobs.GENERATING, "status": "generating", "at": "2026-11-21T16:25:03.345Z"},
@@ -77,11 +83,12 @@ def _job() -> Json:
         _TAG,
         "Watch a job",
         "Server-sent events: the newest status of the job, then each later one with the job, until "
-        "it has ended; then the stream ends. The id of an event is its number in the timeline.",
+        "it has ended; then the stream ends. The id of an event is its number in the timeline. If "
+        "the id in Last-Event-ID is of another kind, all statuses are sent.",
         answer("200", "The events, as they come.", _stream(_JOB_EVENT)),
         answer("204", "The job has ended, and its last event is known.", None),
-        problems(NO_KEY, NO_JOB, BAD_QUERY, BUSY),
-        parameters=[_LAST_HEADER, _LAST_QUERY],
+        problems(NO_KEY, NO_JOB, BAD_QUERY, TOO_MANY, BUSY),
+        parameters=[_LAST_HEADER, _last_query(_NUMBER)],
     )
 
 
@@ -94,14 +101,18 @@ def _all() -> Json:
         "Server-sent events: every status of every job of yours from now on, or from the last "
         "event that is known, within the last hour. If that is gone, a reset event comes first.",
         answer("200", "The events, as they come.", _stream(_EVENT)),
-        problems(NO_KEY, BAD_QUERY, BUSY),
+        problems(NO_KEY, BAD_QUERY, TOO_MANY, BUSY),
         parameters=[
             query("status", statuses, "Only these; may also be separated by commas."),
-            query("batch", TEXT, "Only events of this batch."),
+            query("batch", UUID, "Only events of this batch."),
             _LAST_HEADER,
-            _LAST_QUERY,
+            _last_query(_PLACE),
         ],
     )
+
+
+def _last_query(schema: Json) -> Json:
+    return query("last_event_id", schema, f"{_LAST} The header counts before it.")
 
 
 def _stream(example: bytes) -> Json:
