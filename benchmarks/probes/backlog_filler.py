@@ -18,8 +18,7 @@ local first, count = tonumber(ARGV[5]), tonumber(ARGV[6])
 local waiting, due, indexed = {}, {}, {}
 for number = first, first + count - 1 do
   local id = string.format('01ffffff-0000-7000-8000-%012x', number)
-  -- One by one, as create.lua does: grown in one step, a record would take less memory.
-  for at = 1, #fields, 2 do redis.call('HSET', 'job:' .. id, fields[at], fields[at + 1]) end
+  redis.call('HSET', 'job:' .. id, unpack(fields))  -- in one step, as create.lua does
   waiting[#waiting + 1] = rank
   waiting[#waiting + 1] = id
   indexed[#indexed + 1] = 0

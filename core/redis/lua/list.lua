@@ -2,7 +2,7 @@
 -- pages are neither doubled nor missed, for the place of a job is its id.
 -- Returns {where to continue or "", {id, record}, ...}, or with `ids` {where, id, ...}.
 local BATCH = 100
-local indexes, wanted, size = {}, {}, 0
+local indexes, wanted, size, by_status = {}, {}, 0, true
 for at, status in ipairs(input.statuses) do
   wanted[status] = true
   indexes[at] = index_key(input.tenant, 'status:' .. status)
@@ -11,7 +11,7 @@ end
 -- Only the shortest index is read; of the others it is asked whether they have its members.
 for _, key in ipairs(input.keys) do
   local members = redis.call('ZLEXCOUNT', key, input.from, input.before)
-  if members < size then indexes, size = {key}, members end
+  if members < size then indexes, size, by_status = {key}, members, false end
 end
 
 -- The newest members of these indexes before a place, `most` at most.
@@ -27,10 +27,14 @@ local function newest(before, most)
   return found
 end
 
+local function forget(id)  -- its record has expired
+  for _, key in ipairs(indexes) do redis.pcall('ZREM', key, id) end
+end
+
 local function fits(id)
   local status, tenant = unpack(redis.call('HMGET', job_key(id), 'status', 'tenant'))
-  if not status then  -- its record has expired
-    for _, key in ipairs(indexes) do redis.pcall('ZREM', key, id) end
+  if not status then
+    forget(id)
     return false
   end
   if not wanted[status] or tenant ~= input.tenant then return false end
@@ -38,6 +42,16 @@ local function fits(id)
     if key ~= indexes[1] and not redis.call('ZSCORE', key, id) then return false end
   end
   return true
+end
+
+-- What the page shows of a job; nil if it is not for this page.
+local function shown(id)
+  -- The index of a status names the tenant's jobs of that status alone, so nothing is asked of these.
+  if (input.ids or not by_status or #input.keys > 0) and not fits(id) then return nil end
+  if input.ids then return id end
+  local record = redis.call('HGETALL', job_key(id))
+  if #record > 0 then return {id, record} end
+  forget(id)
 end
 
 -- One more is read than is wanted, to see whether another page follows.
@@ -50,7 +64,7 @@ while true do
       return page
     end
     looked_at, last = looked_at + 1, id
-    if fits(id) then page[#page + 1] = input.ids and id or {id, redis.call('HGETALL', job_key(id))} end
+    page[#page + 1] = shown(id)
   end
   if #found < most then return page end
   before, most = '(' .. last, BATCH
