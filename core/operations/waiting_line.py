@@ -7,7 +7,7 @@ between two grants of a slot while jobs waited.
 from dataclasses import dataclass
 
 from core.jobs.job import JobId
-from core.redis.store import JobStore
+from core.redis.transitions import ScriptCall, Transition, Transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,13 @@ class Place:
     starts_at: float | None
 
 
-def place_of(store: JobStore, job_id: JobId) -> Place | None:
-    """Return where a job stands in line, or None if it does not wait (any more).
-
-    Raises:
-        StoreUnavailable: Redis is unreachable.
-    """
-    found = store.scripts.run("place", store.payload() | {"job": job_id})
+def prepare_place(transitions: Transitions, job_id: JobId) -> Transition[Place | None]:
+    """Prepare to read where a job stands in line; None if it does not wait (any more)."""
+    found = yield ScriptCall("place", transitions.payload() | {"job": job_id})
     if not found:
         return None
     position, pace = int(found[0]), str(found[1])
-    return Place(position, _starts_at(position, pace, store.now()))
+    return Place(position, _starts_at(position, pace, transitions.now()))
 
 
 def _starts_at(position: int, pace: str, now: float) -> float | None:

@@ -53,6 +53,8 @@ class AsyncScripts:
         timeout = 3 * socket_timeout
         self.commit = AsyncGroupCommit(partial(self._send, scripts.batch), timeout=timeout)
         self._reads = AsyncGroupCommit(partial(self._send, _reads), timeout=timeout)
+        looks = partial(scripts.batch, durable=False)
+        self._looks = AsyncGroupCommit(partial(self._send, looks), timeout=timeout)
 
     async def run(self, order: ScriptCall) -> Any:
         """Run one script and return its reply once its writes are on disk.
@@ -69,6 +71,25 @@ class AsyncScripts:
             StoreUnavailable: Redis is away.
         """
         return await self._reads.run(Call(command, whole_json(arguments)))
+
+    async def look(self, order: ScriptCall) -> Any:
+        """Run a script that only reads and return its reply; it waits for no fsync.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        return await self._looks.run(Call(order.script, whole_json(order.payload)))
+
+    async def read_hash(self, key: str) -> list[str]:
+        """Return the fields of a hash and their values, one behind the other.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        found: list[str] | dict[str, str] = await self.read("HGETALL", key)
+        if isinstance(found, dict):  # as the newer protocol has it
+            return [text for pair in found.items() for text in pair]
+        return found
 
     async def close(self) -> None:
         """Close the connections."""

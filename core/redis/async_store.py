@@ -1,11 +1,12 @@
 """Job changes for an event loop: awaits the transitions of `core.redis.transitions`."""
 
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from core.jobs.job import Job, JobId, JobRequest
 from core.redis.async_scripts import AsyncScripts
 from core.redis.change import Idempotency, Stored
-from core.redis.transitions import Transition, Transitions, read_stored
+from core.redis.transitions import ScriptCall, Transition, Transitions, read_stored
 
 _Result = TypeVar("_Result")
 
@@ -28,13 +29,15 @@ class AsyncJobStore:
         Raises:
             StoreUnavailable: Redis is unreachable, or cannot guarantee durability.
         """
-        try:
-            order = next(plan)
-            while True:
-                order = plan.send(await self.scripts.run(order))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
+        return await _carry_out(plan, self.scripts.run)
+
+    async def look(self, plan: Transition[_Result]) -> _Result:
+        """Run a plan's script calls, which only read and so wait for no fsync; return its result.
+
+        Raises:
+            StoreUnavailable: Redis is unreachable.
+        """
+        return await _carry_out(plan, self.scripts.look)
 
     async def accept(
         self, job_id: JobId, request: JobRequest, idempotency: Idempotency | None = None
@@ -48,7 +51,16 @@ class AsyncJobStore:
 
     async def load(self, job_id: JobId) -> Job | None:
         """Return a job, as `JobStore.load` does."""
-        found = await self.scripts.read("HGETALL", f"job:{job_id}")
-        if isinstance(found, dict):  # as the newer protocol has it
-            found = [text for pair in found.items() for text in pair]
-        return read_stored(job_id, found).job
+        return read_stored(job_id, await self.scripts.read_hash(f"job:{job_id}")).job
+
+
+async def _carry_out(
+    plan: Transition[_Result], run: Callable[[ScriptCall], Awaitable[Any]]
+) -> _Result:
+    try:
+        order = next(plan)
+        while True:
+            order = plan.send(await run(order))
+    except StopIteration as end:
+        result: _Result = end.value
+        return result

@@ -150,30 +150,36 @@ class Scripts:
             raise StoreUnavailable(guarantee.at_risk)
         return guarantee.durability
 
-    def batch(self, calls: Sequence[Call]) -> Batch:
+    def batch(self, calls: Sequence[Call], *, durable: bool = True) -> Batch:
         """Yield what runs scripts in one round trip, and confirms that all of them are on disk.
 
         Blocking or awaiting the replies is up to the caller; all else is decided here.
 
+        Args:
+            calls: The scripts.
+            durable: False for scripts that only read: there is nothing to confirm.
+
         Raises:
             StoreUnavailable: The writes may not be on disk.
         """
-        answers = yield from self._evaluate(calls)
+        answers = yield from self._evaluate(calls, durable=durable)
         again = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if again:  # the server lost its script cache; the calls it did run must not run twice
             unknown = {calls[at].script for at in again}
             yield Round([("SCRIPT", "LOAD", self._sources[name]) for name in unknown], 0)
-            repeated = yield from self._evaluate([calls[at] for at in again])
+            repeated = yield from self._evaluate([calls[at] for at in again], durable=durable)
             for at, answer in zip(again, repeated, strict=True):
                 answers[at] = answer
         return [unavailable(a) if isinstance(a, Exception) else a for a in answers]
 
-    def _evaluate(self, calls: Sequence[Call]) -> Batch:
+    def _evaluate(self, calls: Sequence[Call], *, durable: bool) -> Batch:
         digests = self._digests
         commands: list[tuple[Any, ...]] = [
             ("EVALSHA", digests[name], 0, argument) for name, argument in calls
         ]
-        if self._confirm:  # WAITAOF covers all writes of its connection, so one is enough
+        if (
+            durable and self._confirm
+        ):  # WAITAOF covers all writes of its connection, so one is enough
             commands.append(("WAITAOF", 1, 0, _FSYNC_TIMEOUT))
         answers = yield Round(commands, len(calls))
         synced = answers.pop() if len(answers) > len(calls) else [1]

@@ -4,7 +4,6 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +26,7 @@ async def cancel_job(request: Request[State]) -> Response:
     if outcome is Outcome.STORING:
         detail = "The job's result is being stored, so it cannot be canceled any more; wait for it"
         raise Problem(HTTPStatus.CONFLICT, "cannot-cancel", detail)
-    now = await run_in_threadpool(state["store"].load, job.id)
+    now = await store.load(job.id)
     if now is None:
         raise no_such_job()
     return JsonAnswer(job_view(now), headers=_FRESH)

@@ -4,14 +4,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core.jobs.job import Job
 from core.jobs.status import Status
 from core.jobs.views import job_view, timestamp
-from core.operations.waiting_line import place_of
+from core.operations.waiting_line import prepare_place
 from core.security.signatures import callback_secret
 from service.admission import accept_job
 from service.http.auth import tenant_of
@@ -79,7 +78,8 @@ async def show_job(request: Request[State]) -> Response:
 
 async def _queue(request: Request[State], job: Job) -> dict[str, Any] | None:
     """Return where a job stands in line; None if it has just left it."""
-    place = await run_in_threadpool(place_of, request.state["store"], job.id)
+    store = request.state["async_store"]
+    place = await store.look(prepare_place(store.transitions, job.id))
     if place is None:
         return None
     return {"position": place.position, "estimated_start_at": timestamp(place.starts_at)}

@@ -9,6 +9,7 @@ import redis
 
 from core.errors import IdempotencyConflict, StoreUnavailable
 from core.jobs.job import JobId
+from core.operations.waiting_line import prepare_place
 from core.redis.async_scripts import AsyncScripts
 from core.redis.async_store import AsyncJobStore
 from core.redis.change import Idempotency, Stored
@@ -112,6 +113,25 @@ def test_a_crowd_shares_one_confirmation(run: Callable[[Test], None]) -> None:
         assert await asyncio.gather(*tasks) == names
         assert crowd.confirmations() == before + 2
         assert all(crowd.store.load(JobId(name)) for name in names)
+
+    run(test)
+
+
+def test_who_only_looks_waits_for_no_fsync(run: Callable[[Test], None]) -> None:
+    """Scripts that only read share a round trip without a WAITAOF, also where Redis forgot them."""
+
+    async def test(crowd: Crowd) -> None:
+        store = AsyncJobStore(crowd.store, crowd.scripts)
+        crowd.admin.set("pool:default:paused", "a test")
+        names = [await crowd.create(f"waits-{number}") for number in range(3)]
+        before = crowd.confirmations()
+        for _ in range(2):
+            looks = [store.look(prepare_place(crowd.store, JobId(name))) for name in names]
+            places = await asyncio.gather(*looks)
+            assert [place and place.position for place in places] == [0, 1, 2]
+            crowd.admin.script_flush()
+        assert crowd.confirmations() == before
+        assert await store.look(prepare_place(crowd.store, JobId("nobody"))) is None
 
     run(test)
 

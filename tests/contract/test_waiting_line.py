@@ -6,7 +6,7 @@ import pytest
 
 from core.jobs.job import JobId
 from core.jobs.status import Status
-from core.operations.waiting_line import Place, place_of
+from core.operations.waiting_line import Place, prepare_place
 from core.redis.store import JobStore
 from tests.contract.jobs import Clock
 from tests.contract.listed_jobs import Listed
@@ -18,9 +18,14 @@ def line(store_with: Callable[..., JobStore], clock: Clock) -> Listed:
     return Listed(store_with(slots="1"), clock)
 
 
+def place_of(line: Listed, job_id: JobId) -> Place | None:
+    """Return where a job stands in line."""
+    return line.store.execute(prepare_place(line.store, job_id))
+
+
 def place(line: Listed, job_id: JobId) -> Place:
     """Return the place of a job that waits."""
-    found = place_of(line.store, job_id)
+    found = place_of(line, job_id)
     assert found is not None
     return found
 
@@ -36,10 +41,10 @@ def test_a_place_is_the_number_of_jobs_ahead(line: Listed) -> None:
     holds, first, second = (line.job() for _ in range(3))
     urgent = line.job(priority=5)
 
-    assert place_of(line.store, holds) is None
+    assert place_of(line, holds) is None
     assert [place(line, job).position for job in (urgent, first, second)] == [0, 1, 2]
     finish(line, holds, 1)
-    assert place_of(line.store, urgent) is None
+    assert place_of(line, urgent) is None
     assert [place(line, job).position for job in (first, second)] == [0, 1]
 
 
@@ -92,4 +97,4 @@ def test_an_empty_line_does_not_count_as_a_slow_one(line: Listed) -> None:
 
 def test_a_job_that_is_gone_has_no_place(line: Listed) -> None:
     """A job that nobody knows does not wait."""
-    assert place_of(line.store, JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")) is None
+    assert place_of(line, JobId("01a1feec-e663-77f8-ba48-1ab172ecb481")) is None

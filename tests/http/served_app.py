@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from starlette.types import ASGIApp
+
 from core.settings.settings import Settings
 from service.app import create_app
 from service.http.drain import Drain
@@ -36,11 +38,24 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings, ports: Ports, eventually: Eventually) -> Iterator[Served]:
-    """Serve until the context is left."""
+def served(
+    settings: Settings,
+    ports: Ports,
+    eventually: Eventually,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+) -> Iterator[Served]:
+    """Serve until the context is left.
+
+    Args:
+        settings: The service's settings.
+        ports: Has a free port.
+        eventually: Waits for a condition.
+        around: Returns what is served in place of the application; it may pass requests on.
+    """
     port, drain, stopped = ports.take(), Drain(), threading.Event()
     changed = {"port": port, "drain_seconds": 0.0, "service_grace_seconds": 60}
-    server = Server(create_app(settings, drain), settings.model_copy(update=changed), drain)
+    app = around(create_app(settings, drain))
+    server = Server(app, settings.model_copy(update=changed), drain)
 
     def run() -> None:
         server.run()
