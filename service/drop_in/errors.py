@@ -26,14 +26,11 @@ _KEY_PROBLEMS: Final = {
     "missing-key": "Not authenticated",
     "wrong-key": "Not authenticated - Invalid Authentication",
 }
-#: Paths of the native API; all other paths get errors in the provider's format.
-_OUR_ROOTS: Final = ("/v1/jobs/", "/v1/dead-letters/", "/webhooks/")
-_OUR_PATHS: Final = frozenset(
-    {
-        *("/v1/jobs", "/v1/dead-letters", "/v1/callback-secret", "/v1/models"),
-        *("/v1/callbacks", "/v1/callbacks/replay", "/v1/callbacks/test"),
-        *("/openapi.json", "/docs", "/livez", "/readyz", "/metrics"),
-    }
+#: Roots of the native API; all other paths get errors in the provider's format.
+_OUR_ROOTS: Final = (
+    *("/v1/jobs/", "/v1/batches/", "/v1/events/", "/v1/callbacks/", "/v1/callback-secret/"),
+    *("/v1/dead-letters/", "/v1/models/", "/webhooks/"),
+    *("/openapi.json/", "/docs/", "/livez/", "/readyz/", "/metrics/"),
 )
 #: A field with positions in arrays: `keyframes[1][0]`.
 _POSITIONS: Final = re.compile(r"([^\[\]]+)((?:\[[0-9]+\])+)")
@@ -80,7 +77,7 @@ def _is_ours(path: str) -> bool:
     That includes misspellings: slashes and dots too many, or capitals.
     """
     usual = normpath(f"/{path.lstrip('/')}").lower()
-    return usual in _OUR_PATHS or f"{usual}/".startswith(_OUR_ROOTS)
+    return f"{usual}/".startswith(_OUR_ROOTS)
 
 
 def provider_error(problem: Problem) -> JsonAnswer:

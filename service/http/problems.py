@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER: Final = "2"
 #: Retry-After when the backlog is full: about the time that one image takes.
 _RETRY_WHEN_FULL: Final = "5"
-_OF_A_JOB: Final = "/v1/jobs/"
+#: A POST below these creates no job: what it asks for is the same when it is asked for again.
+_SAFE_TO_REPEAT: Final = ("/v1/jobs/", "/v1/batches/", "/v1/callbacks/", "/webhooks/")
 _MOST_ERRORS: Final = 100
 _encode: Final = json.JSONEncoder(
     allow_nan=False, check_circular=False, separators=(",", ":")
@@ -168,8 +169,7 @@ def unavailable(request: Request[Any], error: Exception) -> Problem:
     names = {StoreUnavailable: "The job store", StorageUnavailable: "The object store"}
     name = next((text for kind, text in names.items() if isinstance(error, kind)), "A store")
     fix = "repeat the request after Retry-After"
-    # What is asked of a job that exists can be repeated as it is.
-    if request.method == "POST" and not request.url.path.startswith(_OF_A_JOB):
+    if request.method == "POST" and not request.url.path.startswith(_SAFE_TO_REPEAT):
         fix = (
             "so nothing is promised; repeat the request with the same Idempotency-Key, for without "
             "one it could become two jobs"
