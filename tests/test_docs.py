@@ -22,6 +22,7 @@ from core.settings.field_types import is_confidential, meaning, only_reader
 from core.settings.settings import SERVICE, WORKER, Settings
 from service.api.reference import model_view
 from service.app import create_app
+from service.openapi.document import document
 from tests.doc_pages import ROOT, anchor, blocks, page
 
 API, ARCHITECTURE, OPERATIONS, RELIABILITY = (
@@ -115,6 +116,16 @@ def test_every_log_event_is_explained() -> None:
     assert set(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == set(_logged_events())
 
 
+def test_every_problem_is_listed() -> None:
+    """The callers' table has a row for each problem that our own API answers, and no other."""
+    table = API_PAGES["api/errors.md"]
+    rows = re.findall(r"^\| \d{3} \| ((?:`[a-z-]+`(?:, )?)+) \|", table, re.MULTILINE)
+    listed = {kind for row in rows for kind in re.findall(r"`([a-z-]+)`", row)}
+    # The drop-in API answers in the provider's format, and who has left is answered nothing.
+    unseen = {"unknown-credits", "wrong-signature", "cut-off"}
+    assert listed == set(_problems()) - unseen
+
+
 def test_every_word_for_durability_is_explained() -> None:
     """The operators' page has a row for each word, and the callers' page shows one of them."""
     section = between(OPERATIONS, "## Redis", "## S3")
@@ -148,6 +159,26 @@ def test_the_table_of_endpoints_leads_to_each_description() -> None:
         for endpoint in re.findall(ENDPOINT, heading)
     ]
     assert sorted(rows) == sorted(described)
+
+
+def test_the_groups_of_endpoints_are_those_of_the_document() -> None:
+    """What the OpenAPI document shows in a group stands under its title in the table."""
+    paths = document(Settings.from_env(_required(), SERVICE))["paths"]
+    shown = {
+        f"{method.upper()} {path.replace('{job_id}', '{id}').replace('{batch_id}', '{id}')}": one[
+            "tags"
+        ]
+        for path, item in paths.items()
+        for method, one in item.items()
+        if method not in {"parameters", "head"}
+    }
+    group, listed = "", {}
+    for line in API.splitlines():
+        if title := re.match(r"\| \*\*\[(.*?)\]", line):
+            group = title[1].removesuffix(" and the provider's webhooks")
+        elif endpoint := re.match(r"\| \[`([^`]+)`\]", line):
+            listed[endpoint[1]] = [group]
+    assert shown == {name: one for name, one in listed.items() if name in shown}
 
 
 def test_every_model_is_named() -> None:
@@ -220,3 +251,22 @@ def _logged_events() -> Iterator[str]:
                     args=[_, ast.Constant(value=str(name)), *_],
                 ):
                     yield name
+
+
+def _problems() -> Iterator[str]:
+    """Yield the kinds of problems: arguments of what makes one, and what the framework answers."""
+    yield from ("method-not-allowed", "not-found")
+    for path in (ROOT / "service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="Problem" | "_hung_up" | "_unauthorized")
+                    | ast.Attribute(attr="__init__")
+                ):
+                    values = node.args
+                case ast.Assign(targets=[ast.Name(id="kind")]):
+                    values = [node.value]
+                case _:
+                    continue
+            texts = [one.value for one in values if isinstance(one, ast.Constant)]
+            yield from (text for text in texts if re.fullmatch("[a-z]+(-[a-z]+)*", str(text)))

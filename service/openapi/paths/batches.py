@@ -38,6 +38,13 @@ _BATCH_ID: Final[Json] = {
     "schema": TEXT,
     "example": "01a1ff02-1be0-7c55-a3d1-6f0b52c8e914",
 }
+_NO_RESULTS: Final = (
+    NO_KEY,
+    ("404", "No such batch, not yours, or the file was deleted from the bucket."),
+    ("409", "The batch runs, or has no results file."),
+    BAD_QUERY,
+    STORES_AWAY,
+)
 _LARGEST_PAGE: Final = 100
 _LINE: Final = (
     '{"custom_id":"fox-1","job_id":"01a1ff02-1bf1-7a20-8f3c-5d1c0c6e7b11","status":"failed",'
@@ -52,7 +59,11 @@ def paths(settings: Settings) -> Json:
         "/v1/batches": {"post": _create(settings), "get": _list()},
         "/v1/batches/{batch_id}": {"parameters": [_BATCH_ID], "get": _show()},
         "/v1/batches/{batch_id}/jobs": {"parameters": [_BATCH_ID], "get": _jobs(settings)},
-        "/v1/batches/{batch_id}/results": {"parameters": [_BATCH_ID], "get": _results()},
+        "/v1/batches/{batch_id}/results": {
+            "parameters": [_BATCH_ID],
+            "get": _results(),
+            "head": results.head("head_batch_results", _TAG, "the results file", *_NO_RESULTS),
+        },
         "/v1/batches/{batch_id}/cancel": {"parameters": [_BATCH_ID], "post": _cancel()},
         "/v1/batches/{batch_id}/retry": {"parameters": [_BATCH_ID], "post": _retry()},
         "/v1/batches/{batch_id}/callback": {"parameters": [_BATCH_ID], "post": _resend()},
@@ -153,13 +164,7 @@ def _results() -> Json:
         "That URL needs no key. A deployment may send the file itself instead.",
         answer("302", "Follow Location.", None, {"Location": "The presigned URL."}),
         answer("200", "The file, where the deployment makes no presigned URLs.", lines),
-        problems(
-            NO_KEY,
-            ("404", "No such batch, not yours, or the file was deleted from the bucket."),
-            ("409", "The batch runs, or has no results file."),
-            BAD_QUERY,
-            STORES_AWAY,
-        ),
+        problems(*_NO_RESULTS),
         parameters=results.link_parameters(),
     )
 

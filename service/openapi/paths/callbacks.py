@@ -7,12 +7,8 @@ from core.operations.callbacks.attempts import CURSOR_PATTERN, MAX_PAGE_SIZE, Ou
 from core.operations.callbacks.samples import TRIABLE
 from service.openapi.operations import (
     BAD_QUERY,
-    JOB_ID,
-    NO_JOB,
     NO_KEY,
     REDIS_AWAY,
-    STORES_AWAY,
-    accepted,
     answer,
     json_of,
     operation,
@@ -48,29 +44,11 @@ _ATTEMPT: Final = object_of(
 def paths() -> Json:
     """Return the endpoints."""
     return {
-        "/v1/jobs/{job_id}/callback": {"parameters": [JOB_ID], "post": _resend()},
         "/v1/callbacks": {"get": _list()},
         "/v1/callbacks/replay": {"post": _replay()},
         "/v1/callbacks/test": {"post": _test()},
         "/v1/callback-secret": {"get": _secret()},
     }
-
-
-def _resend() -> Json:
-    return operation(
-        "resend_callback",
-        _TAG,
-        "Send a callback again",
-        "Sends the callback of an ended job again, with the same webhook-id and a full day for new "
-        "attempts. One that is pending is sent now.",
-        accepted("The callback will be sent."),
-        problems(
-            NO_KEY,
-            NO_JOB,
-            ("409", "The job has not ended, has no callback, or its end is not to be told."),
-            STORES_AWAY,
-        ),
-    )
 
 
 def _list() -> Json:

@@ -14,7 +14,7 @@ from service.openapi.operations import (
 )
 from service.openapi.schemas import Json, reference
 
-_TAG: Final = "Jobs"
+_TAG: Final = "Cancel and deadline"
 
 
 def paths() -> Json:

@@ -41,6 +41,7 @@ def paths() -> Json:
         "/v1/dead-letters": {"get": _list()},
         "/v1/dead-letters/{kind}/{id}": {"parameters": [_KIND, _ID], "delete": _dismiss()},
         "/v1/jobs/{job_id}/retry": {"parameters": [JOB_ID], "post": _retry()},
+        "/v1/jobs/{job_id}/callback": {"parameters": [JOB_ID], "post": _resend()},
     }
 
 
@@ -91,6 +92,23 @@ def _retry() -> Json:
             NO_JOB,
             ("409", "The job has not failed, or its files are gone."),
             BACKLOG_FULL,
+            STORES_AWAY,
+        ),
+    )
+
+
+def _resend() -> Json:
+    return operation(
+        "resend_callback",
+        _TAG,
+        "Send a callback again",
+        "Sends the callback of an ended job again, with the same webhook-id and a full day for new "
+        "attempts. One that is pending is sent now.",
+        accepted("The callback will be sent."),
+        problems(
+            NO_KEY,
+            NO_JOB,
+            ("409", "The job has not ended, has no callback, or its end is not to be told."),
             STORES_AWAY,
         ),
     )
