@@ -44,12 +44,13 @@ class FilterReader:
             given: The values by their names; `status` is a list.
             metadata: The values by the keys of metadata.
         """
+        after, before = self.period("created_after", "created_before", given)
         return JobFilter(
             tenant=tenant,
             statuses=self._statuses(given.get("status")),
             model=self._model(given.get("model")),
-            created_after=self.time("created_after", given.get("created_after")),
-            created_before=self.time("created_before", given.get("created_before")),
+            created_after=after,
+            created_before=before,
             batch=self.identifier("batch", given.get("batch")),
             metadata=self._metadata(metadata),
         )
@@ -77,7 +78,23 @@ class FilterReader:
         self.refuse("model", f"is {shown(given)}, which is not a known model", allowed)
         return None
 
-    def time(self, name: str, given: Any) -> int | None:
+    def period(
+        self, start: str, end: str, given: Mapping[str, Any]
+    ) -> tuple[int | None, int | None]:
+        """Return two times as `time` does; one that ends before it starts is refused.
+
+        Args:
+            start: The name of its start, which belongs to it.
+            end: The name of its end, which does not.
+            given: The values by their names.
+        """
+        first, last = self._time(start, given.get(start)), self._time(end, given.get(end))
+        if first is not None and last is not None and last < first:
+            field = f"{self._start}{start}"
+            self.refuse(end, f"is before {field}", f"a time that is not before {field}")
+        return first, last
+
+    def _time(self, name: str, given: Any) -> int | None:
         """Return Unix time in milliseconds, rounded up: a job's time is in whole milliseconds."""
         if given is None:
             return None

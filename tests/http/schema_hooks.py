@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -93,6 +94,27 @@ def _name_apart(body: Any) -> None:
                 one["custom_id"] = f"{number}"
 
 
+def _put_times_in_order(given: Any) -> None:
+    """Swap two times of which the later one comes first; others stay as they are."""
+    for start, end in (("since", "until"), ("created_after", "created_before")):
+        if isinstance(given, dict) and start in given and end in given:
+            first, last = (_seconds(given[name]) for name in (start, end))
+            if first is not None and last is not None and last < first:
+                given[start], given[end] = given[end], given[start]
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time as Unix seconds; None if it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
     """Have batches tried with few models: an item has a job's fields, which all are tried there."""
@@ -131,6 +153,8 @@ def before_call(
     for given in _inputs(case.body):
         _put_in_order(given)
     _name_apart(case.body)
+    _put_times_in_order(case.body)
+    _put_times_in_order(case.query)
     if isinstance(case.body, dict) and case.body.get("deadline") is not None:
         case.headers.pop("Cancel-After", None)  # one of both
     if str(case.query.get("wait", "")).isdecimal():

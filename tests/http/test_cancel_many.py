@@ -103,6 +103,7 @@ def test_all_jobs_of_a_tenant(caller: Caller, api: Caller) -> None:
         ({"metadata": {"order": "\ud800"}, "confirm": 1}, ["metadata.order"]),
         ({"created_after": True, "confirm": 1}, ["created_after"]),
         ({"created_after": "soon", "confirm": 1}, ["created_after"]),
+        ({"created_after": 2, "created_before": 1.5, "confirm": 1}, ["created_before"]),
         ({"batch": 7, "confirm": 1}, ["batch"]),
         ({"state": "queued", "confirm": 1}, ["state"]),
     ],

@@ -103,6 +103,11 @@ def test_times_have_several_forms(api: Caller, time: str) -> None:
         ("created_before=-1", "query.created_before"),
         ("created_before=nan", "query.created_before"),
         ("created_before=1e99", "query.created_before"),
+        ("created_after=2&created_before=1", "query.created_before"),
+        (
+            "created_after=2026-01-01T00:00:00.001Z&created_before=1767225600",
+            "query.created_before",
+        ),
         ("batch=7", "query.batch"),
         ("limit=0", "query.limit"),
         ("limit=101", "query.limit"),

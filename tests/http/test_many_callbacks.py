@@ -135,6 +135,7 @@ def test_attempts_and_replay(
         ("type=job.done", "query.type"),
         ("since=yesterday", "query.since"),
         ("until=2026-01-01T00:00:00", "query.until"),
+        ("since=1767225600&until=2025-12-31T23:59:59Z", "query.until"),
         ("limit=0", "query.limit"),
         ("limit=101", "query.limit"),
         ("cursor=1", "query.cursor"),
@@ -152,7 +153,10 @@ def test_bad_filters(api: Caller, query: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["replay", "test"])
-@pytest.mark.parametrize("body", [{"x": 1}, [], "text", {"since": True, "url": 5}])
+@pytest.mark.parametrize(
+    "body",
+    [{"x": 1}, [], "text", {"since": True, "url": 5}, {"since": 2, "until": 1}, {"type": "batch"}],
+)
 def test_bad_bodies(api: Caller, path: str, body: object) -> None:
     """A body that cannot be meant is a 422 that names its fields."""
     answer = post(api, f"/v1/callbacks/{path}", body)

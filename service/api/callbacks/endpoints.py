@@ -53,7 +53,7 @@ async def replay_callbacks(request: Request[State]) -> Response:
         raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
     reader = FilterReader(settings)
     unknown((name for name in body if name not in _REPLAY_FIELDS), _REPLAY_FIELDS, reader)
-    since, until = (reader.time(name, body.get(name)) for name in _REPLAY_FIELDS)
+    since, until = reader.period(*_REPLAY_FIELDS, body)
     if body.get("since") is None:
         reader.refuse(
             "since", "is missing", "the time since which callbacks were given up", "send it"
@@ -90,14 +90,15 @@ def _query_filter(
     unknown((name for name in query if name not in _PARAMETERS), _PARAMETERS, reader)
     reader.errors += repeated(query, _PARAMETERS)
     outcome = _choice(query, "outcome", tuple(Outcome), reader)
+    since, until = reader.period("since", "until", query)
     wanted = AttemptFilter(
         tenant=tenant,
         job=reader.identifier("job", query.get("job")),
         batch=reader.identifier("batch", query.get("batch")),
         outcome=Outcome(outcome) if outcome else None,
         event_type=_choice(query, "type", tuple(CallbackEvent), reader),
-        since=reader.time("since", query.get("since")),
-        until=reader.time("until", query.get("until")),
+        since=since,
+        until=until,
     )
     limit = _choice(query, "limit", tuple(map(str, range(1, MAX_PAGE_SIZE + 1))), reader)
     cursor = query.get("cursor")

@@ -69,7 +69,7 @@ def _list() -> Json:
             query("outcome", {"enum": list(Outcome)}, "Only what was taken, or what was not."),
             query("type", {"enum": list(CallbackEvent)}, "Attempts that told this event."),
             query("since", TIME, "Made then or later: ISO 8601, or Unix seconds."),
-            query("until", TIME, "Made earlier than then."),
+            query("until", TIME, "Made earlier than then; not before since."),
             query("limit", sizes, "Most attempts of a page. Default 20."),
             query("cursor", cursors, "The next_cursor of the previous page."),
         ],

@@ -82,7 +82,7 @@ def filters(models: Iterable[str], indexed_metadata: Iterable[str]) -> list[Json
         query("status", statuses, "One or more statuses; repeat it, or separate by commas."),
         query("model", {"enum": list(models)}, "Jobs of this model."),
         query("created_after", TIME, "Created then or later: ISO 8601, or Unix seconds."),
-        query("created_before", TIME, "Created earlier than then."),
+        query("created_before", TIME, "Created earlier than then; not before created_after."),
         *(
             query(f"metadata.{key}", TEXT, f"Jobs with this value of {key} in their metadata.")
             for key in indexed_metadata
