@@ -268,5 +268,5 @@ def _problems() -> Iterator[str]:
                     values = [node.value]
                 case _:
                     continue
-            texts = [one.value for one in values if isinstance(one, ast.Constant)]
-            yield from (text for text in texts if re.fullmatch("[a-z]+(-[a-z]+)*", str(text)))
+            texts = [str(one.value) for one in values if isinstance(one, ast.Constant)]
+            yield from (text for text in texts if re.fullmatch("[a-z]+(-[a-z]+)*", text))
