@@ -12,10 +12,12 @@ import pytest
 from pydantic.fields import FieldInfo
 from starlette.routing import Route
 
+from core.jobs.callback_events import CallbackEvent
 from core.jobs.failures import FailureCode
 from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.status import NEXT, TERMINAL, Status
 from core.jobs.views import job_view
+from core.operations.callbacks.samples import TEST_DATA
 from core.provider.catalogue import MODELS
 from core.redis.durability import Durability
 from core.settings.field_types import is_confidential, meaning, only_reader
@@ -179,6 +181,16 @@ def test_the_groups_of_endpoints_are_those_of_the_document() -> None:
         elif endpoint := re.match(r"\| \[`([^`]+)`\]", line):
             listed[endpoint[1]] = [group]
     assert shown == {name: one for name, one in listed.items() if name in shown}
+
+
+def test_every_type_of_callback_is_described() -> None:
+    """The callers' table of types has each one that is sent, with what its data holds."""
+    text = page("docs/api/callbacks.md")
+    table = between(text, "## Types", "## Which events")
+    first = [row.split(" | ")[0] for row in table.splitlines()]
+    named = re.findall(r"`(\w+\.\w+)`", "".join(first))
+    assert named == list(CallbackEvent)
+    assert json.dumps(dict(TEST_DATA)) in table
 
 
 def test_every_model_is_named() -> None:

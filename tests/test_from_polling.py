@@ -16,6 +16,7 @@ from stack.servers.environment import child_environment
 from stack.servers.ports import LOOPBACK, Ports
 from stack.servers.process import ManagedProcess
 from stack.stack import Stack
+from tests.callback_kinds import assert_every_kind_is_taken
 from tests.conftest import Eventually
 from tests.doc_pages import ROOT, blocks, page
 
@@ -142,6 +143,15 @@ def test_it_takes_ten_lines(name: str) -> None:
     lines = PROGRAMS[name].splitlines()
     own = [line for line in lines if line and not line.startswith(("#", "import", "from"))]
     assert len(own) <= 10
+
+
+def test_the_receiver_takes_every_kind_of_callback(
+    relay: Stack, done: tuple[str, ManagedProcess], eventually: Eventually
+) -> None:
+    """Samples and the callback of a batch are taken as well; only what is of a job is told."""
+    url, receiver = done
+    assert_every_kind_is_taken(relay, url, eventually)
+    assert "Traceback" not in receiver.output()
 
 
 def test_the_receiver_refuses_a_forgery(done: tuple[str, ManagedProcess]) -> None:

@@ -1,5 +1,6 @@
 """The receivers of callbacks that the pages print run as they are printed."""
 
+import json
 import re
 import shlex
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +20,7 @@ import httpx
 import pytest
 
 from core.security.signatures import callback_secret, sign_callback
+from service.openapi.webhooks import webhooks
 from stack.servers.environment import child_environment
 from stack.servers.ports import LOOPBACK, Ports
 from stack.servers.process import ManagedProcess
@@ -43,6 +45,11 @@ OTHER_SECRET: Final = callback_secret("a-master-secret-that-is-long-enough", "ot
 BODY: Final = b'{"type": "job.failed", "data": {"id": "1"}}'
 #: More than a callback has, whose job may have an input of 1 MiB.
 LARGE_BODY: Final = BODY[:-2] + b', "pad": "' + b"x" * 1_200_000 + b'"}}'
+#: An event of each type that is sent, as the OpenAPI document shows it, and one of a later version.
+EVENTS: Final[dict[str, Any]] = {
+    kind: one["post"]["requestBody"]["content"]["application/json"]["example"]
+    for kind, one in webhooks().items()
+} | {"account.paused": {"type": "account.paused", "data": {}}}
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,14 @@ def test_a_signed_body_is_taken(receiver: Receiver, body: bytes) -> None:
     assert _post(receiver.url, body, given) == httpx.codes.NO_CONTENT
 
 
+@pytest.mark.parametrize("kind", EVENTS)
+def test_an_event_of_each_type_is_taken(receiver: Receiver, kind: str) -> None:
+    """Whatever a signed event tells of, it is a 204: samples, batches and types to come, too."""
+    body = json.dumps(EVENTS[kind]).encode()
+
+    assert _post(receiver.url, body, headers(SECRET, body)) == httpx.codes.NO_CONTENT
+
+
 @pytest.mark.parametrize("framework", COMMANDS)
 def test_a_receiver_takes_a_real_callback_once(
     relay: Stack, framework: str, ports: Ports, eventually: Eventually, tmp_path: Path
@@ -230,6 +245,45 @@ def _worked(folder: Path) -> str:
         [sys.executable, "inbox.py"], cwd=folder, capture_output=True, text=True, check=True
     )
     return done.stdout
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return what the page's inbox defines; its callbacks lie in a folder of the test."""
+    monkeypatch.setenv("INBOX", str(tmp_path / "inbox.db"))
+    (tmp_path / "inbox.py").write_text(PROGRAMS["inbox.py"], encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": "inbox"}
+    exec(compile(PROGRAMS["inbox.py"], "inbox.py", "exec"), namespace)  # noqa: S102 - it is our own page
+    return namespace
+
+
+def test_the_inbox_passes_over_what_is_not_of_a_job(inbox: dict[str, Any], tmp_path: Path) -> None:
+    """Events of all types are processed once, and those of jobs alone are told."""
+    for kind, event in EVENTS.items():
+        inbox["keep"](f"msg_{kind}", json.dumps(event).encode())
+
+    told = _worked(tmp_path).splitlines()
+
+    of_jobs = [event["data"] for kind, event in EVENTS.items() if kind.startswith("job.")]
+    assert [line.split()[0] for line in told] == [job["id"] for job in of_jobs]
+    assert _worked(tmp_path) == ""
+
+
+def test_one_event_that_fails_does_not_hold_up_the_others(inbox: dict[str, Any]) -> None:
+    """What could not be processed stays for the next run, and all behind it is processed now."""
+    for number in range(3):
+        inbox["keep"](f"msg_{number}", json.dumps({"number": number}).encode())
+    handled: list[int] = []
+
+    def handle(event: Mapping[str, int]) -> None:
+        handled.append(event["number"])
+        if handled == [0]:
+            raise ValueError("a bug that comes with the first event")
+
+    inbox["work"](handle)
+    assert handled == [0, 1, 2]
+    inbox["work"](handle)
+    assert handled == [0, 1, 2, 0]
 
 
 def test_each_receiver_is_run() -> None:

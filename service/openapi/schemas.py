@@ -183,11 +183,16 @@ def schemas(bucket: str) -> Json:
             "properties": {"bucket": {"enum": [bucket, None]}, "key": key},
         },
         "Job": _job(),
-        "Event": object_of({"type": {"enum": EVENTS}, "timestamp": TIME, "data": reference("Job")}),
+        "Event": _event({"enum": EVENTS}, reference("Job")),
+        "TestEvent": _event({"const": "callback.test"}, object_of({"message": TEXT})),
         "Models": _models(),
         "Problem": _problem(),
         "DeadLetter": _dead_letter(),
     }
+
+
+def _event(kind: Json, data: Json) -> Json:
+    return object_of({"type": kind, "timestamp": TIME, "data": data})
 
 
 def _job() -> Json:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from core.jobs.callback_events import CallbackEvent
+from core.operations.callbacks.samples import TEST_DATA
 from service.openapi.examples import batches, jobs
 from service.openapi.operations import json_of
 from service.openapi.schemas import EVENTS, TEXT, Json, reference
@@ -21,29 +23,43 @@ _DATA: Final[Mapping[str, Mapping[str, Any]]] = {
     "job.failed": jobs.FAILED,
     "job.canceled": jobs.CANCELED,
 }
+_TESTED_AT: Final = "2026-11-21T16:25:00.771Z"
 
 
 def webhooks() -> Json:
-    """Return what is sent to `callback.url`, by the type of the event."""
-    sent = {event: {"post": _sent(event, _DATA[event], "Event")} for event in EVENTS}
-    event, data = "batch.completed", batches.COMPLETED
-    return sent | {event: {"post": _sent(event, data, "BatchEvent")}}
-
-
-def _sent(event: str, data: Mapping[str, Any], schema: str) -> Json:
-    example = {
-        "type": event,
-        "timestamp": data["ended_at"] or data["timeline"][-1]["at"],
-        "data": data,
+    """Return what is sent to callers' receivers, by the type of the event."""
+    of_jobs = {event: _job_event(event, _DATA[event]) for event in EVENTS}
+    batch = batches.COMPLETED
+    others = {
+        CallbackEvent.BATCH_COMPLETED: _sent(
+            "BatchEvent",
+            {"type": "batch.completed", "timestamp": batch["ended_at"], "data": batch},
+            "batch.completed, sent to the callback.url of a batch",
+        ),
+        CallbackEvent.TEST: _sent(
+            "TestEvent",
+            {"type": "callback.test", "timestamp": _TESTED_AT, "data": dict(TEST_DATA)},
+            "callback.test, sent by POST /v1/callbacks/test",
+        ),
     }
+    return {str(event): {"post": sent} for event, sent in (of_jobs | others).items()}
+
+
+def _job_event(event: str, job: Mapping[str, Any]) -> Json:
+    at = job["ended_at"] or job["timeline"][-1]["at"]
+    example = {"type": event, "timestamp": at, "data": job}
+    return _sent("Event", example, f"{event}, sent to callback.url")
+
+
+def _sent(schema: str, example: Mapping[str, Any], summary: str) -> Json:
     body = json_of(reference(schema))
     body["application/json"]["example"] = example
     return {
-        "operationId": event.replace(".", "_"),
+        "operationId": example["type"].replace(".", "_"),
         "tags": ["Callbacks"],
-        "summary": f"{event}, sent to callback.url",
+        "summary": summary,
         "description": "Verify the signature over the body as it arrived, store the webhook-id, "
-        "and answer within 15 s.",
+        "and answer within 15 s. Answer 2xx to types that you do not handle.",
         "parameters": [
             {
                 "name": name,
@@ -51,9 +67,9 @@ def _sent(event: str, data: Mapping[str, Any], schema: str) -> Json:
                 "required": True,
                 "description": holds,
                 "schema": TEXT,
-                "example": example,
+                "example": value,
             }
-            for name, (holds, example) in _HEADERS.items()
+            for name, (holds, value) in _HEADERS.items()
         ],
         "requestBody": {"required": True, "content": body},
         "responses": {

@@ -15,6 +15,7 @@ from fluxrelay import FluxRelay
 from stack.servers.environment import child_environment
 from stack.servers.ports import Ports
 from stack.stack import Stack
+from tests.callback_kinds import assert_every_kind_is_taken
 from tests.conftest import Eventually
 from tests.doc_pages import ROOT, blocks, page
 
@@ -60,7 +61,7 @@ def test_a_program_runs(program: str, relay: Stack, tmp_path: Path) -> None:
 
 
 def test_the_receiver(relay: Stack, tmp_path: Path, eventually: Eventually) -> None:
-    """The receiver of the page takes a real callback, and refuses a forgery."""
+    """The receiver of the page takes callbacks of each kind, and refuses a forgery."""
     with Ports() as ports:
         port = ports.take()
         program = RECEIVER.replace("9000", str(port))
@@ -77,6 +78,7 @@ def test_the_receiver(relay: Stack, tmp_path: Path, eventually: Eventually) -> N
                 job = client.jobs.create("flux-pro-1.1", {"prompt": "a fox"}, callback={"url": url})
             assert process.stdout is not None
             assert process.stdout.readline() == f"job.succeeded {job.id}\n"
+            assert_every_kind_is_taken(relay, url, eventually)
 
 
 def test_every_method_is_named() -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema_rs import Draft202012Validator
 
+from core.jobs.callback_events import OF_A_JOB
 from stack.receiver import Answer, CallbackReceiver
 from tests.conftest import Eventually
+from tests.doc_pages import page
 from tests.http.conftest import Caller, Rotating
 from tests.http.test_dead_letters import problem
 
@@ -164,7 +167,7 @@ def test_bad_bodies(api: Caller, path: str, body: object) -> None:
     assert answer.json()["errors"]
 
 
-@pytest.mark.parametrize("kind", [None, "job.generating", "job.succeeded", "job.canceled"])
+@pytest.mark.parametrize("kind", [None, *OF_A_JOB])
 def test_a_receiver_is_tried(api: Caller, receiver: CallbackReceiver, kind: str | None) -> None:
     """A signed sample comes at once, and the answer says what the receiver made of it."""
     body = {"url": receiver.url} | ({"type": kind} if kind else {})
@@ -173,7 +176,18 @@ def test_a_receiver_is_tried(api: Caller, receiver: CallbackReceiver, kind: str 
     outcome = answer.json()
     assert (outcome["delivered"], outcome["status"], outcome["error"]) == (True, 204, None)
     (sample,) = receiver.callbacks
-    assert json.loads(sample.body)["type"] == (kind or "callback.test")
+    event = json.loads(sample.body)
+    assert event["type"] == (kind or "callback.test")
+    document = api.get("/openapi.json").json()
+    sent = document["webhooks"][event["type"]]["post"]["requestBody"]["content"]
+    schema = {**sent["application/json"]["schema"], "components": document["components"]}
+    assert list(Draft202012Validator(schema).iter_errors(event)) == []
+    if kind is None:
+        assert event["data"] == sent["application/json"]["example"]["data"]
+    else:
+        assert api.get(f"/v1/jobs/{event['data']['id']}").status_code == 404
+        assert event["data"]["id"] in page("docs/api/callbacks.md")
+        assert (event["data"]["metadata"], event["data"]["callback"]) == ({"test": True}, None)
     assert sample.headers["webhook-id"] == f"msg_test_{outcome['id']}"
     found = attempts(api, f"type={kind or 'callback.test'}&limit=100")
     (listed,) = [one for one in found if one["test_id"] == outcome["id"]]

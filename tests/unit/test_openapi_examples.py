@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from core.jobs.callback_events import CallbackEvent
 from core.provider.catalogue import MODELS
 from core.settings.settings import SERVICE, Settings
 from service.intake.job_request import parse_job
@@ -156,6 +157,11 @@ def test_examples_name_offered_models_only(settings: Settings) -> None:
     content = only["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
 
     assert {body["model"] for body in examples(content)} == {"flux-pro-1.0-fill"}
+
+
+def test_every_type_of_callback_is_shown(openapi: dict[str, Any]) -> None:
+    """Each type of event that is sent to a receiver is a webhook of the document."""
+    assert list(openapi["webhooks"]) == list(CallbackEvent)
 
 
 def test_every_problem_shown_is_listed(openapi: dict[str, Any]) -> None:

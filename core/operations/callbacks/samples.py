@@ -25,6 +25,8 @@ _WAYS: Final[Mapping[CallbackEvent, tuple[Status, ...]]] = {
     CallbackEvent.JOB_FAILED: (Status.GENERATING, Status.FAILED),
     CallbackEvent.JOB_CANCELED: (Status.CANCELED,),
 }
+#: What `callback.test` tells, which is of no job and of no batch.
+TEST_DATA: Final[Mapping[str, Any]] = {"message": "This is a test of your receiver."}
 #: The events that can be tried.
 TRIABLE: Final = (CallbackEvent.TEST, *_WAYS)
 

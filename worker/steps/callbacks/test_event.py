@@ -37,7 +37,7 @@ def send_test_event(test_id: str, deps: Deps) -> None:
 
 
 def _message(test_id: str, test: CallbackTest, deps: Deps) -> Message:
-    data = {"message": "This is a test of your receiver."}
+    data = dict(samples.TEST_DATA)
     if test.event_type is not CallbackEvent.TEST:
         data = job_view(sample_job(test.event_type, test.tenant, deps.settings.s3_bucket))
     message_id = f"msg_test_{test_id}"
