@@ -16,6 +16,10 @@ from core.redis.transitions import ScriptCall, Transition, Transitions
 
 #: Seconds that staged items, and their inputs in S3, are kept if their batch is not accepted.
 STAGED_SECONDS: Final = 3600
+#: Most bytes of items that are staged for batches not accepted yet, of all services and tenants.
+MOST_STAGED_BYTES: Final = 1024 * 1024 * 1024
+#: Reply of a script to items of a batch that another one has retried.
+_RETRIED: Final = -2
 #: Most items that one script makes jobs of.
 MOST_AT_ONCE: Final = 200
 
@@ -53,27 +57,46 @@ class BatchPlans:
 
     Args:
         transitions: Makes those about jobs.
+        most_staged: Most bytes of items of batches that are not accepted yet.
     """
 
-    def __init__(self, transitions: Transitions) -> None:
+    def __init__(self, transitions: Transitions, most_staged: int = MOST_STAGED_BYTES) -> None:
         self._jobs = transitions
+        self._most_staged = most_staged
 
-    def stage(self, batch_id: BatchId, before: int, items: Sequence[str]) -> Transition[int]:
+    def stage(
+        self,
+        batch_id: BatchId,
+        before: int,
+        items: Sequence[str],
+        retry_of: BatchId | None = None,
+    ) -> Transition[int | None]:
         """Stage the next items; return how many are staged, on disk.
 
         Args:
             batch_id: The batch that is being accepted.
             before: Number of items staged before these.
             items: What `Transitions.new_job` returns, as JSON.
+            retry_of: The batch whose failed items these are. None is returned once another batch
+                that retries them was accepted.
 
         Raises:
             StoreUnavailable: Items that were staged before are gone.
         """
-        payload = {"batch": batch_id, "before": before, "items": items, "ttl": STAGED_SECONDS}
+        payload: dict[str, Any] = {"batch": batch_id, "before": before, "items": items}
+        payload |= {"ttl": STAGED_SECONDS, "most_bytes": self._most_staged}
+        payload |= {"retry_of": retry_of} if retry_of else {}
         staged = yield ScriptCall("stage_items", self._jobs.payload() | payload, durable=True)
+        if staged == _RETRIED:
+            return None
         if staged < 0:
             raise StoreUnavailable("Redis: items that were staged are gone")
         return int(staged)
+
+    def drop(self, batch_id: BatchId) -> Transition[bool]:
+        """Forget what is staged of a batch; False if it has been accepted after all."""
+        dropped = yield ScriptCall("drop_staged", self._jobs.payload() | {"batch": batch_id})
+        return bool(dropped)
 
     def commit(self, new: NewBatch) -> Transition[StoredBatch]:
         """Accept a batch whose items are all staged; on disk on return.

@@ -33,7 +33,8 @@ _SCRIPTS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("list", "place", "test_callback"), ()),
     "create": ("create_job.lua",),
     "sweep": ("create_job.lua", "expand.lua"),
-    **dict.fromkeys(("stage_items", "commit_batch", "change_batch", "resend_batch"), ()),
+    **dict.fromkeys(("stage_items", "drop_staged", "commit_batch"), ("staging.lua",)),
+    **dict.fromkeys(("change_batch", "resend_batch"), ()),
     **dict.fromkeys(("read_batch", "list_batches", "batch_members", "batch_jobs"), ()),
     **dict.fromkeys(("cancel_batch", "expand_now"), ("create_job.lua", "expand.lua")),
 }

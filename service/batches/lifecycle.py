@@ -1,9 +1,7 @@
 """Cancels and retries batches."""
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 from core.batches.batch import Batch, BatchId, BatchStatus
@@ -12,8 +10,9 @@ from core.errors import CannotSendAgain
 from core.jobs.failures import DEAD_LETTER
 from core.jobs.job import Job, JobId
 from core.jobs.job_ids import created_at_of, new_job_id
-from core.jobs.status import Status
-from core.operations.cancellation import prepare_cancel
+from core.jobs.status import Status, predecessors
+from core.operations.cancel_many import cancel_all
+from core.operations.job_lists import JobFilter, JobLists
 from core.redis.async_store import AsyncJobStore
 from core.redis.store import JobStore
 from core.settings.settings import Settings
@@ -25,7 +24,7 @@ from service.batches.spool import Spool
 from service.batches.staging import Staging
 from service.intake.storage_threads import ThreadPool
 
-#: Jobs of a batch that are canceled at a time; they share round trips and fsyncs.
+#: Jobs of a batch that are looked at by one call of a thread.
 _AT_ONCE: Final = 128
 
 
@@ -44,7 +43,8 @@ class BatchLifecycle:
         """Cancel what can be; on disk on return. Safe to repeat.
 
         First the batch is marked, so that items which are no jobs yet end as canceled even if this
-        process dies now. Then each of its jobs is canceled.
+        process dies now. Then each of its jobs that can be is canceled, so a repetition that finds
+        none is cheap.
 
         Raises:
             StoreUnavailable: Some may not be canceled; repeat it.
@@ -53,16 +53,16 @@ class BatchLifecycle:
             return
         plans = BatchPlans(self.store)
         await self.async_store.execute(plans.cancel_staged(batch.id))
-        jobs = await self.async_store.execute(plans.job_ids(batch.id))
-        left = iter(jobs)
-        workers = (self._cancel_some(left) for _ in range(min(_AT_ONCE, len(jobs))))
-        for outcome in await asyncio.gather(*workers, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        wanted = JobFilter(
+            tenant=batch.request.tenant, statuses=predecessors(Status.CANCELED), batch=batch.id
+        )
+        await cancel_all(self.async_store, await self.threads.run(self._ids, wanted))
+        # A write behind the ends of all jobs that another request may have canceled: once it is on
+        # disk, they are.
+        await self.async_store.execute(plans.cancel_staged(batch.id))
 
-    async def _cancel_some(self, jobs: Iterator[JobId]) -> None:
-        for job_id in jobs:
-            await self.async_store.execute(prepare_cancel(self.store, job_id))
+    def _ids(self, wanted: JobFilter) -> list[JobId]:
+        return list(JobLists(self.store).ids(wanted))
 
     async def retry(self, batch: Batch) -> StoredBatch:
         """Make a new batch of the items that failed.
@@ -78,13 +78,15 @@ class BatchLifecycle:
         """
         if batch.status is BatchStatus.RUNNING or batch.status is BatchStatus.ENDED:
             raise CannotSendAgain("The batch runs; what failed in it can be retried when it ends")
-        if batch.retried_as:
-            again = await self.async_store.execute(BatchPlans(self.store).load(batch.retried_as))
-            if again:
-                return StoredBatch(again.id, again)
         spool = Spool()
         try:
-            checked = await self.threads.run(self._failed_items, batch, spool)
+            checked = CheckedItems(BatchId(new_job_id()), batch.request.tenant, Options(), spool)
+            jobs = await self.async_store.execute(BatchPlans(self.store).job_ids(batch.id))
+            for at in range(0, len(jobs), _AT_ONCE):
+                # Looked at again and again: another request may retry it meanwhile.
+                if again := await self._retried(batch.id):
+                    return again
+                await self.threads.run(self._add_failed, checked, jobs[at : at + _AT_ONCE])
             if not checked.items:
                 raise CannotSendAgain("No item of the batch failed in a way that can be retried")
             now = round(self.store.now(), 3)
@@ -93,17 +95,22 @@ class BatchLifecycle:
         finally:
             spool.close()
 
-    def _failed_items(self, batch: Batch, spool: Spool) -> CheckedItems:
-        checked = CheckedItems(BatchId(new_job_id()), batch.request.tenant, Options(), spool)
+    async def _retried(self, batch_id: BatchId) -> StoredBatch | None:
+        """Return the batch that retries what failed in another one, if there is one by now."""
         plans = BatchPlans(self.store)
-        jobs = iter(self.store.execute(plans.job_ids(batch.id)))
-        while some := list(islice(jobs, _AT_ONCE)):
-            states = self.store.execute(plans.items(some))
-            for job_id, state in zip(some, states, strict=True):
-                job = self.store.load(job_id) if state["status"] == Status.FAILED else None
-                if job and not job.retried_as and _has_its_inputs(job):
-                    self._add(checked, job)
-        return checked
+        batch = await self.async_store.execute(plans.load(batch_id))
+        if batch is None or batch.retried_as is None:
+            return None
+        again = await self.async_store.execute(plans.load(batch.retried_as))
+        return StoredBatch(again.id, again) if again else None
+
+    def _add_failed(self, checked: CheckedItems, jobs: Sequence[JobId]) -> None:
+        """Add an item for each of these jobs that failed and can be retried."""
+        states = self.store.execute(BatchPlans(self.store).items(jobs))
+        for job_id, state in zip(jobs, states, strict=True):
+            job = self.store.load(job_id) if state["status"] == Status.FAILED else None
+            if job and not job.retried_as and _has_its_inputs(job):
+                self._add(checked, job)
 
     def _add(self, checked: CheckedItems, job: Job) -> None:
         job_id, now = new_job_id(), self.store.now()

@@ -1,18 +1,20 @@
 """Puts a batch's files into S3 and its items into Redis, chunk by chunk, and then accepts it.
 
-Nothing of it is visible before the commit, which is one script. If this process dies before, the
-staged items expire, and a scheduled clean-up deletes the files.
+Nothing of it is visible before the commit, which is one script. If something fails before, what is
+staged is dropped and the files are deleted; if this process dies, the items expire, and a scheduled
+clean-up deletes the files.
 """
 
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from core.batches.batch import BatchRequest
+from core.batches.batch import BatchId, BatchRequest
 from core.batches.plans import STAGED_SECONDS, BatchPlans, NewBatch, StoredBatch
-from core.errors import BacklogFull, CannotSendAgain, IdempotencyConflict, StoreUnavailable
+from core.errors import CannotSendAgain, StoreUnavailable
 from core.jobs.job import JobId
 from core.jobs.status import Step
 from core.redis.async_store import AsyncJobStore
@@ -53,39 +55,53 @@ class Staging:
             StoreUnavailable: The outcome is unknown.
             StorageUnavailable: It was not accepted.
         """
+        #: Jobs whose files may be stored.
+        stored: list[JobId] = []
+        try:
+            accepted = await self._accept(checked, request, idempotency, stored)
+        except BaseException:
+            await self._forget(checked.batch_id, stored)
+            raise
+        # The batch itself is known already if its commit was repeated, because the reply was lost.
+        if accepted.id != checked.batch_id:
+            await self._delete(stored)
+        return accepted
+
+    async def _accept(
+        self,
+        checked: CheckedItems,
+        request: BatchRequest,
+        idempotency: Idempotency | None,
+        stored: list[JobId],
+    ) -> StoredBatch:
         started, staged = time.monotonic(), 0
         plans = BatchPlans(self.store)
         for chunk in _chunks(checked.items):
-            await self._store_files(chunk)
+            await self._store_files([item for item in chunk if item.files], stored)
             texts = [checked.job(item) for item in chunk]
-            staged = await self.async_store.execute(plans.stage(checked.batch_id, staged, texts))
+            stage = plans.stage(checked.batch_id, staged, texts, request.retry_of)
+            if (now_staged := await self.async_store.execute(stage)) is None:
+                break  # another retry came first: the commit tells which
+            staged = now_staged
         if time.monotonic() - started > _LATEST * STAGED_SECONDS:
             raise StoreUnavailable("the batch's files took too long to store")
-        with_files = [item.job_id for item in checked.items if item.files]
         new = NewBatch(
             checked.batch_id,
             request,
             len(checked.items),
             checked.last_deadline,
-            with_files,
+            stored,
             idempotency,
         )
-        try:
-            stored = await self.async_store.execute(plans.commit(new))
-        except (BacklogFull, CannotSendAgain, IdempotencyConflict):
-            await self._drop(with_files)
-            raise
-        if not stored.fresh:
-            await self._drop(with_files)
-        return stored
+        return await self.async_store.execute(plans.commit(new))
 
-    async def _store_files(self, chunk: Sequence[CheckedItem]) -> None:
-        with_files = [item for item in chunk if item.files]
-        if not with_files:
+    async def _store_files(self, items: Sequence[CheckedItem], stored: list[JobId]) -> None:
+        if not items:
             return
-        until = time.time() + STAGED_SECONDS
-        await self.image_threads.run(self._guard, [item.job_id for item in with_files], until)
-        left = iter(with_files)
+        jobs, until = [item.job_id for item in items], time.time() + STAGED_SECONDS
+        stored += jobs
+        await self.image_threads.run(self._guard, jobs, until)
+        left = iter(items)
         uploads = (self._upload(left) for _ in range(_UPLOADS))
         for outcome in await asyncio.gather(*uploads, return_exceptions=True):
             if outcome is not None:
@@ -109,7 +125,13 @@ class Staging:
             due = {f"{Step.CLEANUP}:{job_id}": until for job_id in jobs[at : at + _CHUNK]}
             self.store.read("zadd", "due", due)
 
-    async def _drop(self, jobs: Sequence[JobId]) -> None:
+    async def _forget(self, batch_id: BatchId, jobs: Sequence[JobId]) -> None:
+        """Forget a batch that was broken off; whatever cannot be forgotten now expires."""
+        with suppress(StoreUnavailable):
+            if await self.async_store.execute(BatchPlans(self.store).drop(batch_id)):
+                await self._delete(jobs)
+
+    async def _delete(self, jobs: Sequence[JobId]) -> None:
         """Have the files of a batch that is not accepted deleted now."""
         if jobs:
             await self.image_threads.run(self._guard, jobs, time.time())

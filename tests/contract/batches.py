@@ -26,7 +26,9 @@ def items(store: JobStore, *names: str, batch: BatchId = B, **fields: Any) -> li
 def stage(store: JobStore, *names: str, batch: BatchId = B, **fields: Any) -> int:
     """Stage items as one chunk; return how many are staged."""
     staged = items(store, *names, batch=batch, **fields)
-    return store.execute(BatchPlans(store).stage(batch, 0, staged))
+    count = store.execute(BatchPlans(store).stage(batch, 0, staged))
+    assert count is not None
+    return count
 
 
 def commit(

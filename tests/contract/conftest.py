@@ -3,6 +3,7 @@
 import io
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
 from stack.servers.ports import Ports
 from stack.servers.valkey import Valkey
+from tests.contract.batch_desk import Desk, load_scripts
 from tests.contract.harness import Bench
 from tests.contract.jobs import Clock
 from tests.contract.large_objects import PART
@@ -174,3 +176,15 @@ def bench(
     deps.objects.delete_below("")
     yield Bench(deps=deps, server=server, redis=redis_client, clock=clock)
     deps.objects._client.close()  # noqa: SLF001 - its sockets are closed at exit
+
+
+@pytest.fixture
+def desk(
+    own_valkey: Valkey, admin: "redis.Redis", environment: Mapping[str, str]
+) -> Iterator[Desk]:
+    """Return a desk for batches, whose server nobody else uses."""
+    variables = {**environment, "FLUXRELAY_REDIS_URL": own_valkey.url}
+    variables["FLUXRELAY_MAX_BACKLOG"] = "500"
+    with closing(Desk(Settings.from_env(variables, WORKER), admin)) as made:
+        load_scripts(made)
+        yield made

@@ -68,6 +68,63 @@ def test_a_batch_with_a_missing_chunk_is_not_accepted(
     assert store.execute(plans.load(B)) is None
 
 
+def test_what_dead_services_left_is_bounded(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """Over the limit, the batch that waited longest for its next chunk is dropped, and notices."""
+    first, second, third = (BatchId(f"b{number}") for number in range(3))
+    one = items(store, "a", batch=first)
+    plans = BatchPlans(store, most_staged=5 * len(one[0]) // 2)
+
+    def add(batch: BatchId, before: int) -> None:
+        clock.now += 1
+        assert store.execute(plans.stage(batch, before, one)) == before + 1
+
+    add(first, 0)
+    add(second, 0)
+    add(first, 1)
+
+    assert not redis_client.exists(f"batch:{second}:staged")
+    with pytest.raises(StoreUnavailable):
+        store.execute(plans.stage(second, 1, one))
+    add(third, 0)
+    assert not redis_client.exists(f"batch:{first}:staged")
+    assert redis_client.hgetall("staging:bytes") == {
+        third: f"{len(one[0])}",
+        "total": f"{len(one[0])}",
+    }
+    add(third, 1)
+    add(third, 2)  # alone, it may have more
+    assert redis_client.llen(f"batch:{third}:staged") == 3
+
+
+def test_accepted_items_are_never_dropped(store: JobStore, redis_client: "redis.Redis") -> None:
+    """Once a batch is accepted, its items do not count towards the limit of staged ones."""
+    accept(store, "a", "b")
+    plans = BatchPlans(store, most_staged=1)
+
+    for number in range(3):
+        other = BatchId(f"b{number}")
+        assert store.execute(plans.stage(other, 0, items(store, "c", batch=other))) == 1
+
+    assert redis_client.llen(f"batch:{B}:staged") == 2
+    assert redis_client.zrange("staging", 0, -1) == ["b2"]
+
+
+def test_what_has_expired_counts_no_longer(
+    store: JobStore, redis_client: "redis.Redis", clock: Clock
+) -> None:
+    """Items that are gone by their time to live make room for others."""
+    stage(store, "a")
+    clock.now += STAGED_SECONDS + 1
+
+    stage(store, "b", batch=OTHER)
+
+    size = len(items(store, "b", batch=OTHER)[0])
+    assert redis_client.hgetall("staging:bytes") == {OTHER: f"{size}", "total": f"{size}"}
+    assert redis_client.zrange("staging", 0, -1) == [OTHER]
+
+
 def test_each_item_becomes_one_job(store: JobStore, redis_client: "redis.Redis") -> None:
     """A sweep makes jobs like any other, behind single jobs, and counts them."""
     stage(store, "b", "a", behind=True)

@@ -1,105 +1,18 @@
-"""A batch is staged chunk by chunk: how often it waits for the disk."""
+"""A batch is staged chunk by chunk: how often it waits for the disk, and what failures leave."""
 
-import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import redis
 
-from core.batches.batch import BatchRequest
-from core.batches.plans import StoredBatch
-from core.redis.async_scripts import AsyncScripts
-from core.redis.async_store import AsyncJobStore
-from core.redis.scripts import connect
-from core.redis.store import JobStore
-from core.redis.transitions import ScriptCall
-from core.settings.settings import WORKER, Settings
-from core.storage.object_store import ObjectStore
-from service.batches.checks import CheckedItem, CheckedItems
-from service.batches.options import Options
-from service.batches.spool import Spool
-from service.batches.staging import Staging
-from service.intake.storage_threads import ThreadPool
-from stack.servers.valkey import Valkey
-from tests.contract.batches import B, items, load
+from core.batches.batch import BatchId
+from core.errors import BacklogFull, StorageUnavailable, StoreUnavailable
+from tests.contract.batch_desk import Desk
+from tests.contract.batches import B, commit, load, stage
 
 #: Bytes of the prompt of an item that makes a chunk of few.
 LONG = 10_000
-_END = 1_750_086_400.0
-
-
-class Counted(AsyncScripts):
-    """Runs scripts, and notes which."""
-
-    ran: list[str]
-
-    async def run(self, order: ScriptCall) -> Any:
-        """Note a script that waits for the disk, and run it."""
-        assert order.durable
-        self.ran.append(order.script)
-        return await super().run(order)
-
-
-class Desk:
-    """Accepts batches as the service does, on a server of its own."""
-
-    def __init__(self, settings: Settings, admin: "redis.Redis") -> None:
-        self._settings = settings
-        self._client = connect(settings)
-        self.store = JobStore(self._client, settings)
-        self._admin = admin
-        self.ran: list[str] = []
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    def accept(self, count: int, **fields: Any) -> StoredBatch:
-        """Accept a batch of so many items."""
-
-        async def run(checked: CheckedItems) -> StoredBatch:
-            scripts = Counted(self.store.scripts, self._settings)
-            scripts.ran = self.ran
-            try:
-                objects, threads = ObjectStore("pictures"), ThreadPool(1)
-                jobs = AsyncJobStore(self.store, scripts)
-                request = BatchRequest(tenant="demo", created_at=1_750_000_000.0)
-                return await Staging(self.store, jobs, objects, threads).accept(
-                    checked, request, None
-                )
-            finally:
-                await scripts.close()
-
-        with closing(Spool()) as spool:
-            return asyncio.run(run(self._checked(spool, count, fields)))
-
-    def confirmations(self) -> int:
-        """Return how often the server was asked for an fsync so far."""
-        stats = self._admin.info("commandstats")
-        return int(stats.get("cmdstat_waitaof", {"calls": 0})["calls"])
-
-    def _checked(self, spool: Spool, count: int, fields: Mapping[str, Any]) -> CheckedItems:
-        checked = CheckedItems(B, "demo", Options(), spool)
-        names = [f"a{number:04}" for number in range(count)]
-        for name, text in zip(names, items(self.store, *names, **fields), strict=True):
-            at, size = spool.append(text.encode())
-            checked.items.append(CheckedItem(name, at, size, (), _END))  # type: ignore[arg-type]  # no UUID
-        return checked
-
-
-@pytest.fixture
-def desk(
-    own_valkey: Valkey, admin: "redis.Redis", environment: Mapping[str, str]
-) -> Iterator[Desk]:
-    """Return a desk whose server nobody else uses."""
-    variables = {**environment, "FLUXRELAY_REDIS_URL": own_valkey.url}
-    with closing(Desk(Settings.from_env(variables, WORKER), admin)) as made:
-        # Else the first call of a script, in whatever test, would go to Redis twice.
-        for text in made.store.scripts._sources.values():  # noqa: SLF001 - no one else loads all
-            admin.script_load(text)
-        yield made
+OTHER = BatchId("01a1ff02-1be0-7c55-a3d1-6f0b52c8e915")
 
 
 @pytest.mark.parametrize(
@@ -116,11 +29,102 @@ def test_a_batch_waits_for_the_disk_once_per_chunk(
     desk: Desk, count: int, fields: dict[str, Any], chunks: int
 ) -> None:
     """A chunk is 200 items or 512 KiB, one script and one fsync; the commit is one more."""
-    before = desk.confirmations()
+    before = desk.calls("waitaof")
 
     stored = desk.accept(count, **fields)
 
     assert desk.ran == ["stage_items"] * chunks + ["commit_batch"]
-    assert desk.confirmations() - before == chunks + 1
+    assert desk.calls("waitaof") - before == chunks + 1
     assert stored.fresh
     assert load(desk.store).total == count
+
+
+def test_what_finds_no_room_is_staged_no_longer(desk: Desk) -> None:
+    """A caller who repeats a batch while the backlog is full fills Redis no further."""
+    desk.with_files = 250
+
+    with pytest.raises(BacklogFull):
+        desk.accept(501)
+
+    assert desk.left() == set()
+    assert len(desk.deleted()) == 250
+    assert desk.admin.hget("staging:bytes", "total") == "0"
+
+
+def test_a_batch_whose_files_cannot_be_stored_is_forgotten(desk: Desk) -> None:
+    """The bucket goes away in the second chunk: nothing stays staged, and all files are deleted."""
+    desk.with_files, desk.copies = 450, 250
+
+    with pytest.raises(StorageUnavailable):
+        desk.accept(450)
+
+    assert desk.ran == ["stage_items", "drop_staged"]
+    assert desk.left() == set()
+    assert desk.deleted() == {f"a{number:04}" for number in range(400)}  # the third was not reached
+
+
+def test_a_commit_whose_outcome_is_unknown_takes_nothing_away(desk: Desk) -> None:
+    """The batch was accepted, but its caller is not told: its items and files stay."""
+
+    async def lost(run: Callable[[], Awaitable[Any]]) -> Any:
+        await run()
+        raise StoreUnavailable("the reply was lost")
+
+    desk.with_files, desk.instead = 250, {"commit_batch": lost}
+
+    with pytest.raises(StoreUnavailable):
+        desk.accept(250)
+
+    assert desk.ran[-2:] == ["commit_batch", "drop_staged"]
+    assert load(desk.store).total == desk.admin.llen(f"batch:{B}:staged") == 250
+    assert desk.deleted() == set()
+
+
+def test_a_repeated_commit_takes_nothing_away(desk: Desk) -> None:
+    """Its reply was lost and it is repeated at once: the answer is the batch, with its files."""
+
+    async def twice(run: Callable[[], Awaitable[Any]]) -> Any:
+        await run()
+        return await run()
+
+    desk.with_files, desk.instead = 250, {"commit_batch": twice}
+
+    assert desk.accept(250).id == B
+
+    assert desk.admin.llen(f"batch:{B}:staged") == 250
+    assert desk.deleted() == set()
+
+
+def test_a_commit_that_never_arrived_leaves_nothing(desk: Desk) -> None:
+    """Redis hung up before the commit: what was staged is dropped, and the files are deleted."""
+
+    async def never(_run: Callable[[], Awaitable[Any]]) -> Any:
+        raise StoreUnavailable("Redis hung up")
+
+    desk.with_files, desk.instead = 3, {"commit_batch": never}
+
+    with pytest.raises(StoreUnavailable):
+        desk.accept(3)
+
+    assert desk.left() == set()
+    assert desk.deleted() == {"a0000", "a0001", "a0002"}
+
+
+def test_a_retry_stops_once_another_one_has_won(desk: Desk) -> None:
+    """It stages no further chunk, deletes what it copied, and returns the batch that won."""
+    stage(desk.store, "x", batch=OTHER)
+    assert commit(desk.store, 1, batch=OTHER).fresh
+    before = BatchId("01a1ff02-1be0-7c55-a3d1-6f0b52c8e900")
+
+    async def overtaken(run: Callable[[], Awaitable[Any]]) -> Any:
+        reply = await run()
+        desk.admin.hset(f"batch:{before}", "retried_as", OTHER)
+        return reply
+
+    desk.retry_of, desk.with_files, desk.instead = before, 450, {"stage_items": overtaken}
+
+    assert desk.accept(450).id == OTHER
+
+    assert desk.ran == ["stage_items", "stage_items", "commit_batch"]
+    assert desk.left() == {f"batch:{OTHER}:staged"}
+    assert len(desk.deleted()) == 400
