@@ -146,6 +146,7 @@ def test_a_batch_that_runs_has_no_results(cli: Cli, tmp_path: Path) -> None:
         assert (done.code, done.out) == (Exit.REFUSED, "")
     assert cli("results", batch_id).code == Exit.REFUSED
     assert cli("cancel", "--batch", batch_id).code == Exit.DONE
+    assert "  canceled " in cli("get", "--batch", batch_id).out
     ended = json.loads(cli("watch", "--batch", batch_id, "--json").out)
     assert (ended["status"], ended["counts"]["canceled"]) == ("completed", 1)
     (job,) = json.loads(cli("list", "--of-batch", batch_id, "--json").out)["jobs"]

@@ -41,6 +41,7 @@ def test_a_job_tells_what_was_chosen(
     receiver.wait_for(lambda _: True, count=2, timeout_seconds=60)
 
     assert types(receiver) == ["job.generating", "job.canceled"]
+    assert "which may be billed" in cli("get", job_id).out
     refused = cli(*these, "--event", "job.genrating")
     assert (refused.code, "callback.events" in refused.err) == (Exit.USAGE, True)
 
@@ -101,12 +102,19 @@ def test_attempts_are_listed_and_callbacks_sent_again(
 def test_the_callback_of_a_batch_is_sent_again(
     cli: Cli, gone: CallbackReceiver, tmp_path: Path, eventually: Eventually
 ) -> None:
-    """It is found among the batches with a dead one, and by its attempts."""
+    """It is found among the batches with a dead one, the dead letters, and by its attempts."""
     (tmp_path / "one.csv").write_text("prompt,width,height\nA fox,256,256\n", encoding="utf-8")
     these = ("batch", "one.csv", "-m", "flux-pro-1.1", "--new", "--json", "--callback", gone.url)
     batch_id = json.loads(cli(*these).out)["id"]
 
     eventually(lambda: batch_id in cli("list", "--batches", "--callback", "dead").out)
+    assert "dead after " in cli("get", "--batch", batch_id).out
+    (letter,) = [
+        row
+        for row in cli("dead-letters", "list", "--kind", "batch", "--limit", "1000").out.split("\n")
+        if batch_id in row
+    ]
+    assert f"{gone.url}: 410" in letter
     gone.script()
     again = cli("callbacks", "resend", "--batch", batch_id)
     assert (again.code, batch_id in again.out) == (Exit.DONE, True)

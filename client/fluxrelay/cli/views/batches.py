@@ -6,7 +6,12 @@ from typing import Any, Final
 from rich.text import Text
 
 from fluxrelay.cli.output import printable
-from fluxrelay.cli.views.jobs import day_and_time, seconds_between
+from fluxrelay.cli.views.jobs import (
+    callback_text,
+    day_and_time,
+    metadata_text,
+    seconds_between,
+)
 
 View = Mapping[str, Any]
 BATCH_HEADINGS: Final = ("created", "status", "id", "jobs")
@@ -31,13 +36,19 @@ def batch_line(batch: View) -> Text:
 def batch_facts(batch: View) -> list[tuple[str, str | Text]]:
     """Return what is to know of a batch, as names and values."""
     facts: list[tuple[str, str | Text]] = [("jobs", counts_text(batch))]
+    if batch["metadata"]:
+        facts.append(("metadata", metadata_text(batch["metadata"])))
     facts.append(("created", day_and_time(batch["created_at"])))
+    if canceled := batch.get("canceled_at"):
+        facts.append(("canceled", day_and_time(canceled)))
     if batch["estimated_end_at"] and batch["status"] != "completed":
         facts.append(("ends about", day_and_time(batch["estimated_end_at"])))
     if batch["cost"] is not None:
         facts.append(("cost", f"{batch['cost']:g} credits"))
     if batch["results"]:
         facts.append(("results", printable(batch["results"]["uri"])))
+    if batch["callback"]:
+        facts.append(("callback", callback_text(batch["callback"])))
     for name, label in (("retry_of", "retry of"), ("retried_as", "retried as")):
         if batch[name]:
             facts.append((label, batch[name]))

@@ -53,8 +53,7 @@ def job_facts(job: View) -> list[tuple[str, str | Text]]:
     if values:
         facts.append(("input", ", ".join(f"{name}={_short(v)}" for name, v in values.items())))
     if job["metadata"]:
-        known = job["metadata"].items()
-        facts.append(("metadata", ", ".join(f"{name}={_short(v)}" for name, v in known)))
+        facts.append(("metadata", metadata_text(job["metadata"])))
     facts.append(("created", day_and_time(job["created_at"])))
     facts.append(("timeline", _timeline(job)))
     facts += _state(job)
@@ -78,7 +77,21 @@ def _state(job: View) -> list[tuple[str, str | Text]]:
     if error := job["error"]:
         text = f"{error['code']}: {error['message']}"
         facts.append(("error", Text(printable(text), style="red")))
+    if job["provider"]["discarded"]:
+        facts.append(("discarded", "what the provider makes of it, which may be billed"))
     return facts
+
+
+def metadata_text(metadata: View) -> str:
+    """Return metadata on one line."""
+    return ", ".join(f"{name}={_short(value)}" for name, value in metadata.items())
+
+
+def callback_text(callback: View) -> str:
+    """Return how a callback stands, after how many attempts, and its URL."""
+    tries = callback["attempts"]
+    count = f" after {tries} attempt{'s' if tries > 1 else ''}" if tries else ""
+    return printable(f"{callback['state']}{count}, {callback['url']}")
 
 
 def queue_text(queue: View) -> str:
@@ -91,10 +104,8 @@ def queue_text(queue: View) -> str:
 
 def _links(job: View) -> list[tuple[str, str | Text]]:
     facts: list[tuple[str, str | Text]] = []
-    if callback := job["callback"]:
-        tries = callback["attempts"]
-        count = f" after {tries} attempt{'s' if tries > 1 else ''}" if tries else ""
-        facts.append(("callback", printable(f"{callback['state']}{count}, {callback['url']}")))
+    if job["callback"]:
+        facts.append(("callback", callback_text(job["callback"])))
     if batch := job.get("batch"):
         facts.append(("batch", printable(f"{batch['id']}, {batch['custom_id']}")))
     for name, label in (("retry_of", "retry of"), ("retried_as", "retried as")):
