@@ -7,7 +7,7 @@ from core.provider.accounts import Account
 from core.provider.catalogue import FILES, Kind, Model, Parameter
 from core.settings.settings import Settings
 from service.intake.model_parameters import allowed_value
-from service.openapi import batch_schemas
+from service.openapi import batch_schemas, event_schemas
 from service.openapi import schemas as parts
 from service.openapi.examples.attach import attach_examples
 from service.openapi.examples.bodies import model_bodies
@@ -43,7 +43,7 @@ def document(settings: Settings) -> dict[str, Any]:
         job = parts.new_job(model.name, parameters, _regions(model, settings.accounts))
         schemas[_name("NewJob", model)] = {**job, "examples": list(model_bodies(model))}
         schemas[_name("NewItem", model)] = batch_schemas.new_item(job)
-    schemas |= batch_schemas.schemas(settings)
+    schemas |= batch_schemas.schemas(settings) | event_schemas.SCHEMAS
     schemas |= {name: _by_model(name, settings) for name in ("NewJob", "NewItem")}
     shown = link(attach_examples(_paths(settings), settings))
     return {

@@ -7,17 +7,20 @@ outcome in Redis. A test that is lost with its worker is simply repeated by the 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from core.batches.batch import Batch, BatchId, BatchRequest, BatchStatus
+from core.batches.views import batch_view
 from core.jobs.callback_events import CallbackEvent
 from core.jobs.job import Job, JobId, JobRequest
 from core.jobs.status import Status
+from core.jobs.views import job_view
 from core.operations.callbacks.attempts import Outcome
 from core.redis.store import JobStore
 from core.redis.transitions import ScriptCall
 
 #: Seconds that a test and its outcome are kept.
 _KEPT: Final = 3600
-#: The job of sample events; no job has this id.
-_SAMPLE: Final = JobId("00000000-0000-7000-8000-000000000000")
+#: The job or batch of sample events; none has this id.
+_SAMPLE: Final = "00000000-0000-7000-8000-000000000000"
 _SAMPLE_AT: Final = 1_767_225_600.0  # Unix time: 2026-01-01
 _WAYS: Final[Mapping[CallbackEvent, tuple[Status, ...]]] = {
     CallbackEvent.JOB_GENERATING: (Status.GENERATING,),
@@ -28,7 +31,8 @@ _WAYS: Final[Mapping[CallbackEvent, tuple[Status, ...]]] = {
 #: What `callback.test` tells, which is of no job and of no batch.
 TEST_DATA: Final[Mapping[str, Any]] = {"message": "This is a test of your receiver."}
 #: The events that can be tried.
-TRIABLE: Final = (CallbackEvent.TEST, *_WAYS)
+TRIABLE: Final = (CallbackEvent.TEST, *_WAYS, CallbackEvent.BATCH_COMPLETED)
+_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 class CallbackTest(NamedTuple):
@@ -84,7 +88,37 @@ def record(store: JobStore, test_id: str, attempt: Mapping[str, str]) -> None:
     )
 
 
-def sample_job(kind: CallbackEvent, tenant: str, bucket: str) -> Job:
+def sample_data(kind: CallbackEvent, tenant: str, bucket: str) -> dict[str, Any]:
+    """Return what a sample event is about, in the form of a real one."""
+    if kind is CallbackEvent.TEST:
+        return dict(TEST_DATA)
+    if kind is CallbackEvent.BATCH_COMPLETED:
+        return batch_view(_sample_batch(tenant, bucket), _SAMPLE_AT)
+    return job_view(_sample_job(kind, tenant, bucket))
+
+
+def _sample_batch(tenant: str, bucket: str) -> Batch:
+    """Return the batch that a sample event is about."""
+    results = {
+        "bucket": bucket,
+        "key": f"batches/{_SAMPLE}.ndjson",
+        "bytes": 1024,
+        "sha256": _SHA256,
+    }
+    return Batch(
+        id=BatchId(_SAMPLE),
+        status=BatchStatus.COMPLETED,
+        request=BatchRequest(tenant=tenant, metadata={"test": True}, created_at=_SAMPLE_AT),
+        total=3,
+        counts=dict.fromkeys(Status, 0) | {Status.SUCCEEDED: 2, Status.FAILED: 1},
+        cost=8.0,
+        ended_at=_SAMPLE_AT + 60,
+        keep_until=_SAMPLE_AT + 86_400,
+        results=results,
+    )
+
+
+def _sample_job(kind: CallbackEvent, tenant: str, bucket: str) -> Job:
     """Return the job that a sample event is about."""
     way = (Status.QUEUED, Status.SUBMITTING, *_WAYS[kind])
     ended = way[-1]
@@ -93,11 +127,11 @@ def sample_job(kind: CallbackEvent, tenant: str, bucket: str) -> Job:
         "bucket": bucket,
         "key": f"2026-01-01/{_SAMPLE}.png",
         "bytes": 1_482_032,
-        "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "sha256": _SHA256,
         "content_type": "image/png",
         "width": 1024,
         "height": 768,
-        "provider_id": str(_SAMPLE),
+        "provider_id": _SAMPLE,
     }
     error = {
         "code": "provider_error",
@@ -106,7 +140,7 @@ def sample_job(kind: CallbackEvent, tenant: str, bucket: str) -> Job:
         "provider_status": "Error",
     }
     return Job(
-        id=_SAMPLE,
+        id=JobId(_SAMPLE),
         status=ended,
         request=JobRequest(
             tenant=tenant,

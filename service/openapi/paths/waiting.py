@@ -3,6 +3,7 @@
 from typing import Final
 
 from core.jobs.status import Status
+from service.openapi import event_schemas
 from service.openapi.examples import jobs
 from service.openapi.operations import (
     BAD_QUERY,
@@ -85,7 +86,7 @@ def _job() -> Json:
         "Server-sent events: the newest status of the job, then each later one with the job, until "
         "it has ended; then the stream ends. The id of an event is its number in the timeline. If "
         "the id in Last-Event-ID is of another kind, all statuses are sent.",
-        answer("200", "The events, as they come.", _stream(_JOB_EVENT)),
+        answer("200", "The events, as they come.", _stream(_JOB_EVENT, event_schemas.OF_A_JOB)),
         answer("204", "The job has ended, and its last event is known.", None),
         problems(NO_KEY, NO_JOB, BAD_QUERY, TOO_MANY, BUSY),
         parameters=[_LAST_HEADER, _last_query(_NUMBER)],
@@ -100,7 +101,7 @@ def _all() -> Json:
         "Watch all jobs",
         "Server-sent events: every status of every job of yours from now on, or from the last "
         "event that is known, within the last hour. If that is gone, a reset event comes first.",
-        answer("200", "The events, as they come.", _stream(_EVENT)),
+        answer("200", "The events, as they come.", _stream(_EVENT, event_schemas.OF_ALL_JOBS)),
         problems(NO_KEY, BAD_QUERY, TOO_MANY, BUSY),
         parameters=[
             query("status", statuses, "Only these; may also be separated by commas."),
@@ -115,5 +116,6 @@ def _last_query(schema: Json) -> Json:
     return query("last_event_id", schema, f"{_LAST} The header counts before it.")
 
 
-def _stream(example: bytes) -> Json:
-    return {"text/event-stream": {"schema": TEXT, "example": (begin() + example).decode()}}
+def _stream(example: bytes, item: Json) -> Json:
+    shown = (begin() + example).decode()
+    return {"text/event-stream": {"schema": TEXT, "x-itemSchema": item, "example": shown}}

@@ -1,9 +1,7 @@
 """Sends a sample event to a URL that a caller wants to try."""
 
-from core.jobs.callback_events import CallbackEvent
-from core.jobs.views import job_view
 from core.operations.callbacks import samples
-from core.operations.callbacks.samples import CallbackTest, sample_job
+from core.operations.callbacks.samples import CallbackTest, sample_data
 from worker.clients.receiver import Receiver
 from worker.deps import Deps
 from worker.steps.callbacks.attempt import (
@@ -37,8 +35,6 @@ def send_test_event(test_id: str, deps: Deps) -> None:
 
 
 def _message(test_id: str, test: CallbackTest, deps: Deps) -> Message:
-    data = dict(samples.TEST_DATA)
-    if test.event_type is not CallbackEvent.TEST:
-        data = job_view(sample_job(test.event_type, test.tenant, deps.settings.s3_bucket))
+    data = sample_data(test.event_type, test.tenant, deps.settings.s3_bucket)
     message_id = f"msg_test_{test_id}"
     return signed_message(test.event_type, data, message_id, test.tenant, deps, at=deps.clock())
