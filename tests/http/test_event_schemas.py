@@ -68,7 +68,12 @@ def test_the_events_of_all_jobs_are_described(api: Caller, relay: Stack) -> None
 )
 def test_a_difference_is_noticed(api: Caller, change: dict[str, object]) -> None:
     """The comparison above fails where an event is not as it is described."""
-    good = {"job_id": "j", "status": "queued", "at": "2026-11-21T16:25:03.345Z", "batch": "b"}
+    good: dict[str, object] = {
+        "job_id": "j",
+        "status": "queued",
+        "at": "2026-11-21T16:25:03.345Z",
+        "batch": "b",
+    }
     name = "job.queued"
     if change == {"batch": None}:
         good |= {"job_id": None, "status": "completed"}
