@@ -158,6 +158,41 @@ def test_batches_take_turns(store: JobStore, clock: Clock) -> None:
     assert (_made(store, B), _made(store, OTHER)) == (300, 100)
 
 
+def test_tenants_take_turns(store: JobStore, clock: Clock) -> None:
+    """However many batches a tenant has, another one's is made jobs of after one round of them."""
+    many = [BatchId(f"many-{number}") for number in range(2)]
+    for number, batch in enumerate(many):
+        accept(store, *names(200 - number, f"a{number}"), batch=batch)
+    stage(store, *names(100, "b"), batch=OTHER, tenant="other")
+    commit(store, 100, batch=OTHER, tenant="other")
+    clock.now += 1
+
+    sweep(store)
+    assert [_made(store, one) for one in (*many, OTHER)] == [200, 0, 0]
+    clock.now += 1
+    sweep(store)
+
+    assert [_made(store, one) for one in (*many, OTHER)] == [200, 100, 100]
+    clock.now += 1
+    assert sweep(store)["more"] is False
+    assert _made(store, many[1]) == 199
+
+
+def test_a_new_batch_does_not_change_its_tenant_s_turn(store: JobStore, clock: Clock) -> None:
+    """A tenant that was due before stays before those that came later."""
+    accept(store, *names(100), batch=B)
+    clock.now += 1
+    stage(store, *names(150, "b"), batch=OTHER, tenant="other")
+    commit(store, 150, batch=OTHER, tenant="other")
+    clock.now += 1
+    accept(store, *names(100, "c"), batch=BatchId("third"))
+    clock.now += 1
+
+    sweep(store)
+
+    assert [_made(store, one) for one in (B, BatchId("third"), OTHER)] == [100, 100, 0]
+
+
 def _made(store: JobStore, batch: BatchId) -> int:
     return len(store.execute(BatchPlans(store).job_ids(batch)))
 

@@ -148,7 +148,11 @@ def test_a_callback_is_sent_again(api: Caller, receiver: CallbackReceiver) -> No
 
 
 def test_a_full_backlog_has_no_room_for_a_batch(
-    api: Caller, own_service: RunService, callers: MakeCaller, full_house: None
+    api: Caller,
+    own_service: RunService,
+    callers: MakeCaller,
+    redis_of: "redis.Redis",
+    full_house: None,
 ) -> None:
     """All items of a batch count, also those that are no jobs yet."""
     del full_house
@@ -160,3 +164,4 @@ def test_a_full_backlog_has_no_room_for_a_batch(
     with own_service(FLUXRELAY_MAX_BACKLOG="1") as service:
         caller = callers(service.url, api.key)
         problem(send(caller, {"items": [item("a"), item("b")]}), 429, "backlog-full")
+    assert redis_of.zcard("staging") == 0  # what was not accepted is staged no longer

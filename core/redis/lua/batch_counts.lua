@@ -6,7 +6,7 @@
 -- batch:{id}:jobs    zset    its jobs; score 0, so by id, which is the order of its items
 -- batches:{tenant}   zset    the batches of a tenant; score 0, so by id, which is by age
 -- staged             string  items of all accepted batches that are not jobs yet; they count as waiting
--- staged:{tenant}    zset    accepted batches of a tenant that may have such items; score 0, so by age
+-- staged:{tenant}    zset    accepted batches of a tenant with such items; score = when jobs were last made of some
 local function batch_key(id) return 'batch:' .. id end
 
 local ENDS = {succeeded = true, failed = true, canceled = true}

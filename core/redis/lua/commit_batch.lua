@@ -50,10 +50,11 @@ redis.call('HSET', key, 'total', input.total, 'status', 'running')
 redis.call('PERSIST', key .. ':staged')
 forget_staging(id)
 redis.call('INCRBY', 'staged', input.total)
-redis.call('ZADD', 'staged:' .. input.fields.tenant, 0, id)
+redis.call('ZADD', 'staged:' .. input.fields.tenant, now, id)
 -- The inputs of its items are in S3; their jobs will own them.
 for _, job in ipairs(input.guarded) do redis.call('ZREM', 'due', 'cleanup:' .. job) end
-redis.call('ZADD', 'due', now, 'expand:' .. id)
+-- A tenant with other items that wait keeps its turn.
+redis.call('ZADD', 'due', 'NX', now, 'expand:' .. input.fields.tenant)
 redis.call('HINCRBY', 'counters', 'batches:accepted', 1)
 local list = 'batches:' .. input.fields.tenant
 redis.call('ZADD', list, 0, id)

@@ -92,14 +92,21 @@ end
 local MOST_ITEMS = 200
 local made, batches_left = 0, false
 
--- Start a batch's step again, or make jobs of its items.
+-- Make jobs of a tenant's items. Tenants take turns, and so do the batches of each.
+local function act_on_items(tenant, member)
+  local by_this, left = 0, true
+  if made < MOST_ITEMS then
+    by_this, left = expand_for(tenant, MOST_ITEMS - made, input.kept)
+    made = made + by_this
+    if left then redis.call('ZADD', 'due', now, member)  -- behind the other tenants
+    else redis.call('ZREM', 'due', member) end
+  end
+  batches_left = batches_left or left
+end
+
+-- Start a batch's step again.
 local function act_on_batch(step, id, member)
   local status = redis.call('HGET', batch_key(id), 'status')
-  if step == 'expand' and status then
-    if made < MOST_ITEMS then made = made + expand(id, MOST_ITEMS - made, input.kept) end
-    batches_left = batches_left or redis.call('EXISTS', batch_key(id) .. ':staged') == 1
-    return
-  end
   if status ~= (step == 'results' and 'ended' or 'completed') then
     redis.call('ZREM', 'due', member)
     return
@@ -115,7 +122,11 @@ end
 
 local function act(step, id)
   local member = step .. ':' .. id
-  if step == 'expand' or BATCH_STEPS[step] then
+  if step == 'expand' then
+    act_on_items(id, member)
+    return
+  end
+  if BATCH_STEPS[step] then
     act_on_batch(step, id, member)
     return
   end
