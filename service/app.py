@@ -56,7 +56,7 @@ from service.http.drain import Drain
 from service.http.places import Places, fair_share
 from service.http.problems import Problem
 from service.http.proxy_hint import ProxyHint
-from service.http.shares import Refusals
+from service.http.shares import Refusals, Shares
 from service.intake.intake import Intake
 from service.intake.job_request import file_fields
 from service.intake.storage_threads import ThreadPool
@@ -181,6 +181,7 @@ class _Waiting(TypedDict):
     """The part of the state that is about requests that wait."""
 
     refusals: Refusals
+    callback_tests: Shares
     hub: Hub
     events: EventLog
 
@@ -192,7 +193,12 @@ def _waiting(settings: Settings, drain: Drain, store: AsyncJobStore) -> _Waiting
     )
     hub = Hub(EventStream(settings), Waiters(limits, refusals))
     drain.release_waiting = hub.release_all  # a shutdown ends their waiting
-    return _Waiting(refusals=refusals, hub=hub, events=EventLog(store.scripts))
+    return _Waiting(
+        refusals=refusals,
+        callback_tests=test_event.test_shares(refusals),
+        hub=hub,
+        events=EventLog(store.scripts),
+    )
 
 
 def _lifespan(state: State) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:

@@ -17,7 +17,7 @@ from service.body.request_body import BodyReader
 from service.http.drain import Drain
 from service.http.places import Places
 from service.http.proxy_hint import ProxyHint
-from service.http.shares import Refusals
+from service.http.shares import Refusals, Shares
 from service.intake.intake import Intake
 from service.intake.storage_threads import ThreadPool
 from service.watch.hub import Hub
@@ -51,6 +51,8 @@ class State(TypedDict):
     batch_lifecycle: BatchLifecycle
     #: Requests that limits turned away.
     refusals: Refusals
+    #: Requests that wait for what comes of a sample event.
+    callback_tests: Shares
     #: Requests that wait for jobs, and past events.
     hub: Hub
     events: EventLog

@@ -21,6 +21,15 @@ RESUBMITS: Final = "resubmits"
 REGENERATIONS: Final = "regenerations"
 #: Counted by `core/redis/lua/transition.lua`.
 DISCARDED: Final = "discarded"
+BATCHES_ACCEPTED: Final = "batches:accepted"
+BATCHES_COMPLETED: Final = "batches:completed"
+#: What callbacks are about (`core/redis/lua/attempts.lua`).
+CALLBACK_KINDS: Final = ("job", "batch", "test")
+
+
+def callback_counter(kind: str, outcome: str) -> str:
+    """Return the counter of attempts at callbacks of a kind that had an outcome."""
+    return f"callbacks:{kind}:{outcome}"
 
 
 def margin_counts(margin: float) -> dict[str, float]:
@@ -52,6 +61,12 @@ class MetricsSnapshot:
     dead_letters: int
     #: Breaker -> whether it is open or half open.
     open_breakers: Mapping[str, bool]
+
+    @property
+    def batches_running(self) -> float:
+        """How many batches are not completed."""
+        counters = self.counters
+        return counters.get(BATCHES_ACCEPTED, 0) - counters.get(BATCHES_COMPLETED, 0)
 
 
 def take_snapshot(store: JobStore, accounts: Sequence[Account]) -> MetricsSnapshot:

@@ -1,4 +1,7 @@
-"""`GET /metrics`: metrics in Prometheus text format."""
+"""`GET /metrics`: metrics in Prometheus text format.
+
+Most are of the deployment, from Redis. Those of requests that wait are of the process that answers.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -16,25 +19,32 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.operations.callbacks.attempts import Outcome
 from core.operations.metrics import (
+    BATCHES_ACCEPTED,
+    BATCHES_COMPLETED,
+    CALLBACK_KINDS,
     DISCARDED,
     MARGIN_BOUNDS,
     REGENERATIONS,
     RESUBMITS,
     MetricsSnapshot,
+    callback_counter,
     take_snapshot,
 )
 from service.state import State
+from service.watch.waiters import Kind
 
 _ENDED: Final = "ended:"
 
 
 async def show_metrics(request: Request[State]) -> Response:
-    """Return all metrics of the deployment; every process returns the same."""
+    """Return all metrics."""
     state = request.state
     snapshot = await run_in_threadpool(take_snapshot, state["store"], state["settings"].accounts)
     registry = CollectorRegistry()
     registry.register(_Collector(snapshot))
+    registry.register(_OfThisProcess(state))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -54,8 +64,8 @@ class _Collector(Collector):
         counters = self._snapshot.counters
         for name, counter, text in (
             ("fluxrelay_jobs_accepted", "accepted", "Jobs accepted, items of batches included."),
-            ("fluxrelay_batches_accepted", "batches:accepted", "Batches answered with 202."),
-            ("fluxrelay_batches_completed", "batches:completed", "Batches that are completed."),
+            ("fluxrelay_batches_accepted", BATCHES_ACCEPTED, "Batches answered with 202."),
+            ("fluxrelay_batches_completed", BATCHES_COMPLETED, "Batches that are completed."),
             (
                 "fluxrelay_resubmits",
                 RESUBMITS,
@@ -77,6 +87,14 @@ class _Collector(Collector):
                 status, _, code = counter.removeprefix(_ENDED).partition(":")
                 ended.add_metric([status, code], value)
         yield ended
+        attempts = CounterMetricFamily(
+            "fluxrelay_callback_attempts", "Attempts at callbacks.", labels=["kind", "outcome"]
+        )
+        for kind in CALLBACK_KINDS:
+            for outcome in Outcome:
+                number = counters.get(callback_counter(kind, outcome), 0)
+                attempts.add_metric([kind, outcome], number)
+        yield attempts
 
     def _margin(self) -> Metric:
         counters = self._snapshot.counters
@@ -120,6 +138,7 @@ class _Collector(Collector):
                 gauge.add_metric([value_of], value)
             yield gauge
         for name, text, number in (
+            ("batches_running", "Batches that are not completed.", snapshot.batches_running),
             ("staged_items", "Items of batches that are no jobs yet.", snapshot.staged),
             ("due_overdue", "Due times that passed.", snapshot.overdue),
             ("dead_letters", "What failed and may be sent again.", snapshot.dead_letters),
@@ -130,3 +149,35 @@ class _Collector(Collector):
             "Age of the oldest due time that passed; grows when no sweep runs.",
             value=snapshot.overdue_seconds,
         )
+
+
+class _OfThisProcess(Collector):
+    """Shows the requests that wait in this process."""
+
+    def __init__(self, state: State) -> None:
+        self._waiters = state["hub"].waiters
+        self._tests = state["callback_tests"]
+        self._refusals = state["refusals"]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, zeros included."""
+        waiting = GaugeMetricFamily(
+            "fluxrelay_waiting_requests", "Requests that wait in this process.", labels=["kind"]
+        )
+        for kind in Kind:
+            waiting.add_metric([kind], self._waiters.counts[kind])
+        waiting.add_metric(["callback_test"], self._tests.taken)
+        yield waiting
+        yield GaugeMetricFamily(
+            "fluxrelay_waiting_requests_allowed",
+            "Requests that may wait in this process for jobs and events.",
+            value=self._waiters.most,
+        )
+        refused = CounterMetricFamily(
+            "fluxrelay_requests_refused",
+            "Requests that a limit of this process turned away.",
+            labels=["limit"],
+        )
+        for limit, number in sorted(self._refusals.counts.items()):
+            refused.add_metric([limit], number)
+        yield refused

@@ -80,6 +80,7 @@ class Shares:
     """
 
     def __init__(self, total: Limit, each: Limit, refusals: Refusals) -> None:
+        refusals.counts.update({total.name: 0, each.name: 0})  # so that all are shown
         self.taken = 0
         self.total = total
         self._each = each

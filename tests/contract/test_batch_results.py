@@ -14,6 +14,7 @@ from core.errors import StorageUnavailable
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
 from core.jobs.status import CallbackState, Status, Step
+from core.operations.metrics import take_snapshot
 from core.redis.change import Change
 from tests.contract.batches import B, accept, load, sweep
 from tests.contract.harness import Bench
@@ -78,6 +79,17 @@ def test_the_file_has_a_line_per_item(ended: Bench) -> None:
     }
     assert batch.callback_state is CallbackState.PENDING
     assert _due(ended, Step.RESULTS) is None
+
+
+def test_a_batch_is_counted_as_running_until_it_is_completed(ended: Bench) -> None:
+    """One whose jobs have ended runs until its file is stored, and is completed once."""
+    accounts = ended.deps.settings.accounts
+    assert take_snapshot(ended.store, accounts).batches_running == 1
+
+    for _ in range(2):
+        write_results(B, ended.deps)
+
+    assert take_snapshot(ended.store, accounts).batches_running == 0
 
 
 def test_a_file_that_a_dead_run_stored_counts(ended: Bench) -> None:

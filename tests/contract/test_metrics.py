@@ -1,14 +1,17 @@
 """Counters count each change once; gauges show how things stand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
 
+from core.jobs.callback_events import CallbackEvent
 from core.jobs.failures import FailureCode
 from core.jobs.job import JobId
-from core.jobs.status import Status, Step
+from core.jobs.status import TERMINAL, Status, Step
 from core.operations.account_status import AccountRegistry
+from core.operations.callbacks import samples
 from core.operations.metrics import MARGIN_BOUNDS, RESUBMITS, margin_counts, take_snapshot
 from core.redis.change import Change
 from core.redis.store import JobStore
@@ -40,6 +43,29 @@ def test_each_end_is_counted_once(store: JobStore, worker_settings: Settings) ->
         "margin:120": 1,
         "margin:sum": 100.5,
     }
+
+
+def test_attempts_at_callbacks_are_counted_by_outcome(
+    store: JobStore, worker_settings: Settings
+) -> None:
+    """As many count as are listed: also one that came late, and of a test the first of two runs."""
+    accept(store, "1", callback_url="https://app.example/hook")
+    store.fail(JobId("1"), FailureCode.LOST, "m")
+    failed = {"type": "job.failed", "at": "1.5", "outcome": "failed", "error": "ConnectError"}
+    attempted = Change(expect={"callback_state": "pending"}, attempt=failed)
+    for _ in range(2):
+        assert store.change(JobId("1"), TERMINAL, attempted)
+    assert not store.change(JobId("1"), TERMINAL, replace(attempted, expect={"callback_state": ""}))
+    url, delivered = "https://app.example/hook", failed | {"outcome": "delivered"}
+    order = samples.order(store, "t1", "demo", url, CallbackEvent.TEST)
+    store.scripts.run(*order[:2])
+    for _ in range(2):  # of two runs, the first counts
+        samples.record(store, "t1", delivered)
+
+    counters = take_snapshot(store, worker_settings.accounts).counters
+
+    found = {name: count for name, count in counters.items() if name.startswith("callbacks:")}
+    assert found == {"callbacks:job:failed": 3, "callbacks:test:delivered": 1}
 
 
 def test_a_repeated_create_is_counted_once(store: JobStore, worker_settings: Settings) -> None:

@@ -63,7 +63,16 @@ def read(store: JobStore, test_id: str) -> CallbackTest | None:
     Raises:
         StoreUnavailable: Redis is unreachable.
     """
-    fields: dict[str, str] = store.read("hgetall", f"callback-test:{test_id}")
+    return parse(store.read("hgetall", key(test_id)))
+
+
+def key(test_id: str) -> str:
+    """Return the key of a test's record."""
+    return f"callback-test:{test_id}"
+
+
+def parse(fields: Mapping[str, str]) -> CallbackTest | None:
+    """Return a test from its record; None if it is not kept (any more)."""
     if "url" not in fields:
         return None
     return CallbackTest(

@@ -15,4 +15,5 @@ local function record_attempt(tenant, kind, id, attempt)
   end
   redis.call('XADD', key, 'MAXLEN', '~', ATTEMPTS, '*', unpack(flat))
   keep_for(key, ATTEMPTS_TTL)
+  redis.call('HINCRBY', 'counters', 'callbacks:' .. kind .. ':' .. attempt.outcome, 1)
 end

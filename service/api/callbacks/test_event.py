@@ -1,11 +1,11 @@
 """`POST /v1/callbacks/test`: has a sample event sent to a URL, and tells what came of it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,14 +13,16 @@ from core.jobs.callback_events import CallbackEvent
 from core.jobs.job_ids import new_job_id
 from core.operations.callbacks import samples
 from core.operations.callbacks.attempts import Outcome
-from core.operations.callbacks.samples import TRIABLE
+from core.operations.callbacks.samples import TRIABLE, CallbackTest
 from core.settings.settings import Settings
 from service.api.job_filters import FilterReader, unknown
 from service.body.json_body import parse_json
 from service.body.request_body import read_body
 from service.http.auth import tenant_of
 from service.http.caller_values import kind_of, shown
-from service.http.problems import FieldError, JsonAnswer, invalid
+from service.http.leaving import HAS_LEFT, ON_LEAVE
+from service.http.problems import FieldError, JsonAnswer, Problem, invalid
+from service.http.shares import Limit, Refusals, Shares
 from service.intake.job_request import callback_url
 from service.state import State
 
@@ -29,6 +31,17 @@ _LARGEST_BODY: Final = 8192  # bytes
 #: Seconds to wait for the outcome, and between two looks for it.
 _PATIENCE: Final = 20.0
 _LOOK: Final = 0.2
+#: Requests at a time that wait for an outcome, in a process; and of them, those of one tenant.
+_MOST: Final = 16
+_OF_ONE_TENANT: Final = 2
+_RETRY_AFTER: Final = "5"  # seconds
+
+
+def test_shares(refusals: Refusals) -> Shares:
+    """Return the places of samples whose outcome is waited for."""
+    total = Limit("callback_tests", _MOST, _busy)
+    each = Limit("callback_tests_of_one_tenant", _OF_ONE_TENANT, _too_many)
+    return Shares(total, each, refusals)
 
 
 async def test_callback(request: Request[State]) -> Response:
@@ -37,24 +50,62 @@ async def test_callback(request: Request[State]) -> Response:
     tenant = tenant_of(request, state["settings"].api_keys)
     body = parse_json(await read_body(request, _LARGEST_BODY))
     url, kind = _wanted(body, state["settings"])
-    test_id, store = str(new_job_id()), state["store"]
-    await state["async_store"].scripts.run(samples.order(store, test_id, tenant, url, kind))
+    test_id, scripts = str(new_job_id()), state["async_store"].scripts
+    state["callback_tests"].take(tenant)
+    try:
+        await scripts.run(samples.order(state["store"], test_id, tenant, url, kind))
+        test = await _outcome(request, test_id)
+    finally:
+        state["callback_tests"].give_back(tenant)
     headers = {"cache-control": "no-store"}
-    for _ in range(round(_PATIENCE / _LOOK)):
-        test = await run_in_threadpool(samples.read, store, test_id)
-        if test and test.outcome:
-            view = {
-                "id": test_id,
-                "delivered": test.outcome is Outcome.DELIVERED,
-                "status": test.status,
-                "milliseconds": test.milliseconds,
-                "error": test.error,
-            }
-            return JsonAnswer(view, headers=headers)
-        if state["drain"].started:
-            break
-        await asyncio.sleep(_LOOK)
-    return JsonAnswer({"id": test_id}, HTTPStatus.ACCEPTED, headers=headers)
+    if test is None:
+        return JsonAnswer({"id": test_id}, HTTPStatus.ACCEPTED, headers=headers)
+    view = {
+        "id": test_id,
+        "delivered": test.outcome is Outcome.DELIVERED,
+        "status": test.status,
+        "milliseconds": test.milliseconds,
+        "error": test.error,
+    }
+    return JsonAnswer(view, headers=headers)
+
+
+async def _outcome(request: Request[State], test_id: str) -> CallbackTest | None:
+    """Return what came of a test; None if there is nothing in time, or its client has left."""
+    state, left = request.state, asyncio.Event()
+    request.scope[ON_LEAVE] = left.set
+    try:
+        for _ in range(round(_PATIENCE / _LOOK)):
+            pairs = await state["async_store"].scripts.read_hash(samples.key(test_id))
+            test = samples.parse(dict(zip(pairs[::2], pairs[1::2], strict=True)))
+            if test and test.outcome:
+                return test
+            if state["drain"].started or HAS_LEFT in request.scope:
+                return None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await left.wait()
+        return None
+    finally:
+        request.scope.pop(ON_LEAVE, None)
+
+
+def _busy() -> Problem:
+    detail = (
+        f"{_MOST} samples are being sent by this process already, which is its limit; try again "
+        "after Retry-After"
+    )
+    headers = {"retry-after": _RETRY_AFTER}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
+
+
+def _too_many() -> Problem:
+    detail = (
+        f"{_OF_ONE_TENANT} samples of yours are being sent already, which is your share; wait for "
+        "their outcome, or try again after Retry-After"
+    )
+    headers = {"retry-after": _RETRY_AFTER}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-tests", detail, headers=headers)
 
 
 def _wanted(body: Any, settings: Settings) -> tuple[str, CallbackEvent]:

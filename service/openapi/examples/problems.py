@@ -118,6 +118,13 @@ _OWN: Final[Mapping[tuple[str, str], _Problem]] = {
             ),
         ),
     ),
+    ("test_callback", "429"): (
+        "too-many-tests",
+        (
+            "2 samples of yours are being sent already, which is your share; wait for their "
+            "outcome, or try again after Retry-After"
+        ),
+    ),
     ("readyz", "503"): (
         "draining",
         "This process is shutting down; send new requests to another one",

@@ -128,7 +128,12 @@ def _test() -> Json:
             "It was not sent within 20 s; look for it among the attempts.",
             json_of(object_of({"id": TEXT})),
         ),
-        problems(NO_KEY, *_BODY, REDIS_AWAY),
+        problems(
+            NO_KEY,
+            *_BODY,
+            ("429", "Two of your tests run already; repeat it after Retry-After seconds."),
+            ("503", "Too many tests run, or Redis is away; repeat it after Retry-After seconds."),
+        ),
         body=json_of(body),
     )
 
