@@ -150,7 +150,10 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
 
 def backlog_full() -> Problem:
     """Return the problem of a full backlog."""
-    detail = "Too many jobs are waiting already; nothing was accepted, try again after Retry-After"
+    detail = (
+        "The backlog of waiting jobs is full (FLUXRELAY_MAX_BACKLOG); nothing was accepted, try "
+        "again after Retry-After"
+    )
     headers = {"retry-after": _RETRY_WHEN_FULL}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "backlog-full", detail, headers=headers)
 

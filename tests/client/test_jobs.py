@@ -60,6 +60,28 @@ def test_a_job_is_created_with_every_field(client: FluxRelay) -> None:
 
 
 @pytest.mark.usefixtures("paused")
+@pytest.mark.parametrize(
+    ("chosen", "state"),
+    [(("job.generating",), "none"), (("job.generating", "job.canceled"), "waiting")],
+)
+def test_a_job_shows_the_events_that_were_chosen(
+    client: FluxRelay, chosen: tuple[str, ...], state: str
+) -> None:
+    """And whether its end will be told; without a choice, the ends are shown."""
+    callback = {"url": "http://127.0.0.1:9/nobody"}
+    job = made(client, callback=callback | {"events": list(chosen)})
+    usual = made(client, callback=callback)
+
+    for shown in (job, client.jobs.get(job)):
+        assert shown.callback is not None
+        assert (shown.callback.events, shown.callback.state) == (chosen, state)
+    assert usual.callback is not None
+    assert usual.callback.events == ("job.succeeded", "job.failed", "job.canceled")
+    client.jobs.cancel(job)
+    client.jobs.cancel(usual)
+
+
+@pytest.mark.usefixtures("paused")
 def test_a_deadline_may_be_a_time(client: FluxRelay) -> None:
     """A datetime with a zone is taken as it is, in whatever zone."""
     at = datetime.now(timezone(timedelta(hours=5))) + timedelta(hours=2)

@@ -101,7 +101,7 @@ def test_inputs_of_a_job_that_found_no_room_go_at_once(
     accept(store, "1", "2")
     objects = ManagedConnection(lambda: None, fails=False)
 
-    with pytest.raises(Problem, match="Too many jobs"):
+    with pytest.raises(Problem, match="FLUXRELAY_MAX_BACKLOG"):
         _accept(service_settings, store, objects, _body(picture))
 
     members: Any = redis_client.zrange("due", 0, -1, withscores=True)

@@ -38,7 +38,10 @@ _USUAL: Final[Mapping[str, _Problem]] = {
     "422": ("invalid-fields", "1 field is invalid; see errors"),
     "429": (
         "backlog-full",
-        "Too many jobs are waiting already; nothing was accepted, try again after Retry-After",
+        (
+            "The backlog of waiting jobs is full (FLUXRELAY_MAX_BACKLOG); nothing was accepted, "
+            "try again after Retry-After"
+        ),
     ),
     "503": (
         "unavailable",
