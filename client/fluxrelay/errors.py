@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fluxrelay.types.jobs import Job
 
 _LONGEST_EXCERPT = 200
+_MOST_COMPLAINTS = 5  # that an error's text names; all are in `errors`
 _MEMBERS = frozenset({"type", "title", "status", "detail", "errors"})
 
 
@@ -108,11 +109,13 @@ class ProblemError(FluxRelayError):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        named = [f"{e['field']} {e.get('detail', '')}" for e in self.errors[:3] if e.get("field")]
-        more = len(self.errors) - len(named)
-        rest = [f"and {more} more"] if named and more > 0 else []
         text = f"{self.detail} ({self.status} {self.type})" if self.type else self.detail
-        return ": ".join([text, "; ".join(named + rest)]) if named else text
+        named = [complaint(one) for one in self.errors if one.get("field")]
+        if len(named) == 1:
+            return f"{text}: {named[0]}"
+        more = len(named) - _MOST_COMPLAINTS
+        rest = [f"and {more} more"] if more > 0 else []
+        return "\n  ".join([text, *named[:_MOST_COMPLAINTS], *rest])
 
 
 class BadRequestError(ProblemError):
@@ -209,6 +212,17 @@ def problem(
     kind = str(raw.get("type") or "").rpartition(":")[2]
     error = _BY_TYPE.get(kind) or _BY_STATUS.get(status, otherwise)
     return error(status, raw, retry_after=retry_after, idempotency_key=idempotency_key)
+
+
+def complaint(entry: Mapping[str, Any]) -> str:
+    """Return one of `ProblemError.errors` in words: where, what is wrong, and how to mend it."""
+    line, item = entry.get("line"), entry.get("custom_id")
+    places = [f"line {line}"] * (line is not None) + [str(item)] * (item is not None)
+    place = f"{', '.join(places)}: " if places else ""
+    allowed, fix = str(entry.get("allowed") or ""), str(entry.get("fix") or "")
+    told = f", allowed: {allowed}" if allowed and allowed not in fix else ""
+    mend = f"; {fix}" if fix else ""
+    return f"{place}{entry.get('field', '')} {entry.get('detail', '')}{told}{mend}"
 
 
 def excerpt(content: bytes) -> str:

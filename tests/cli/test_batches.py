@@ -75,6 +75,7 @@ def test_failures_of_a_batch_are_listed(cli: Cli, tmp_path: Path) -> None:
     (row,) = [line for line in done.out.splitlines() if line.startswith("bad ")]
     assert "provider_error" in row
     batch_id = done.out.splitlines()[0].split()[-1]
+    assert done.err.endswith(f"To run it again: fluxrelay retry --batch {batch_id}\n")
     new = cli("retry", "--batch", batch_id).out.strip()
     assert json.loads(cli("get", "--batch", new, "--json").out)["retry_of"] == batch_id
 
@@ -146,6 +147,8 @@ def test_a_batch_that_runs_has_no_results(cli: Cli, tmp_path: Path) -> None:
         assert (done.code, done.out) == (Exit.REFUSED, "")
     assert cli("results", batch_id).code == Exit.REFUSED
     assert cli("cancel", "--batch", batch_id).code == Exit.DONE
+    told = cli("watch", "--batch", batch_id)
+    assert told.err == "Canceled: 1. To run these, send them in a new batch.\n"
     assert "  canceled " in cli("get", "--batch", batch_id).out
     ended = json.loads(cli("watch", "--batch", batch_id, "--json").out)
     assert (ended["status"], ended["counts"]["canceled"]) == ("completed", 1)

@@ -121,6 +121,8 @@ def test_filters_of_lists_and_cancels(cli: Cli, tmp_path: Path, eventually: Even
 
     assert listed("--created-after", first["created_at"])[::-1][:1] == [first["id"]]
     assert second["id"] not in listed("--created-before", first["created_at"])
+    assert first["id"] in listed("--created-after", "1h", "--created-before", "2099-01-31")
+    assert first["id"] not in listed("--created-before", "1d")
     eventually(lambda: len(listed("--of-batch", batch_id)) == 1)  # once its item is a job
     assert cli("cancel", "--of-batch", batch_id, "--confirm", "1").code == Exit.DONE
     others = ("cancel", "-m", "flux-dev", "--created-after", first["created_at"], "--yes")
@@ -165,7 +167,7 @@ def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
         (("submit", "x", *SMALL, "-p", "image_prompt=@no.png"), Exit.USAGE, "No such file"),
         (("submit", "x", "-m", "flux-pro-1.1", "-p", "width=1000"), Exit.USAGE, "multiple of 32"),
         (("submit", "x", *SMALL, "--region", "moon"), Exit.USAGE, "region"),
-        (("get", "nobody"), Exit.NOT_FOUND, "job"),
+        (("get", "nobody"), Exit.NOT_FOUND, "For the id of a batch, add --batch."),
         (("cancel",), Exit.USAGE, "ids, or filters"),
         (("list", "--limit", "0"), Exit.USAGE, "--limit"),
         (("list", "--callback", "dead"), Exit.USAGE, "--callback is for --batches"),

@@ -13,6 +13,7 @@ from fluxrelay import (
     ProblemError,
     UnexpectedAnswerError,
 )
+from fluxrelay.errors import complaint
 from stack.stack import Stack
 from tests.client.conftest import MakeClient
 from tests.client.scripted_service import JOB, ScriptedService, refuses, says
@@ -62,9 +63,47 @@ def test_a_problem_has_its_class(
     assert str(problem) == f"refused as {kind} ({status} {kind}): a is 1"
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"field": "a", "detail": "is 1"}, "a is 1"),
+        ({"field": "a", "detail": "is 1", "fix": "send 2"}, "a is 1; send 2"),
+        (
+            {"field": "a", "detail": "is 1", "allowed": "2 or 3", "fix": "send one"},
+            "a is 1, allowed: 2 or 3; send one",
+        ),
+        (
+            {"field": "a", "detail": "is 1", "allowed": "2 or 3", "fix": "send 2 or 3"},
+            "a is 1; send 2 or 3",
+        ),
+        (
+            {"field": "input.width", "detail": "is 1", "line": 4, "custom_id": "fox"},
+            "line 4, fox: input.width is 1",
+        ),
+        ({"field": "custom_id", "detail": "is missing", "line": 4}, "line 4: custom_id is missing"),
+    ],
+)
+def test_a_complaint_says_where_and_how_to_mend_it(entry: dict[str, object], said: str) -> None:
+    """What is allowed is told once, and an item of a batch by its line and its name."""
+    assert complaint(entry) == said
+
+
+def test_an_error_names_the_first_complaints(scripted: FluxRelay, service: ScriptedService) -> None:
+    """Five of them, each on a line of its own, and the number of all others."""
+    complaints = [{"field": f"f{number}", "detail": "is 1"} for number in range(7)]
+    service.says(refuses(422, "invalid-fields", errors=complaints))
+
+    with pytest.raises(InvalidFieldsError) as caught:
+        scripted.models.list()
+
+    first, *lines = str(caught.value).splitlines()
+    assert first == "refused as invalid-fields (422 invalid-fields)"
+    assert lines == [*(f"  f{number} is 1" for number in range(5)), "  and 2 more"]
+
+
 def test_fields_of_the_service_are_named(client: FluxRelay) -> None:
     """The running product's complaints are all there."""
-    with pytest.raises(InvalidFieldsError, match=r"input\.width") as caught:
+    with pytest.raises(InvalidFieldsError, match=r"input\.width is 1000; send a mult") as caught:
         client.jobs.create("flux-pro-1.1", {"prompt": "a fox", "width": 1000, "steps": 3})
 
     assert {error["field"] for error in caught.value.errors} == {"input.width", "input.steps"}

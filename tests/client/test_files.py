@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -71,8 +73,9 @@ def test_a_link_needs_no_key(client: FluxRelay, job: Job) -> None:
     """Whoever has the link gets the file, under the name that was asked for."""
     assert job.image is not None
 
-    link = client.jobs.link(job, expires=60, download="fox.jpg")
+    link = client.jobs.link(job, expires=timedelta(minutes=1), download="fox.jpg")
 
+    assert parse_qs(urlsplit(link).query)["X-Amz-Expires"] == ["60"]
     file = httpx.get(link, trust_env=False)
     assert sha256(file.content).hexdigest() == job.image.sha256
     assert "fox.jpg" in file.headers["content-disposition"]
@@ -156,6 +159,13 @@ def test_a_link_that_leads_on(scripted: FluxRelay, service: ScriptedService) -> 
 
 
 def test_a_folder_that_is_not_there(client: FluxRelay, job: Job, tmp_path: Path) -> None:
-    """A place that cannot be written is the caller's to know."""
-    with pytest.raises(FileNotFoundError):
-        client.jobs.save(job, tmp_path / "nowhere" / "file")
+    """It is made, be it the file's or named by a slash; a place that cannot be written is told."""
+    assert job.image is not None
+
+    file = client.jobs.save(job, tmp_path / "deep" / "here" / "file")
+    named = client.jobs.save(job, f"{tmp_path}/other/")
+
+    assert sha256(file.read_bytes()).hexdigest() == job.image.sha256
+    assert named == tmp_path / "other" / job.image.key.rpartition("/")[2]
+    with pytest.raises(OSError, match="deep"):
+        client.jobs.save(job, file / "below")

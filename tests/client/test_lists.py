@@ -1,7 +1,7 @@
 """Lists of jobs, by both clients, and canceling by a filter."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -114,9 +114,13 @@ def test_every_filter_is_sent(scripted: FluxRelay, service: ScriptedService) -> 
 
 
 def test_a_time_needs_its_zone(scripted: FluxRelay, service: ScriptedService) -> None:
-    """A datetime without a zone may mean any of several times, so it is refused."""
+    """A datetime without a zone may mean any of several, so it is refused, like what is none."""
     with pytest.raises(ValueError, match="zone"):
         scripted.jobs.list(created_after=datetime(2026, 11, 21))  # noqa: DTZ001 - that is the point
+    with pytest.raises(TypeError, match="created_before must be"):
+        scripted.jobs.list(created_before=date(2026, 11, 21))  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match="since must be"):
+        scripted.callbacks.replay(timedelta(hours=1))  # type: ignore[arg-type]  # that is the point
     assert service.requests == []
 
 

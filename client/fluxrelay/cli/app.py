@@ -32,6 +32,7 @@ from fluxrelay.errors import (
     UnexpectedAnswerError,
     UnreachableError,
     WaitTimeoutError,
+    complaint,
 )
 from fluxrelay.protocol.version import VERSION
 
@@ -44,6 +45,7 @@ _HELP: Final = (
     "Ctrl-C."
 )
 _SERVERS_FAULT: Final = 500
+_NO_JOB: Final = "no-such-job"
 # Errors are shown without a traceback of typer's: it could show a key.
 app: Final = typer.Typer(help=_HELP, pretty_exceptions_enable=False, no_args_is_help=True)
 for _part in (submit, batch, jobs, watch, results, models, listen, verify, doctor):
@@ -95,22 +97,14 @@ def _problem(error: ProblemError) -> CommandFailed:
         text = f"The key is refused ({error.detail}). Check FLUXRELAY_KEY or the settings file."
         return CommandFailed(Exit.NOT_AUTHORIZED, text)
     if isinstance(error, NotFoundError):
-        return CommandFailed(Exit.NOT_FOUND, error.detail)
+        hint = " For the id of a batch, add --batch." if error.type == _NO_JOB else ""
+        return CommandFailed(Exit.NOT_FOUND, error.detail + hint)
     if isinstance(error, (ConflictError, TooManyRequestsError)):
         return CommandFailed(Exit.REFUSED, error.detail)
     if error.status >= _SERVERS_FAULT:
         text = f"The service cannot do this at the moment: {error.detail}"
         return CommandFailed(Exit.UNREACHABLE, text)
     return wrong(error.detail, *map(complaint, error.errors))
-
-
-def complaint(entry: object) -> str:
-    """Return one line about a field that is wrong."""
-    if not isinstance(entry, dict):
-        return str(entry)
-    place = f"line {entry['line']}: " if entry.get("line") else ""
-    fix = f"; {entry['fix']}" if entry.get("fix") else ""
-    return f"{place}{entry.get('field', '')} {entry.get('detail', '')}{fix}"
 
 
 def _version(wanted: bool) -> None:

@@ -4,7 +4,7 @@ import codecs
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from rich import box
@@ -100,6 +100,24 @@ class Output:
         for name, value in facts:
             grid.add_row(f"  {name}", _text(value))
         self.console.print(grid)
+
+    def listed(
+        self,
+        name: str,
+        found: Sequence[Any],
+        row: Callable[[Any], Sequence[str]],
+        *,
+        headings: Sequence[str],
+        title: str,
+        cut: bool = False,
+    ) -> None:
+        """Print a list: its views below `name` as JSON, else a row for each; see `rows`."""
+        if self.as_json:
+            self.document({name: found})
+        elif found:
+            self.rows(headings, [row(view) for view in found], title, cut=cut)
+        else:
+            self.note("There are none.")
 
     def rows(
         self,

@@ -5,8 +5,10 @@ parameter takes the file's text. `@-` is standard input, `@@` stands for one `@`
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +16,8 @@ from typing import Any, Final
 from fluxrelay.cli.exits import CommandFailed, wrong
 
 _FILES: Final = frozenset({"image", "images", "keyframes", "video", "bundle"})
+_AGO: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LISTS: Final = frozenset({"images", "keyframes"})
 _WORDS: Final = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -42,6 +46,25 @@ def named_values(texts: Iterable[str] | None) -> dict[str, str] | None:
         CommandFailed: A text is no such pair.
     """
     return dict(pair(text, "--metadata") for text in texts or ()) or None
+
+
+def time_value(text: str | None) -> str | None:
+    """Return a time as the service takes it: of `24h` (ago) and of a local day or time, ISO 8601.
+
+    What is neither is left to the service to understand.
+    """
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        seconds = int(ago[1]) * _UNITS[ago[2]]
+        return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).isoformat()
+    try:
+        at = datetime.fromisoformat(text) if "-" in text else None
+    except ValueError:  # a form that this Python does not know
+        return text
+    if at is None:  # Unix seconds
+        return text
+    return text if at.tzinfo else at.astimezone().isoformat()
 
 
 def parameters_of(model: Mapping[str, Any]) -> Parameters:

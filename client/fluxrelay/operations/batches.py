@@ -13,12 +13,14 @@ from fluxrelay.operations.downloads import Downloads
 from fluxrelay.operations.values import (
     BatchOrId,
     Deadline,
+    Life,
     Time,
     callback_of,
     deadline_of,
     given,
     id_of,
     job_filter,
+    life_of,
     query,
 )
 from fluxrelay.operations.waiting import wait_for
@@ -161,7 +163,7 @@ class BatchOperations(Downloads):
         return Stream(self._lines(_results(batch), lambda line: BatchResult.decode(_value(line))))
 
     def link(
-        self, batch: BatchOrId, *, expires: int | None = None, download: str | None = None
+        self, batch: BatchOrId, *, expires: Life | None = None, download: str | None = None
     ) -> Flow[str]:
         """Return a link to the file of a completed batch's results, as `jobs.link` does.
 
@@ -169,7 +171,7 @@ class BatchOperations(Downloads):
             ConflictError: The batch is not completed.
             FluxRelayError: The deployment makes no links.
         """
-        params = query(given(expires=expires, download=download))
+        params = query(given(expires=life_of(expires), download=download))
         return (yield from self._link(_results(batch, params)))
 
     def save(self, batch: BatchOrId, to: str | os.PathLike[str] = ".") -> Flow[Path]:
@@ -177,7 +179,8 @@ class BatchOperations(Downloads):
 
         Args:
             batch: the batch, or its id.
-            to: path of the file, or an existing folder, in which it is named as in the bucket.
+            to: path of the file, or a folder, in which it is named as in the bucket: one that is
+                there, or that ends with a slash. Folders are made as needed.
 
         Raises:
             ConflictError: The batch is not completed.
@@ -189,7 +192,7 @@ class BatchOperations(Downloads):
         return (
             yield from self._save(
                 _results(known),
-                Path(os.fspath(to)),
+                to,
                 name=stored.key if stored else None,
                 sha256=stored.sha256 if stored else None,
             )

@@ -76,7 +76,7 @@ class CallbackOperations(Operations):
             since: the earliest time at which they were given up.
             until: the time before which they were; without it, until now.
         """
-        body = given(since=time_of(since), until=None if until is None else time_of(until))
+        body = given(since=time_of("since", since), until=time_of("until", until))
         count = 0
         while True:
             answer = yield from self._post(
@@ -144,8 +144,8 @@ class CallbackOperations(Operations):
                 batch=None if batch is None else id_of(batch),
                 outcome=outcome,
                 type=type,
-                since=None if since is None else time_of(since),
-                until=None if until is None else time_of(until),
+                since=time_of("since", since),
+                until=time_of("until", until),
                 limit=limit,
                 cursor=cursor,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +41,12 @@ class Downloads(Operations):
         return urljoin(self._session.url, answer.headers["location"])
 
     def _save(
-        self, request: Request, target: Path, *, name: str | None, sha256: str | None
+        self,
+        request: Request,
+        to: str | os.PathLike[str],
+        *,
+        name: str | None,
+        sha256: str | None,
     ) -> Flow[Path]:
         """Save a file under its path, or under the last part of `name` in a folder.
 
@@ -48,8 +54,11 @@ class Downloads(Operations):
             CorruptFileError: The file has another SHA-256.
             OSError: The file cannot be written.
         """
-        if name and target.is_dir():
+        text = os.fspath(to)
+        target = Path(text)
+        if name and (text.endswith(("/", os.sep)) or target.is_dir()):
             target /= PurePosixPath(name).name
+        yield from work(lambda: target.parent.mkdir(parents=True, exist_ok=True))
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         file: IO[bytes] = yield from work(lambda: part.open("xb+"))
         try:

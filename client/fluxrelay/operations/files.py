@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from fluxrelay.operations.downloads import Downloads
-from fluxrelay.operations.values import JobOrId, given, id_of, query
+from fluxrelay.operations.values import JobOrId, Life, given, id_of, life_of, query
 from fluxrelay.protocol.effects import Flow
 from fluxrelay.protocol.messages import Request, path
 from fluxrelay.types.jobs import Job
@@ -44,7 +44,7 @@ class FileOperations(Downloads):
         job: JobOrId,
         role: str = "sample",
         *,
-        expires: int | None = None,
+        expires: Life | None = None,
         download: str | None = None,
     ) -> Flow[str]:
         """Return a link to a file of a job's result, for somebody who has no key.
@@ -52,14 +52,15 @@ class FileOperations(Downloads):
         Args:
             job: the job, or its id.
             role: which file; `sample` is the image or video.
-            expires: seconds for which the link is valid, 7 days at most; an hour by default.
+            expires: how long the link is valid, a timedelta or whole seconds: 7 days at most; an
+                hour by default.
             download: name under which a browser saves the file, instead of showing it.
 
         Raises:
             ConflictError: The job has not succeeded.
             FluxRelayError: The deployment makes no links.
         """
-        params = query(given(expires=expires, download=download))
+        params = query(given(expires=life_of(expires), download=download))
         return (yield from self._link(_request(id_of(job), role, params)))
 
     def save(
@@ -71,7 +72,8 @@ class FileOperations(Downloads):
 
         Args:
             job: the job, or its id.
-            to: path of the file, or an existing folder, in which it is named as in the bucket.
+            to: path of the file, or a folder, in which it is named as in the bucket: one that is
+                there, or that ends with a slash. Folders are made as needed.
             role: which file; `sample` is the image or video.
 
         Raises:
@@ -85,7 +87,7 @@ class FileOperations(Downloads):
         return (
             yield from self._save(
                 _request(known.id, role),
-                Path(os.fspath(to)),
+                to,
                 name=stored.key if stored else None,
                 sha256=stored.sha256 if stored else None,
             )

@@ -15,6 +15,8 @@ from fluxrelay.types.jobs import Job
 Time = datetime | str | float
 #: A job's deadline: seconds from now, or a time.
 Deadline = timedelta | datetime | str | float
+#: How long a link is valid; a number is seconds.
+Life = timedelta | int
 JobOrId = Job | str
 BatchOrId = Batch | str
 
@@ -31,24 +33,34 @@ def id_of(item: Job | Batch | str) -> str:
     return found
 
 
-def time_of(value: Time) -> str | float:
+def time_of(name: str, value: Time | None) -> str | float | None:
     """Return a time as JSON takes it.
+
+    Args:
+        name: the argument's name.
+        value: the time.
 
     Raises:
         ValueError: A datetime has no zone, so it may mean any of several times.
+        TypeError: The value is no time.
     """
-    if not isinstance(value, datetime):
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{name} needs a zone, such as datetime.now(timezone.utc)")
+        return value.isoformat()
+    if value is None or isinstance(value, (str, int, float)):
         return value
-    if value.tzinfo is None:
-        raise ValueError("a datetime needs its zone, such as datetime.now(timezone.utc)")
-    return value.isoformat()
+    raise TypeError(f"{name} must be a datetime, ISO 8601 text or Unix seconds, not {value!r}")
 
 
 def deadline_of(value: Deadline | None) -> str | float | None:
     """Return a deadline as JSON takes it. Raises as `time_of`."""
-    if value is None:
-        return None
-    return value.total_seconds() if isinstance(value, timedelta) else time_of(value)
+    return value.total_seconds() if isinstance(value, timedelta) else time_of("deadline", value)
+
+
+def life_of(value: Life | None) -> int | None:
+    """Return the life of a link in whole seconds, rounded down."""
+    return int(value.total_seconds()) if isinstance(value, timedelta) else value
 
 
 def whole_seconds(seconds: float | None) -> int | None:
@@ -86,8 +98,8 @@ def job_filter(
     return given(
         status=several(status),
         model=model,
-        created_after=None if created_after is None else time_of(created_after),
-        created_before=None if created_before is None else time_of(created_before),
+        created_after=time_of("created_after", created_after),
+        created_before=time_of("created_before", created_before),
         batch=None if batch is None else id_of(batch),
         metadata=metadata,
     )

@@ -124,15 +124,16 @@ def followed(session: Session, created: Batch, save: Path | None = None) -> Exit
     out.facts(batch_facts(ended))
     if saved:
         out.say(f"{len(saved):,} files are in {save}")
-    bad = ended["counts"]["failed"] + ended["counts"]["canceled"]
-    if not bad:
-        return None
-    _show_failures(session, created, bad)
-    return Exit.FAILED
+    failed, canceled = ended["counts"]["failed"], ended["counts"]["canceled"]
+    if failed:
+        _show_failures(session, created, failed)
+    if canceled:
+        out.note(f"Canceled: {canceled:,}. To run these, send them in a new batch.")
+    return Exit.FAILED if failed or canceled else None
 
 
 def _show_failures(session: Session, created: Batch, count: int) -> None:
-    failed = session.client.batches.iterate_jobs(created, status=["failed", "canceled"])
+    failed = session.client.batches.iterate_jobs(created, status="failed")
     rows = []
     for job in itertools.islice(failed, _MOST_SHOWN):
         error, item = job.raw["error"] or {}, job.raw["batch"] or {}
@@ -141,7 +142,8 @@ def _show_failures(session: Session, created: Batch, count: int) -> None:
     session.out.rows(("custom_id", "job", "code", "message"), rows, title="custom_id")
     if count > len(rows):
         session.out.note(f"All {count:,}: fluxrelay list --status failed --of-batch {created.id}")
-    session.out.note(f"To run them again: fluxrelay retry --batch {created.id}")
+    them = "it" if count == 1 else f"the {count:,} that failed"
+    session.out.note(f"To run {them} again: fluxrelay retry --batch {created.id}")
 
 
 def register(app: typer.Typer) -> None:

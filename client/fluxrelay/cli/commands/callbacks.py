@@ -8,12 +8,16 @@ import typer
 from fluxrelay.cli.commands.jobs import OfBatch
 from fluxrelay.cli.exits import CommandFailed, Exit
 from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.values import time_value
 from fluxrelay.cli.views.callbacks import ATTEMPT_HEADINGS, answer_text, attempt_row
 
 _PAGE = 100
 
 Event = Annotated[str | None, typer.Option(metavar="EVENT", help="Of this, such as job.failed.")]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="Made then or later.")]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Made then or later: 24h (ago), 2026-01-31 or ISO 8601."),
+]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Made earlier than that.")]
 
 
@@ -36,30 +40,30 @@ def list_attempts(
         batch=of_batch,
         outcome=outcome,
         type=event,
-        since=since,
-        until=until,
+        since=time_value(since),
+        until=time_value(until),
         limit=min(limit, _PAGE),
     )
     found = [attempt.raw for attempt in itertools.islice(listed, limit)]
-    if session.out.as_json:
-        session.out.document({"attempts": found})
-    elif found:
-        rows = [attempt_row(attempt) for attempt in found]
-        session.out.rows(ATTEMPT_HEADINGS, rows, title="of")
-    else:
-        session.out.note("There are none.")
+    session.out.listed("attempts", found, attempt_row, headings=ATTEMPT_HEADINGS, title="of")
 
 
 def replay(
     session: Session,
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="Given up then or later.")],
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Given up then or later: 24h (ago), 2026-01-31 or ISO 8601."
+        ),
+    ],
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Given up earlier than that.")
     ] = None,
 ) -> None:
     """Send again all callbacks that were given up."""
-    count = session.client.callbacks.replay(since, until=until)
+    at = time_value(since) or since
+    count = session.client.callbacks.replay(at, until=time_value(until))
     if session.out.as_json:
         session.out.document({"replayed": count})
     session.out.say(f"{count:,} callbacks are sent again.")

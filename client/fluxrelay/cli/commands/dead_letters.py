@@ -25,12 +25,7 @@ def list_letters(
     """List what needs attention, the oldest first: failed jobs, callbacks that were given up."""
     listed = session.client.dead_letters.iterate(kind=kind, code=code, limit=min(limit, _PAGE))
     found = [letter.raw for letter in itertools.islice(listed, limit)]
-    if session.out.as_json:
-        session.out.document({"dead_letters": found})
-    elif found:
-        session.out.rows(LETTER_HEADINGS, [letter_row(letter) for letter in found], title="of")
-    else:
-        session.out.note("There are none.")
+    session.out.listed("dead_letters", found, letter_row, headings=LETTER_HEADINGS, title="of")
 
 
 def dismiss(

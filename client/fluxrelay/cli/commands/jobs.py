@@ -9,7 +9,7 @@ import typer
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.output import printable
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.values import named_values
+from fluxrelay.cli.values import named_values, time_value
 from fluxrelay.cli.views.batches import BATCH_HEADINGS, batch_facts, batch_line, batch_row
 from fluxrelay.cli.views.jobs import HEADINGS, job_facts, job_row, status_line
 from fluxrelay.errors import ConfirmMismatchError, ConflictError
@@ -24,7 +24,10 @@ Status = Annotated[
     list[str] | None, typer.Option(metavar="STATUS", help="Of this status; may be repeated.")
 ]
 OfModel = Annotated[str | None, typer.Option("--model", "-m", help="Of this model.")]
-After = Annotated[str | None, typer.Option(metavar="TIME", help="Created then or later.")]
+After = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Created then or later: 24h (ago), 2026-01-31 or ISO 8601."),
+]
 Before = Annotated[str | None, typer.Option(metavar="TIME", help="Created earlier than that.")]
 OfBatch = Annotated[str | None, typer.Option("--of-batch", metavar="BATCH", help="Of this batch.")]
 Indexed = Annotated[
@@ -64,30 +67,20 @@ def list_jobs(
     listed = session.client.jobs.iterate(
         status=status or None,
         model=model,
-        created_after=created_after,
-        created_before=created_before,
+        created_after=time_value(created_after),
+        created_before=time_value(created_before),
         batch=of_batch,
         metadata=named_values(metadata),
         limit=min(limit, _PAGE),
     )
     found = [job.raw for job in itertools.islice(listed, limit)]
-    if session.out.as_json:
-        session.out.document({"jobs": found})
-    elif found:
-        session.out.rows(HEADINGS, [job_row(job) for job in found], title="id", cut=True)
-    else:
-        session.out.note("There are none.")
+    session.out.listed("jobs", found, job_row, headings=HEADINGS, title="id", cut=True)
 
 
 def _list_batches(session: Session, callback: str | None, limit: int) -> None:
     listed = session.client.batches.iterate(callback=callback, limit=min(limit, _PAGE))
     found = [batch.raw for batch in itertools.islice(listed, limit)]
-    if session.out.as_json:
-        session.out.document({"batches": found})
-    elif found:
-        session.out.rows(BATCH_HEADINGS, [batch_row(batch) for batch in found], title="id")
-    else:
-        session.out.note("There are none.")
+    session.out.listed("batches", found, batch_row, headings=BATCH_HEADINGS, title="id")
 
 
 def cancel(
@@ -111,8 +104,8 @@ def cancel(
     filters = {
         "status": status or None,
         "model": model,
-        "created_after": created_after,
-        "created_before": created_before,
+        "created_after": time_value(created_after),
+        "created_before": time_value(created_before),
         "batch": of_batch,
         "metadata": named_values(metadata),
         "all": everything or None,
