@@ -5,7 +5,7 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, ParamSpec, get_args
 
 import typer
 
@@ -97,6 +97,8 @@ def command(
             inspect.Parameter("url", kind, default=None, annotation=_Url),
         ]
         every = [parameter.replace(kind=kind) for parameter in own] + common
+        for flag in (one.annotation for one in every if get_args(one.annotation)[:1] == (bool,)):
+            flag.__metadata__[0].metavar = ""  # else the help shows <bool>, as if it took a value
         run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # inspect reads it
         app.command(name)(run)
         return run

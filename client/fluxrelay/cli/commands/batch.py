@@ -32,8 +32,11 @@ from fluxrelay.types.batches import Batch
 
 _MOST_SHOWN = 10
 
+ItemsFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="NDJSON, or CSV by its name; - reads standard input.")
+]
 JobCallback = Annotated[
-    str | None, typer.Option(metavar="URL", help="URL to tell the end of each job.")
+    str | None, typer.Option(metavar="URL", help="URL of a callback at the end of each job.")
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Save the files, named by custom_id.")
@@ -42,13 +45,13 @@ Save = Annotated[
 
 def batch(
     session: Session,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="NDJSON, or CSV by its name; - reads NDJSON.")
-    ],
+    file: ItemsFile,
     *,
     model: Model = None,
     param: Params = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Run those that are right.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Run the valid items alone.")
+    ] = False,
     callback: Callback = None,
     job_callback: JobCallback = None,
     event: Events = None,

@@ -54,7 +54,7 @@ def list_jobs(
     metadata: Indexed = None,
     batches: Annotated[bool, typer.Option("--batches", help="List batches.")] = False,
     callback: Annotated[
-        str | None, typer.Option(metavar="STATE", help="Batches with a callback so, as dead.")
+        str | None, typer.Option(metavar="STATE", help="Batches whose callback is so, as dead.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
 ) -> None:

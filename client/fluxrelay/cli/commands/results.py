@@ -46,7 +46,9 @@ def link(
     ] = None,
     expires: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", help="Its lifetime; else 3600, at most 7 days.", min=1),
+        typer.Option(
+            metavar="SECONDS", help="Valid so long: 1 h if not given, 7 days at most.", min=1
+        ),
     ] = None,
     download: Annotated[
         str | None, typer.Option(metavar="NAME", help="Have browsers save it under this name.")

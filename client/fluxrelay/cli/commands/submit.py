@@ -25,18 +25,21 @@ Params = Annotated[
     ),
 ]
 Metadata = Annotated[
-    list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Returned with it.")
+    list[str] | None,
+    typer.Option("--metadata", metavar="NAME=VALUE", help="Data of yours, kept with it."),
 ]
 
-Callback = Annotated[str | None, typer.Option(metavar="URL", help="URL to tell the end.")]
+Callback = Annotated[str | None, typer.Option(metavar="URL", help="URL of a callback at its end.")]
 Events = Annotated[
     list[str] | None,
     typer.Option(
-        "--event", metavar="EVENT", help="Tell it this, as job.generating; may be repeated."
+        "--event",
+        metavar="EVENT",
+        help="An event to tell, such as job.generating; may be repeated.",
     ),
 ]
 Deadline = Annotated[
-    int | None, typer.Option(metavar="SECONDS", help="End it as failed after so long.", min=5)
+    int | None, typer.Option(metavar="SECONDS", help="It fails unless it ends by then.", min=5)
 ]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Wait, and save its files there.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", min=0)]
@@ -45,7 +48,7 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", 
 def submit(
     session: Session,
     prompt: Annotated[
-        str | None, typer.Argument(metavar="PROMPT", help="What to make; - reads it.")
+        str | None, typer.Argument(metavar="PROMPT", help="What to make; - reads standard input.")
     ] = None,
     *,
     model: Model = None,
