@@ -18,6 +18,7 @@ from core.settings.variables import injected, unknown
 from core.storage.aws_checks import credentials_problem
 from service.app import create_app
 from service.http.drain import Drain
+from service.server.limits import log_limits, raise_open_files
 from service.server.server import Server
 
 #: Allocations between garbage collections; one request allocates hundreds of objects that live as
@@ -27,6 +28,7 @@ _ALLOCATIONS: Final = 10_000
 
 def main() -> int:
     """Serve until told to stop; return the exit code."""
+    raise_open_files()
     try:
         missing = credentials_problem()
         settings = Settings.from_env(
@@ -38,6 +40,7 @@ def main() -> int:
     log.set_up()
     log.event_of_injected(injected(os.environ))
     log.event_of_unknown(unknown(os.environ, Settings.names()))
+    log_limits(settings)
     # uvicorn re-raises the signal after its shutdown; a requested stop must exit with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -106,9 +106,11 @@ class Settings(CrossFieldRules):
     trusted_proxies: Networks = as_written("")
     """Proxies to believe (CIDR)."""
     max_connections: ServiceOnly[PositiveInt | None] = None
-    """Client connections at a time. Unset: 10000, or what the limit of open files leaves."""
+    """Client connections at a time. Unset: 10000, or what the limit of open files leaves; the soft
+    limit is raised to the hard one (`ulimit -Hn`)."""
     max_waiters: ServiceOnly[PositiveInt] = 5000
-    """Requests at a time that wait for a job or receive events; at most half of the connections."""
+    """Requests at a time that wait for a job or receive events; at most half of the connections, so
+    5000 take a limit of 10576 open files."""
     max_event_streams: ServiceOnly[PositiveInt] = 100
     """Streams of all of its jobs (`GET /v1/events`) that a tenant may have at a time."""
     keepalive_seconds: ServiceOnly[WholeSeconds] = 75

@@ -1,11 +1,16 @@
 """Limits on clients that have not shown a key yet: bytes, lines, seconds and connections."""
 
+import logging
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from core.log import event
 from core.settings.settings import Settings
 from service.http.places import fair_share
+
+_log = logging.getLogger(__name__)
 
 #: Most bytes of a head; also of framing between chunks of a body or after its last.
 LARGEST_HEAD: Final = 64 * 1024
@@ -31,6 +36,39 @@ class Limits:
     body_seconds: float
     #: Most concurrent connections.
     most: int
+
+
+def raise_open_files() -> None:
+    """Raise the limit of open files to the highest that this process may have.
+
+    The usual one, often 1024, is for programs that cannot count further. Each connection is a file.
+    """
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS shows a highest limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+
+
+def log_limits(settings: Settings) -> None:
+    """Log the limits of this process, as a warning if fewer requests may wait than configured."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiters, level, reason = most_waiters(settings), logging.INFO, None
+    if waiters < settings.max_waiters:
+        level = logging.WARNING
+        reason = (
+            f"FLUXRELAY_MAX_WAITERS is {settings.max_waiters}, but half of the connections at most "
+            "may wait, and FLUXRELAY_MAX_CONNECTIONS or the limit of open files bounds these"
+        )
+    event(
+        _log,
+        "service.limits",
+        level,
+        open_files=None if files == resource.RLIM_INFINITY else files,
+        connections=most_connections(settings.max_connections),
+        waiting=waiters,
+        waiting_of_one_tenant=waiters_of_each(settings),
+        events_of_one_tenant=settings.max_event_streams,
+        reason=reason,
+    )
 
 
 def most_connections(setting: int | None) -> int:

@@ -1,7 +1,6 @@
 """What may come before a key is bounded: in bytes, lines, seconds and connections."""
 
 import json
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -185,22 +184,6 @@ def test_health_checks_have_places_of_their_own(own_service: RunService, relay: 
             wire.send(b"{}")
             assert wire.answer().status == 422
         assert ask(service.url, head("GET", "/v1/models")).status != 503
-
-
-def test_a_flood_leaves_files_for_everything_else(own_service: RunService, relay: Stack) -> None:
-    """More half heads at once than the process may have open files, and health stays."""
-    usual, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as stack:
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (usual, highest))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, highest))  # which a child inherits
-        service = stack.enter_context(own_service())
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
-        for _ in range(1100):
-            wire = stack.enter_context(Wire.to(service.url))
-            wire.socket.send(b"GET /livez HTTP/1.1\r\n")
-        assert ask(service.url, head("GET", "/livez")).status == 200
-        post = head("POST", "/v1/jobs", f"x-key: {relay.api_key}", "content-length: 2") + b"{}"
-        assert ask(service.url, post).status == 422
 
 
 def alive(wire: Wire) -> bool:
