@@ -28,8 +28,8 @@ $(STAMP): requirements-dev.txt
 demo: $(STAMP) ## Start everything on this machine, run one job to its stored image, stop (ARGS=video: a video)
 	@$(BIN)/python -m stack demo $(ARGS)
 
-up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C
-	@$(BIN)/python -m stack up
+up: $(STAMP) ## Keep the same stack running in the foreground until Ctrl-C (ARGS="--port 8080", ARGS=--fresh)
+	@$(BIN)/python -m stack up $(ARGS)
 
 # Side by side, and all three to their end: one run shows everything that there is to mend.
 quick: $(STAMP) ## Lint, types and unit tests, in under a minute (the first time two: mypy reads everything)

@@ -11,8 +11,10 @@ from rich.console import Console
 from stack.commands.demo import run_demo
 from stack.commands.demo_jobs import DEMO_JOBS
 from stack.commands.interruption import exit_on_signals
+from stack.commands.passed_on import passed_on
 from stack.commands.up import choose_provider, run_up
 from stack.display.terminal import print_anywhere
+from stack.display.view import print_lines
 from stack.options import StackOptions
 from stack.servers.fluxrelay import SOURCE_ROOT
 
@@ -36,7 +38,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     provider, notice = choose_provider(environment)
     if notice is not None:
         console.print(notice, highlight=False)
-    options = StackOptions(port=chosen.port, provider=provider)
+    given = passed_on(environment, sandbox=provider is None, folder=SOURCE_ROOT)
+    print_lines(console, given.notices)
+    options = StackOptions(port=chosen.port, provider=provider, relay_variables=given.variables)
     return run_up(console, options, chosen.directory, fresh=chosen.fresh)
 
 
@@ -79,21 +83,23 @@ def _add_up(
         "up",
         help="keep everything running in the foreground until Ctrl-C",
         description="With BFL_API_KEY and FLUXRELAY_PUBLIC_URL in the environment, jobs go to the "
-        "real provider (FLUXRELAY_PROVIDER_URL, if it is another) instead of the sandbox.",
+        "real provider (FLUXRELAY_PROVIDER_URL, if it is another) instead of the sandbox. Other "
+        "FLUXRELAY_ settings of the environment are passed on.",
     )
     up.add_argument(
         "--port",
         type=int,
         default=_port(environment),
         metavar="PORT",
-        help="the service's port (default: FLUXRELAY_PORT, or a free one)",
+        help="the service's port (default: FLUXRELAY_PORT, or that of the last start, or a free "
+        "one)",
     )
     up.add_argument(
         "--directory",
         type=Path,
         default=SOURCE_ROOT / ".stack",
         metavar="FOLDER",
-        help="folder for data and logs (default: %(default)s)",
+        help="folder for data, keys and logs (default: %(default)s)",
     )
     up.add_argument(
         "--fresh", action="store_true", help="begin without the jobs and files of earlier runs"

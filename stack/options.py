@@ -9,6 +9,20 @@ from stack.servers.fluxrelay import ROLES
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """The secrets of one stack, all random unless they are kept from an earlier run."""
+
+    api_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    provider_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    webhook_secret: str = field(default_factory=lambda: secrets.token_urlsafe(36), repr=False)
+    redis_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    s3_access_key: str = field(
+        default_factory=lambda: f"AK{secrets.token_hex(9).upper()}", repr=False
+    )
+    s3_secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
+
+
+@dataclass(frozen=True)
 class RealProvider:
     """The real provider, used instead of the sandbox.
 
@@ -36,6 +50,8 @@ class StackOptions:
         relay_variables: Environment of the service and the workers, overriding the defaults.
         sandbox_variables: Environment of the sandbox, overriding the defaults.
         storage_folder: Folder for the S3 server's data; None: inside `directory`.
+        credentials: Its secrets.
+        ports: Ports to take if they are free, by what listens on them.
     """
 
     directory: Path | None = None
@@ -46,12 +62,5 @@ class StackOptions:
     relay_variables: Mapping[str, str] = field(default_factory=dict)
     sandbox_variables: Mapping[str, str] = field(default_factory=dict)
     storage_folder: Path | None = None
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """The secrets of one stack, all random."""
-
-    api_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    provider_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
-    webhook_secret: str = field(default_factory=lambda: secrets.token_urlsafe(36), repr=False)
+    credentials: Credentials = field(default_factory=Credentials)
+    ports: Mapping[str, int] = field(default_factory=dict)

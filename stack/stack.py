@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import redis
 
-from stack.options import Credentials, StackOptions
+from stack.options import StackOptions
 from stack.servers.fluxrelay import sandbox_process, service_process, worker_process
 from stack.servers.ports import LOOPBACK, Ports
 from stack.servers.process import ManagedProcess, ProcessFailedError, stop_all, wait_all_ready
@@ -46,17 +46,20 @@ class Stack:
         service_url: The service's address, once started.
         sandbox_url: The sandbox's address, once started; None with the real provider.
         processes: All processes by name, in start order.
+        ports: The ports that were taken, by what listens on them.
     """
 
     def __init__(
         self, options: StackOptions | None = None, *, observer: Observer = _nobody
     ) -> None:
         self.options = options or StackOptions()
-        self.credentials = Credentials()
+        self.credentials = self.options.credentials
         self.bucket = _BUCKET
         self.service_url = ""
         self.sandbox_url: str | None = None
         self.processes: dict[str, ManagedProcess] = {}
+        self.ports: dict[str, int] = {}
+        self._preferred = self.options.ports
         self._observer = observer
         self._directory: Path | None = None
         self._ports: Ports | None = None
@@ -116,6 +119,7 @@ class Stack:
                 self.close()
                 if not error.port_was_taken or not attempts_left:
                     raise
+                self._preferred = {}
             except BaseException:
                 self.close()
                 raise
@@ -153,7 +157,9 @@ class Stack:
         self._directory = self._directory.absolute()
         (self._directory / "logs").mkdir(parents=True, exist_ok=True)
         self._ports = Ports()
-        port = self.options.port or self._ports.take()
+        # First of all, or another server might get the one that is asked for again.
+        port = self.options.port or self._port("service")
+        self.ports["service"] = port
         self.service_url = f"http://{LOOPBACK}:{port}"
         self._launch(self._foundations())
         variables = self._relay_variables()
@@ -166,21 +172,22 @@ class Stack:
             )
         self._launch(relay)
 
+    def _port(self, name: str) -> int:
+        self.ports[name] = _started(self._ports).take(self._preferred.get(name))
+        return self.ports[name]
+
     def _foundations(self) -> list[ManagedProcess]:
-        ports = _started(self._ports)
         directory = self.directory
         logs = directory / "logs"
-        self._seaweed = SeaweedFS(
-            ports,
-            bucket=_BUCKET,
-            directory=directory / "seaweedfs",
-            log=logs / "seaweedfs.log",
-            data=self.options.storage_folder,
+        self._valkey = Valkey(
+            self._port("valkey"),
+            directory=directory / "valkey",
+            log=logs / "valkey.log",
+            password=self.credentials.redis_password,
         )
-        self._valkey = Valkey(ports.take(), directory=directory / "valkey", log=logs / "valkey.log")
-        processes = [self._seaweed.process, self._valkey.process]
+        processes = [self._valkey.process]
         if self.options.provider is None:
-            port = ports.take()
+            port = self._port("sandbox")
             self.sandbox_url = f"http://{LOOPBACK}:{port}"
             processes.append(
                 sandbox_process(
@@ -191,7 +198,17 @@ class Stack:
                     logs=logs,
                 )
             )
-        return processes
+        self._seaweed = SeaweedFS(
+            _started(self._ports),
+            bucket=_BUCKET,
+            directory=directory / "seaweedfs",
+            log=logs / "seaweedfs.log",
+            data=self.options.storage_folder,
+            keys=(self.credentials.s3_access_key, self.credentials.s3_secret_key),
+            port=self._preferred.get("s3"),
+        )
+        self.ports["s3"] = self._seaweed.port
+        return [self._seaweed.process, *processes]
 
     def _launch(self, processes: Sequence[ManagedProcess]) -> None:
         for process in processes:

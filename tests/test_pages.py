@@ -61,3 +61,12 @@ def test_make_commands_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_arguments_of_make_are_passed_on(page: Path) -> None:
+    """Every make command that a page gives ARGS hands them to the program that it runs."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipes = dict(re.findall(r"^([a-z]+):.*\n((?:\t.*\n)+)", makefile, re.MULTILINE))
+    named = re.findall(r"make ([a-z]+) ARGS=", page.read_text(encoding="utf-8"))
+    assert [name for name in named if "$(ARGS)" not in recipes[name]] == []

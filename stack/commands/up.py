@@ -12,6 +12,8 @@ from typing import NoReturn
 from rich.console import Console
 
 from stack.commands.interruption import ignore_signals
+from stack.commands.kept import Kept, UnreadableSecretsError, keep, read_kept
+from stack.commands.passed_on import unknown_settings
 from stack.display.view import StartDisplay, print_failure, print_heading, print_lines
 from stack.options import RealProvider, StackOptions
 from stack.servers.ports import is_free
@@ -63,30 +65,44 @@ def run_up(console: Console, options: StackOptions, directory: Path, *, fresh: b
         The exit code; an interruption is raised after everything is stopped.
     """
     if options.port is not None and not is_free(options.port):
-        print_failure(console, f"Port {options.port} is taken: set FLUXRELAY_PORT to another.", {})
+        print_failure(
+            console,
+            f"Port {options.port} is taken: choose another by --port or FLUXRELAY_PORT.",
+            {},
+        )
         return 1
     print_heading(console, "FluxRelay: starting everything on this machine")
-    display = StartDisplay(console)
-    stack = Stack(replace(options, directory=directory), observer=display.observe)
     try:
         with _claimed(directory):
             _clear(directory, fresh=fresh)
-            try:
-                with display:
-                    stack.start()
-                console.print(f"Ready in {display.seconds:.1f} s.", highlight=False)
-                _print_addresses(console, stack)
-                _print_requests(console, stack)
-                console.print("\nRunning. [bold]Ctrl-C[/] stops everything.")
-                _watch_for_ever(console, stack)
-            finally:
-                ignore_signals()
-                with suppress(OSError):  # the terminal may be closed
-                    console.print("\nStopping everything.")
-                stack.close()
-    except (ProcessFailedError, AlreadyRunningError) as error:
+            _run(console, options, directory)
+    except (ProcessFailedError, AlreadyRunningError, UnreadableSecretsError) as error:
         print_failure(console, str(error), {})
         return 1
+
+
+def _run(console: Console, options: StackOptions, directory: Path) -> NoReturn:
+    kept = read_kept(directory)
+    # Before the first job is accepted, whose links are signed with them.
+    keep(directory, kept)
+    display = StartDisplay(console)
+    options = replace(options, directory=directory, credentials=kept.credentials, ports=kept.ports)
+    stack = Stack(options, observer=display.observe)
+    try:
+        with display:
+            stack.start()
+        keep(directory, Kept(kept.credentials, stack.ports))
+        console.print(f"Ready in {display.seconds:.1f} s.", highlight=False)
+        print_lines(console, unknown_settings(stack.processes["service"].output()))
+        _print_addresses(console, stack)
+        _print_requests(console, stack)
+        console.print("\nRunning. [bold]Ctrl-C[/] stops everything.")
+        _watch_for_ever(console, stack)
+    finally:
+        ignore_signals()
+        with suppress(OSError):  # the terminal may be closed
+            console.print("\nStopping everything.")
+        stack.close()
 
 
 @contextmanager
@@ -117,6 +133,10 @@ def _watch_for_ever(console: Console, stack: Stack) -> NoReturn:
 
 
 def _print_addresses(console: Console, stack: Stack) -> None:
+    print_heading(console, "For the client, the command line and the examples of the pages")
+    print_lines(
+        console, [f"export FLUXRELAY_URL={stack.service_url} FLUXRELAY_KEY={stack.api_key}"]
+    )
     print_heading(console, "Addresses")
     sandbox = [f"sandbox   {stack.sandbox_url}/sandbox/ledger"] if stack.sandbox_url else []
     print_lines(
@@ -127,6 +147,7 @@ def _print_addresses(console: Console, stack: Stack) -> None:
             f"Redis     {stack.valkey.url}",
             f"bucket    s3://{stack.bucket} at {stack.seaweed.endpoint}",
             f"logs      {stack.directory / 'logs'}",
+            f"data      {stack.directory}: jobs, files and keys, for the next start",
             f"API key   {stack.api_key}",
         ],
     )
@@ -160,3 +181,12 @@ def _print_requests(console: Console, stack: Stack) -> None:
             f"  -H 'Authorization: Bearer {stack.api_key}'",
         ],
     )
+    if stack.sandbox_url:
+        print_heading(console, "See one fail")
+        print_lines(
+            console,
+            [
+                "A prompt with the word fail-generation fails, and one with moderate-content is",
+                "moderated: 'A red fox fail-generation'. For more, see sandbox/README.md.",
+            ],
+        )

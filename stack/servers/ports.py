@@ -35,21 +35,27 @@ class Ports:
     def __init__(self) -> None:
         self._holds: dict[int, socket.socket] = {}
 
-    def take(self) -> int:
+    def take(self, preferred: int | None = None) -> int:
         """Return a free port.
+
+        Args:
+            preferred: The one to return if it is free.
 
         Raises:
             NoFreePortError: There is none.
         """
-        return self._choose(_first_outgoing_port(), ())
+        return self._choose(_first_outgoing_port(), (), preferred)
 
-    def take_pair(self) -> int:
+    def take_pair(self, preferred: int | None = None) -> int:
         """Return a port that is free together with the one `GRPC_OFFSET` above it.
+
+        Args:
+            preferred: The one to return if both are free.
 
         Raises:
             NoFreePortError: There is no such pair.
         """
-        return self._choose(_first_outgoing_port() - GRPC_OFFSET, (GRPC_OFFSET,))
+        return self._choose(_first_outgoing_port() - GRPC_OFFSET, (GRPC_OFFSET,), preferred)
 
     def close(self) -> None:
         """Release every port."""
@@ -62,7 +68,9 @@ class Ports:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _choose(self, end: int, offsets: tuple[int, ...]) -> int:
+    def _choose(self, end: int, offsets: tuple[int, ...], preferred: int | None) -> int:
+        if preferred and self._hold_all([preferred, *(preferred + offset for offset in offsets)]):
+            return preferred
         for _ in range(_ATTEMPTS):
             port = random.randrange(_LOWEST, end)  # noqa: S311  # not a secret
             if self._hold_all([port, *(port + offset for offset in offsets)]):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "us-east-1"
 
-_SERVICES = ("master", "volume", "filer", "s3")
+_SERVICES = ("master", "volume", "filer")
 _ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 #: It takes 15 s or more to stop after SIGTERM. Acknowledged writes are in its files by then, so it
 #: is killed after this many seconds without loss.
@@ -53,6 +53,8 @@ class SeaweedFS:
         directory: Folder for data and configuration.
         log: File to append its output to.
         data: Folder for data, if not inside `directory`.
+        keys: The access key and the secret key of its user; None: random ones.
+        port: The gateway's port, if it is free.
     """
 
     def __init__(
@@ -63,12 +65,15 @@ class SeaweedFS:
         directory: Path,
         log: Path,
         data: Path | None = None,
+        keys: tuple[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         self.bucket = bucket
-        self.access_key = f"AK{secrets.token_hex(9).upper()}"
-        self.secret_key = secrets.token_urlsafe(30)
-        self._services = {name: ports.take_pair() for name in _SERVICES}
-        self.endpoint = f"http://{LOOPBACK}:{self._services['s3']}"
+        self.access_key, self.secret_key = keys or _random_keys()
+        # Its port first, or one of the others might get it.
+        self.port = ports.take_pair(port)
+        self._services = {"s3": self.port} | {name: ports.take_pair() for name in _SERVICES}
+        self.endpoint = f"http://{LOOPBACK}:{self.port}"
         directory.mkdir(parents=True, exist_ok=True)
         data = data or directory / "data"
         data.mkdir(exist_ok=True)
@@ -157,6 +162,10 @@ class SeaweedFS:
         if self.bucket not in [bucket["Name"] for bucket in present]:
             self._probe_client.create_bucket(Bucket=self.bucket)
         self._bucket_made = True
+
+
+def _random_keys() -> tuple[str, str]:
+    return f"AK{secrets.token_hex(9).upper()}", secrets.token_urlsafe(30)
 
 
 def _arguments(services: dict[str, int], data: Path) -> list[str]:

@@ -35,11 +35,14 @@ class Valkey:
         port: A free port.
         directory: Folder for data and configuration.
         log: File to append its output to.
+        password: Its password; None: a random one.
     """
 
-    def __init__(self, port: int, *, directory: Path, log: Path) -> None:
+    def __init__(
+        self, port: int, *, directory: Path, log: Path, password: str | None = None
+    ) -> None:
         self.port = port
-        password = secrets.token_urlsafe(24)
+        password = password or secrets.token_urlsafe(24)
         self.url = f"redis://:{password}@{LOOPBACK}:{port}/0"
         directory.mkdir(parents=True, exist_ok=True)
         # A file, because everybody on the machine may read a process's arguments.

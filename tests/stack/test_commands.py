@@ -28,14 +28,17 @@ ALL_PROCESSES = 4 + len(ROLES)
 
 
 @contextmanager
-def _command(*arguments: str, output: Path, temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
-    temporary.mkdir()
+def _command(
+    *arguments: str, output: Path, temporary: Path, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    temporary.mkdir(exist_ok=True)
+    shown = {"TMPDIR": str(temporary), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
     with (
         output.open("wb") as stream,
         subprocess.Popen(
             [sys.executable, "-m", "stack", *arguments],
             cwd=SOURCE_ROOT,
-            env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **shown, **variables},
             stdout=stream,
             stderr=subprocess.STDOUT,
         ) as process,
@@ -137,6 +140,7 @@ def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
         eventually(lambda: "Running." in output.read_text() or up.poll() is not None, 60)
         text = output.read_text()
         assert "Running." in text, text
+        assert "fail-generation" in text
         job_id = _paste(text, "Post a job")["id"]
         eventually(lambda: _paste(text, "Read it", job_id)["status"] == "succeeded")
         children = _children(up)
@@ -148,6 +152,65 @@ def test_up_takes_a_job_restarts_what_dies_and_stops_on_sigterm(
         assert up.wait(timeout=60) == 128 + signal.SIGTERM
     assert _are_gone(children)
     assert {"logs", "seaweedfs", "valkey"} <= {path.name for path in directory.iterdir()}
+
+
+@contextmanager
+def _up(directory: Path, eventually: Eventually, **variables: str) -> Iterator[str]:
+    """Run `up` until the test is done with it; return what it has printed."""
+    output, temporary = directory.with_suffix(".out"), directory.with_suffix(".tmp")
+    arguments = ("up", "--directory", str(directory))
+    with _command(*arguments, output=output, temporary=temporary, **variables) as up:
+        eventually(lambda: "Running." in output.read_text() or up.poll() is not None, 60)
+        yield output.read_text()
+        up.send_signal(signal.SIGTERM)
+        up.wait(timeout=60)
+    temporary.rmdir()
+
+
+def test_keys_and_links_of_the_last_run_go_on_working(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """Started again, it has the same address and key, and takes links of before; jobs are listed.
+
+    Jobs are listed by the metadata that the pages use, or by what the environment says.
+    """
+    directory = tmp_path / "kept"
+    with _up(directory, eventually) as text, _client(text) as client:
+        job = {"prompt": "A red fox", "width": 256, "height": 256}
+        task = client.post("/v1/flux-pro-1.1", json=job).json()
+        poll = f"/v1/get_result?id={task['id']}"
+        eventually(lambda: client.get(poll).json()["status"] == "Ready")
+        link = client.get(poll).json()["result"]["sample"]
+        presigned = client.get(f"/v1/jobs/{task['id']}/image").headers["location"]
+        assert client.get("/v1/jobs?metadata.order=1042").json()["jobs"] == []
+    exported = _exported(text)
+
+    settings = {"FLUXRELAY_INDEXED_METADATA": "shop", "FLUXRELAY_INDEX": "x"}
+    settings |= {"FLUXRELAY_REDIS_URL": "redis://127.0.0.1:1"}
+    with _up(directory, eventually, **settings) as text, _client(text) as client:
+        assert _exported(text) == exported
+        for address in (link, presigned):
+            answer = httpx.get(address, trust_env=False, timeout=60)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert client.get("/v1/jobs?metadata.shop=1042").json()["jobs"] == []
+        assert "Ignored: FLUXRELAY_REDIS_URL (it starts its own Valkey)." in text
+        assert "FLUXRELAY_INDEX: no " in text
+
+
+def _exported(text: str) -> dict[str, str]:
+    """Return the variables that a person is told to export."""
+    return dict(re.findall(r"(FLUXRELAY_(?:URL|KEY))=(\S+)", text))
+
+
+def _client(text: str) -> httpx.Client:
+    """Return a client with the address and the key that were printed."""
+    told = _exported(text)
+    return httpx.Client(
+        base_url=told["FLUXRELAY_URL"],
+        headers={"x-key": told["FLUXRELAY_KEY"]},
+        trust_env=False,
+        timeout=60,
+    )
 
 
 def _paste(text: str, heading: str, job_id: str = "") -> dict[str, str]:

@@ -55,3 +55,14 @@ def test_a_port_somebody_listens_on_is_not_free() -> None:
         assert is_free(port)
         with _listener(port):
             assert not is_free(port)
+
+
+def test_a_port_that_is_asked_for_is_taken_if_it_is_free() -> None:
+    """The same port, and the same pair, can be had again; while it is taken, it is another."""
+    with Ports() as first:
+        port, pair = first.take(), first.take_pair()
+        with Ports() as second:
+            assert second.take(port) != port
+            assert second.take_pair(pair) != pair
+    with Ports() as later:
+        assert (later.take(port), later.take_pair(pair)) == (port, pair)
