@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final, TypedDict
 
 from anyio.to_thread import current_default_thread_limiter
@@ -135,13 +136,18 @@ def _state(settings: Settings, drain: Drain) -> State:
         **_batches(intake, bodies, intake_threads),
         image_threads=image_threads,
         sample_threads=ThreadPool(_SAMPLES),
-        sample_places=Places(SAMPLE_PLACES, too_many_files, each=_each(SAMPLE_PLACES, settings)),
+        sample_places=_file_places(settings),
         dead_letters=DeadLetters(store, objects, settings),
         job_lists=JobLists(store),
         presigned_urls=_presigned_urls(settings),
         proxy_hint=ProxyHint(),
         **_waiting(settings, drain, async_store),
     )
+
+
+def _file_places(settings: Settings) -> Places:
+    each = _each(SAMPLE_PLACES, settings)
+    return Places(SAMPLE_PLACES, partial(too_many_files, SAMPLE_PLACES, each), each=each)
 
 
 def _each(places: int, settings: Settings) -> int:

@@ -55,7 +55,7 @@ async def retry_job(request: Request[State]) -> Response:
     job = await owned_job(request)
     # Its inputs are copied in S3, which may be slow.
     threads = state["image_threads" if job.request.input_keys else "intake_threads"]
-    job_id = await send_again(threads, state["dead_letters"].retry, job)
+    job_id = await send_again(state, state["dead_letters"].retry, job, threads)
     again = await run_in_threadpool(state["intake"].record, job_id)
     view = job_view(again) if again else {"id": job_id}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers={"location": job_path(request, job_id)})
@@ -65,7 +65,7 @@ async def resend_callback(request: Request[State]) -> Response:
     """Send the callback of an ended job again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
-    await send_again(state["intake_threads"], state["dead_letters"].resend, job)
+    await send_again(state, state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
     location = {"location": job_path(request, job.id)}
     return JsonAnswer(job_view(now or job), HTTPStatus.ACCEPTED, headers=location)
@@ -100,19 +100,28 @@ def letter_view(letter: DeadLetter) -> dict[str, Any]:
 
 
 async def send_again(
-    threads: ThreadPool, action: Callable[[_Owned], _Value], record: _Owned
+    state: State,
+    action: Callable[[_Owned], _Value],
+    record: _Owned,
+    threads: ThreadPool | None = None,
 ) -> _Value:
     """Send a job, or the callback of a job or batch, again.
+
+    Args:
+        state: The state of the application.
+        action: Does it, blocking.
+        record: The job or the batch.
+        threads: Run it in place of the usual ones.
 
     Raises:
         Problem: 409 if that is impossible, 429 if the backlog is full.
     """
     try:
-        return await threads.run(action, record)
+        return await (threads or state["intake_threads"]).run(action, record)
     except CannotSendAgain as error:
         raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
     except BacklogFull:
-        raise backlog_full() from None
+        raise backlog_full(state["settings"].max_backlog) from None
 
 
 def _query_filter(tenant: str, query: QueryParams) -> tuple[LetterFilter, int, Cursor | None]:

@@ -69,7 +69,7 @@ class BatchIntake:
             except IdempotencyConflict:
                 raise idempotency_conflict() from None
             except BacklogFull:
-                raise backlog_full() from None
+                raise backlog_full(self.intake.settings.max_backlog) from None
         return AcceptedBatch(stored, checked.complaints)
 
     async def _check(self, read: ReadBatch, tenant: str) -> CheckedItems:

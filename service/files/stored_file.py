@@ -121,9 +121,17 @@ async def _opened(state: State, key: str, first: int, last: int) -> ObjectReader
         raise Problem(HTTPStatus.CONFLICT, "archived-image", detail) from None
 
 
-def too_many_files() -> Problem:
-    """Return the problem of a file that is asked for while many others are slow to read."""
-    detail = "Too many results are being sent; try again a little later"
+def too_many_files(most: int, each: int) -> Problem:
+    """Return the problem of a file that is asked for while many others are slow to read.
+
+    Args:
+        most: How many may be sent at a time.
+        each: How many of one tenant.
+    """
+    detail = (
+        f"Too many results are being sent: {most} at a time by this process, {each} of one "
+        "caller; try again a little later"
+    )
     headers = {"retry-after": _RETRY_AFTER}
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers=headers)
 

@@ -148,11 +148,15 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
     return Problem(status, kind, detail, headers=error.headers).response()
 
 
-def backlog_full() -> Problem:
-    """Return the problem of a full backlog."""
+def backlog_full(most: int | None) -> Problem:
+    """Return the problem of a full backlog.
+
+    Args:
+        most: How many jobs may wait.
+    """
     detail = (
-        "The backlog of waiting jobs is full (FLUXRELAY_MAX_BACKLOG); nothing was accepted, try "
-        "again after Retry-After"
+        f"The backlog of waiting jobs is full: {most} may wait (FLUXRELAY_MAX_BACKLOG); nothing "
+        "was accepted, try again after Retry-After"
     )
     headers = {"retry-after": _RETRY_WHEN_FULL}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "backlog-full", detail, headers=headers)

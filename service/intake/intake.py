@@ -125,7 +125,7 @@ class Intake:
         except BacklogFull:
             if checked.job.files:
                 await self.image_threads.run(self.store.guard_inputs, job_id, time.time())
-            raise backlog_full() from None
+            raise backlog_full(self.settings.max_backlog) from None
         return Accepted(stored.id, fresh=stored.id == job_id, job=stored.job)
 
     def store_inputs(self, job_id: JobId, job: NewJob) -> dict[str, str]:

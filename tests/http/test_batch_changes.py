@@ -163,5 +163,7 @@ def test_a_full_backlog_has_no_room_for_a_batch(
         problem(send(caller, lines(*(item(f"{n}") for n in range(4)))), 413, "too-many-items")
     with own_service(FLUXRELAY_MAX_BACKLOG="1") as service:
         caller = callers(service.url, api.key)
-        problem(send(caller, {"items": [item("a"), item("b")]}), 429, "backlog-full")
+        refused = send(caller, {"items": [item("a"), item("b")]})
+        problem(refused, 429, "backlog-full")
+        assert "1 may wait (FLUXRELAY_MAX_BACKLOG)" in refused.json()["detail"]
     assert redis_of.zcard("staging") == 0  # what was not accepted is staged no longer

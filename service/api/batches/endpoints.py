@@ -118,7 +118,7 @@ async def retry_batch(request: Request[State]) -> Response:
     except CannotSendAgain as error:
         raise Problem(HTTPStatus.CONFLICT, "cannot-send-again", str(error)) from None
     except BacklogFull:
-        raise backlog_full() from None
+        raise backlog_full(request.state["settings"].max_backlog) from None
     view = _view(stored.batch) if stored.batch else {"id": stored.id}
     headers = {"location": batch_path(request, stored.id)}
     return JsonAnswer(view, HTTPStatus.ACCEPTED, headers=headers)
@@ -127,7 +127,7 @@ async def retry_batch(request: Request[State]) -> Response:
 async def resend_batch_callback(request: Request[State]) -> Response:
     """Send the callback of a completed batch again; 202 only once that is on disk."""
     state, batch = request.state, await owned_batch(request)
-    await send_again(state["intake_threads"], state["dead_letters"].resend, batch)
+    await send_again(state, state["dead_letters"].resend, batch)
     headers = {"location": batch_path(request, batch.id)}
     return JsonAnswer(_view(await owned_batch(request)), HTTPStatus.ACCEPTED, headers=headers)
 

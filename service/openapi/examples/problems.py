@@ -39,8 +39,8 @@ _USUAL: Final[Mapping[str, _Problem]] = {
     "429": (
         "backlog-full",
         (
-            "The backlog of waiting jobs is full (FLUXRELAY_MAX_BACKLOG); nothing was accepted, "
-            "try again after Retry-After"
+            "The backlog of waiting jobs is full: 5000 may wait (FLUXRELAY_MAX_BACKLOG); nothing "
+            "was accepted, try again after Retry-After"
         ),
     ),
     "503": (
