@@ -12,7 +12,7 @@ import redis
 
 from stack.receiver import CallbackReceiver
 from stack.stack import Stack
-from tests.http.conftest import MODEL, Caller, Rotating, SandboxDesk
+from tests.http.conftest import MODEL, NEVER, Caller, Rotating, SandboxDesk, Send
 from tests.http.test_dead_letters import listed, problem
 
 WAYS = ("POST", "DELETE")
@@ -99,22 +99,31 @@ def test_what_a_discarded_task_cost_is_shown(
     api: Caller,
     sandbox: SandboxDesk,
     redis_of: "redis.Redis",
+    send: Send,
     model: str,
     webhook: bool,
     cost: float,
 ) -> None:
     """As the provider tells it: with its answer to the submit, or when it is asked later."""
     mark = uuid.uuid4().hex
-    lost = {} if webhook else {"drop_webhook": {"match": mark}}
-    sandbox.faults(delay_generation={"match": mark, "seconds": 2}, **lost)
-    job_id = api.create(f"slow {mark}", model)
-    api.eventually(lambda: api.job(job_id)["status"] == "generating")
-    told_at_once = model == "flux-2-pro"
+    sandbox.faults(drop_webhook={"match": mark})
+    job_id = api.create(mark, model)
+    api.eventually(lambda: bool(redis_of.zscore("due", f"poll:{job_id}")))
+    redis_of.zadd("due", {f"poll:{job_id}": NEVER})
 
     view = canceled(api, job_id)
 
+    told_at_once = model == "flux-2-pro"
     assert view["provider"]["discarded"]
     assert view["provider"]["cost"] == (cost if told_at_once else None)
+    api.eventually(lambda: [task["status"] for task in sandbox.tasks(job_id)] == ["Ready"])
+    (task,) = sandbox.tasks(job_id)
+    if webhook:
+        result = {"sample": task["sample_url"]}
+        answer = send(job_id, {"id": task["id"], "status": "Ready", "result": result})
+        assert answer.json() == {"status": "received"}
+    else:
+        redis_of.zadd("due", {f"poll:{job_id}": 0}, xx=True)
     api.eventually(lambda: not redis_of.hexists(f"job:{job_id}", "discarding"))
     after = api.job(job_id)
     assert (after["provider"]["discarded"], after["provider"]["cost"]) == (True, cost)
