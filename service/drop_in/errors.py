@@ -58,8 +58,13 @@ def with_provider_errors(endpoint: Endpoint) -> Endpoint:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer errors of the framework; outside our own paths in the provider's format."""
-    if isinstance(error, HTTPException) and not _is_ours(request.scope["path"]):
+    """Answer errors of the framework; on the provider's paths in its format.
+
+    A path that is not there belongs to no API: a problem document has a text as `detail` as well,
+    which is all that clients of the provider read.
+    """
+    unknown = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
+    if isinstance(error, HTTPException) and not unknown and not _is_ours(request.scope["path"]):
         phrase = HTTPStatus(error.status_code).phrase
         headers = dict(error.headers or {})
         return JsonAnswer({"detail": phrase}, error.status_code, headers=headers)

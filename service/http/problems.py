@@ -142,7 +142,10 @@ async def on_http_exception(_request: Request, error: Exception) -> JSONResponse
     status = HTTPStatus(error.status_code)
     kind = status.phrase.lower().replace(" ", "-")
     detail = {
-        HTTPStatus.NOT_FOUND: "There is nothing at this path",
+        HTTPStatus.NOT_FOUND: (
+            "There is nothing at this path; GET /openapi.json lists all paths, GET /v1/models the "
+            "models"
+        ),
         HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see the Allow header",
     }.get(status, status.description or status.phrase)
     return Problem(status, kind, detail, headers=error.headers).response()

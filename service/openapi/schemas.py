@@ -20,9 +20,10 @@ from service.intake.limits import (
 
 Json = dict[str, Any]
 
+_X_KEY: Final = "As at the provider. Clients send it on when they follow a redirect to the bucket."
 SECURITY: Final[Json] = {
     "bearer": {"type": "http", "scheme": "bearer"},
-    "key": {"type": "apiKey", "in": "header", "name": "x-key"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-key", "description": _X_KEY},
 }
 #: The types of callbacks.
 EVENTS: Final = list(OF_A_JOB)

@@ -37,12 +37,18 @@ def test_a_path_that_is_nearly_ours_is_answered_in_our_format(relay: Stack, path
     assert (answer.status, _problem(answer)) == (404, "not-found")
 
 
-@pytest.mark.parametrize("path", ["/", "//", "/v1/flux-9", "/flux-pro-1.1", "/x//livez", "/..."])
-def test_any_other_path_is_answered_in_the_provider_s_format(relay: Stack, path: str) -> None:
-    """Clients of the provider look for `detail` alone."""
-    answer = ask(relay.service_url, head("GET", path))
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "//", "/v1/flux-9", "/flux-pro-1.1", "/x//livez", "/...", "/v1/jbos", "/v2/jobs",
+     "/v1/job", "/v1/batches/x/y", "/foo"],
+)  # fmt: skip
+def test_any_other_path_is_a_problem_as_well(relay: Stack, method: str, path: str) -> None:
+    """It says where to look; clients of the provider find the `detail` that they look for."""
+    answer = ask(relay.service_url, head(method, path))
 
-    assert (answer.status, json.loads(answer.body)) == (404, {"detail": "Not Found"})
+    assert (answer.status, _problem(answer)) == (404, "not-found")
+    assert "/openapi.json" in json.loads(answer.body)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_a_url_without_a_path_means_the_root(relay: Stack, target: str) -> None:
     """It is not a mistake of the client (RFC 9112 section 3.2.1)."""
     answer = _raw(relay, f"GET {target} HTTP/1.1")
 
-    assert (answer.status, json.loads(answer.body)) == (404, {"detail": "Not Found"})
+    assert (answer.status, _problem(answer)) == (404, "not-found")
 
 
 @pytest.mark.parametrize("target", ["http://b/livez", "http://a:81/livez", "http://[::1/livez"])
