@@ -18,8 +18,8 @@ from core.redis.transitions import ScriptCall, Transition, Transitions
 STAGED_SECONDS: Final = 3600
 #: Most bytes of items that are staged for batches not accepted yet, of all services and tenants.
 MOST_STAGED_BYTES: Final = 1024 * 1024 * 1024
-#: Reply of a script to items of a batch that another one has retried.
-_RETRIED: Final = -2
+#: Reply of a script to items of a batch that another one was accepted in place of.
+_OVERTAKEN: Final = -2
 #: Most items that one script makes jobs of.
 MOST_AT_ONCE: Final = 200
 
@@ -69,25 +69,32 @@ class BatchPlans:
         batch_id: BatchId,
         before: int,
         items: Sequence[str],
-        retry_of: BatchId | None = None,
+        request: BatchRequest | None = None,
+        idempotency: Idempotency | None = None,
     ) -> Transition[int | None]:
         """Stage the next items; return how many are staged, on disk.
+
+        None is returned, and nothing is staged, once another request came first: a batch of the
+        same key was accepted, or one that retries the same items. The commit tells which.
 
         Args:
             batch_id: The batch that is being accepted.
             before: Number of items staged before these.
             items: What `Transitions.new_job` returns, as JSON.
-            retry_of: The batch whose failed items these are. None is returned once another batch
-                that retries them was accepted.
+            request: What the batch is.
+            idempotency: Its key.
 
         Raises:
             StoreUnavailable: Items that were staged before are gone.
         """
         payload: dict[str, Any] = {"batch": batch_id, "before": before, "items": items}
         payload |= {"ttl": STAGED_SECONDS, "most_bytes": self._most_staged}
-        payload |= {"retry_of": retry_of} if retry_of else {}
+        if request and request.retry_of:
+            payload["retry_of"] = request.retry_of
+        if request and idempotency:
+            payload["key"] = _key(request.tenant, idempotency)
         staged = yield ScriptCall("stage_items", self._jobs.payload() | payload, durable=True)
-        if staged == _RETRIED:
+        if staged == _OVERTAKEN:
             return None
         if staged < 0:
             raise StoreUnavailable("Redis: items that were staged are gone")
@@ -147,8 +154,8 @@ class BatchPlans:
         Raises:
             IdempotencyConflict: The key was used with another body.
         """
-        key = f"idempotency:{tenant}:{idempotency.key_hash}"
-        found = yield ScriptCall("replay", self._jobs.payload() | {"key": key}, durable=True)
+        payload = self._jobs.payload() | {"key": _key(tenant, idempotency)}
+        found = yield ScriptCall("replay", payload, durable=True)
         if not found:
             return None
         fingerprint, batch_id, _ = found
@@ -237,6 +244,11 @@ class BatchPlans:
         payload = {"batch": batch_id, "ttl_owed": self._jobs.owed_ttl}
         call = ScriptCall("resend_batch", self._jobs.payload() | payload, durable=durable)
         return str((yield call))
+
+
+def _key(tenant: str, idempotency: Idempotency) -> str:
+    """Return the Redis key of an idempotency key."""
+    return f"idempotency:{tenant}:{idempotency.key_hash}"
 
 
 def _stored(batch_id: str, pairs: Sequence[str], *, fresh: bool) -> StoredBatch:

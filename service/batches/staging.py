@@ -79,9 +79,9 @@ class Staging:
         for chunk in _chunks(checked.items):
             await self._store_files([item for item in chunk if item.files], stored)
             texts = [checked.job(item) for item in chunk]
-            stage = plans.stage(checked.batch_id, staged, texts, request.retry_of)
+            stage = plans.stage(checked.batch_id, staged, texts, request, idempotency)
             if (now_staged := await self.async_store.execute(stage)) is None:
-                break  # another retry came first: the commit tells which
+                break  # another request came first: the commit tells which
             staged = now_staged
         if time.monotonic() - started > _LATEST * STAGED_SECONDS:
             raise StoreUnavailable("the batch's files took too long to store")

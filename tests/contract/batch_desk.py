@@ -15,6 +15,7 @@ from core.errors import StorageUnavailable
 from core.jobs.job import JobId
 from core.redis.async_scripts import AsyncScripts
 from core.redis.async_store import AsyncJobStore
+from core.redis.change import Idempotency
 from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.redis.transitions import ScriptCall
@@ -74,6 +75,7 @@ class Desk:
     #: How many files can be copied.
     copies = 10_000
     retry_of: BatchId | None = None
+    idempotency: Idempotency | None = None
 
     def __init__(self, settings: Settings, admin: "redis.Redis") -> None:
         self._settings = settings
@@ -92,7 +94,7 @@ class Desk:
         request = BatchRequest(tenant="demo", created_at=1_750_000_000.0, retry_of=self.retry_of)
         with closing(Spool()) as spool:
             checked = self._checked(spool, count, fields)
-            return self.run(lambda one: one.staging.accept(checked, request, None))
+            return self.run(lambda one: one.staging.accept(checked, request, self.idempotency))
 
     def run(self, act: Callable[[BatchLifecycle], Coroutine[Any, Any, _Result]]) -> _Result:
         """Act on batches as the service does; the scripts that run are noted."""

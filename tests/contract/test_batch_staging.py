@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from core.batches.batch import BatchId
-from core.errors import BacklogFull, StorageUnavailable, StoreUnavailable
+from core.errors import (
+    BacklogFull,
+    IdempotencyConflict,
+    StorageUnavailable,
+    StoreUnavailable,
+)
+from core.redis.change import Idempotency
 from tests.contract.batch_desk import Desk
 from tests.contract.batches import B, commit, load, stage
 
@@ -128,3 +134,38 @@ def test_a_retry_stops_once_another_one_has_won(desk: Desk) -> None:
     assert desk.ran == ["stage_items", "stage_items", "commit_batch"]
     assert desk.left() == {f"batch:{OTHER}:staged"}
     assert len(desk.deleted()) == 400
+
+
+def test_a_request_that_is_repeated_meanwhile_is_staged_once(desk: Desk) -> None:
+    """The second one stops once the first is accepted, and returns its batch."""
+    key = Idempotency(key_hash="k", fingerprint="f")
+    stage(desk.store, "x", batch=OTHER)
+
+    async def overtaken(run: Callable[[], Awaitable[Any]]) -> Any:
+        reply = await run()
+        if desk.ran == ["stage_items"]:
+            assert commit(desk.store, 1, batch=OTHER, idempotency=key).fresh
+        return reply
+
+    desk.idempotency, desk.with_files, desk.instead = key, 450, {"stage_items": overtaken}
+
+    stored = desk.accept(450)
+
+    assert (stored.id, stored.fresh) == (OTHER, False)
+    assert desk.ran == ["stage_items", "stage_items", "commit_batch"]
+    assert desk.left() == {f"batch:{OTHER}:staged"}
+    assert len(desk.deleted()) == 400
+
+
+def test_a_key_that_another_batch_took_meanwhile_is_a_conflict(desk: Desk) -> None:
+    """The one that comes second is refused without staging the rest, and leaves nothing."""
+    desk.idempotency = Idempotency(key_hash="k", fingerprint="g")
+    stage(desk.store, "x", batch=OTHER)
+    other = Idempotency(key_hash="k", fingerprint="f")
+    assert commit(desk.store, 1, batch=OTHER, idempotency=other).fresh
+
+    with pytest.raises(IdempotencyConflict):
+        desk.accept(450)
+
+    assert desk.ran == ["stage_items", "commit_batch", "drop_staged"]
+    assert desk.left() == {f"batch:{OTHER}:staged"}
