@@ -12,7 +12,7 @@ import pytest
 from stack.options import StackOptions
 from stack.servers.process import ManagedProcess
 from stack.stack import Stack
-from tests.crash.crash_point import ROOT
+from tests.crash.crash_point import NOWHERE, ROOT
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
 from tests.quick_videos import SMALL
 from tests.timing import FAST
@@ -45,30 +45,39 @@ def crash_stack(*, webhooks: bool, **variables: str) -> Stack:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What came of an order."""
+
+    #: Where it died; None: nowhere.
+    killed_at: str | None
+    #: If it lives: the distinct lines that it passed, those together that die the same death.
+    lines: list[list[str]]
+
+
+@dataclass(frozen=True)
 class CrashingProcess:
-    """A process whose workers die at the line that is ordered."""
+    """A process whose workers die at the place that is ordered."""
 
     process: "subprocess.Popen[str]"
 
-    def order(self, k: int) -> None:
-        """Have it die at the k-th line from now on."""
+    def order(self, place: str = NOWHERE) -> None:
+        """Have it die at this place from now on."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{k}\n")
+        self.process.stdin.write(f"{place}\n")
         self.process.stdin.flush()
 
-    def outcome(self) -> str | None:
-        """Wait until it has died; return where, None where there were fewer lines."""
+    def outcome(self) -> Outcome:
+        """Wait until it has died, or has done what it was given; return which."""
         assert self.process.stdout is not None
         told, _, _ = select.select([self.process.stdout], [], [], _PATIENCE)
         assert told, "nothing died, and nothing ended"
         answer = json.loads(self.process.stdout.readline())
-        place = answer.get("killed_at")
-        assert place or answer["lines"] >= 0, "the child ended in an error"
-        return str(place) if place else None
+        assert "error" not in answer, "the child ended in an error"
+        return Outcome(answer.get("killed_at"), answer.get("lines", []))
 
-    def kill_at(self, k: int) -> str | None:
-        """Run the waiting tasks and die at the step's k-th line; None where it has fewer."""
-        self.order(k)
+    def run(self, place: str = NOWHERE) -> Outcome:
+        """Have it do what waits, and die at this place."""
+        self.order(place)
         return self.outcome()
 
     def end(self) -> None:

@@ -1,17 +1,19 @@
 """A service that kills itself, with SIGKILL, at a chosen line of handling a request.
 
 Run as `python -m tests.crash.crashing_service PATH FILE…` in the service's environment; it takes
-the service's port. It reads a number k per line of its input, and forks a child that serves. The
-first POST below PATH whose subject is new is the victim: the child dies when it is about to execute
-the k-th distinct line of these files while that request is handled, in any thread. A subject is the
-path and the `Idempotency-Key`; one that was a victim once is served normally from then on, so that
-a repetition gets through. All other requests are served normally, too. The socket is bound by
-the parent, so between two children connections wait instead of being refused.
+the service's port. It reads a place per line of its input, and forks a child that serves. The first
+POST below PATH whose subject is new is the victim: the child dies when it is about to execute that
+line of these files while that request is handled, in any thread. A subject is the path and the
+`Idempotency-Key`; one that was a victim once is served normally from then on, so that a repetition
+gets through. All other requests are served normally, too. The socket is bound by the parent, so
+between two children connections wait instead of being refused.
 
-For each k one line of JSON is answered: {"killed_at": "service/api/webhooks.py:41"}, or {"lines":
-n} when the victim was answered. The child serves on until the next k, or the end of the input.
+For each place one line of JSON is answered: {"killed_at": "service/api/webhooks.py:41"}, or
+{"lines": [[…], …]} when the victim was answered: the distinct lines, those together that die the
+same death. The child serves on until the next place, or the end of the input.
 """
 
+import gc
 import json
 import os
 import select
@@ -30,7 +32,7 @@ from core.settings.settings import SERVICE, Settings
 from service.app import create_app
 from service.http.drain import Drain
 from service.server.server import Server
-from tests.crash.crash_point import ROOT, CrashPoint
+from tests.crash.crash_point import ROOT, CrashPoint, SocketUses
 
 
 class Victim:
@@ -71,7 +73,7 @@ class Victim:
             await self._application(scope, receive, send)
         finally:
             self._handled = None
-        self._fatal.tell(lines=self._fatal.lines, subject=subject)
+        self._fatal.tell_lines(subject=subject)
 
     def _subject(self, scope: Scope) -> str | None:
         if scope["type"] != "http" or scope["method"] != "POST" or self._handled:
@@ -103,21 +105,24 @@ class Nursery:
         self._socket = socket.create_server((settings.host, settings.port), backlog=2048)
         self._spared: set[str] = set()
         self._child = 0
+        self._uses = SocketUses()
+        self._uses.watch()
+        gc.freeze()  # else each child's first collection copies all of this process's memory
 
-    def serve(self, k: int) -> dict[str, Any]:
+    def serve(self, place: str) -> dict[str, Any]:
         """Have a child serve until its victim died, or was answered; return what it tells."""
         self.end()
         readable, writable = os.pipe()
         self._child = os.fork()
         if self._child == 0:
             os.close(readable)
-            self._run(CrashPoint(k, writable))
+            self._run(CrashPoint(place, writable, uses=self._uses))
         os.close(writable)
         with os.fdopen(readable) as reports:
             # The input says nothing now; it is readable only once whoever gave orders is gone.
             told, _, _ = select.select([reports, sys.stdin], [], [])
             line = reports.readline() if reports in told else ""
-        report: dict[str, Any] = json.loads(line) if line else {"lines": -1}
+        report: dict[str, Any] = json.loads(line) if line else {"error": "it ended"}
         self._spared.add(report.get("subject", ""))
         if "killed_at" in report:
             os.waitpid(self._child, 0)
@@ -142,13 +147,13 @@ class Nursery:
 
 
 def main(path: str, *files: str) -> None:
-    """Serve with one child per number that is read, until the input ends."""
+    """Serve with one child per place that is read, until the input ends."""
     log.set_up("ERROR")
     Image.init()
     nursery = Nursery(path, frozenset(str(ROOT / name) for name in files))
     _say("ready")
     while line := sys.stdin.readline():
-        _say(json.dumps(nursery.serve(int(line))))
+        _say(json.dumps(nursery.serve(line.strip())))
     nursery.end()
 
 

@@ -4,12 +4,13 @@ Run as `python -m tests.crash.crashing_worker QUEUE STEP [LARGE [FUNCTION [FILE.
 environment. Files of more than LARGE bytes go to S3 in parts. If FUNCTION is named, its lines alone
 count, in each turn of a loop over `number`. If files are named, their lines alone count.
 
-It reads a number k per line of its input, forks, and has the child run the tasks of QUEUE until the
-child is about to execute the k-th distinct line of our code within STEP; there the child dies. It
-answers each with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": n} when
-the step ended first.
+It reads a place per line of its input, forks, and has the child run the tasks of QUEUE until the
+child is about to execute that line of our code within STEP; there the child dies. It answers each
+with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": [[…], …]} when the
+tasks ended first: the distinct lines, those together that die the same death.
 """
 
+import gc
 import json
 import os
 import sys
@@ -25,7 +26,7 @@ from PIL import Image
 from core import log
 from core.settings.settings import WORKER, Settings
 from core.storage.object_store import ObjectStore
-from tests.crash.crash_point import ROOT, CrashPoint
+from tests.crash.crash_point import ROOT, CrashPoint, SocketUses
 from worker import tasks
 from worker.runtime import wiring
 from worker.runtime.rq_worker import ConcurrentWorker
@@ -91,25 +92,28 @@ def _child(settings: Settings, queue: str, killer: Killer, fatal: CrashPoint) ->
         queue, client, 1, lease=settings.watch_seconds, on_prefetch=prefetched.put
     )
     worker.work(burst=True, logging_level="WARNING")
-    fatal.tell(lines=fatal.lines)
+    fatal.tell_lines()
 
 
 def main(queue: str, step: str, large: str = "", function: str = "", *files: str) -> None:
-    """Fork one child per number that is read, until the input ends."""
+    """Fork one child per place that is read, until the input ends."""
     log.set_up("ERROR")
     Image.init()
+    uses = SocketUses()
+    uses.watch()
     settings = Settings.from_env(os.environ, WORKER)
     deps = wiring.build(settings)  # opens no connection, so it may be inherited
     if large:
         deps = replace(deps, objects=ObjectStore(settings.s3_bucket, large=int(large), part=_PART))
     wiring.install(deps)
+    gc.freeze()  # else each child's first collection copies all of this process's memory
     _say("ready")
     for line in sys.stdin:
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(readable)
-            fatal = CrashPoint(int(line), writable)
+            fatal = CrashPoint(line.strip(), writable, uses=uses)
             try:
                 _child(settings, queue, Killer(step, fatal, function, files), fatal)
             finally:
@@ -118,7 +122,7 @@ def main(queue: str, step: str, large: str = "", function: str = "", *files: str
         with os.fdopen(readable) as answers:
             answer = answers.read()
         os.waitpid(child, 0)
-        _say(answer.strip() or json.dumps({"lines": -1}))
+        _say(answer.strip() or json.dumps({"error": "it ended"}))
 
 
 def _say(text: str) -> None:

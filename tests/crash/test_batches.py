@@ -14,7 +14,8 @@ from PIL import Image
 from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import CrashingProcesses
-from tests.crash.kill_at_every_line import kill_at_every_line, started, stopped
+from tests.crash.crash_point import file_of
+from tests.crash.kill_at_every_line import EveryLine, kill_at_every_line, started, stopped
 from tests.e2e.conftest import Customer
 
 #: Those that touch what outlives the process; what reads and checks keeps all in files without a
@@ -123,28 +124,25 @@ def test_intake_survives_a_kill_at_every_line(
     service = crashing.service(customer.stack, "/v1/batches", *files)
     caller = _Caller(customer)
     answers: list[str | None] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        number = len(places)
-        service.order(number + 1)
+    every = EveryLine(service)
+    for number, life in enumerate(every):
+        life.order()
         if number:  # what died before is repeated
             again = caller.post(f"{mark}-{number - 1}", body)
             assert answers[-1] in (None, again)
             answers[-1] = again
         answers.append(caller.post(f"{mark}-{number}", body))
-        place = service.outcome()
-        places += [place] if place else []
+        life.ends()
     service.end()
     caller.close()
     started(customer, "service")
 
     batches = [str(one) for one in answers]
-    assert len(set(batches)) == len(places) + 1
+    assert len(set(batches)) == len(answers)
     assert _batches(customer.stack) - before == set(batches)
     _judge(customer, batches)
     _nothing_is_left(customer)
-    assert {place.partition(":")[0] for place in places} == set(files)
+    assert every.files == set(files)
 
 
 def _nothing_is_left(customer: Customer) -> None:
@@ -182,11 +180,11 @@ def test_results_survive_a_kill_at_every_line(
         task = redis.hget(f"batch:{batch_id}", "task:results")
         return bool(task) and redis.lpos("rq:queue:collect", str(task)) is not None
 
-    batches, places = kill_at_every_line(customer, worker, waits, send)
+    batches, lines = kill_at_every_line(customer, worker, waits, send)
     caller.close()
     started(customer, "worker.collect")
 
     _judge(customer, batches, "failed")
     httpx.delete(faults, trust_env=False, timeout=60).raise_for_status()
-    assert len(places) > 20
-    assert any(place.startswith("worker/steps/batches.py") for place in places)
+    assert len(lines) > 20
+    assert "worker/steps/batches.py" in set(map(file_of, lines))

@@ -12,7 +12,15 @@ import pytest
 from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import CrashingProcesses, crash_stack
-from tests.crash.kill_at_every_line import kill_at_every_line, small, started, stopped, task_waits
+from tests.crash.crash_point import file_of
+from tests.crash.kill_at_every_line import (
+    EveryLine,
+    kill_at_every_line,
+    small,
+    started,
+    stopped,
+    task_waits,
+)
 from tests.e2e.conftest import Customer
 
 _CANCEL = (
@@ -22,7 +30,6 @@ _CANCEL = (
     "core/redis/async_store.py",
     "core/redis/async_scripts.py",
 )
-_NEVER = 10**9
 Cancel = Callable[[str], int | None]
 
 
@@ -90,26 +97,23 @@ def test_a_cancel_survives_a_kill_at_every_line(
     service = crashing.service(customer.stack, "/v1/jobs/", *_CANCEL)
     batch = uuid.uuid4().hex
     jobs: list[str] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        service.order(len(places) + 1)
+    every = EveryLine(service)
+    for life in every:
+        life.order()
         if jobs:
             assert cancel(jobs[-1]) == 200
-        order = small(len(places))
-        order["input"]["prompt"] = f"{batch} {len(places)}"
+        order = small(len(jobs))
+        order["input"]["prompt"] = f"{batch} {len(jobs)}"
         body = order | {"callback": {"url": customer.receiver.url}}
         jobs.append(str(http.post("/v1/jobs", json=body).json()["id"]))
         customer.eventually(lambda: customer.job(jobs[-1])["status"] == "generating")
         answered = cancel(jobs[-1])
-        place = service.outcome()
-        assert answered == (None if place else 200)
-        places += [place] if place else []
+        assert answered == (None if life.ends() else 200)
     service.end()
     started(customer, "service", "worker.sweep")
 
     _all_is_over(customer, jobs, len(jobs))
-    assert {place.partition(":")[0] for place in places} == set(_CANCEL)
+    assert every.files == set(_CANCEL)
 
 
 def test_a_cancel_of_a_job_whose_submit_died_at_any_line(
@@ -125,20 +129,18 @@ def test_a_cancel_of_a_job_whose_submit_died_at_any_line(
         return small(number) | {"input": {"prompt": f"{batch} {len(jobs)} {number}"}}
 
     jobs: list[str] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
+    every = EveryLine(worker)
+    for life in every:
         (job_id,) = customer.send(1, order)
         jobs.append(job_id)
         customer.eventually(lambda: waits(jobs[-1]))
-        place = worker.kill_at(len(places) + 1)
+        life.run()
         assert cancel(job_id) == 200
-        places += [place] if place else []
     started(customer, "worker.submit", "worker.sweep")
 
     _all_is_over(customer, jobs, 1)
-    assert len(places) > 60
-    assert any(place.startswith("worker/clients/provider.py") for place in places)
+    assert len(every.lines) > 60
+    assert "worker/clients/provider.py" in every.files
 
 
 def test_the_poll_of_a_canceled_job_survives_a_kill_at_every_line(
@@ -158,15 +160,15 @@ def test_the_poll_of_a_canceled_job_survives_a_kill_at_every_line(
         os.kill(sweep, signal.SIGSTOP)  # so that no poll comes due before the kill
         try:
             sent = customer.send(count, order)
-            worker.kill_at(_NEVER)  # submits them
+            worker.run()  # submits them
             assert [cancel(job_id) for job_id in sent] == [200] * count
         finally:
             os.kill(sweep, signal.SIGCONT)
         return sent
 
-    jobs, places = kill_at_every_line(customer, worker, waits, send)
+    jobs, lines = kill_at_every_line(customer, worker, waits, send)
     started(customer, "worker.submit")
 
     _all_is_over(customer, jobs, len(jobs))
-    assert len(places) > 25
-    assert any(place.startswith("worker/steps/poll.py") for place in places)
+    assert len(lines) > 25
+    assert "worker/steps/poll.py" in set(map(file_of, lines))

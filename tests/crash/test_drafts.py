@@ -11,7 +11,7 @@ import pytest
 from core.jobs.status import Step
 from stack.stack import Stack
 from tests.crash.conftest import CrashingProcess, CrashingProcesses, crash_stack
-from tests.crash.crash_point import NEVER
+from tests.crash.crash_point import file_of, line_of
 from tests.crash.kill_at_every_line import kill_at_every_line, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 from tests.faults.harness import set_faults
@@ -28,6 +28,8 @@ _STORING: Final = (
     "core/storage/multipart_put.py",
     "core/storage/object_store.py",
 )
+#: More than any step has.
+_MOST_LINES: Final = 1000
 _FILES: Final = [".mp4", ".mp4.draft_cache.bin", ".mp4.json"]
 
 
@@ -46,14 +48,12 @@ def draft(number: int) -> dict[str, Any]:
     return {"model": "flux-3-video", "input": given}
 
 
-def survives(customer: Customer, worker: CrashingProcess, batch: int) -> list[str]:
-    """Kill a worker at every line that counts; assert that all drafts end well; return the places.
+def survives(customer: Customer, worker: CrashingProcess) -> list[str]:
+    """Kill a worker at every line that counts; assert that all drafts end well; return the lines.
 
     Args:
         customer: Whose drafts.
         worker: The one to kill; what it leaves is done by another of its kind.
-        batch: How many drafts are made before the first kill: more than there are lines, so that
-            each worker meets a new one.
     """
     stopped(customer, "worker.collect")
     waits = task_waits(customer, Step.COLLECT, "collect")
@@ -68,14 +68,15 @@ def survives(customer: Customer, worker: CrashingProcess, batch: int) -> list[st
         return sent
 
     try:
-        jobs, places = kill_at_every_line(customer, worker, waits, send, batch)
+        # All drafts are made before the first kill, so that each worker meets a new one.
+        jobs, lines = kill_at_every_line(customer, worker, waits, send, _MOST_LINES)
     finally:
         os.kill(sweep, signal.SIGCONT)
     customer.eventually(finished(customer, worker, jobs), 120)
     started(customer, "worker.collect")
     customer.judge(customer.wait_for_end(jobs, 90))
     judge_bucket(customer, jobs)
-    return places
+    return lines
 
 
 def finished(customer: Customer, worker: CrashingProcess, jobs: list[str]) -> Callable[[], bool]:
@@ -83,7 +84,7 @@ def finished(customer: Customer, worker: CrashingProcess, jobs: list[str]) -> Ca
     left = list(jobs)
 
     def look() -> bool:
-        worker.kill_at(NEVER)
+        worker.run()
         while left and customer.job(left[-1])["ended_at"]:
             left.pop()
         return not left
@@ -109,9 +110,10 @@ def test_a_draft_survives_a_kill_at_every_line(
     """Wherever collect dies, both files lie in S3 once and whole, and no upload is left over."""
     worker = crashing(customer.stack, "collect", Step.COLLECT, _SMALL_FILE, "", *_STORING)
 
-    places = survives(customer, worker, batch=160)
+    lines = survives(customer, worker)
 
-    assert {place.partition(":")[0] for place in places} == set(_STORING)
+    assert set(map(file_of, lines)) == set(_STORING)
+    assert len(lines) > 100
 
 
 def test_a_large_video_survives_a_kill_at_every_part(
@@ -121,8 +123,8 @@ def test_a_large_video_survives_a_kill_at_every_part(
     set_faults(customer, {"pad_picture": {"bytes": _TWO_PARTS}})
     worker = crashing(customer.stack, "collect", Step.COLLECT, "1000000", "_send_parts")
 
-    places = survives(customer, worker, batch=32)
+    lines = survives(customer, worker)
     set_faults(customer, {})
 
-    in_each_part = [place for place, times in Counter(places).items() if times > 1]
+    in_each_part = [line for line, times in Counter(map(line_of, lines)).items() if times > 1]
     assert len(in_each_part) >= 5

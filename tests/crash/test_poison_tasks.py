@@ -8,6 +8,7 @@ from core.redis.scripts import connect
 from core.redis.store import JobStore
 from core.settings.settings import WORKER, Settings
 from tests.crash.conftest import CrashingProcesses
+from tests.crash.crash_point import ANYWHERE
 from tests.crash.kill_at_every_line import small, started, stopped, task_waits
 from tests.e2e.conftest import Customer
 from worker.runtime.sweep import sweep_once
@@ -45,7 +46,7 @@ def test_a_task_that_kills_its_worker_is_given_up(
     customer.eventually(lambda: waits(job_id))
     while client.hget(f"job:{job_id}", "status") == "storing":
         if waits(job_id):
-            assert worker.kill_at(1) is not None
+            assert worker.run(ANYWHERE).killed_at
             killed += 1
         due = client.zscore("due", member)
         clock.ahead += max(0.0, float(due or 0) - clock() + 0.01)

@@ -15,7 +15,7 @@ from PIL import Image
 from sandbox.webhooks.delivery import RETRY_WAITS
 from stack.stack import Stack
 from tests.crash.conftest import CrashingProcesses
-from tests.crash.kill_at_every_line import small, started, stopped
+from tests.crash.kill_at_every_line import EveryLine, small, started, stopped
 from tests.e2e.conftest import Customer, Order
 
 # Those that touch what outlives the process. Dying in a rule, or in what reads the request (images
@@ -42,16 +42,13 @@ def test_receive_survives_a_kill_at_every_line(
     batch = uuid.uuid4().hex
     caller = _Caller(customer)
     ids: list[str | None] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        number = len(places)
-        service.order(number + 1)
+    every = EveryLine(service)
+    for number, life in enumerate(every):
+        life.order()
         if ids and ids[-1] is None:  # its webhook was faster than its 202, and cut that off
             ids[-1] = caller.post(f"{batch}-{number - 1}", small(number - 1))
         ids.append(caller.post(f"{batch}-{number}", small(number)))
-        place = service.outcome()
-        places += [place] if place else []
+        life.ends()
     service.end()
     caller.close()
     started(customer, "service")
@@ -59,10 +56,10 @@ def test_receive_survives_a_kill_at_every_line(
     jobs = [str(job_id) for job_id in ids]
     customer.judge(customer.wait_for_end(jobs, 90))
     first, later = _deliveries(customer, jobs)
-    assert sum("error" in delivery for delivery in first) == len(places)
+    assert sum("error" in delivery for delivery in first) == every.deaths
     assert any(delivery.get("status") == 200 for delivery in later)
-    assert len(places) > 55
-    assert _files(places) == set(_RECEIVE)
+    assert len(every.lines) > 55
+    assert every.files == set(_RECEIVE)
 
 
 def _still_coming(customer: Customer) -> list[str]:
@@ -83,10 +80,6 @@ def _deliveries(
     tasks = {task["webhook_url"].rpartition("/")[2]: task for task in customer.ledger()["tasks"]}
     of_each = [tasks[job_id]["deliveries"] for job_id in jobs]
     return [made[0] for made in of_each], [again for made in of_each for again in made[1:]]
-
-
-def _files(places: list[str]) -> set[str]:
-    return {place.partition(":")[0] for place in places}
 
 
 def _edit(_number: int) -> dict[str, Any]:
@@ -152,29 +145,27 @@ def test_intake_survives_a_kill_at_every_line(
     service = crashing.service(customer.stack, "/v1/jobs", *files)
     caller = _Caller(customer)
     answers: list[tuple[str | None, str | None]] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
-        number = len(places)
-        service.order(number + 1)
+    every = EveryLine(service)
+    for number, life in enumerate(every):
+        life.order()
         if number:  # what died before is repeated
             again = caller.post(f"{batch}-{number - 1}", order(number - 1))
             answers[-1] = (answers[-1][0], again)
         answers.append((caller.post(f"{batch}-{number}", order(number)), None))
-        place = service.outcome()
-        places += [place] if place else []
+        life.ends()
     service.end()
     caller.close()
     started(customer, "service")
 
     jobs = [str(second or first) for first, second in answers]
     assert all(first in (None, job) for (first, _), job in zip(answers, jobs, strict=True))
-    assert sum(first is None for first, _ in answers) > 70
+    assert sum(first is None for first, _ in answers) == every.deaths
     assert _records(customer.stack) - before == set(jobs)
-    assert len(set(jobs)) == len(places) + 1
+    assert len(set(jobs)) == len(answers)
     customer.judge(customer.wait_for_end(jobs, 90))
     _no_input_is_left(customer)
-    assert _files(places) == set(files)
+    assert len(every.lines) > 70
+    assert every.files == set(files)
 
 
 def _no_input_is_left(customer: Customer) -> None:

@@ -18,7 +18,7 @@ from stack.stack import Stack
 from tests.contract.jobs import Clock
 from tests.crash.conftest import CrashingProcesses
 from tests.crash.due_work import AGE, QUEUES, lay_out
-from tests.crash.kill_at_every_line import small, started, stopped
+from tests.crash.kill_at_every_line import EveryLine, small, started, stopped
 from tests.crash.truncated_aof import everything
 from tests.e2e.conftest import Customer
 from worker.runtime.sweep import sweep_once
@@ -34,13 +34,11 @@ def test_the_sweep_survives_a_kill_at_every_line(
     client: Any = customer.stack.redis()
     sweeper = crashing.sweep(customer.stack.processes["worker.sweep"].environment)
     overdue: list[str] = []
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
+    every = EveryLine(sweeper)
+    for life in every:
         overdue += customer.send(1, small)
         _make_due(client, adrift, overdue[-1])
-        place = sweeper.kill_at(len(places) + 1)
-        places += [place] if place else []
+        life.run()
     # A job whose sweeper died before it was failed is overdue again a watch later; not so long.
     client.zadd("due", {f"deadline:{job_id}": time.time() for job_id in overdue}, xx=True)
     client.delete("sweep:lease")
@@ -55,11 +53,10 @@ def test_the_sweep_survives_a_kill_at_every_line(
     assert not [task for task in customer.ledger()["tasks"] if _owner(task) in overdue]
     customer.eventually(lambda: _inputs(customer) == 0, 30)
     assert client.zscore("slots:default", "gone") is None
-    files = {place.partition(":")[0] for place in places}
-    assert files == {
+    assert every.files == {
         f"core/{name}.py" for name in ("redis/store", "redis/scripts", "operations/account_status")
     } | {"worker/runtime/sweep.py"}
-    assert len(places) > 60
+    assert len(every.lines) > 60
 
 
 def _set_adrift(customer: Customer) -> dict[str, str]:
@@ -137,22 +134,17 @@ def test_a_sweeper_that_was_frozen_at_any_line_acts_on_nothing(
     clock = Clock()
     store = JobStore(redis_client, settings, clock)
     book = AccountRegistry(store, settings.accounts)
-    places: list[str] = []
-    place: str | None = ""
-    while place is not None:
+    every = EveryLine(sweeper)
+    for life in every:
         redis_client.flushdb()
         clock.now = time.time() - AGE
         lay_out(store, book, clock, redis_client)
-        place = sweeper.kill_at(len(places) + 1)
-        if place is None:
-            break
-        places.append(place)
-        _take_over(store, book, clock, redis_client)
-        left = everything(redis_client)
-        sweeper.order(0)  # it goes on
-        assert sweeper.outcome() is None
-        assert everything(redis_client) == left, place
-    assert len(places) > 60
+        if life.run():
+            _take_over(store, book, clock, redis_client)
+            left = everything(redis_client)
+            assert sweeper.run().killed_at is None  # it goes on
+            assert everything(redis_client) == left, life.place
+    assert every.deaths == len(every.lines) > 60
 
 
 def _take_over(store: JobStore, book: AccountRegistry, clock: Clock, client: "redis.Redis") -> None:
