@@ -9,6 +9,8 @@ import io
 import multiprocessing
 import os
 import runpy
+import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -107,6 +109,58 @@ def run(
         return subprocess.CompletedProcess(argv, code, output.read_text(), errors.read_text())
 
 
+class Talk:
+    """A program that is given orders, a line each, and answers with lines.
+
+    Args:
+        process: Its process.
+        channel: Our end of what is its standard input and output.
+    """
+
+    def __init__(self, process: BaseProcess, channel: socket.socket) -> None:
+        self._process = process
+        self._channel = channel
+        self._answers = channel.makefile("r", encoding="utf-8")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
+
+    def tell(self, line: str) -> None:
+        """Send it a line."""
+        self._channel.sendall(f"{line}\n".encode())
+
+    def answer(self, seconds: float) -> str:
+        """Return the next line that it says, without its end; empty once it has ended.
+
+        Raises:
+            TimeoutError: It says nothing for so many seconds.
+        """
+        told, _, _ = select.select([self._channel], [], [], seconds)
+        if not told:
+            raise TimeoutError(f"nothing was said for {seconds:g} s")
+        return self._answers.readline().rstrip("\n")
+
+    def end(self) -> None:
+        """End its input, and wait until it has exited."""
+        self._channel.shutdown(socket.SHUT_WR)
+        self._process.join(60)
+        assert not self._process.is_alive()
+        self._answers.close()
+        self._channel.close()
+
+
+def talk(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Talk:
+    """Start a module that reads orders from its standard input."""
+    ours, theirs = socket.socketpair()
+    program = (module, tuple(arguments), dict(environment))
+    process = _context.Process(target=_converse, args=(*program, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return Talk(process, ours)
+
+
 def _is_ours(program: children.Program) -> bool:
     python, option, *rest = program.argv
     return (
@@ -126,6 +180,34 @@ def _interpreter_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _run(program: children.Program) -> None:
     """In the forked process: become the program."""
+    _leave_fork_server()
+    _take_over(program.directory, program.environment)
+    for number, file in ((1, program.output), (2, program.errors)):
+        opened = os.open(file, os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout, sys.stderr = _writer(1, "strict"), _writer(2, "backslashreplace")
+    name, *arguments = program.argv[2:]
+    for module in _PROGRAMS:
+        sys.modules.pop(f"{module}.__main__", None)
+    _become(name, arguments, program.directory)
+
+
+def _converse(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], channel: socket.socket
+) -> None:
+    """In the forked process: become a module whose input and output is a socket."""
+    _leave_fork_server()
+    _take_over(SOURCE_ROOT, environment)
+    for number in (0, 1):
+        os.dup2(channel.fileno(), number)
+    channel.close()
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    sys.stdout = _writer(1, "strict")
+    _become(module, arguments, SOURCE_ROOT)
+
+
+def _leave_fork_server() -> None:
     die_with_parent(os.getppid())
     # Held open, it would keep the fork server alive when the tests are gone.
     for inherited in (
@@ -134,25 +216,19 @@ def _run(program: children.Program) -> None:
     ):
         os.close(inherited)
     os.setsid()
-    _take_over(program)
-    name, *arguments = program.argv[2:]
-    sys.argv = [name, *arguments]
-    sys.path.insert(0, str(program.directory))
-    for module in _PROGRAMS:
-        sys.modules.pop(f"{module}.__main__", None)
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def _take_over(program: children.Program) -> None:
-    os.chdir(program.directory)
+def _take_over(directory: Path, environment: Mapping[str, str]) -> None:
+    os.chdir(directory)
     os.environ.clear()
-    os.environ.update(program.environment)
+    os.environ.update(environment)
     time.tzset()
-    for number, file in ((1, program.output), (2, program.errors)):
-        opened = os.open(file, os.O_WRONLY | os.O_APPEND)
-        os.dup2(opened, number)
-        os.close(opened)
-    sys.stdout, sys.stderr = _writer(1, "strict"), _writer(2, "backslashreplace")
+
+
+def _become(name: str, arguments: Sequence[str], directory: Path) -> None:
+    sys.argv = [name, *arguments]
+    sys.path.insert(0, str(directory))
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def _writer(number: int, errors: str) -> io.TextIOWrapper:

@@ -1,9 +1,6 @@
 """A stack with room for many unfinished jobs, and workers that die on order."""
 
 import json
-import select
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +9,8 @@ import pytest
 from stack.options import StackOptions
 from stack.servers.process import ManagedProcess
 from stack.stack import Stack
-from tests.crash.crash_point import NOWHERE, ROOT
+from tests import forked_programs
+from tests.crash.crash_point import NOWHERE
 from tests.e2e.conftest import Customer, customer  # noqa: F401 - a fixture, used by its name
 from tests.quick_videos import SMALL
 from tests.timing import FAST
@@ -58,20 +56,15 @@ class Outcome:
 class CrashingProcess:
     """A process whose workers die at the place that is ordered."""
 
-    process: "subprocess.Popen[str]"
+    talk: forked_programs.Talk
 
     def order(self, place: str = NOWHERE) -> None:
         """Have it die at this place from now on."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{place}\n")
-        self.process.stdin.flush()
+        self.talk.tell(place)
 
     def outcome(self) -> Outcome:
         """Wait until it has died, or has done what it was given; return which."""
-        assert self.process.stdout is not None
-        told, _, _ = select.select([self.process.stdout], [], [], _PATIENCE)
-        assert told, "nothing died, and nothing ended"
-        answer = json.loads(self.process.stdout.readline())
+        answer = json.loads(self.talk.answer(_PATIENCE))
         assert "error" not in answer, "the child ended in an error"
         return Outcome(answer.get("killed_at"), answer.get("lines", []))
 
@@ -82,7 +75,7 @@ class CrashingProcess:
 
     def end(self) -> None:
         """End it, and the child that it may have."""
-        self.process.communicate("", timeout=60)
+        self.talk.end()
 
 
 @pytest.fixture(scope="session")
@@ -141,23 +134,15 @@ class CrashingProcesses:
     def _start(
         self, module: str, environment: Mapping[str, str], *arguments: str
     ) -> CrashingProcess:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.crash.{module}", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._started.append(CrashingProcess(process))
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        talk = forked_programs.talk(f"tests.crash.{module}", arguments, environment)
+        self._started.append(CrashingProcess(talk))
+        assert talk.answer(_PATIENCE) == "ready"
         return self._started[-1]
 
     def close(self) -> None:
         """End them all."""
         for crashing in self._started:
-            if crashing.process.poll() is None:
+            if crashing.talk.is_alive:
                 crashing.end()
 
 
