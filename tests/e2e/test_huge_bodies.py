@@ -17,6 +17,7 @@ from core.provider.catalogue import LARGEST_IMAGE_BYTES
 from stack.options import StackOptions
 from stack.stack import Stack
 from tests.e2e.conftest import Customer
+from tests.quick_videos import SMALL, often_polled
 from tests.timing import FAST, FAST_SANDBOX
 from tests.video_files import box, video
 
@@ -33,10 +34,11 @@ PATIENT = {
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[Stack]:
-    """Run a stack that waits longer for the provider."""
-    variables = {**FAST, **PATIENT}
-    with Stack(StackOptions(relay_variables=variables, sandbox_variables=FAST_SANDBOX)) as stack:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run a stack that waits longer for the provider, and asks about videos often."""
+    variables = {**FAST, **PATIENT, **often_polled(tmp_path_factory.mktemp("models"))}
+    sandbox = {**FAST_SANDBOX, **SMALL}
+    with Stack(StackOptions(relay_variables=variables, sandbox_variables=sandbox)) as stack:
         yield stack
 
 
