@@ -9,7 +9,6 @@ import io
 import multiprocessing
 import os
 import runpy
-import select
 import socket
 import subprocess
 import sys
@@ -120,7 +119,7 @@ class Talk:
     def __init__(self, process: BaseProcess, channel: socket.socket) -> None:
         self._process = process
         self._channel = channel
-        self._answers = channel.makefile("r", encoding="utf-8")
+        self._received = b""
 
     @property
     def is_alive(self) -> bool:
@@ -137,17 +136,19 @@ class Talk:
         Raises:
             TimeoutError: It says nothing for so many seconds.
         """
-        told, _, _ = select.select([self._channel], [], [], seconds)
-        if not told:
-            raise TimeoutError(f"nothing was said for {seconds:g} s")
-        return self._answers.readline().rstrip("\n")
+        self._channel.settimeout(seconds)
+        more = b"?"
+        while more and b"\n" not in self._received:
+            more = self._channel.recv(65536)
+            self._received += more
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode()
 
     def end(self) -> None:
         """End its input, and wait until it has exited."""
         self._channel.shutdown(socket.SHUT_WR)
         self._process.join(60)
         assert not self._process.is_alive()
-        self._answers.close()
         self._channel.close()
 
 

@@ -61,6 +61,7 @@ class CrashingProcess:
     def order(self, place: str = NOWHERE) -> None:
         """Have it die at this place from now on."""
         self.talk.tell(place)
+        assert self.talk.answer(_PATIENCE) == "ordered"
 
     def outcome(self) -> Outcome:
         """Wait until it has died, or has done what it was given; return which."""

@@ -1,12 +1,12 @@
 """A service that kills itself, with SIGKILL, at a chosen line of handling a request.
 
 Run as `python -m tests.crash.crashing_service PATH FILE…` in the service's environment; it takes
-the service's port. It reads a place per line of its input, and forks a child that serves. The first
-POST below PATH whose subject is new is the victim: the child dies when it is about to execute that
-line of these files while that request is handled, in any thread. A subject is the path and the
-`Idempotency-Key`; one that was a victim once is served normally from then on, so that a repetition
-gets through. All other requests are served normally, too. The socket is bound by the parent, so
-between two children connections wait instead of being refused.
+the service's port. It reads a place per line of its input, forks a child that serves, and says so.
+The first POST below PATH whose subject is new is the victim: the child dies when it is about to
+execute that line of these files while that request is handled, in any thread. A subject is the path
+and the `Idempotency-Key`; one that was a victim once is served normally from then on, so that a
+repetition gets through. All other requests are served normally, too. The socket is bound by the
+parent, so between two children connections wait instead of being refused.
 
 For each place one line of JSON is answered: {"killed_at": "service/api/webhooks.py:41"}, or
 {"lines": [[…], …]} when the victim was answered: the distinct lines, those together that die the
@@ -118,6 +118,7 @@ class Nursery:
             os.close(readable)
             self._run(CrashPoint(place, writable, uses=self._uses))
         os.close(writable)
+        _say("ordered")  # only now: what comes is no longer for the child before, which is dead
         with os.fdopen(readable) as reports:
             # The input says nothing now; it is readable only once whoever gave orders is gone.
             told, _, _ = select.select([reports, sys.stdin], [], [])

@@ -1,11 +1,11 @@
 """A sweep process that kills itself, or stands still, at a chosen line of its first round.
 
 Run as `python -m tests.crash.crashing_sweep SIGNAL` in a worker's environment; SIGNAL is KILL or
-STOP. It reads a place per line of its input, forks, and has the child do one round of sweeping. The
-child sends itself SIGNAL when it is about to execute that line. One line of JSON is answered:
-{"killed_at": "worker/runtime/sweep.py:61"}, or {"lines": [[…], …]} when the round ended first: its
-distinct lines, those together that die the same death. A child that stands still goes on at the
-next line of input; once it has ended, that is answered, too.
+STOP. It reads a place per line of its input, says so, forks, and has the child do one round of
+sweeping. The child sends itself SIGNAL when it is about to execute that line. One line of JSON is
+answered: {"killed_at": "worker/runtime/sweep.py:61"}, or {"lines": [[…], …]} when the round ended
+first: its distinct lines, those together that die the same death. A child that stands still goes on
+at the next line of input; once it has ended, that is answered, too.
 """
 
 import json
@@ -68,6 +68,7 @@ def main(name: str) -> None:
     deps = wiring.build(Settings.from_env(os.environ, WORKER))  # opens no connection
     _say("ready")
     while line := sys.stdin.readline():
+        _say("ordered")
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:
@@ -82,6 +83,7 @@ def main(name: str) -> None:
             _, status = os.waitpid(child, os.WUNTRACED)
             if os.WIFSTOPPED(status):
                 sys.stdin.readline()
+                _say("ordered")
                 os.kill(child, signal.SIGCONT)
                 _say(reports.readline().strip() or json.dumps({"error": "it ended"}))
                 os.waitpid(child, 0)

@@ -4,10 +4,10 @@ Run as `python -m tests.crash.crashing_worker QUEUE STEP [LARGE [FUNCTION [FILE.
 environment. Files of more than LARGE bytes go to S3 in parts. If FUNCTION is named, its lines alone
 count, in each turn of a loop over `number`. If files are named, their lines alone count.
 
-It reads a place per line of its input, forks, and has the child run the tasks of QUEUE until the
-child is about to execute that line of our code within STEP; there the child dies. It answers each
-with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": [[…], …]} when the
-tasks ended first: the distinct lines, those together that die the same death.
+It reads a place per line of its input, says so, forks, and has the child run the tasks of QUEUE
+until the child is about to execute that line of our code within STEP; there the child dies. It
+answers each with one line of JSON: {"killed_at": "worker/steps/submit.py:61"}, or {"lines": [[…],
+…]} when the tasks ended first: the distinct lines, those together that die the same death.
 """
 
 import gc
@@ -109,6 +109,7 @@ def main(queue: str, step: str, large: str = "", function: str = "", *files: str
     gc.freeze()  # else each child's first collection copies all of this process's memory
     _say("ready")
     for line in sys.stdin:
+        _say("ordered")
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:

@@ -139,7 +139,7 @@ def test_a_cancel_of_a_job_whose_submit_died_at_any_line(
     started(customer, "worker.submit", "worker.sweep")
 
     _all_is_over(customer, jobs, 1)
-    assert len(every.lines) > 60
+    assert len(every.lines) > 200
     assert "worker/clients/provider.py" in every.files
 
 
@@ -170,5 +170,5 @@ def test_the_poll_of_a_canceled_job_survives_a_kill_at_every_line(
     started(customer, "worker.submit")
 
     _all_is_over(customer, jobs, len(jobs))
-    assert len(lines) > 25
+    assert len(lines) > 100
     assert "worker/steps/poll.py" in set(map(file_of, lines))

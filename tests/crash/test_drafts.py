@@ -113,7 +113,7 @@ def test_a_draft_survives_a_kill_at_every_line(
     lines = survives(customer, worker)
 
     assert set(map(file_of, lines)) == set(_STORING)
-    assert len(lines) > 100
+    assert len(lines) > 200
 
 
 def test_a_large_video_survives_a_kill_at_every_part(

@@ -23,3 +23,4 @@ def test_asking_for_a_better_link_survives_a_kill_at_every_line(
 
     files = set(map(file_of, lines))
     assert {"worker/results/link_renewal.py", "worker/results/provider_lookup.py"} <= files
+    assert len(lines) > 350

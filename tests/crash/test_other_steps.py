@@ -48,7 +48,7 @@ def test_poll_survives_a_kill_at_every_line(
     started(customer, "worker.submit")
 
     customer.judge(customer.wait_for_end(jobs, 90))
-    assert len(lines) > 30
+    assert len(lines) > 100
     assert "worker/steps/poll.py" in set(map(file_of, lines))
 
 
@@ -127,5 +127,5 @@ def test_cleanup_survives_a_kill_at_every_line(
     customer.eventually(
         lambda: s3.list_objects_v2(Bucket=bucket, Prefix="_inputs/")["KeyCount"] == 0, 30
     )
-    assert len(lines) > 15
+    assert len(lines) > 40
     assert "worker/steps/cleanup.py" in set(map(file_of, lines))

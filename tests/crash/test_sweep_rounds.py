@@ -56,7 +56,7 @@ def test_the_sweep_survives_a_kill_at_every_line(
     assert every.files == {
         f"core/{name}.py" for name in ("redis/store", "redis/scripts", "operations/account_status")
     } | {"worker/runtime/sweep.py"}
-    assert len(every.lines) > 60
+    assert len(every.lines) > 80
 
 
 def _set_adrift(customer: Customer) -> dict[str, str]:
@@ -144,7 +144,7 @@ def test_a_sweeper_that_was_frozen_at_any_line_acts_on_nothing(
             left = everything(redis_client)
             assert sweeper.run().killed_at is None  # it goes on
             assert everything(redis_client) == left, life.place
-    assert every.deaths == len(every.lines) > 60
+    assert every.deaths == len(every.lines) > 80
 
 
 def _take_over(store: JobStore, book: AccountRegistry, clock: Clock, client: "redis.Redis") -> None:
