@@ -80,7 +80,7 @@ def test_progress_survives_a_kill_at_every_line(
                 ids.setdefault(body["type"], set()).add(callback.headers["webhook-id"])
         return ids
 
-    jobs, places = kill_at_every_line(
+    jobs, lines = kill_at_every_line(
         customer, worker, waits, lambda count: customer.send(count, order)
     )
     stopped(customer, "worker.submit")
@@ -94,7 +94,7 @@ def test_progress_survives_a_kill_at_every_line(
             "job.generating": {f"msg_{job_id}_generating"},
             "job.succeeded": {f"msg_{job_id}"},
         }
-    assert {place.partition(":")[0] for place in places} == set(_PROGRESS)
+    assert set(map(file_of, lines)) == set(_PROGRESS)
 
 
 def _edit(_number: int) -> dict[str, Any]:
