@@ -1,10 +1,14 @@
-"""Starts the sandbox: `python -m sandbox`, configured by `SANDBOX_…` variables."""
+"""`python -m sandbox` starts the sandbox. It takes no arguments.
+
+Its settings are `SANDBOX_...` variables: sandbox/README.md. Exits with 2 if they are invalid.
+"""
 
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -20,8 +24,10 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM or SIGINT; return the exit code, 2 for bad settings."""
+    if arguments:
+        return _explain(arguments)
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
@@ -59,6 +65,14 @@ def main() -> int:
     return 0
 
 
+def _explain(arguments: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print((__doc__ or "").strip())  # noqa: T201 - no log: this is for the terminal
+        return 0
+    print(f"{arguments[0]}: the sandbox takes no arguments; see --help", file=sys.stderr)  # noqa: T201 - as above
+    return 2
+
+
 def _listening(host: str, port: int) -> socket.socket:
     """Return a listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -71,4 +85,4 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

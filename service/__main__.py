@@ -1,10 +1,14 @@
-"""`python -m service`: the public process. Exits with 2 if the settings are invalid."""
+"""`python -m service` runs the public process. It takes no arguments.
+
+Its settings are variables: docs/operations.md. Exits with 2 if they are invalid.
+"""
 
 import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -26,8 +30,10 @@ from service.server.server import Server
 _ALLOCATIONS: Final = 10_000
 
 
-def main() -> int:
-    """Serve until told to stop; return the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Serve until told to stop, or say what this is; return the exit code."""
+    if arguments:
+        return _explain(arguments)
     raise_open_files()
     try:
         missing = credentials_problem()
@@ -55,6 +61,14 @@ def main() -> int:
     return 0 if server.started else STARTUP_FAILURE
 
 
+def _explain(arguments: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print((__doc__ or "").strip())  # noqa: T201 - for a person
+        return 0
+    print(f"{arguments[0]}: the service takes no arguments; see --help", file=sys.stderr)  # noqa: T201 - for a person
+    return 2
+
+
 def _leave(_signum: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
@@ -65,7 +79,7 @@ def run() -> NoReturn:
     A thread that waits for a silent S3, for a request that was cut off, must not keep the process.
     """
     try:
-        code = main()
+        code = main(sys.argv[1:])
     except SystemExit as end:  # of `_leave`, or of uvicorn where it cannot listen
         code = end.code if isinstance(end.code, int) else 1
     logging.shutdown()

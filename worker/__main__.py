@@ -1,8 +1,10 @@
 """`python -m worker ROLE` runs one worker process. ROLE is submit, collect, notify or sweep.
 
-The role may also come from FLUXRELAY_WORKER_ROLE. Exits with 2 if the role or the settings are
-wrong. `python -m worker dead-letters …` is the operator's command
-(worker/commands/dead_letters.py); `python -m worker dead-letters --help` tells of it.
+The role may also come from FLUXRELAY_WORKER_ROLE. Its settings are variables: docs/operations.md.
+Exits with 2 if the role or the settings are wrong.
+
+`python -m worker dead-letters ...` is the operator's command (worker/commands/dead_letters.py);
+`python -m worker dead-letters --help` tells of it.
 """
 
 import logging
@@ -10,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
@@ -43,17 +45,17 @@ _log = logging.getLogger("worker")
 _RECONNECT: Final = 1.0
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run a worker until it is told to stop, or a command; return the exit code."""
-    if arguments[:1] == [_DEAD_LETTERS]:
+    if arguments and arguments[0] == _DEAD_LETTERS:
         from worker.commands import dead_letters  # noqa: PLC0415 - workers do not load its libraries
 
-        return dead_letters.main(arguments[1:])
-    if arguments[:1] in (["-h"], ["--help"]):
-        print(__doc__)  # noqa: T201 - for a person
+        return dead_letters.main(list(arguments[1:]))
+    if {"-h", "--help"} & set(arguments):
+        print((__doc__ or "").strip())  # noqa: T201 - for a person
         return 0
     role = arguments[0] if arguments else os.environ.get(ROLE_VARIABLE, "")
-    problems: list[str] = []
+    problems = [f"{other}: the role is the only argument" for other in arguments[1:2]]
     if role not in _ROLES:
         allowed = ", ".join(_ROLES)
         problems.append(f"{ROLE_VARIABLE}, or the argument: must be one of {allowed}")

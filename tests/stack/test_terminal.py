@@ -62,7 +62,10 @@ def test_all_that_is_shown_has_a_stand_in(terminal: str) -> None:
 @pytest.mark.parametrize("terminal", ["ascii", "C"])
 @pytest.mark.parametrize(
     "module",
-    ["stack", "chaos", "benchmarks", "benchmarks.page", "worker dead-letters", "worker sweep"],
+    [
+        *("stack", "chaos", "benchmarks", "benchmarks.page", "service", "worker", "sandbox"),
+        *("worker dead-letters", "worker sweep"),
+    ],
 )
 def test_every_command_can_say_what_it_does(module: str, terminal: str) -> None:
     """Help texts, and errors, hold signs of ours and come whole."""
