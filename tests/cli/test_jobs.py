@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,27 @@ def test_what_was_asked_of_an_ended_job_is_refused(cli: Cli) -> None:
     job = json.loads(cli("submit", "done", *SMALL, "--wait", "--json").out)
     refused = cli("retry", job["id"])
     assert (refused.code, "only a failed job" in refused.err) == (Exit.REFUSED, True)
+
+
+def test_a_result_that_is_being_stored_is_not_canceled(
+    cli: Cli, faults: Callable[..., None], eventually: Eventually
+) -> None:
+    """It is too late, which is 7; other jobs of the same command are canceled all the same."""
+    mark = uuid.uuid4().hex
+    faults(
+        refuse_download={"match": mark, "status": 503},
+        delay_generation={"match": "a slow one", "seconds": 60},
+    )
+    late, slow = (cli("submit", prompt, *SMALL).out.strip() for prompt in (mark, "a slow one"))
+    eventually(lambda: json.loads(cli("get", late, "--json").out)["status"] == "storing")
+
+    done = cli("cancel", late, slow)
+
+    assert (done.code, f"{late}: " in done.err) == (Exit.REFUSED, True)
+    assert "canceled" in done.out
+    assert slow in done.out
+    faults()
+    assert cli("watch", late).code == Exit.DONE
 
 
 def test_the_key_and_the_address_have_exit_codes_of_their_own(cli: Cli) -> None:

@@ -15,7 +15,10 @@ from fluxrelay import (
     UnreachableError,
     WaitTimeoutError,
 )
+from fluxrelay.operations.batches import BatchOperations
+from fluxrelay.operations.callbacks import CallbackOperations
 from fluxrelay.operations.jobs import JobOperations
+from fluxrelay.protocol.effects import Flow
 from fluxrelay.protocol.messages import Answer, Request
 from fluxrelay.protocol.retry import retry_after
 from tests.client.scripted_flow import Reply, World, session
@@ -67,6 +70,26 @@ def test_the_service_says_when() -> None:
     world.run(session().call(Request("GET", "/")))
 
     assert world.slept == [7, 0]
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        BatchOperations(session()).create([]),
+        BatchOperations(session()).cancel("an-id"),
+        BatchOperations(session()).retry("an-id"),
+        JobOperations(session()).cancel_many(1, all=True),
+        CallbackOperations(session()).replay(0),
+    ],
+)
+def test_what_concerns_thousands_of_jobs_may_take_minutes(flow: Flow[object]) -> None:
+    """Given up too soon, a batch of 256 MiB would be sent again beside the first one."""
+    world = World(iter([refusal(404)]))
+
+    with pytest.raises(NotFoundError):
+        world.run(flow)
+
+    assert [request.patience for request in world.sent] == [300]
 
 
 @pytest.mark.parametrize(
