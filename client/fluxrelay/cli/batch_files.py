@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,10 +122,14 @@ class _Reader:
     def of_csv(self, text: str) -> Iterator[tuple[int, Any]]:
         head = text.partition("\n")[0]
         delimiter = max(",;\t", key=head.count)
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        csv.field_size_limit(max(len(text), 1))  # a file as base64 is longer than the usual limit
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
-            for count, row in enumerate(rows, 1):
-                yield rows.line_num, _caught(self._row, row, str(count))
+            headings = [name.strip() for name in next(rows, [])]
+            # A spreadsheet leaves rows of empty cells, which are no items.
+            filled = (row for row in rows if any(map(str.strip, row)))
+            for count, row in enumerate(filled, 1):
+                yield rows.line_num, _caught(self._row, headings, row, str(count))
         except csv.Error as error:
             yield rows.line_num, wrong(f"it is not CSV: {error}")
 
@@ -141,24 +146,37 @@ class _Reader:
             item["input"] = input_with_files(view, item["input"], self._folder)
         return item
 
-    def _row(self, row: Mapping[Any, Any], count: str) -> dict[str, Any]:
-        if None in row:
-            raise wrong("it has more cells than there are headings")
-        cells = {name.strip(): text for name, text in row.items() if text}
+    def _row(self, headings: Sequence[str], row: Sequence[str], count: str) -> dict[str, Any]:
         item: dict[str, Any] = {"custom_id": count}
-        pairs = []
-        for name, text in cells.items():
+        metadata: dict[str, str] = {}
+        pairs, own = [], set()
+        for name, text in _cells(headings, row):
+            if name in _OWN_COLUMNS or name == "output.key" or name.startswith("metadata."):
+                if name in own:
+                    raise wrong(f"two of its cells are headed {name}")
+                own.add(name)
             if name in _OWN_COLUMNS:
                 item[name] = _own(name, text)
             elif name.startswith("metadata."):
-                item.setdefault("metadata", {})[name.removeprefix("metadata.")] = text
+                metadata[name.removeprefix("metadata.")] = text
             elif name == "output.key":
                 item["output"] = {"key": text}
             else:
                 pairs.append((name.removeprefix("input."), text))
+        if metadata:
+            item["metadata"] = metadata
         model = _model_of({"model": self._model, **item}, "it names no model; give --model")
         item["input"] = typed_input(model_named(model, self._models), pairs, self._folder)
         return item
+
+
+def _cells(headings: Sequence[str], row: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the headings and the texts of the cells that are not empty."""
+    for name, text in zip_longest(headings, row, fillvalue=""):
+        if text and not name and text.strip():
+            raise wrong("it has more cells than there are headings")
+        if text and name:
+            yield name, text
 
 
 def _own(name: str, text: str) -> Any:

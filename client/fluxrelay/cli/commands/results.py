@@ -15,6 +15,10 @@ from fluxrelay.types.batches import Batch
 from fluxrelay.types.jobs import File, Job
 
 _PAGE = 100
+#: Bytes; file systems take 255, of which an ending, a role and a hash need some.
+_LONGEST_NAME = 200
+#: What Windows takes for a device, with any ending.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{n}{k}" for n in ("COM", "LPT") for k in range(1, 10))}
 
 
 def save(
@@ -127,6 +131,9 @@ def save_files(session: Session, job: Job, folder: Path, name: str) -> list[Path
             saved.append(path)
     except OSError as error:
         raise wrong(f"{error.filename or folder} cannot be written: {error.strerror}.") from None
+    except UnicodeEncodeError:
+        text = f"{name} cannot be the name of a file here; set LC_ALL to a locale in UTF-8."
+        raise wrong(text) from None
     return saved
 
 
@@ -140,9 +147,15 @@ def _is_there(path: Path, artifact: File) -> bool:
 
 
 def _file_name(name: str) -> str:
-    """Return a name that is a file's on every system, and cannot leave the folder."""
+    """Return a name that is a file's on every system, cannot leave the folder, and is only its own.
+
+    A name that has to be changed gets some digits of its hash, as several would become the same.
+    """
     kept = "".join(sign if sign.isalnum() or sign in "-_. " else "_" for sign in name)
-    return kept.strip(". ") or "_"
+    kept = kept.strip(". ").encode()[:_LONGEST_NAME].decode(errors="ignore")
+    if kept == name and kept.partition(".")[0].upper() not in _DEVICES:
+        return name
+    return f"{kept or '_'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def register(app: typer.Typer) -> None:
