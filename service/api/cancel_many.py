@@ -21,6 +21,7 @@ from service.body.request_body import read_body
 from service.http.auth import tenant_of
 from service.http.caller_values import kind_of, shown
 from service.http.problems import FieldError, JsonAnswer, Problem, invalid
+from service.http.query_parameters import refuse_all
 from service.intake.lenient_values import whole
 from service.state import State
 
@@ -36,6 +37,7 @@ async def cancel_jobs(request: Request[State]) -> Response:
     """Cancel the jobs that a filter admits, if they are as many as the caller says."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
+    refuse_all(request, confirm="send it in the body")
     body = parse_json(await read_body(request, LARGEST_BODY))
     wanted, confirm = _body_filter(tenant, body, state["settings"])
     await _expand(state, wanted)

@@ -11,6 +11,7 @@ from core.jobs.views import job_view
 from core.operations.cancellation import Outcome, prepare_cancel
 from service.api.jobs import show_job
 from service.http.problems import JsonAnswer, Problem
+from service.http.query_parameters import refuse_all
 from service.ownership import no_such_job, owned_job
 from service.state import State
 
@@ -21,6 +22,7 @@ async def cancel_job(request: Request[State]) -> Response:
     """Cancel a job; 200 only once that is on disk. One that has ended is returned as it is."""
     state = request.state
     job = await owned_job(request)
+    refuse_all(request)
     store = state["async_store"]
     outcome = await store.execute(prepare_cancel(store.transitions, job.id))
     if outcome is Outcome.STORING:

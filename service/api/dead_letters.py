@@ -25,7 +25,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import job_path
 from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
-from service.http.query_parameters import repeated, unknown
+from service.http.query_parameters import refuse_all, repeated, unknown
 from service.intake.storage_threads import ThreadPool
 from service.ownership import owned_batch, owned_job
 from service.state import State
@@ -53,6 +53,7 @@ async def retry_job(request: Request[State]) -> Response:
     """Retry a failed job as a new job; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
+    refuse_all(request)
     # Its inputs are copied in S3, which may be slow.
     threads = state["image_threads" if job.request.input_keys else "intake_threads"]
     job_id = await send_again(state, state["dead_letters"].retry, job, threads)
@@ -65,6 +66,7 @@ async def resend_callback(request: Request[State]) -> Response:
     """Send the callback of an ended job again; 202 only once that is on disk."""
     state = request.state
     job = await owned_job(request)
+    refuse_all(request)
     await send_again(state, state["dead_letters"].resend, job)
     now = await run_in_threadpool(state["intake"].record, job.id)
     location = {"location": job_path(request, job.id)}
@@ -79,6 +81,7 @@ async def dismiss_dead_letter(request: Request[State]) -> Response:
         about = await owned_batch(request, "id")
     else:
         about = await owned_job(request, "id")
+    refuse_all(request)
     if kind not in list(Kind):
         detail = f"There is no such kind of dead letter; use one of {', '.join(Kind)}"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)

@@ -16,6 +16,7 @@ from service.admission import accept_job
 from service.http.auth import tenant_of
 from service.http.origin import job_path
 from service.http.problems import JsonAnswer
+from service.http.query_parameters import refuse_all
 from service.intake.intake import Parse, idempotency_key
 from service.intake.job_request import parse_job
 from service.ownership import owned_job
@@ -38,6 +39,7 @@ async def create_job(request: Request[State]) -> Response:
     """
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
+    refuse_all(request, wait="leave it out, and send the header Prefer: wait=N")
     key = idempotency_key(request.headers)
     values = request.headers.getlist(_CANCEL_AFTER)
     parse: Parse = partial(parse_job, cancel_after=values) if values else parse_job
@@ -92,6 +94,7 @@ async def show_callback_secret(request: Request[State]) -> Response:
     """
     settings = request.state["settings"]
     tenant = tenant_of(request, settings.api_keys)
+    refuse_all(request)
     secrets = [callback_secret(master.reveal(), tenant) for master in settings.webhook_secrets]
     return JsonAnswer(
         {"secret": secrets[0], "previous": secrets[1:]}, headers={"cache-control": "no-store"}

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from core.provider.catalogue import FILES, Model, Parameter
 from service.http.auth import tenant_of
 from service.http.problems import JsonAnswer
+from service.http.query_parameters import refuse_all
 from service.state import State
 
 _PAGE: Final = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
@@ -44,6 +45,7 @@ async def list_models(request: Request[State]) -> Response:
     """Return the models that this deployment offers, with the bounds of their parameters."""
     settings = request.state["settings"]
     tenant_of(request, settings.api_keys)
+    refuse_all(request)
     return JsonAnswer({"models": [model_view(model) for model in settings.models.values()]})
 
 

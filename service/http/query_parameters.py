@@ -1,8 +1,11 @@
 """Query parameters, each of which may be given once: of two values, neither is guessed at."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
 from service.http.problems import FieldError, invalid
 
@@ -18,12 +21,32 @@ def repeated(query: QueryParams, names: Iterable[str]) -> list[FieldError]:
 
 def unknown(query: QueryParams, names: Collection[str]) -> list[FieldError]:
     """Return an error about each parameter that is none of these."""
-    allowed = f"one of {', '.join(names)}"
+    allowed = f"one of {', '.join(names)}" if names else "no parameters"
     return [
         FieldError(f"query.{name}", "is not known", allowed, "leave it out")
         for name in dict.fromkeys(query)
         if name not in names
     ]
+
+
+def refuse_all(request: Request[Any], **fixes: str) -> None:
+    """Refuse every parameter: a mistyped or misplaced one must not be ignored in silence.
+
+    Args:
+        request: A request that takes none.
+        fixes: What to do in place of some that callers may expect, by name.
+
+    Raises:
+        Problem: 422, with every parameter.
+    """
+    if not request.scope["query_string"]:
+        return
+    errors = [
+        replace(one, fix=fixes.get(one.field.removeprefix("query."), one.fix))
+        for one in unknown(request.query_params, ())
+    ]
+    if errors:
+        raise invalid(errors)
 
 
 def only_value(query: QueryParams, name: str) -> str | None:

@@ -29,6 +29,7 @@ IDEMPOTENCY_KEY: Final[Json] = {
 NO_KEY: Final = ("401", "No key, or an unknown one.")
 NO_JOB: Final = ("404", "No such job, or not yours.")
 BAD_QUERY: Final = ("422", "Parameters are invalid; all of them are named.")
+NO_QUERY: Final = ("422", "It takes no parameters; those that were sent are named.")
 BACKLOG_FULL: Final = ("429", "Too many jobs are waiting; repeat it after Retry-After seconds.")
 REDIS_AWAY: Final = ("503", "Redis is away; repeat it after Retry-After seconds.")
 STORES_AWAY: Final = ("503", "Redis or S3 is away; repeat it after Retry-After seconds.")

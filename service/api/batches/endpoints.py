@@ -20,7 +20,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import shown
 from service.http.origin import batch_path
 from service.http.problems import FieldError, JsonAnswer, Problem, backlog_full, invalid
-from service.http.query_parameters import repeated
+from service.http.query_parameters import refuse_all, repeated, unknown
 from service.intake.intake import idempotency_key
 from service.ownership import owned_batch
 from service.state import State
@@ -44,6 +44,7 @@ async def create_batch(request: Request[State]) -> Response:
     """Accept a batch; 202 only once all of it is on disk."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
+    refuse_all(request, wait="leave it out; GET /v1/batches/{id} takes it")
     key = idempotency_key(request.headers)
     accepted = await state["batches"].accept(request, tenant, key)
     stored, complaints = accepted.stored, accepted.complaints
@@ -106,6 +107,7 @@ async def send_batch_results(request: Request[State]) -> Response:
 async def cancel_batch(request: Request[State]) -> Response:
     """Cancel what can be of a batch; 200 only once that is on disk."""
     batch = await owned_batch(request)
+    refuse_all(request)
     await request.state["batch_lifecycle"].cancel(batch)
     return JsonAnswer(_view(await owned_batch(request)), headers=_FRESH)
 
@@ -113,6 +115,7 @@ async def cancel_batch(request: Request[State]) -> Response:
 async def retry_batch(request: Request[State]) -> Response:
     """Retry what failed in a batch as a new batch; 202 only once that is on disk."""
     batch = await owned_batch(request)
+    refuse_all(request)
     try:
         stored = await request.state["batch_lifecycle"].retry(batch)
     except CannotSendAgain as error:
@@ -127,6 +130,7 @@ async def retry_batch(request: Request[State]) -> Response:
 async def resend_batch_callback(request: Request[State]) -> Response:
     """Send the callback of a completed batch again; 202 only once that is on disk."""
     state, batch = request.state, await owned_batch(request)
+    refuse_all(request)
     await send_again(state, state["dead_letters"].resend, batch)
     headers = {"location": batch_path(request, batch.id)}
     return JsonAnswer(_view(await owned_batch(request)), HTTPStatus.ACCEPTED, headers=headers)
@@ -138,14 +142,7 @@ def _view(batch: Batch) -> dict[str, Any]:
 
 def _query(query: QueryParams) -> tuple[int, str | None, CallbackState | None]:
     """Parse the query; raises a `Problem` with everything that is wrong."""
-    errors = [
-        FieldError(
-            f"query.{name}", "is not known", f"one of {', '.join(_PARAMETERS)}", "leave it out"
-        )
-        for name in query
-        if name not in _PARAMETERS
-    ]
-    errors += repeated(query, _PARAMETERS)
+    errors = [*unknown(query, _PARAMETERS), *repeated(query, _PARAMETERS)]
     limit, cursor = query.get("limit"), query.get("cursor")
     size = int(limit) if limit and limit.isascii() and limit.isdigit() and len(limit) < 4 else 0  # noqa: PLR2004
     if limit is not None and not 1 <= size <= MAX_PAGE_SIZE:

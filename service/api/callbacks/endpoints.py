@@ -19,7 +19,7 @@ from service.body.request_body import read_body
 from service.http.auth import tenant_of
 from service.http.caller_values import kind_of, shown
 from service.http.problems import FieldError, JsonAnswer, invalid
-from service.http.query_parameters import repeated
+from service.http.query_parameters import refuse_all, repeated
 from service.state import State
 
 _FRESH: Final = {"cache-control": "no-store"}
@@ -47,6 +47,7 @@ async def replay_callbacks(request: Request[State]) -> Response:
     """
     settings = request.state["settings"]
     tenant = tenant_of(request, settings.api_keys)
+    refuse_all(request, **dict.fromkeys(_REPLAY_FIELDS, "send it in the body"))
     body = parse_json(await read_body(request, _LARGEST_BODY))
     if not isinstance(body, dict):
         allowed = "an object with since"

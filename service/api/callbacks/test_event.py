@@ -22,6 +22,7 @@ from service.http.auth import tenant_of
 from service.http.caller_values import kind_of, shown
 from service.http.leaving import HAS_LEFT, ON_LEAVE
 from service.http.problems import FieldError, JsonAnswer, Problem, invalid
+from service.http.query_parameters import refuse_all
 from service.http.shares import Limit, Refusals, Shares
 from service.intake.job_request import callback_url
 from service.state import State
@@ -48,6 +49,7 @@ async def test_callback(request: Request[State]) -> Response:
     """Have a sample event sent; 200 with the outcome, or 202 if there is none within 20 s."""
     state = request.state
     tenant = tenant_of(request, state["settings"].api_keys)
+    refuse_all(request, **dict.fromkeys(_FIELDS, "send it in the body"))
     body = parse_json(await read_body(request, _LARGEST_BODY))
     url, kind = _wanted(body, state["settings"])
     test_id, scripts = str(new_job_id()), state["async_store"].scripts

@@ -9,6 +9,7 @@ from service.openapi.operations import (
     BAD_QUERY,
     IDEMPOTENCY_KEY,
     NO_KEY,
+    NO_QUERY,
     REDIS_AWAY,
     STORES_AWAY,
     accepted,
@@ -177,7 +178,7 @@ def _cancel() -> Json:
         "Cancels each of its jobs that can be canceled. The batch completes when all have ended. "
         "Repeating is safe.",
         answer("200", "The batch.", json_of(reference("Batch"))),
-        problems(NO_KEY, _NO_BATCH, REDIS_AWAY),
+        problems(NO_KEY, _NO_BATCH, NO_QUERY, REDIS_AWAY),
     )
 
 
@@ -193,6 +194,7 @@ def _retry() -> Json:
             NO_KEY,
             _NO_BATCH,
             ("409", "The batch runs, or no item of it can be retried."),
+            NO_QUERY,
             BACKLOG_FULL,
             STORES_AWAY,
         ),
@@ -210,6 +212,7 @@ def _resend() -> Json:
             NO_KEY,
             _NO_BATCH,
             ("409", "The batch has no callback, or runs."),
+            NO_QUERY,
             REDIS_AWAY,
         ),
     )

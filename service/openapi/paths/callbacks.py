@@ -8,6 +8,7 @@ from core.operations.callbacks.samples import TRIABLE
 from service.openapi.operations import (
     BAD_QUERY,
     NO_KEY,
+    NO_QUERY,
     REDIS_AWAY,
     answer,
     json_of,
@@ -147,5 +148,5 @@ def _secret() -> Json:
         "Callbacks are signed with it, according to Standard Webhooks. While the operator rotates "
         "the secrets, callbacks carry a signature for each of the previous ones as well.",
         answer("200", "The secret.", json_of(secret)),
-        problems(NO_KEY),
+        problems(NO_KEY, NO_QUERY),
     )

@@ -6,6 +6,7 @@ from service.openapi.operations import (
     JOB_ID,
     NO_JOB,
     NO_KEY,
+    NO_QUERY,
     REDIS_AWAY,
     answer,
     json_of,
@@ -41,6 +42,7 @@ def _cancel(name: str, summary: str) -> Json:
             NO_KEY,
             NO_JOB,
             ("409", "Its result is being stored; it is too late."),
+            NO_QUERY,
             REDIS_AWAY,
         ),
     )

@@ -10,6 +10,7 @@ from service.openapi.operations import (
     JOB_ID,
     NO_JOB,
     NO_KEY,
+    NO_QUERY,
     REDIS_AWAY,
     STORES_AWAY,
     accepted,
@@ -75,7 +76,7 @@ def _dismiss() -> Json:
         "Take a dead letter off the list",
         "The job or batch can still be read. Files that were kept for a retry are deleted.",
         answer("204", "It is not listed.", None),
-        problems(NO_KEY, _NOT_FOUND, REDIS_AWAY),
+        problems(NO_KEY, _NOT_FOUND, NO_QUERY, REDIS_AWAY),
     )
 
 
@@ -91,6 +92,7 @@ def _retry() -> Json:
             NO_KEY,
             NO_JOB,
             ("409", "The job has not failed, or its files are gone."),
+            NO_QUERY,
             BACKLOG_FULL,
             STORES_AWAY,
         ),
@@ -109,6 +111,7 @@ def _resend() -> Json:
             NO_KEY,
             NO_JOB,
             ("409", "The job has not ended, has no callback, or its end is not to be told."),
+            NO_QUERY,
             STORES_AWAY,
         ),
     )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from service.openapi.operations import NO_KEY, answer, json_of, operation, problems
+from service.openapi.operations import NO_KEY, NO_QUERY, answer, json_of, operation, problems
 from service.openapi.schemas import Json, reference
 
 _TAG: Final = "Models and reference"
@@ -16,7 +16,7 @@ def paths() -> Json:
         "List the models",
         "Lists the models that this deployment offers, with the bounds of their parameters.",
         answer("200", "The models.", json_of(reference("Models"))),
-        problems(NO_KEY),
+        problems(NO_KEY, NO_QUERY),
     )
     openapi = operation(
         "show_openapi",
