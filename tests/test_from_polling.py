@@ -46,6 +46,11 @@ def environment(**variables: str) -> dict[str, str]:
     return child_environment({**variables, "PYTHONPATH": str(ROOT / "client")})
 
 
+def account(relay: Stack) -> dict[str, str]:
+    """Return the variables with the address and the key, as the page names them."""
+    return {"FLUXRELAY_URL": relay.service_url, "FLUXRELAY_KEY": relay.api_key}
+
+
 def run(name: str, addresses: Mapping[str, str], folder: Path, **variables: str) -> None:
     """Run a program of the page in a folder, to its end."""
     written(name, addresses, folder)
@@ -71,11 +76,11 @@ def assert_fox(folder: Path) -> None:
 def done(relay: Stack, ports: Ports, tmp_path: Path) -> Iterator[tuple[str, ManagedProcess]]:
     """Run the page's receiver; return its URL and its process."""
     port = ports.take()
-    written("done.py", {"https://relay.example": relay.service_url, "9000": str(port)}, tmp_path)
+    written("done.py", {"9000": str(port)}, tmp_path)
     process = ManagedProcess(
         "done",
         [sys.executable, "done.py"],
-        environment=environment(FLUXRELAY_KEY=relay.api_key),
+        environment=environment(**account(relay)),
         log=tmp_path / "log",
         directory=tmp_path,
         probe=lambda _process: is_listening(port),
@@ -103,22 +108,20 @@ def test_the_loop(relay: Stack, tmp_path: Path) -> None:
 
 def test_another_address(relay: Stack, tmp_path: Path) -> None:
     """The same program saves the image with FluxRelay's address; two lines of it differ."""
-    address = {"https://relay.example": relay.service_url}
-    run("relayed.py", address, tmp_path, FLUXRELAY_KEY=relay.api_key)
+    run("relayed.py", {}, tmp_path, **account(relay))
     assert_fox(tmp_path)
 
     before, after = (PROGRAMS[name].splitlines()[1:] for name in ("polling.py", "relayed.py"))
     changed = [line for line in difflib.ndiff(before, after) if line.startswith("+ ")]
     assert changed == [
-        '+ API = "https://relay.example"',
+        '+ API = os.environ["FLUXRELAY_URL"]',
         '+ KEY = {"x-key": os.environ["FLUXRELAY_KEY"]}',
     ]
 
 
 def test_no_loop(relay: Stack, tmp_path: Path) -> None:
     """The program with the client waits for the image and saves it."""
-    address = {"https://relay.example": relay.service_url}
-    run("client.py", address, tmp_path, FLUXRELAY_KEY=relay.api_key)
+    run("client.py", {}, tmp_path, **account(relay))
     assert_fox(tmp_path)
 
 
@@ -127,9 +130,8 @@ def test_no_waiting(
 ) -> None:
     """The last program creates one job, however often it is run; the receiver tells its image."""
     url, receiver = done
-    addresses = {"https://relay.example": relay.service_url, "https://app.example/done": url}
     for _ in range(2):
-        run("submit.py", addresses, tmp_path, FLUXRELAY_KEY=relay.api_key)
+        run("submit.py", {"https://app.example/done": url}, tmp_path, **account(relay))
 
     told = f"succeeded s3://{relay.bucket}/orders/1042.jpg\n"
     eventually(lambda: told in receiver.output())

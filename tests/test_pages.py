@@ -16,6 +16,8 @@ PAGES: Final = sorted(
     for page in ROOT.glob(place)
 )
 PAGE_IDS: Final = [page.relative_to(ROOT).as_posix() for page in PAGES]
+#: Variables in commands: those of callers, that of operators, and the id of a job.
+SHELL_VARIABLES: Final = {"FLUXRELAY_URL", "FLUXRELAY_KEY", "FLUXRELAY_REDIS_URL", "JOB"}
 OWN_FOLDERS: Final = (
     "core", "service", "worker", "sandbox", "stack", "chaos", "benchmarks", "docs", "deploy",
     "client", "tests", ".ci",
@@ -61,6 +63,22 @@ def test_make_commands_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_commands_use_the_names_of_the_client(page: Path) -> None:
+    """In commands to paste, address and key have the names by which the client reads them."""
+    text = page.read_text(encoding="utf-8")
+    commands = "".join(block for name in ("sh", "bash") for block in blocks(text, name))
+    assert set(re.findall(r"\$\{?([A-Za-z_]\w*)", commands)) <= SHELL_VARIABLES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_the_client_is_installed_before_it_is_used(page: Path) -> None:
+    """A page whose programs use the Python client says before the first how it is installed."""
+    text = page.read_text(encoding="utf-8")
+    before, uses, _ = text.partition("from fluxrelay import")
+    assert not uses or re.search(r"pip install \S*client", before)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)

@@ -1,9 +1,11 @@
 """The programs of the client's page run as they are printed."""
 
 import contextlib
+import inspect
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -81,15 +83,32 @@ def test_the_receiver(relay: Stack, tmp_path: Path, eventually: Eventually) -> N
             assert_every_kind_is_taken(relay, url, eventually)
 
 
+def methods() -> dict[str, Callable[..., object]]:
+    """Return the methods of the client, by the names that the page gives them."""
+    found: dict[str, Callable[..., object]] = {
+        "events": FluxRelay.events,
+        "request": FluxRelay.request,
+    }
+    with FluxRelay("http://relay.example", "a-key") as client:
+        for kind in ("jobs", "batches", "callbacks", "dead_letters", "models"):
+            resource = getattr(client, kind)
+            names = (name for name in dir(type(resource)) if not name.startswith("_"))
+            found |= {f"{kind}.{name}": getattr(resource, name) for name in names}
+    return found
+
+
 def test_every_method_is_named() -> None:
     """The table names every method of the client."""
-    client = FluxRelay("http://relay.example", "a-key")
-    methods = {
-        f"{kind}.{name}"
-        for kind in ("jobs", "batches", "callbacks", "dead_letters", "models")
-        for name in dir(type(getattr(client, kind, None)))
-        if hasattr(client, kind) and not name.startswith("_")
-    }
-    client.close()
+    assert {name for name in methods() if f"`{name}(" not in TEXT} == set()
 
-    assert {name for name in methods | {"request"} if f"`{name}(" not in TEXT} == set()
+
+def test_every_argument_is_named() -> None:
+    """What a method takes stands in its row, or in its row of the table of arguments."""
+    rows = [row for row in TEXT.splitlines() if row.startswith("| `")]
+    for name, method in methods().items():
+        own = " ".join(row for row in rows if re.search(rf"`{name}\b", row.split(" | ")[0]))
+        if f"{name}`" in own and "the same, without" in own:
+            own += next(row for row in rows if row.startswith("| `jobs.list`"))
+        taken = inspect.signature(method).parameters.keys() - {"self", "limit", "cursor"}
+        missing = {one for one in taken if not re.search(rf"\b{one}\b", own)}
+        assert not missing, name

@@ -104,6 +104,8 @@ def test_a_batch_is_canceled(api: Caller, relay: Stack, full_house: None) -> Non
     done = completed(api, batch)
     assert [line["status"] for line in results(relay, done)] == ["canceled"] * 3
     assert send(api, {}, path=f"/v1/batches/{batch}/cancel").json()["counts"] == done["counts"]
+    # What was canceled is nothing that failed.
+    problem(send(api, {}, path=f"/v1/batches/{batch}/retry"), 409, "cannot-send-again")
 
 
 def test_what_failed_is_retried(api: Caller, relay: Stack, sandbox: SandboxDesk) -> None:
@@ -131,6 +133,26 @@ def test_what_failed_is_retried(api: Caller, relay: Stack, sandbox: SandboxDesk)
     assert api.job(failed["job_id"])["retried_as"] == line["job_id"]
     nothing = send(api, {}, path=f"/v1/batches/{retry['id']}/retry")
     problem(nothing, 409, "cannot-send-again")
+
+
+def test_what_was_moderated_is_retried_and_told_to_the_same_receiver(
+    api: Caller, receiver: CallbackReceiver
+) -> None:
+    """A retry runs moderated items too; it has the batch's callback and metadata, and its own."""
+    own = {"callback": {"url": receiver.url}, "metadata": {"n": 1}}
+    items = [item("moderate-content", **own), item("fine")]
+    body = {"items": items, "callback": {"url": receiver.url}, "metadata": {"of": "all"}}
+    batch = accepted(api, body)["id"]
+    assert completed(api, batch)["counts"]["failed"] == 1
+
+    retry = send(api, {}, path=f"/v1/batches/{batch}/retry").json()["id"]
+
+    finished = completed(api, retry)
+    assert (finished["counts"]["total"], finished["metadata"]) == (1, {"of": "all"})
+    api.eventually(lambda: [one["id"] for one in callbacks(receiver)] == [batch, retry])
+    api.eventually(lambda: len(callbacks(receiver, "job.failed")) == 2)
+    for told in callbacks(receiver, "job.failed"):
+        assert (told["metadata"], told["error"]["retryable"]) == ({"n": 1}, False)
 
 
 def test_a_callback_is_sent_again(api: Caller, receiver: CallbackReceiver) -> None:
