@@ -149,3 +149,11 @@ def test_a_settings_file_that_others_can_read(bare: Cli, relay: Stack, tmp_path:
     (folder / "config.toml").chmod(0o600)
     assert "✓ settings" in bare("doctor", *named).out
     assert bare("list").code == Exit.USAGE
+
+
+def test_a_proxy_that_cannot_be_used_is_told(cli: Cli) -> None:
+    """It is a wrong setting, whichever command meets it."""
+    done = cli("doctor", ALL_PROXY="socks5://127.0.0.1:1")
+    assert (done.code, "ALL_PROXY names a SOCKS proxy" in done.out) == (Exit.USAGE, True)
+    done = cli("list", ALL_PROXY="socks5://127.0.0.1:1")
+    assert (done.code, "ALL_PROXY names a SOCKS proxy" in done.err) == (Exit.USAGE, True)

@@ -99,3 +99,14 @@ def test_an_unknown_profile_is_told(home: dict[str, str]) -> None:
     """The nearest name is offered."""
     with pytest.raises(CommandFailed, match="Did you mean staging"):
         read_settings(home, profile="stagign")
+
+
+def test_a_line_end_belongs_to_no_setting(home: dict[str, str], tmp_path: Path) -> None:
+    """Files and secret stores leave one, and editors a byte order mark; blanks are no value."""
+    (tmp_path / "key").write_text("\ufeffkey-of-staging\r\n", encoding="utf-8")
+    assert values(read_settings(home, profile="staging"))[1] == "key-of-staging"
+    named = {"FLUXRELAY_URL": " http://127.0.0.1:1/\n", "FLUXRELAY_KEY": "key-of-shell\r\n"}
+    assert values(read_settings(home | named)) == ("http://127.0.0.1:1", "key-of-shell")
+    assert values(read_settings({"FLUXRELAY_KEY": " \n", "FLUXRELAY_URL": ""})) == (None, None)
+    with pytest.raises(CommandFailed, match="no http"):
+        read_settings({"FLUXRELAY_URL": "http://127.0.0.1:1\n/x"})

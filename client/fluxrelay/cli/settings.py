@@ -136,9 +136,9 @@ def _profile(file: Path, name: str, values: Any) -> Mapping[str, str]:
 def _from(environment: Mapping[str, str]) -> dict[str, Setting]:
     named = {"url": _URL, "key": _KEY, "callback_secret": _SECRET, "model": _MODEL}
     return {
-        name: Setting(environment[variable], variable)
+        name: Setting(value, variable)
         for name, variable in named.items()
-        if environment.get(variable)
+        if (value := environment.get(variable, "").strip())
     }
 
 
@@ -152,7 +152,7 @@ def _stored_key(stored: Mapping[str, Setting], address: Setting | None) -> Setti
         return None
     path = Path(named.value).expanduser()
     try:
-        return Setting(path.read_text(encoding="utf-8").strip(), str(path))
+        return Setting(path.read_text(encoding="utf-8-sig").strip(), str(path))
     except (OSError, UnicodeDecodeError):
         raise wrong(f"The file {path}, named by key_file, cannot be read.") from None
 
@@ -161,15 +161,17 @@ def _address(setting: Setting | None) -> Setting | None:
     if setting is None:
         return None
     try:
-        parts = urlsplit(setting.value)
+        value = setting.value.strip()
+        parts = urlsplit(value)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fits &= value.isprintable()
     except ValueError:
         fits = False
     if not fits:
         raise wrong(f"The address in {setting.source} is no http(s) URL, such as http://host:8080.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise wrong(f"The address in {setting.source} must hold no user, query or fragment.")
-    return Setting(setting.value.rstrip("/"), setting.source)
+    return Setting(value.rstrip("/"), setting.source)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

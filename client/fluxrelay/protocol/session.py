@@ -45,16 +45,18 @@ class Session:
         Raises:
             ConfigurationError: There is no address or no key.
         """
-        url = url or environment.get("FLUXRELAY_URL")
-        key = key or environment.get("FLUXRELAY_KEY")
+        # A file or a secret store often leaves a line end behind what it holds. In a header, that
+        # is an error which shows the whole key.
+        url = (url or environment.get("FLUXRELAY_URL", "")).strip()
+        key = (key or environment.get("FLUXRELAY_KEY", "")).strip()
         if not url:
             raise ConfigurationError("no address: pass `url`, or set FLUXRELAY_URL")
         if not key:
             raise ConfigurationError("no key: pass `key`, or set FLUXRELAY_KEY")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        if not _is_address(url):
             raise ConfigurationError(f"the address must be an http(s) URL, not {url!r}")
         if not (key.isascii() and key.isprintable()):
-            raise ConfigurationError("the key must be printable ASCII")
+            raise ConfigurationError("the key must be printable ASCII, on one line")
         return cls(url.rstrip("/"), key, retries)
 
     def call(self, request: Request) -> Flow[Answer]:
@@ -112,6 +114,14 @@ class Session:
             "user-agent": f"fluxrelay-python/{VERSION}",
         }
         return dataclasses.replace(request, path=self.url + request.path, headers=headers)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # of a [ without its ]
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and url.isprintable()
 
 
 def _rest(answer: Answer) -> Flow[bytes]:

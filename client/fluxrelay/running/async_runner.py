@@ -13,7 +13,14 @@ import httpx
 from fluxrelay.protocol.body import Body
 from fluxrelay.protocol.effects import Close, Emit, Flow, Now, Read, Send, Sleep, Work
 from fluxrelay.protocol.messages import Answer
-from fluxrelay.running.http import ERRORS, Streamed, answer_of, built, unreachable
+from fluxrelay.running.http import (
+    ERRORS,
+    Streamed,
+    answer_of,
+    built,
+    of_environment,
+    unreachable,
+)
 from fluxrelay.running.progress import Progress
 
 T = TypeVar("T")
@@ -28,7 +35,7 @@ class AsyncRunner:
     """
 
     def __init__(self, client: httpx.AsyncClient | None, timeout: float) -> None:
-        self._client = client or httpx.AsyncClient()
+        self._client = client or of_environment(httpx.AsyncClient)
         self._owns_client = client is None
         self._timeout = timeout
 

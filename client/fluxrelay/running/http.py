@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from fluxrelay.errors import UnreachableError
+from fluxrelay.errors import ConfigurationError, UnreachableError
 from fluxrelay.protocol.messages import Answer, Request
 
 #: Seconds to connect.
@@ -16,7 +18,17 @@ _CONNECT = 10.0
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 #: What httpx raises where no answer comes.
-ERRORS = (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL)
+ERRORS = (
+    httpx.TransportError,
+    httpx.DecodingError,
+    httpx.InvalidURL,
+    UnicodeError,  # idna's, of a host name that cannot be one
+)
+#: Variables that httpx reads.
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+C = TypeVar("C")
 
 
 @dataclass(eq=False)
@@ -26,6 +38,33 @@ class Streamed:
     request: Request
     response: httpx.Response
     pieces: Any
+
+
+def of_environment(make: Callable[[], C]) -> C:
+    """Return a client of httpx, which uses the proxies and certificates that variables name.
+
+    Raises:
+        ConfigurationError: One of them cannot be used; the error names it, and no password.
+    """
+    try:
+        return make()
+    except ImportError:
+        raise ConfigurationError(
+            f"{_named(_PROXIES)} names a SOCKS proxy, for which a package is missing: "
+            "pip install 'httpx[socks]'"
+        ) from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigurationError(f"{_named(_CERTIFICATES)} cannot be used: {why}") from None
+    except (ValueError, httpx.InvalidURL):
+        text = f"{_named(_PROXIES)} must be the URL of a proxy, such as http://host:3128"
+        raise ConfigurationError(text) from None
+
+
+def _named(names: tuple[str, ...]) -> str:
+    """Return those of the variables that are set."""
+    every = [spelt for name in names for spelt in (name, name.lower()) if os.environ.get(spelt)]
+    return " or ".join(every) or " or ".join(names)
 
 
 def built(
@@ -55,7 +94,7 @@ def built(
             content=content,
             timeout=httpx.Timeout(seconds, connect=_CONNECT, read=seconds + request.patience),
         )
-    except httpx.InvalidURL as error:
+    except ERRORS as error:
         raise unreachable(error, request) from error
 
 

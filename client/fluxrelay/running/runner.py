@@ -10,7 +10,14 @@ import httpx
 
 from fluxrelay.protocol.effects import Close, Emit, Flow, Now, Read, Send, Sleep, Work
 from fluxrelay.protocol.messages import Answer
-from fluxrelay.running.http import ERRORS, Streamed, answer_of, built, unreachable
+from fluxrelay.running.http import (
+    ERRORS,
+    Streamed,
+    answer_of,
+    built,
+    of_environment,
+    unreachable,
+)
 from fluxrelay.running.progress import Progress
 
 T = TypeVar("T")
@@ -25,7 +32,7 @@ class Runner:
     """
 
     def __init__(self, client: httpx.Client | None, timeout: float) -> None:
-        self._client = client or httpx.Client()
+        self._client = client or of_environment(httpx.Client)
         self._owns_client = client is None
         self._timeout = timeout
 

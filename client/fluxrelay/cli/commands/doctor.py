@@ -16,8 +16,15 @@ from fluxrelay.cli.callback_server import CallbackServer, Received
 from fluxrelay.cli.exits import Exit
 from fluxrelay.cli.session import Session, command
 from fluxrelay.cli.settings import Settings, is_private
-from fluxrelay.errors import AuthenticationError, FluxRelayError, NotFoundError, ProblemError
+from fluxrelay.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    FluxRelayError,
+    NotFoundError,
+    ProblemError,
+)
 from fluxrelay.protocol.version import VERSION
+from fluxrelay.running.http import ERRORS, of_environment
 
 _OK, _WARNING, _FAILED, _SKIPPED = "ok", "warning", "failed", "skipped"
 _MARKS: Final = {
@@ -66,11 +73,16 @@ def _checks(session: Session, callback: str | None) -> Iterator[Check]:
     url = settings.url.value
     yield _encryption(url)
     try:
-        alive = httpx.get(f"{url}/livez", timeout=_SECONDS)
-        ready = httpx.get(f"{url}/readyz", timeout=_SECONDS)
-        document = httpx.get(f"{url}/openapi.json", timeout=_SECONDS)
+        with of_environment(httpx.Client) as http:
+            alive, ready, document = [
+                http.get(f"{url}/{page}", timeout=_SECONDS)
+                for page in ("livez", "readyz", "openapi.json")
+            ]
         version = document.json()["info"]["version"]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+    except ConfigurationError as error:
+        yield Check("service", _FAILED, f"cannot be asked: {error}", Exit.USAGE)
+        return
+    except (*ERRORS, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         text = f"{url} does not answer as FluxRelay: {type(error).__name__}: {error}"
         yield Check("service", _FAILED, text, Exit.UNREACHABLE)
         return
