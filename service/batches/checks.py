@@ -12,7 +12,7 @@ from core.jobs.job_ids import new_job_id
 from core.redis.transitions import Transitions
 from core.storage.object_keys import INPUT_PREFIX
 from core.whole_json import whole_json
-from service.batches.complaints import Complaints, InvalidItems, errors_of
+from service.batches.complaints import LINE, Complaints, InvalidItems, errors_of
 from service.batches.options import ITEM_FIELDS, Options, parse_options
 from service.batches.spool import Spool
 from service.batches.spooled_items import ReadBatch, SpooledItem, SpooledItems, too_many
@@ -162,12 +162,12 @@ class ItemChecks:
         return None if is_item or "input" in body else body
 
     def _check(self, item: SpooledItem) -> None:
+        name, line = (f"Item {item.line}", None) if self._is_document else (LINE, item.line)
         try:
-            body = parse_json(self._spooled.skeleton(item), item.gaps)
+            body = parse_json(self._spooled.skeleton(item), item.gaps, name=name, line=line)
         except Problem as problem:
             if self._is_document:
-                detail = f"Item {item.line}: {problem.detail}"
-                raise Problem(problem.status, problem.kind, detail) from None
+                raise
             self._digest.update(self._spooled.skeleton(item) if not item.files else b"broken")
             self.checked.complaints.add(item.line, None, errors_of(problem))
             return

@@ -11,6 +11,8 @@ from service.http.problems import FieldError, JsonAnswer, Problem
 
 #: Most complaints that an answer lists.
 MOST_LISTED: Final = 1000
+#: What errors call an item of NDJSON whose text cannot be read.
+LINE: Final = "The line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ class InvalidItems(Problem):
 
 
 def errors_of(problem: Problem) -> Sequence[FieldError]:
-    """Return a problem with one item as errors about its fields."""
+    """Return a problem with the text of a line as errors about its item."""
     if problem.errors:
         return problem.errors
-    allowed = "one JSON object per item"
-    return [FieldError("item", problem.detail, allowed, "correct the item")]
+    detail, allowed = problem.detail.removeprefix(f"{LINE} "), "one JSON object per line"
+    fix = "correct the line; curl keeps line breaks with --data-binary, not with -d"
+    return [FieldError("item", detail, allowed, fix)]

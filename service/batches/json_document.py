@@ -32,7 +32,10 @@ class JsonDocument:
         self._sink = sink
         self._envelope = envelope
         self.is_broken = False
+        #: Whether another object or array follows the outer one, as in NDJSON.
+        self.has_several = False
         self._depth = 0
+        self._complete = False
         self._in_string = False
         self._escaped = False
         #: The last string directly in the outer object, with its closing quote, and whether a colon
@@ -118,6 +121,7 @@ class JsonDocument:
 
     def _open_bracket(self, mark: bytes) -> None:
         self._begin_value()
+        self.has_several |= self._depth == 0 and self._complete
         items = mark == b"[" and self._depth == 1 and self._named and self._is_items()
         self._named = False
         self._pass(mark)
@@ -133,6 +137,7 @@ class JsonDocument:
                 self._close()
             self._within = self._owes = False
         self.is_broken |= self._depth < 0
+        self._complete |= self._depth == 0
         self._pass(mark)
 
     def _comma(self) -> None:

@@ -61,10 +61,8 @@ def parse_options(
         allowed = "an object with items"
         raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
     known = _FIELDS if is_document else _FIELDS[1:]
-    errors = [unknown_field(name, dict.fromkeys(known)) for name in body if name not in known]
-    if is_document and not isinstance(body.get("items"), list):
-        found = f"is {kind_of(body['items'])}" if "items" in body else "is missing"
-        errors.append(FieldError("items", found, "an array of items", "send an array"))
+    errors = [unknown_field(name, dict.fromkeys(known)) for name in body if name not in _FIELDS]
+    errors += _items(body, is_document=is_document)
     options = Options(
         defaults=_defaults(body, errors),
         files=files,
@@ -77,6 +75,18 @@ def parse_options(
     if errors:
         raise invalid(errors)
     return options
+
+
+def _items(body: Mapping[str, Any], *, is_document: bool) -> list[FieldError]:
+    """Return what is wrong with `items`, which the document has, and lines have not."""
+    if not is_document and "items" in body:
+        fix = "send it with Content-Type: application/json, or each item on a line of its own"
+        return [FieldError("items", "is given in NDJSON", "one item per line", fix)]
+    if is_document and not isinstance(body.get("items"), list):
+        found = f"is {kind_of(body['items'])}" if "items" in body else "is missing"
+        fix = "send an array, or one item per line with Content-Type: application/x-ndjson"
+        return [FieldError("items", found, "an array of items", fix)]
+    return []
 
 
 def _defaults(body: Mapping[str, Any], errors: list[FieldError]) -> dict[str, Any]:

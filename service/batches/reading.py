@@ -83,8 +83,7 @@ class BatchReader:
         await pour(request, self._most_bytes, partial(_feed, document), place)
         document.end()
         if document.is_broken:
-            detail = "The body is not valid JSON: its brackets and commas do not match"
-            raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
+            raise _no_document("its brackets and commas do not match")
         return ReadBatch(envelope.end(), is_document=True, items=spooled, place=place)
 
 
@@ -93,4 +92,16 @@ def _feed(document: JsonDocument, piece: bytes) -> None:
     try:
         document.feed(piece)
     except SkeletonTooLarge:
-        raise too_large(LARGEST_SKELETON, "besides its items and files") from None
+        if not document.has_several:
+            raise too_large(LARGEST_SKELETON, "besides its items and files") from None
+    if document.has_several:
+        raise _no_document("it holds several JSON texts")
+
+
+def _no_document(cause: str) -> Problem:
+    detail = (
+        f"The body is not valid JSON: {cause}; send one JSON object, or one item per line with "
+        "Content-Type: application/x-ndjson (curl keeps line breaks with --data-binary, not with "
+        "-d)"
+    )
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)

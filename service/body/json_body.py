@@ -14,12 +14,16 @@ from service.http.problems import Problem
 _DEEPEST: Final = 100  # levels of objects and arrays
 
 
-def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
+def parse_json(
+    raw: bytes, gaps: Sequence[Gap] = (), *, name: str = "The body", line: int | None = 1
+) -> Any:
     """Parse JSON (RFC 8259); NaN and Infinity are rejected.
 
     Args:
         raw: The text, or its skeleton.
         gaps: Where the skeleton is shorter than the text.
+        name: What errors call the text.
+        line: Its line in the body; None: unknown, so errors name a place in the text.
 
     Raises:
         Problem: 400, with the position of the error, or the duplicate name.
@@ -29,19 +33,20 @@ def parse_json(raw: bytes, gaps: Sequence[Gap] = ()) -> Any:
         body = _decode(_text(raw))
         _check_depth(body)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno + _missing(raw, gaps, error)}"
+        row, column = error.lineno + (line or 1) - 1, error.colno + _missing(raw, gaps, error)
+        where = f"line {row}, column {column}" + ("" if line else " of its text")
         what = error.msg.removesuffix(" at")
-        detail = f"The body is not valid JSON ({what} at {where}); send one JSON object"
+        detail = f"{name} is not valid JSON ({what} at {where}); send one JSON object"
     except _NamedTwice as error:
-        name = shown(error.name)
-        detail = f"The body has an object with two fields named {name}; send each name once"
+        field = shown(error.name)
+        detail = f"{name} has an object with two fields named {field}; send each name once"
         raise Problem(HTTPStatus.BAD_REQUEST, "duplicate-field", detail) from None
     except _UnreadableError as error:
-        detail = f"The body is not valid JSON: {error}"
+        detail = f"{name} is not valid JSON: {error}"
     except RecursionError:
-        detail = f"The body is not valid JSON for us: it is nested deeper than {_DEEPEST} levels"
+        detail = f"{name} is not valid JSON for us: it is nested deeper than {_DEEPEST} levels"
     except ValueError:  # Python parses no longer integers (`sys.set_int_max_str_digits`)
-        detail = "The body is not valid JSON for us: it holds a number of thousands of digits"
+        detail = f"{name} is not valid JSON for us: it holds a number of thousands of digits"
     else:
         return body
     raise Problem(HTTPStatus.BAD_REQUEST, "invalid-json", detail)
