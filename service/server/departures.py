@@ -2,12 +2,13 @@
 
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.http.leaving import HAS_LEFT, ON_LEAVE
+from service.server.small_connection import SmallConnection
 
 
-class TellsDeparture(HttpToolsProtocol):
+class TellsDeparture(SmallConnection):
     """uvicorn's protocol, which calls `ON_LEAVE` of the requests that are being answered."""
 
     #: Requests that were still being answered, or queued, when a later one was pipelined.

@@ -17,6 +17,9 @@ LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 200
 #: Requests of one connection that may wait for their turn; 250 kB of memory.
 MOST_PIPELINED: Final = 100
+#: Bytes of a body that must arrive per body timeout. Larger bodies have a stricter rule of their
+#: own (service/body/request_body.py).
+LEAST_PROGRESS: Final = 64 * 1024
 #: Connections admitted beyond the limit, for health checks only.
 HEALTH_RESERVE: Final = 64
 #: Connections accepted at a time, before any is checked.
