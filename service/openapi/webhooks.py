@@ -9,11 +9,16 @@ from service.openapi.examples import batches, jobs
 from service.openapi.operations import json_of
 from service.openapi.schemas import EVENTS, TEXT, Json, reference
 
+_SIGNATURE: Final = (
+    "One or more signatures according to Standard Webhooks, separated by blanks; one must match. "
+    "Each is v1, a comma, and the base64 of the HMAC-SHA256 of webhook-id, a dot, "
+    "webhook-timestamp, a dot, and the body. The key is base64 behind the whsec_ of your secret."
+)
 _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     "webhook-id": ("The same for each attempt.", "msg_01a1feec-e663-77f8-ba48-1ab172ecb481"),
     "webhook-timestamp": ("Unix time of the attempt in seconds.", "1795278301"),
     "webhook-signature": (
-        "One or more signatures according to Standard Webhooks; one must match.",
+        _SIGNATURE,
         "v1,+bjIxyAlIQibLA/811OfIE16NZtfDGQnVHNcaCooPrs=",
     ),
 }

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import time
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from core.security.signatures import (
     sign_callback,
     webhook_secret,
 )
+from tests.doc_pages import blocks, page
 
 MASTERS = ["new-master-" * 4, "old-master-" * 4]
 RANDOM = random.Random(20_260_919)  # noqa: S311 - a table that is the same on each run
@@ -42,6 +44,21 @@ def test_a_signature_is_the_library_s(
 
     moment = datetime.fromtimestamp(timestamp, UTC)
     assert ours == Webhook(secret).sign(message_id, moment, body)
+
+
+def test_the_callback_that_the_page_prints_is_signed() -> None:
+    """Whoever tries a verification of their own with it must succeed with the right one."""
+    text = page("docs/api/callbacks.md")
+    (example,) = blocks(text, "http")
+    head, _, body = example.rstrip().partition("\n\n")
+    headers = dict(line.split(": ", 1) for line in head.splitlines())
+    (secret,) = re.findall(r'^\{"secret": "([^"]+)"', text, re.MULTILINE)
+    message_id, moment = headers["webhook-id"], int(headers["webhook-timestamp"])
+
+    made = sign_callback([secret], message_id, moment, body.encode())
+
+    assert made == headers["webhook-signature"]
+    assert json.loads(body)["type"] == "callback.test"
 
 
 @pytest.mark.parametrize("master", MASTERS)
