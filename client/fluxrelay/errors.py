@@ -222,7 +222,8 @@ def complaint(entry: Mapping[str, Any]) -> str:
     allowed, fix = str(entry.get("allowed") or ""), str(entry.get("fix") or "")
     told = f", allowed: {allowed}" if allowed and allowed not in fix else ""
     mend = f"; {fix}" if fix else ""
-    return f"{place}{entry.get('field', '')} {entry.get('detail', '')}{told}{mend}"
+    subject = f"{entry['field']} " if entry.get("field") else ""
+    return f"{place}{subject}{entry.get('detail', '')}{told}{mend}"
 
 
 def excerpt(content: bytes) -> str:

@@ -124,15 +124,37 @@ def test_items_come_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatc
 
 def test_wrong_items_are_left_out_if_asked(cli: Cli, tmp_path: Path) -> None:
     """Each is named with its reason, and the others run."""
-    lines = ["custom_id,prompt,width,height", "odd,x,1000,256", "good,x,256,256"]
-    (tmp_path / "some.csv").write_text("\n".join(lines), encoding="utf-8")
+    odd = ["odd,x,1000,256", "wide,x,wide,256", "good,x,256,256", "more,x,256,1000"]
+    text = "\n".join(["custom_id,prompt,width,height", *odd])
+    (tmp_path / "some.csv").write_text(text, encoding="utf-8")
     these = ("batch", "some.csv", "-m", "flux-pro-1.1", "--new")
 
-    assert cli(*these).code == Exit.USAGE
+    assert "line 3: width takes a whole number" in cli(*these).err
     done = cli(*these, "--skip-bad", "--metadata", "order=1042", "--json")
-    assert (done.code, "left out: odd: " in done.err) == (Exit.DONE, True)
+    told = done.err.splitlines()[1:]
+    assert (done.code, told[0]) == (
+        Exit.DONE,
+        "  left out: line 3: width takes a whole number, not 'wide'.",
+    )
+    assert told[1].startswith("  left out: line 2, odd: input.width is 1000; send a multiple")
+    assert told[2].startswith("  left out: line 5, more: input.height is 1000; ")
+    assert told[3] == "Left out: 3, as told above."
     batch = json.loads(done.out)
     assert (batch["counts"]["total"], batch["metadata"]) == (1, {"order": "1042"})
+    assert [entry["line"] for entry in batch["rejected"]] == [3, 2, 5]
+
+
+def test_lines_are_those_of_the_file(cli: Cli, tmp_path: Path) -> None:
+    """What the service refuses is told by its line in the file, whatever is sent before it."""
+    item = {"model": "flux-pro-1.1", "input": {"prompt": "x", "width": 1000}}
+    lines = ["", json.dumps({"custom_id": "a", **item}), "", json.dumps({"custom_id": "b", **item})]
+    (tmp_path / "some.ndjson").write_text("\n".join(lines), encoding="utf-8")
+
+    for more in ((), ("--deadline", "1h")):
+        done = cli("batch", "some.ndjson", "--new", *more)
+        assert done.code == Exit.USAGE
+        first, second = done.err.splitlines()[1:]
+        assert (first[:11], second[:11]) == ("  line 2, a", "  line 4, b")
 
 
 @pytest.mark.usefixtures("paused")
@@ -162,6 +184,7 @@ def test_a_batch_that_runs_has_no_results(cli: Cli, tmp_path: Path) -> None:
         ("x.csv", "prompt,width\nA fox,wide\n", "line 2: width takes a whole number"),
         ("x.csv", "prompt\nA fox,more\n", "line 2: it has more cells"),
         ("x.csv", "promt\nA fox\n", "did you mean prompt"),
+        ("x.csv", 'prompt\n"A fox"s\n', "line 2 is not CSV"),
         ("x.ndjson", '{"custom_id": "1"}\n{"custom\n', "line 2: it is not JSON"),
         ("x.ndjson", "\n", "holds no items"),
         ("x.ndjson", '{"custom_id": "1", "input": {"widht": 1}}\n', "widht"),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fluxrelay.cli.exits import Exit
 from fluxrelay.cli.views.jobs import seconds_between
+from stack.stack import Stack
 from tests.cli.conftest import SMALL, Cli
 from tests.conftest import Eventually
 
@@ -63,6 +64,7 @@ def test_a_file_is_an_input(cli: Cli, tmp_path: Path) -> None:
     job = json.loads(cli("submit", *arguments, "--json").out)
 
     assert job["input"] == {"prompt": "Make it Ü", "input_image": {"bytes_in": "s3"}}
+    assert "input_image=(file)" in cli("get", job["id"]).out
 
 
 def test_a_job_that_fails_is_told_and_tried_again(cli: Cli) -> None:
@@ -147,7 +149,7 @@ def test_the_same_key_makes_the_same_job(cli: Cli) -> None:
 @pytest.mark.usefixtures("paused")
 def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
     """Its place in line is shown; its deadline is the one that was asked for."""
-    job_id = cli("submit", "later", *SMALL, "--deadline", "3600").out.strip()
+    job_id = cli("submit", "later", *SMALL, "--deadline", "60m").out.strip()
 
     shown = cli("get", job_id)
     (line,) = [line for line in shown.out.splitlines() if line.split()[0] == "queue"]
@@ -180,6 +182,9 @@ def test_a_queued_job_as_people_see_it(cli: Cli) -> None:
         (("watch", "--batch"), Exit.USAGE, "give its id"),
         (("link", "nobody", "--batch", "--role", "sample"), Exit.USAGE, "--role is for jobs"),
         (("lst",), Exit.USAGE, "Did you mean 'list'"),
+        (("submit", "x", *SMALL, "--deadline", "soon"), Exit.USAGE, "--deadline takes whole"),
+        (("submit", "-m", "flux-pro-1.1"), Exit.USAGE, "There is no prompt"),
+        (("submit", "", *SMALL), Exit.USAGE, "There is no prompt"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_exit_code(
@@ -196,6 +201,8 @@ def test_what_is_wrong_is_told_with_its_exit_code(
 def test_what_was_asked_of_an_ended_job_is_refused(cli: Cli) -> None:
     """A job that succeeded cannot be tried again: that is 7, told by the service's own words."""
     job = json.loads(cli("submit", "done", *SMALL, "--wait", "--json").out)
+    ended = cli("cancel", job["id"])
+    assert (ended.code, "nothing to cancel" in ended.err) == (Exit.DONE, True)
     refused = cli("retry", job["id"])
     assert (refused.code, "only a failed job" in refused.err) == (Exit.REFUSED, True)
 
@@ -228,6 +235,20 @@ def test_the_key_and_the_address_have_exit_codes_of_their_own(cli: Cli) -> None:
 
     assert (wrong.code, away.code) == (Exit.NOT_AUTHORIZED, Exit.UNREACHABLE)
     assert "a-wrong-key-0001" not in wrong.out + wrong.err
+
+
+def test_what_goes_wrong_is_json_for_programs(cli: Cli) -> None:
+    """Standard error has one document, with the exit code and the sentence."""
+    done = cli("get", "nobody", "--json")
+    error = json.loads(done.err)["error"]
+    assert (done.code, done.out, error["exit_code"]) == (Exit.NOT_FOUND, "", Exit.NOT_FOUND)
+    assert "add --batch" in error["message"]
+
+
+def test_another_service_is_told(cli: Cli, relay: Stack) -> None:
+    """What answers 404 without a problem document is not FluxRelay."""
+    done = cli("get", "nobody", FLUXRELAY_URL=f"{relay.sandbox_url}")
+    assert (done.code, "is not FluxRelay" in done.err) == (Exit.UNREACHABLE, True)
 
 
 def test_models_and_their_parameters_are_listed(cli: Cli) -> None:

@@ -80,6 +80,7 @@ def test_a_problem_has_its_class(
             {"field": "input.width", "detail": "is 1", "line": 4, "custom_id": "fox"},
             "line 4, fox: input.width is 1",
         ),
+        ({"line": 3, "detail": "it is not JSON"}, "line 3: it is not JSON"),
         ({"field": "custom_id", "detail": "is missing", "line": 4}, "line 4: custom_id is missing"),
     ],
 )

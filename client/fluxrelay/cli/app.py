@@ -19,7 +19,13 @@ from fluxrelay.cli.commands import (
     watch,
 )
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
-from fluxrelay.cli.output import is_terminal, print_anywhere, print_error, printable
+from fluxrelay.cli.output import (
+    is_terminal,
+    print_anywhere,
+    print_error,
+    print_error_document,
+    printable,
+)
 from fluxrelay.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -45,6 +51,7 @@ _HELP: Final = (
     "Ctrl-C."
 )
 _SERVERS_FAULT: Final = 500
+_NOT_OURS: Final = "What answers is not FluxRelay; check the address."
 _NO_JOB: Final = "no-such-job"
 # Errors are shown without a traceback of typer's: it could show a key.
 app: Final = typer.Typer(help=_HELP, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -63,15 +70,21 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(Exit.DONE)
     except CommandFailed as failed:
-        print_error(failed.message, *failed.details)
-        return failed.code
+        return _told(failed, as_json="--json" in arguments)
     except FluxRelayError as error:
-        meant = explained(error)
-        print_error(meant.message, *meant.details)
-        return meant.code
+        return _told(explained(error), as_json="--json" in arguments)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return Exit.DONE
+
+
+def _told(failed: CommandFailed, *, as_json: bool) -> int:
+    """Print why a command failed, and return its exit code."""
+    if as_json:
+        print_error_document(failed.code, failed.message, failed.details)
+    else:
+        print_error(failed.message, *failed.details)
+    return failed.code
 
 
 def explained(error: FluxRelayError) -> CommandFailed:
@@ -86,8 +99,7 @@ def explained(error: FluxRelayError) -> CommandFailed:
         text = f"The service cannot be reached: {error}. See: fluxrelay doctor"
         return CommandFailed(Exit.UNREACHABLE, text)
     if isinstance(error, UnexpectedAnswerError):
-        text = f"What answers is not FluxRelay; check the address. {printable(error)}"
-        return CommandFailed(Exit.UNREACHABLE, text)
+        return CommandFailed(Exit.UNREACHABLE, f"{_NOT_OURS} {printable(error)}")
     code = Exit.FAILED if isinstance(error, JobFailedError) else Exit.UNREACHABLE
     return CommandFailed(code, f"{error}.")
 
@@ -96,6 +108,8 @@ def _problem(error: ProblemError) -> CommandFailed:
     if isinstance(error, AuthenticationError):
         text = f"The key is refused ({error.detail}). Check FLUXRELAY_KEY or the settings file."
         return CommandFailed(Exit.NOT_AUTHORIZED, text)
+    if isinstance(error, NotFoundError) and not error.type:
+        return CommandFailed(Exit.UNREACHABLE, _NOT_OURS)
     if isinstance(error, NotFoundError):
         hint = " For the id of a batch, add --batch." if error.type == _NO_JOB else ""
         return CommandFailed(Exit.NOT_FOUND, error.detail + hint)

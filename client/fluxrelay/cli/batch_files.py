@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fluxrelay.cli.exits import CommandFailed, wrong
 from fluxrelay.cli.values import input_with_files, model_named, pair, read, typed_input
+from fluxrelay.errors import complaint
 
 _OWN_COLUMNS: Final = ("custom_id", "model", "priority", "region", "callback", "deadline")
 _NUMBERS: Final = ("priority", "deadline")
@@ -26,10 +27,20 @@ class BatchFile:
     Attributes:
         items: The items; files among their inputs are paths.
         options: `defaults` and the other options of the file's first line, if it has such a line.
+        lines: The line of each item.
+        left_out: What is wrong with lines that are no items, each with its `line` and `detail`.
     """
 
     items: list[dict[str, Any]]
     options: dict[str, Any]
+    lines: list[int]
+    left_out: list[dict[str, Any]]
+
+    def of_the_file(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the service says of an item, with the line that it has in the file."""
+        sent = int(entry.get("line") or 0) - 1 - bool(self.options)
+        known = 0 <= sent < len(self.lines)
+        return {**entry, "line": self.lines[sent]} if known else dict(entry)
 
     def choose(self, **options: Any) -> None:
         """Set options of the batch, those that are not None; they beat the file's."""
@@ -51,7 +62,12 @@ class BatchFile:
 
 
 def read_batch(
-    path: str, models: Sequence[Model], model: str | None, params: Sequence[str]
+    path: str,
+    models: Sequence[Model],
+    model: str | None,
+    params: Sequence[str],
+    *,
+    skip: bool = False,
 ) -> BatchFile:
     """Return what a file asks for.
 
@@ -60,9 +76,10 @@ def read_batch(
         models: The models, as `GET /v1/models` shows them.
         model: The model of all items that name none.
         params: Parameters of all items that do not have them, as `name=value`.
+        skip: Whether lines that are wrong are left out.
 
     Raises:
-        CommandFailed: The file cannot be read, or a line of it is wrong; each is named.
+        CommandFailed: The file cannot be read, or lines of it are wrong; each is named.
     """
     try:
         text = read(path).decode("utf-8-sig")
@@ -75,8 +92,13 @@ def read_batch(
         defaults["model"] = model
     reader = _Reader(models, defaults.get("model"), folder)
     rows = reader.of_csv(text) if path.lower().endswith(".csv") else reader.of_ndjson(text)
-    items = list(_each(rows))
-    if not items:
+    read_rows = list(rows)
+    left_out = [{"line": n, "detail": r.message} for n, r in read_rows if _is_wrong(r)]
+    good = [(number, row) for number, row in read_rows if not _is_wrong(row)]
+    if left_out and not skip:
+        count = "a line is" if len(left_out) == 1 else f"{len(left_out)} lines are"
+        raise wrong(f"Nothing was sent: {count} wrong.", *map(complaint, left_out[:20]))
+    if not good:
         raise wrong(f"{path} holds no items.")
     if params:
         view = model_named(_model_of(defaults, "--param needs --model"), models)
@@ -84,20 +106,11 @@ def read_batch(
         defaults["input"] = {**defaults.get("input", {}), **given}
     if defaults:
         options["defaults"] = defaults
-    return BatchFile(items, options)
+    return BatchFile([row for _, row in good], options, [number for number, _ in good], left_out)
 
 
-def _each(rows: Iterator[tuple[int, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the items; complain of all lines together."""
-    problems = []
-    for number, row in rows:
-        if isinstance(row, CommandFailed):
-            problems.append(f"line {number}: {row.message}")
-        else:
-            yield row
-    if problems:
-        count = "a line is" if len(problems) == 1 else f"{len(problems)} lines are"
-        raise wrong(f"Nothing was sent: {count} wrong.", *problems[:20])
+def _is_wrong(row: object) -> bool:
+    return isinstance(row, CommandFailed)
 
 
 def _options(text: str) -> dict[str, Any]:
@@ -131,7 +144,9 @@ class _Reader:
             for count, row in enumerate(filled, 1):
                 yield rows.line_num, _caught(self._row, headings, row, str(count))
         except csv.Error as error:
-            yield rows.line_num, wrong(f"it is not CSV: {error}")
+            # What comes after it cannot be told from it, so that it is not to be left out.
+            line = rows.line_num
+            raise wrong(f"Nothing was sent: line {line} is not CSV: {error}.") from None
 
     def _item(self, line: str) -> dict[str, Any]:
         try:

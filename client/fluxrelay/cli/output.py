@@ -37,6 +37,12 @@ def print_error(message: str, *details: str) -> None:
     sys.stderr.write("\n  ".join(map(printable, (message, *details))) + "\n")
 
 
+def print_error_document(code: int, message: str, details: Sequence[str]) -> None:
+    """Print what is wrong to standard error, as JSON on a line."""
+    error = {"exit_code": int(code), "message": message, "details": list(details)}
+    sys.stderr.write(json.dumps({"error": error}) + "\n")
+
+
 def printable(text: object) -> str:
     """Return text on one line, without control characters, which could command the terminal."""
     return _harmless(" ".join(str(text).split()))

@@ -17,6 +17,7 @@ from fluxrelay.cli.exits import CommandFailed, wrong
 
 _FILES: Final = frozenset({"image", "images", "keyframes", "video", "bundle"})
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_SECONDS: Final = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LISTS: Final = frozenset({"images", "keyframes"})
 _WORDS: Final = {
@@ -46,6 +47,19 @@ def named_values(texts: Iterable[str] | None) -> dict[str, str] | None:
         CommandFailed: A text is no such pair.
     """
     return dict(pair(text, "--metadata") for text in texts or ()) or None
+
+
+def seconds_value(text: str | None, option: str) -> int | None:
+    """Return the seconds of `90`, `10m`, `2h` or `1d`.
+
+    Raises:
+        CommandFailed: The text is none of these.
+    """
+    if text is None:
+        return None
+    if found := _SECONDS.fullmatch(text):
+        return int(found[1]) * _UNITS[found[2] or "s"]
+    raise wrong(f"{option} takes whole seconds, or such as 10m, 2h or 1d, not {text!r}.")
 
 
 def time_value(text: str | None) -> str | None:

@@ -24,10 +24,11 @@ from fluxrelay.cli.commands.submit import (
 )
 from fluxrelay.cli.exits import Exit, wrong
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.values import named_values
+from fluxrelay.cli.values import named_values, seconds_value
 from fluxrelay.cli.views.batches import batch_facts, batch_line
 from fluxrelay.cli.views.progress import batch_progress
 from fluxrelay.cli.waiting import await_end
+from fluxrelay.errors import InvalidItemsError, complaint
 from fluxrelay.types.batches import Batch
 
 _MOST_SHOWN = 10
@@ -67,46 +68,73 @@ def batch(
         raise wrong("Give --new or --idempotency-key, and not both.")
     if save and not wait:
         raise wrong("--save needs the end of the batch; leave --no-wait out.")
-    content = _read(session, file, model, param or ())
+    content = _read(session, file, model, param or (), skip=skip_bad)
     content.choose(
         on_error="skip" if skip_bad else None,
         callback=callback_with(None, callback, "--callback"),
         metadata=named_values(metadata),
-        deadline=deadline,
+        deadline=seconds_value(deadline, "--deadline"),
     )
     content.default(callback=callback_with(event, job_callback, "--job-callback"))
     key = f"batch-{secrets.token_hex(20)}" if new else idempotency_key or content.key()
     created = _create(session, content, key)
+    left_out = _left_out(session, content, created)
     if wait:
-        return followed(session, created, save)
-    if session.out.as_json:
-        session.out.document(created.raw)
+        return followed(session, created, save, left_out)
     session.out.say(created.id)
+    if session.out.as_json:
+        session.out.document({**created.raw, "rejected": left_out})
     return None
 
 
-def _read(session: Session, file: str, model: str | None, params: Sequence[str]) -> BatchFile:
+def _read(
+    session: Session, file: str, model: str | None, params: Sequence[str], *, skip: bool
+) -> BatchFile:
     models = [one.raw for one in session.client.models.list()]
     name = model or (session.settings.model.value if session.settings.model else None)
-    return read_batch(file, models, name, params)
+    return read_batch(file, models, name, params, skip=skip)
 
 
 def _create(session: Session, content: BatchFile, key: str) -> Batch:
     options = dict(content.options)
-    created = session.client.batches.create(
-        content.items,
-        defaults=options.pop("defaults", None),
-        extra=options,
-        idempotency_key=key,
-    )
+    try:
+        created = session.client.batches.create(
+            content.items,
+            defaults=options.pop("defaults", None),
+            extra=options,
+            idempotency_key=key,
+        )
+    except InvalidItemsError as error:
+        entries = map(content.of_the_file, error.errors)
+        raise wrong(error.detail, *map(complaint, entries)) from None
     session.out.note(f"Batch {created.id}, key {key}")
-    for entry in created.rejected[:_MOST_SHOWN]:
-        session.out.note(f"  left out: {entry.get('custom_id')}: {entry.get('detail')}")
     return created
 
 
-def followed(session: Session, created: Batch, save: Path | None = None) -> Exit | None:
-    """Follow a batch to its end, show it, save its files, and return the exit code."""
+def _left_out(session: Session, content: BatchFile, created: Batch) -> list[dict[str, Any]]:
+    """Show what was wrong with the items that were left out, and return it."""
+    left_out = [*content.left_out, *map(content.of_the_file, created.rejected)]
+    for entry in left_out[:_MOST_SHOWN]:
+        session.out.note(f"  left out: {complaint(entry)}")
+    if len(left_out) > _MOST_SHOWN:
+        session.out.note(f"  and {len(left_out) - _MOST_SHOWN:,} more")
+    return left_out
+
+
+def followed(
+    session: Session,
+    created: Batch,
+    save: Path | None = None,
+    left_out: Sequence[Mapping[str, Any]] = (),
+) -> Exit | None:
+    """Follow a batch to its end, show it, save its files, and return the exit code.
+
+    Args:
+        session: The run of the command.
+        created: The batch.
+        save: The folder of its files; None: they are not saved.
+        left_out: What was wrong with items that are not in it.
+    """
     batches, out = session.client.batches, session.out
 
     def look(seconds: int) -> Mapping[str, Any]:
@@ -122,7 +150,8 @@ def followed(session: Session, created: Batch, save: Path | None = None) -> Exit
         out.note(f"to end it: fluxrelay cancel --batch {created.id}")
         raise
     if out.as_json:
-        out.document({**ended, **({"saved": [str(path) for path in saved]} if save else {})})
+        more: dict[str, Any] = {"saved": [str(path) for path in saved]} if save else {}
+        out.document({**ended, **more, **({"rejected": left_out} if left_out else {})})
     out.say(batch_line(ended))
     out.facts(batch_facts(ended))
     if saved:
@@ -130,6 +159,8 @@ def followed(session: Session, created: Batch, save: Path | None = None) -> Exit
     failed, canceled = ended["counts"]["failed"], ended["counts"]["canceled"]
     if failed:
         _show_failures(session, created, failed)
+    if left_out:
+        out.note(f"Left out: {len(left_out):,}, as told above.")
     if canceled:
         out.note(f"Canceled: {canceled:,}. To run these, send them in a new batch.")
     return Exit.FAILED if failed or canceled else None

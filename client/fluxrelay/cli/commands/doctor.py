@@ -82,8 +82,12 @@ def _checks(session: Session, callback: str | None) -> Iterator[Check]:
     except ConfigurationError as error:
         yield Check("service", _FAILED, f"cannot be asked: {error}", Exit.USAGE)
         return
-    except (*ERRORS, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        text = f"{url} does not answer as FluxRelay: {type(error).__name__}: {error}"
+    except (*ERRORS, httpx.HTTPError) as error:
+        text = f"{url} does not answer: {type(error).__name__}: {error}"
+        yield Check("service", _FAILED, text, Exit.UNREACHABLE)
+        return
+    except (ValueError, LookupError, TypeError):
+        text = f"what answers at {url} is not FluxRelay; check the address"
         yield Check("service", _FAILED, text, Exit.UNREACHABLE)
         return
     yield Check("service", _OK, f"{url}, API version {version}; this is fluxrelay {VERSION}")

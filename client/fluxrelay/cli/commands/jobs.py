@@ -135,6 +135,8 @@ def _canceled(session: Session, one: str, *, batch: bool) -> Mapping[str, Any] |
         else:
             view = session.client.jobs.cancel(one).raw
             session.out.say(status_line(view))
+            if view["status"] != "canceled":
+                session.out.note(f"{one} had ended before; there was nothing to cancel.")
     except ConflictError as error:
         return f"{one}: {error.detail}"
     return view

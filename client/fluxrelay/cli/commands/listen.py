@@ -67,7 +67,7 @@ def line(callback: Received) -> Text:
     content = callback.content if isinstance(callback.content, dict) else {}
     data = content.get("data")
     subject = data.get("id", "") if isinstance(data, dict) else ""
-    kind = printable(content.get("type", "not JSON"))
+    kind = printable(content.get("type", "not JSON" if callback.content is None else "no type"))
     style = STATUS_STYLES.get(kind.rpartition(".")[2], "cyan")
     mark = ("✗ " + callback.problem, "red") if callback.problem else ("✓ verified", "green")
     answer = f"  answered {callback.answered}"

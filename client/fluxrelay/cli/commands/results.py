@@ -10,6 +10,7 @@ import typer
 from fluxrelay.cli.commands.jobs import IsBatch, JobId
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.session import Session, command
+from fluxrelay.cli.values import seconds_value
 from fluxrelay.cli.views.batches import RESULT_HEADINGS, result_row
 from fluxrelay.types.batches import Batch
 from fluxrelay.types.jobs import File, Job
@@ -49,10 +50,7 @@ def link(
         str | None, typer.Option(metavar="ROLE", help="Another file of it, such as draft_cache.")
     ] = None,
     expires: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SECONDS", help="Valid so long: 1 h if not given, 7 days at most.", min=1
-        ),
+        str | None, typer.Option(metavar="SECONDS", help="Valid so long, else 1h; at most 7d.")
     ] = None,
     download: Annotated[
         str | None, typer.Option(metavar="NAME", help="Have browsers save it under this name.")
@@ -61,11 +59,11 @@ def link(
     """Print a link to a file, for somebody who has no key."""
     if batch and role:
         raise wrong("--role is for jobs: a batch has one file of results.")
-    client = session.client
+    client, life = session.client, seconds_value(expires, "--expires")
     if batch:
-        url = client.batches.link(job, expires=expires, download=download)
+        url = client.batches.link(job, expires=life, download=download)
     else:
-        url = client.jobs.link(job, role or "sample", expires=expires, download=download)
+        url = client.jobs.link(job, role or "sample", expires=life, download=download)
     if session.out.as_json:
         session.out.document({"url": url})
     session.out.say(url)

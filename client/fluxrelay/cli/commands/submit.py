@@ -10,7 +10,14 @@ import typer
 from fluxrelay.cli.commands.results import save_files
 from fluxrelay.cli.exits import CommandFailed, Exit, wrong
 from fluxrelay.cli.session import Session, command
-from fluxrelay.cli.values import model_named, named_values, pair, parameters_of, typed_input
+from fluxrelay.cli.values import (
+    model_named,
+    named_values,
+    pair,
+    parameters_of,
+    seconds_value,
+    typed_input,
+)
 from fluxrelay.cli.views.jobs import View, job_facts, live_line, status_line
 from fluxrelay.cli.waiting import await_end
 from fluxrelay.types.jobs import Job
@@ -39,10 +46,12 @@ Events = Annotated[
     ),
 ]
 Deadline = Annotated[
-    int | None, typer.Option(metavar="SECONDS", help="It fails unless it ends by then.", min=5)
+    str | None, typer.Option(metavar="SECONDS", help="It fails unless it ends by then; also 10m.")
 ]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Wait, and save its files there.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", min=0)]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="SECONDS", help="Time to wait at most; also 10m.")
+]
 
 
 def submit(
@@ -66,8 +75,9 @@ def submit(
     save: Save = None,
 ) -> Exit | None:
     """Create a job, and wait for it if asked to."""
+    client = session.client  # first of all, for it needs an address and a key
     name = model or chosen_model(session)
-    job = session.client.jobs.create(
+    job = client.jobs.create(
         name,
         _input(session, name, prompt, param or ()),
         output={"key": output_key} if output_key else None,
@@ -75,13 +85,13 @@ def submit(
         metadata=named_values(metadata),
         priority=priority,
         region=region,
-        deadline=deadline,
+        deadline=seconds_value(deadline, "--deadline"),
         idempotency_key=idempotency_key,
     )
     if not (wait or save):
         _accepted(session, job)
         return None
-    return ended(session, _awaited(session, job, timeout), save)
+    return ended(session, _awaited(session, job, seconds_value(timeout, "--timeout")), save)
 
 
 def _input(
@@ -93,7 +103,11 @@ def _input(
         if "prompt" not in parameters_of(view):
             raise wrong(f"{model} takes no prompt; give its parameters by -p.")
         pairs.insert(0, ("prompt", "@-" if prompt == "-" else _literal(prompt)))
-    return typed_input(view, pairs)
+    made = typed_input(view, pairs)
+    if not made or made.get("prompt") == "":
+        # Some models take jobs without a prompt, and paint what they like for the same money.
+        raise wrong("There is no prompt; give one, or other parameters by -p.")
+    return made
 
 
 def callback_with(

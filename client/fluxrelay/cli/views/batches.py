@@ -9,7 +9,8 @@ from fluxrelay.cli.output import printable
 from fluxrelay.cli.views.jobs import (
     callback_text,
     day_and_time,
-    metadata_text,
+    day_or_time,
+    named_text,
     seconds_between,
 )
 
@@ -37,7 +38,7 @@ def batch_facts(batch: View) -> list[tuple[str, str | Text]]:
     """Return what is to know of a batch, as names and values."""
     facts: list[tuple[str, str | Text]] = [("jobs", counts_text(batch))]
     if batch["metadata"]:
-        facts.append(("metadata", metadata_text(batch["metadata"])))
+        facts.append(("metadata", named_text(batch["metadata"])))
     facts.append(("created", day_and_time(batch["created_at"])))
     if canceled := batch.get("canceled_at"):
         facts.append(("canceled", day_and_time(canceled)))
@@ -57,7 +58,7 @@ def batch_facts(batch: View) -> list[tuple[str, str | Text]]:
 
 def batch_row(batch: View) -> tuple[str, ...]:
     """Return a batch's row of the list."""
-    return day_and_time(batch["created_at"]), batch["status"], batch["id"], counts_text(batch)
+    return day_or_time(batch["created_at"]), batch["status"], batch["id"], counts_text(batch)
 
 
 def result_row(result: View) -> tuple[str, ...]:

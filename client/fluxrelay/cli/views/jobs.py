@@ -1,5 +1,6 @@
 """A job as people see it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -10,6 +11,8 @@ from fluxrelay.cli.output import STATUS_STYLES, printable
 
 _MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "✗"}
 _HALF_A_YEAR: Final = timedelta(days=182)
+#: How a job shows a file that was sent with it.
+_FILE: Final = {"bytes_in": "s3"}
 _LONGEST: Final = 200  # characters of a prompt or a value
 
 View = Mapping[str, Any]
@@ -51,9 +54,9 @@ def job_facts(job: View) -> list[tuple[str, str | Text]]:
     if "prompt" in values:
         facts.append(("prompt", Text(_short(values.pop("prompt")), style="italic")))
     if values:
-        facts.append(("input", ", ".join(f"{name}={_short(v)}" for name, v in values.items())))
+        facts.append(("input", named_text(values)))
     if job["metadata"]:
-        facts.append(("metadata", metadata_text(job["metadata"])))
+        facts.append(("metadata", named_text(job["metadata"])))
     facts.append(("created", day_and_time(job["created_at"])))
     facts.append(("timeline", _timeline(job)))
     facts += _state(job)
@@ -82,9 +85,18 @@ def _state(job: View) -> list[tuple[str, str | Text]]:
     return facts
 
 
-def metadata_text(metadata: View) -> str:
-    """Return metadata on one line."""
-    return ", ".join(f"{name}={_short(value)}" for name, value in metadata.items())
+def named_text(values: View) -> str:
+    """Return names and values on one line."""
+    return ", ".join(f"{printable(name)}={_short(_shown(v))}" for name, v in values.items())
+
+
+def _shown(value: object) -> object:
+    """Return a value of JSON as text; a file is only named so."""
+    if value == _FILE:
+        return "(file)"
+    if isinstance(value, list):
+        return ", ".join(str(_shown(one)) for one in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def callback_text(callback: View) -> str:
@@ -99,7 +111,7 @@ def queue_text(queue: View) -> str:
     position = queue["position"]
     ahead = "next" if position == 0 else f"{position:,} ahead"
     starts = queue.get("estimated_start_at")
-    return f"{ahead}, starts about {day_and_time(starts)}" if starts else ahead
+    return f"{ahead}, starts about {day_or_time(starts)}" if starts else ahead
 
 
 def _links(job: View) -> list[tuple[str, str | Text]]:
@@ -116,7 +128,7 @@ def _links(job: View) -> list[tuple[str, str | Text]]:
 
 def _timeline(job: View) -> str:
     steps: Sequence[View] = job["timeline"]
-    begin = steps[0]["at"] if steps else job["created_at"]
+    begin = job["created_at"]
     return " · ".join(
         f"{step['status']} {seconds_between(begin, step['at']):.3f}" for step in steps
     )
@@ -143,8 +155,8 @@ def seconds_between(begin: str, end: str) -> float:
 
 
 def day_and_time(text: str) -> str:
-    """Return a time of the API in the local time zone, to the second."""
-    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return a time of the API in the local time zone, which is named, to the second."""
+    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def day_or_time(text: str) -> str:
