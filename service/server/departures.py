@@ -5,10 +5,10 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.http.leaving import HAS_LEFT, ON_LEAVE
-from service.server.small_connection import SmallConnection
+from service.server.old_http import AnswersOldHttp
 
 
-class TellsDeparture(SmallConnection):
+class TellsDeparture(AnswersOldHttp):
     """uvicorn's protocol, which calls `ON_LEAVE` of the requests that are being answered."""
 
     #: Requests that were still being answered, or queued, when a later one was pipelined.
