@@ -79,7 +79,7 @@ class CrashingProcess:
         self.talk.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loaded() -> Iterator[Stack]:
     """Run a stack whose provider sends webhooks; all modules that break nothing else share it."""
     with crash_stack(webhooks=True) as stack:

@@ -21,7 +21,7 @@ FORGIVING = {**FAST, "FLUXRELAY_RESULT_LIFETIME_SECONDS": "6"}
 PATIENT = {"FLUXRELAY_PROVIDER_TIMEOUT_SECONDS": "14", "FLUXRELAY_SUBMIT_IN_DOUBT_SECONDS": "15"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(eventually: Eventually) -> Iterator[Customer]:
     """Run the whole product."""
     options = StackOptions(relay_variables=FORGIVING, sandbox_variables=SANDBOX)
@@ -29,7 +29,7 @@ def bench(eventually: Eventually) -> Iterator[Customer]:
         yield customer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(eventually: Eventually, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
     """Run the whole product, for videos."""
     often = often_polled(tmp_path_factory.mktemp("models"))

@@ -87,7 +87,7 @@ class Town:
             return str(fields.hget(f"job:{job_id}", name) or "")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town(eventually: Eventually) -> Iterator[Town]:
     """Run the whole product for tests that break it."""
     variables = {

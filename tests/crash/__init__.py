@@ -1,0 +1,1 @@
+"""Processes that die at every line, and what becomes of their work."""

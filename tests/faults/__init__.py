@@ -1,0 +1,1 @@
+"""Faults of the provider, and what becomes of the jobs that meet them."""

@@ -1,0 +1,1 @@
+"""Outages of what the product needs, and its recovery."""
