@@ -1,7 +1,6 @@
 """`POST /v1/callbacks/test`: has a sample event sent to a URL, and tells what came of it."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,7 +19,7 @@ from service.body.json_body import parse_json
 from service.body.request_body import read_body
 from service.http.auth import tenant_of
 from service.http.caller_values import kind_of, shown
-from service.http.leaving import HAS_LEFT, ON_LEAVE
+from service.http.leaving import HAS_LEFT
 from service.http.problems import FieldError, JsonAnswer, Problem, invalid
 from service.http.query_parameters import refuse_all
 from service.http.shares import Limit, Refusals, Shares
@@ -74,22 +73,16 @@ async def test_callback(request: Request[State]) -> Response:
 
 async def _outcome(request: Request[State], test_id: str) -> CallbackTest | None:
     """Return what came of a test; None if there is nothing in time, or its client has left."""
-    state, left = request.state, asyncio.Event()
-    request.scope[ON_LEAVE] = left.set
-    try:
-        for _ in range(round(_PATIENCE / _LOOK)):
-            pairs = await state["async_store"].scripts.read_hash(samples.key(test_id))
-            test = samples.parse(dict(zip(pairs[::2], pairs[1::2], strict=True)))
-            if test and test.outcome:
-                return test
-            if state["drain"].started or HAS_LEFT in request.scope:
-                return None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await left.wait()
-        return None
-    finally:
-        request.scope.pop(ON_LEAVE, None)
+    state = request.state
+    for _ in range(round(_PATIENCE / _LOOK)):
+        pairs = await state["async_store"].scripts.read_hash(samples.key(test_id))
+        test = samples.parse(dict(zip(pairs[::2], pairs[1::2], strict=True)))
+        if test and test.outcome:
+            return test
+        if state["drain"].started or HAS_LEFT in request.scope:
+            break
+        await asyncio.sleep(_LOOK)
+    return None
 
 
 def _busy() -> Problem:
