@@ -1,5 +1,6 @@
 """The page on the provider's endpoints says what the catalogue holds."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Final
 
 from core.provider.catalogue import MODELS, Media, Model, Parameter
 from service.intake.model_parameters import allowed_value
+from tests.doc_pages import page
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "provider.md"
 BEGIN: Final = "<!-- models: begin -->\n"
@@ -62,3 +64,16 @@ def test_the_page_equals_the_catalogue() -> None:
     assert begin
     assert end
     assert shown == models_part(), f"docs/provider.md must hold:\n{models_part()}"
+
+
+def test_the_page_on_jobs_names_the_models_that_require_no_prompt() -> None:
+    """A job of theirs without a prompt is valid, and may cost credits."""
+    text = page("docs/api/jobs.md")
+    (paragraph,) = re.findall(r"^\*\*Not all require a `prompt`\*\*.*$", text, re.MULTILINE)
+    without = {
+        name
+        for name, model in MODELS.items()
+        for form in model.forms
+        if "prompt" not in form or not form["prompt"].required
+    }
+    assert {span for span in re.findall(r"`([^`]+)`", paragraph) if span in MODELS} == without

@@ -107,7 +107,7 @@ def _body_filter(tenant: str, body: Any, settings: Settings) -> tuple[JobFilter,
     wanted = reader.filter(tenant, given, given.get("metadata"))
     confirm = whole(body.get("confirm"))
     if not isinstance(confirm, int) or isinstance(confirm, bool) or confirm < 0:
-        detail = f"is {shown(confirm)}" if "confirm" in body else "is missing"
+        detail = "is missing" if confirm is None else f"is {shown(confirm)}"
         allowed = "the number of jobs that are to be canceled"
         reader.refuse("confirm", detail, allowed, "send 0 to learn the number")
     if reader.errors:

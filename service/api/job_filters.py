@@ -1,7 +1,7 @@
 """Reads which jobs a request is about, from its query or its body; errors are added to a list."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -29,10 +29,12 @@ class FilterReader:
     Args:
         settings: Name the models and the indexed keys of metadata.
         start: What the paths of the fields begin with: `query.`, or nothing.
+        required: The fields that cannot be left out.
     """
 
-    def __init__(self, settings: Settings, start: str = "") -> None:
+    def __init__(self, settings: Settings, start: str = "", required: Collection[str] = ()) -> None:
         self._settings = settings
+        self._required = required
         self._start = start
         self.errors: list[FieldError] = []
 
@@ -57,7 +59,7 @@ class FilterReader:
 
     def refuse(self, name: str, detail: str, allowed: str, fix: str = "") -> None:
         """Add an error about a field."""
-        fix = fix or f"send {allowed}, or leave it out"
+        fix = fix or f"send {allowed}" + ("" if name in self._required else ", or leave it out")
         self.errors.append(FieldError(f"{self._start}{name}", detail, allowed, fix))
 
     def _statuses(self, given: Any) -> frozenset[Status]:

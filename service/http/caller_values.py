@@ -1,5 +1,6 @@
 """A caller's values: what makes a text valid, and how errors show any of them."""
 
+import json
 from typing import Any, Final
 
 #: Most characters of a value that an error repeats.
@@ -31,9 +32,10 @@ def kind_of(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a caller's value, truncated, for a message."""
+    """Return a caller's value, truncated, for a message: a text in quotes, others as in JSON."""
     try:
-        text = repr(value) if isinstance(value, str) else str(value)
+        is_text = isinstance(value, str)
+        text = repr(value) if is_text else json.dumps(value, ensure_ascii=False, default=str)
     except ValueError:  # Python formats no longer numbers than it parses
         text = "a number of thousands of digits"
     return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"

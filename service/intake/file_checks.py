@@ -77,7 +77,8 @@ def check_file(path: str, parameter: Parameter, inline: InlineFile) -> InputFile
 def _check_bytes(parameter: Parameter, inline: InlineFile) -> None:
     if not inline.is_base64:
         fix = "encode the file's bytes as standard base64, with its padding"
-        raise _BadFileError("is neither an http(s) URL nor valid base64", fix)
+        problem = "is neither an http(s) URL nor" if parameter.urls else "is not"
+        raise _BadFileError(f"{problem} valid base64", fix)
     if inline.size > parameter.largest_file:
         fix = "make the file smaller, or send its URL where the model takes one"
         raise _BadFileError(f"has {inline.size} bytes", fix)
@@ -115,15 +116,16 @@ def _check_video(parameter: Parameter, inline: InlineFile) -> str:
 def _allowed(parameter: Parameter) -> str:
     """Describe a file that is fine."""
     size = f"of at most {parameter.largest_file} bytes"
+    form = "as base64" + (", or its http(s) URL" if parameter.urls else "")
     match parameter.kind:
         case Kind.VIDEO:
             seconds = parameter.most_seconds
             length = "" if seconds is None else f" and {seconds:g} seconds"
-            return f"an MP4 video {size}{length}, as base64"
+            return f"an MP4 video {size}{length}, {form}"
         case Kind.BUNDLE:
-            return f"a draft's bundle {size}, as base64"
+            return f"a draft's bundle {size}, {form}"
         case _:
             pixels = parameter.most_pixels or LARGEST_IMAGE_PIXELS
             least = parameter.shortest_side
             sides = f", with sides of at least {least} pixels" if least else ""
-            return f"a JPEG, PNG or WebP image {size} and {pixels} pixels{sides}, as base64"
+            return f"a JPEG, PNG or WebP image {size} and {pixels} pixels{sides}, {form}"

@@ -256,5 +256,5 @@ def idempotency_conflict() -> Problem:
     allowed = "a new key for each new body"
     fix = "send the first body again, or this one with a new key"
     field_error = FieldError("Idempotency-Key", "came with another body before", allowed, fix)
-    detail = "The Idempotency-Key was already used for another job; nothing was accepted"
+    detail = "The Idempotency-Key was already used with another body; nothing was accepted"
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-conflict", detail, [field_error])

@@ -84,7 +84,7 @@ def metadata(given: Any, errors: list[FieldError]) -> dict[str, Any]:
         return {}
     text, fix = json.dumps(given), "shorten it"
     if not isinstance(given, dict):
-        detail = f"is {kind_of(given)}"
+        detail, fix = f"is {kind_of(given)}", "send an object, or leave it out"
     elif len(text) > LARGEST_METADATA:
         detail = f"has {len(text)} bytes"
     elif "\\ud" in text and not is_unicode(json.dumps(given, ensure_ascii=False)):

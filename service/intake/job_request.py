@@ -163,13 +163,12 @@ def _files(
 
 
 def _object(
-    path: str, given: Any, known: tuple[str, ...], errors: list[FieldError]
+    path: str, given: Any, known: tuple[str, ...], errors: list[FieldError], *, allowed: str
 ) -> dict[str, Any]:
     """Return an optional object with known fields only; empty where it is none."""
     if given is None:
         return {}
     if not isinstance(given, dict):
-        allowed = "an object with " + " and ".join(known)
         errors.append(FieldError(path, f"is {kind_of(given)}", allowed, f"send {allowed}"))
         return {}
     unknown = (name for name in given if name not in known)
@@ -184,7 +183,8 @@ def callback_url(
     if given is None:
         return None
     count = len(errors)
-    url = _object("callback", given, known, errors).get("url")
+    allowed = "an object with url" + (", and optionally events" if "events" in known else "")
+    url = _object("callback", given, known, errors, allowed=allowed).get("url")
     problem: str | None = "is missing" if url is None else f"is {kind_of(url)}"
     if isinstance(url, str):
         # One that is too long is not to lie in memory as well.
@@ -200,7 +200,8 @@ def callback_url(
 
 
 def _output(given: Any, settings: Settings, errors: list[FieldError]) -> str | None:
-    output = _object("output", given, ("bucket", "key"), errors)
+    allowed = "an object with key, bucket or both"
+    output = _object("output", given, ("bucket", "key"), errors, allowed=allowed)
     bucket, key = output.get("bucket"), output.get("key")
     if bucket not in (None, settings.s3_bucket):
         allowed = f"the bucket {settings.s3_bucket}"

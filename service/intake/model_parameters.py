@@ -23,7 +23,8 @@ def check_input(model: Model, given: Any) -> list[FieldError]:
     """
     if not isinstance(given, dict):
         allowed = "an object with the model's parameters"
-        return [FieldError("input", f"is {kind_of(given)}", allowed, 'send {"prompt": "…"}')]
+        detail = "is missing" if given is None else f"is {kind_of(given)}"
+        return [FieldError("input", detail, allowed, 'send {"prompt": "…"}')]
     variant = model.variant_of(given)
     parameters = variant.parameters if variant else model.parameters
     errors = [
@@ -87,7 +88,8 @@ def _check(path: str, parameter: Parameter, value: Any) -> list[FieldError]:
     if problem is None:
         return []
     allowed = allowed_value(parameter)
-    return [FieldError(path, problem, allowed, f"send {allowed}, or leave {path} out")]
+    fix = f"send {allowed}" + ("" if parameter.required else f", or leave {path} out")
+    return [FieldError(path, problem, allowed, fix)]
 
 
 def _text(parameter: Parameter, value: Any) -> str | None:

@@ -70,7 +70,7 @@ def test_each_mode_by_each_of_its_names(given: dict[str, Any]) -> None:
         ("DRAW", "is 'DRAW'"),
         ("", "is ''"),
         (1, "is 1"),
-        (["draw"], "is ['draw']"),
+        (["draw"], 'is ["draw"]'),
         ({}, "is {}"),
     ],
 )

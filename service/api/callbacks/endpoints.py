@@ -52,13 +52,11 @@ async def replay_callbacks(request: Request[State]) -> Response:
     if not isinstance(body, dict):
         allowed = "an object with since"
         raise invalid([FieldError("body", f"is {kind_of(body)}", allowed, "send an object")])
-    reader = FilterReader(settings)
+    reader = FilterReader(settings, required=["since"])
     unknown((name for name in body if name not in _REPLAY_FIELDS), _REPLAY_FIELDS, reader)
     since, until = reader.period(*_REPLAY_FIELDS, body)
     if body.get("since") is None:
-        reader.refuse(
-            "since", "is missing", "the time since which callbacks were given up", "send it"
-        )
+        reader.refuse("since", "is missing", "the time since which callbacks were given up")
     if reader.errors or since is None:
         raise invalid(reader.errors)
     replayed, more = await request.state["intake_threads"].run(

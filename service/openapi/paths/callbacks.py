@@ -92,7 +92,8 @@ def _replay() -> Json:
         "Send again all callbacks that were given up",
         "Sends again every callback of your jobs and batches that was given up since a time, with "
         "the same webhook-id and a full day for new attempts. At most 1000 at a time: repeat it "
-        "while more is true.",
+        "while more is true. Callbacks that are still tried come by themselves, and are not "
+        "counted.",
         answer("202", "They will be sent.", json_of(done)),
         problems(NO_KEY, *_BODY, REDIS_AWAY),
         body=json_of(body),
