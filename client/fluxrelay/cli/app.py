@@ -47,8 +47,8 @@ _HELP: Final = (
     "Needs FLUXRELAY_URL and FLUXRELAY_KEY, or a profile in ~/.config/fluxrelay/config.toml.\n\n"
     "Exits with 0 if all went well, 1 if a job failed, 2 if arguments, settings or fields are "
     "wrong, 3 if the service does not answer, 4 if the key is refused, 5 if the time to wait is "
-    "over, 6 if there is no such job, 7 if what was asked for is impossible now, and 130 after "
-    "Ctrl-C."
+    "over, 6 if there is no such job, 7 if what was asked for is impossible now, 130 after Ctrl-C, "
+    "and 141 if nobody reads what it prints."
 )
 _SERVERS_FAULT: Final = 500
 _NOT_OURS: Final = "What answers is not FluxRelay; check the address."

@@ -15,6 +15,7 @@ class Exit(IntEnum):
     NOT_FOUND = 6
     REFUSED = 7  # what was asked for is impossible now: the job has ended, the backlog is full
     INTERRUPTED = 130
+    UNREAD = 141  # as the shell has it of a program that SIGPIPE ends
 
 
 class CommandFailed(Exception):

@@ -3,14 +3,19 @@
 import codecs
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from fluxrelay.cli.exits import Exit, wrong
 
 _ANY: Final = 1_000  # a width that no table needs
 _GAP: Final = 2  # characters between two columns
@@ -25,8 +30,11 @@ _STAND_INS: Final = {
 
 
 def print_anywhere() -> None:
-    """Replace characters that the terminal's encoding lacks, instead of failing."""
+    """Replace characters that the terminal's encoding lacks; print nowhere if nobody listens."""
     codecs.register_error(_HANDLER, _stand_in)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we began
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
@@ -34,13 +42,15 @@ def print_anywhere() -> None:
 
 def print_error(message: str, *details: str) -> None:
     """Print what is wrong to standard error, each further line indented."""
-    sys.stderr.write("\n  ".join(map(printable, (message, *details))) + "\n")
+    with suppress(OSError):  # the exit code tells as well
+        sys.stderr.write("\n  ".join(map(printable, (message, *details))) + "\n")
 
 
 def print_error_document(code: int, message: str, details: Sequence[str]) -> None:
     """Print what is wrong to standard error, as JSON on a line."""
     error = {"exit_code": int(code), "message": message, "details": list(details)}
-    sys.stderr.write(json.dumps({"error": error}) + "\n")
+    with suppress(OSError):  # the exit code tells as well
+        sys.stderr.write(json.dumps({"error": error}) + "\n")
 
 
 def printable(text: object) -> str:
@@ -197,8 +207,15 @@ class Output:
             self._write("  ".join(cells).rstrip())
 
     def _write(self, line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _print_no_more()
+            raise SystemExit(Exit.UNREAD) from None
+        except OSError as error:
+            _print_no_more()
+            raise wrong(f"Standard output cannot be written: {error.strerror}.") from None
 
     @property
     def _is_utf_8(self) -> bool:
@@ -223,6 +240,13 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
         raise error
     lost = error.object[error.start : error.end]
     return "".join(_STAND_INS.get(character, "?") for character in lost), error.end
+
+
+def _print_no_more() -> None:
+    """Drop what is still to be printed, which would fail again when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def is_terminal() -> bool:

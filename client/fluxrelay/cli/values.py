@@ -164,6 +164,8 @@ def read(path: str, folder: Path | None = None) -> bytes:
         CommandFailed: It cannot be read.
     """
     if path == "-":
+        if sys.stdin is None:
+            raise wrong("Standard input is closed, so @- and - can read nothing.")
         return sys.stdin.buffer.read()
     try:
         return ((folder or Path()) / Path(path).expanduser()).read_bytes()
