@@ -26,7 +26,9 @@ MOST_FRAMES: Final = 10
 _URLS: Final = ("https://images.example/a.png", "http://images.example:8080/b?c=d")
 _CALLBACKS: Final = ("https://example.com/hook", "http://example.com:8080/", "https://1.1.1.1/x?y")
 _RATIOS: Final = ("21:9", "9:21", "16:9", "1:1", "100:99")
-_MODELS_OF_ITEMS: Final = (".flux-2-pro", ".flux-3-video", ".flux-pro-1.1")
+_SOME_MODELS: Final = (".flux-2-pro", ".flux-3-video", ".flux-pro-1.1")
+#: The fields of a job that differ from model to model.
+_OF_A_MODEL: Final = ("model", "input", "region")
 _KEYS: Final = ("a.jpg", "folder/{date}/{job_id}.{ext}", "{tenant}/{model}/{job_id}")
 
 schemathesis.openapi.format("image", strategies.just(picture()))
@@ -117,9 +119,33 @@ def _seconds(value: Any) -> float | None:
 
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Have batches tried with few models: an item has a job's fields, which all are tried there."""
-    items = raw_schema["components"]["schemas"]["NewItem"]
-    items["oneOf"] = [one for one in items["oneOf"] if one["$ref"].endswith(_MODELS_OF_ITEMS)]
+    """Have what is the same for several models tried with few of them.
+
+    That each model's schema says what its check does is held by `unit/test_openapi.py`.
+    """
+    schemas = raw_schema["components"]["schemas"]
+    items = schemas["NewItem"]
+    items["oneOf"] = [one for one in items["oneOf"] if one["$ref"].endswith(_SOME_MODELS)]
+    for name, job in schemas.items():
+        if name.startswith("NewJob.") and not name.endswith(_SOME_MODELS):
+            job["properties"] = {field: job["properties"][field] for field in _OF_A_MODEL}
+    inputs = [name for name in schemas if name.startswith("Input.")]
+    inputs.sort(key=lambda name: not name.endswith(_SOME_MODELS))
+    seen: set[tuple[str, str]] = set()
+    for name in inputs:
+        for form in schemas[name].get("oneOf", [schemas[name]]):
+            _leave_new(form, seen, all_of_it=name.endswith(_SOME_MODELS))
+
+
+def _leave_new(form: dict[str, Any], seen: set[tuple[str, str]], *, all_of_it: bool) -> None:
+    """Leave the required parameters of a model, and those that no model before had like this."""
+    kept: dict[str, Any] = {}
+    for name, schema in form["properties"].items():
+        same = name, json.dumps(schema, sort_keys=True)
+        if all_of_it or name in form["required"] or same not in seen:
+            kept[name] = schema
+        seen.add(same)
+    form["properties"] = kept
 
 
 @schemathesis.hook
