@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The tests wait as much as they compute, so two processes more than there are cores. The tests of
+# The tests wait more than they compute, so four processes more than there are cores. The tests of
 # one file stay together, for they share the servers that they start; and the files stay in their
 # order, for those with the fewest tests take the longest, and would be left for the end. They start
 # hundreds of processes, each of which would compile every source anew where Python may write no
 # bytecode.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder --durations 20
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 4)) --dist loadfile --no-loadscope-reorder --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up quick quick-lint quick-types quick-unit test rules check chaos bench format lock clean
