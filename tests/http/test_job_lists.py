@@ -103,6 +103,11 @@ def test_times_have_several_forms(api: Caller, time: str) -> None:
         ("created_before=-1", "query.created_before"),
         ("created_before=nan", "query.created_before"),
         ("created_before=1e99", "query.created_before"),
+        ("created_before=1_795_278_303", "query.created_before"),
+        ("created_after=\u0661\u0662\u0663", "query.created_after"),
+        ("created_after=\uff11\uff12", "query.created_after"),
+        ("created_after=%2B5", "query.created_after"),
+        ("created_after=5%20", "query.created_after"),
         ("created_after=2&created_before=1", "query.created_before"),
         (
             "created_after=2026-01-01T00:00:00.001Z&created_before=1767225600",
