@@ -76,8 +76,13 @@ def test_failures_of_a_batch_are_listed(cli: Cli, tmp_path: Path) -> None:
     assert "provider_error" in row
     batch_id = done.out.splitlines()[0].split()[-1]
     assert done.err.endswith(f"To run it again: fluxrelay retry --batch {batch_id}\n")
-    new = cli("retry", "--batch", batch_id).out.strip()
+    retried = cli("retry", "--batch", batch_id)
+    new = retried.out.strip()
+    assert f"fluxrelay watch --batch {new}\n" in retried.err
     assert json.loads(cli("get", "--batch", new, "--json").out)["retry_of"] == batch_id
+    key = done.err.splitlines()[0].split("key ")[1]
+    again = cli("batch", "some.csv", "-m", "flux-pro-1.1", "--idempotency-key", key)
+    assert again.err.endswith(f"What failed was run again: fluxrelay watch --batch {new}\n")
 
 
 def test_a_batch_is_followed_by_its_id(cli: Cli, tmp_path: Path) -> None:
@@ -124,7 +129,7 @@ def test_items_come_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatc
 
 def test_wrong_items_are_left_out_if_asked(cli: Cli, tmp_path: Path) -> None:
     """Each is named with its reason, and the others run."""
-    odd = ["odd,x,1000,256", "wide,x,wide,256", "good,x,256,256", "more,x,256,1000"]
+    odd = ["odd,x,1000,256", "wide,x,wide,256", "good,x,256,256", "more,x,1000,1000"]
     text = "\n".join(["custom_id,prompt,width,height", *odd])
     (tmp_path / "some.csv").write_text(text, encoding="utf-8")
     these = ("batch", "some.csv", "-m", "flux-pro-1.1", "--new")
@@ -137,11 +142,12 @@ def test_wrong_items_are_left_out_if_asked(cli: Cli, tmp_path: Path) -> None:
         "  left out: line 3: width takes a whole number, not 'wide'.",
     )
     assert told[1].startswith("  left out: line 2, odd: input.width is 1000; send a multiple")
-    assert told[2].startswith("  left out: line 5, more: input.height is 1000; ")
-    assert told[3] == "Left out: 3, as told above."
+    assert told[2].startswith("  left out: line 5, more: input.width is 1000; ")
+    assert told[3].startswith("  left out: line 5, more: input.height is 1000; ")
+    assert told[4] == "Left out: 3, as told above."
     batch = json.loads(done.out)
     assert (batch["counts"]["total"], batch["metadata"]) == (1, {"order": "1042"})
-    assert [entry["line"] for entry in batch["rejected"]] == [3, 2, 5]
+    assert [entry["line"] for entry in batch["rejected"]] == [3, 2, 5, 5]
 
 
 def test_lines_are_those_of_the_file(cli: Cli, tmp_path: Path) -> None:

@@ -158,15 +158,16 @@ def followed(
         out.say(f"{len(saved):,} files are in {save}")
     failed, canceled = ended["counts"]["failed"], ended["counts"]["canceled"]
     if failed:
-        _show_failures(session, created, failed)
+        _show_failures(session, created, failed, ended["retried_as"])
     if left_out:
-        out.note(f"Left out: {len(left_out):,}, as told above.")
+        items = {entry.get("line") for entry in left_out}  # one may have several complaints
+        out.note(f"Left out: {len(items):,}, as told above.")
     if canceled:
         out.note(f"Canceled: {canceled:,}. To run these, send them in a new batch.")
     return Exit.FAILED if failed or canceled else None
 
 
-def _show_failures(session: Session, created: Batch, count: int) -> None:
+def _show_failures(session: Session, created: Batch, count: int, retried_as: str | None) -> None:
     failed = session.client.batches.iterate_jobs(created, status="failed")
     rows = []
     for job in itertools.islice(failed, _MOST_SHOWN):
@@ -176,6 +177,9 @@ def _show_failures(session: Session, created: Batch, count: int) -> None:
     session.out.rows(("custom_id", "job", "code", "message"), rows, title="custom_id")
     if count > len(rows):
         session.out.note(f"All {count:,}: fluxrelay list --status failed --of-batch {created.id}")
+    if retried_as:
+        session.out.note(f"What failed was run again: fluxrelay watch --batch {retried_as}")
+        return
     them = "it" if count == 1 else f"the {count:,} that failed"
     session.out.note(f"To run {them} again: fluxrelay retry --batch {created.id}")
 

@@ -182,6 +182,9 @@ def retry(session: Session, job: JobId, *, batch: IsBatch = False) -> None:
     if session.out.as_json:
         session.out.document(new)
     session.out.say(printable(new["id"]))
+    option = "--batch " if batch else ""
+    session.out.note(f"To follow it: fluxrelay watch {option}{new['id']}")
+    session.out.note(f"To save its files, once it has ended: fluxrelay save {option}{new['id']}")
 
 
 def _show_job(session: Session, job: Job) -> None:

@@ -45,7 +45,7 @@ def batch_facts(batch: View) -> list[tuple[str, str | Text]]:
     if batch["estimated_end_at"] and batch["status"] != "completed":
         facts.append(("ends about", day_and_time(batch["estimated_end_at"])))
     if batch["cost"] is not None:
-        facts.append(("cost", f"{batch['cost']:g} credits"))
+        facts.append(("cost", f"{batch['cost']:g} credits, as far as reported"))
     if batch["results"]:
         facts.append(("results", printable(batch["results"]["uri"])))
     if batch["callback"]:
