@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import pytest
 import redis
@@ -22,10 +22,24 @@ from tests import forked_programs
 from tests.running_server import running
 from tests.timing import FAST, FAST_SANDBOX
 
+#: Files that take long and would come late, when one process might be left alone with them.
+_FIRST: Final = (
+    "tests/http/test_schemathesis.py",
+    "tests/outage/test_bad_receivers.py",
+    "tests/stack/test_commands.py",
+    "tests/http/test_secrets.py",
+    "tests/stack/test_terminal.py",
+)
+
 
 def pytest_configure() -> None:
     """Have our programs started by a fork server."""
     children.start.by = forked_programs.start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; leave all others in their order."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
 
 
 def pytest_collection_finish() -> None:
