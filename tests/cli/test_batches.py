@@ -207,7 +207,7 @@ def test_a_wrong_file_is_not_sent(
 
 
 #: The command as a terminal starts it: a shell in the background has its programs ignore Ctrl-C.
-_INTERRUPTIBLE = """\
+INTERRUPTIBLE = """\
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 runpy.run_module("fluxrelay.cli", run_name="__main__", alter_sys=True)
@@ -225,7 +225,7 @@ def test_after_ctrl_c_the_same_command_goes_on(
         "FLUXRELAY_URL": relay.service_url,
         "FLUXRELAY_KEY": relay.api_key,
     }
-    command = [sys.executable, "-c", _INTERRUPTIBLE, "batch", "animals.csv", *SMALL[:2]]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "batch", "animals.csv", *SMALL[:2]]
     with (tmp_path / "errors").open("wb") as errors:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=errors)
     told = (tmp_path / "errors").read_text

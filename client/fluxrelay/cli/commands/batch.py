@@ -21,6 +21,7 @@ from fluxrelay.cli.commands.submit import (
     Model,
     Params,
     callback_with,
+    repeatable,
 )
 from fluxrelay.cli.exits import Exit, wrong
 from fluxrelay.cli.session import Session, command
@@ -98,12 +99,13 @@ def _read(
 def _create(session: Session, content: BatchFile, key: str) -> Batch:
     options = dict(content.options)
     try:
-        created = session.client.batches.create(
-            content.items,
-            defaults=options.pop("defaults", None),
-            extra=options,
-            idempotency_key=key,
-        )
+        with repeatable(session, "batch", key):
+            created = session.client.batches.create(
+                content.items,
+                defaults=options.pop("defaults", None),
+                extra=options,
+                idempotency_key=key,
+            )
     except InvalidItemsError as error:
         entries = map(content.of_the_file, error.errors)
         raise wrong(error.detail, *map(complaint, entries)) from None

@@ -1,6 +1,7 @@
 """`fluxrelay submit`: creates a job, and on request waits for its end and saves its files."""
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from fluxrelay.cli.values import (
 )
 from fluxrelay.cli.views.jobs import View, job_facts, live_line, status_line
 from fluxrelay.cli.waiting import await_end
+from fluxrelay.errors import ServerError, UnavailableError, UnreachableError
 from fluxrelay.types.jobs import Job
 
 _LONGEST_LOOK = 30  # seconds
@@ -77,17 +79,20 @@ def submit(
     """Create a job, and wait for it if asked to."""
     client = session.client  # first of all, for it needs an address and a key
     name = model or chosen_model(session)
-    job = client.jobs.create(
-        name,
-        _input(session, name, prompt, param or ()),
-        output={"key": output_key} if output_key else None,
-        callback=callback_with(event, callback, "--callback"),
-        metadata=named_values(metadata),
-        priority=priority,
-        region=region,
-        deadline=seconds_value(deadline, "--deadline"),
-        idempotency_key=idempotency_key,
-    )
+    made = _input(session, name, prompt, param or ())
+    key = idempotency_key or f"submit-{secrets.token_hex(20)}"
+    with repeatable(session, "job", key):
+        job = client.jobs.create(
+            name,
+            made,
+            output={"key": output_key} if output_key else None,
+            callback=callback_with(event, callback, "--callback"),
+            metadata=named_values(metadata),
+            priority=priority,
+            region=region,
+            deadline=seconds_value(deadline, "--deadline"),
+            idempotency_key=key,
+        )
     if not (wait or save):
         _accepted(session, job)
         return None
@@ -108,6 +113,21 @@ def _input(
         # Some models take jobs without a prompt, and paint what they like for the same money.
         raise wrong("There is no prompt; give one, or other parameters by -p.")
     return made
+
+
+@contextlib.contextmanager
+def repeatable(session: Session, what: str, key: str) -> Iterator[None]:
+    """Say how to repeat a request that may have been carried out although no answer says so.
+
+    Without its key, the same command would pay for it twice.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, UnreachableError, UnavailableError, ServerError) as error:
+        if not isinstance(error, UnreachableError) or error.sent:
+            session.out.note(f"The {what} may have been accepted. To find it, or else create it,")
+            session.out.note(f"repeat the command with --idempotency-key {key}")
+        raise
 
 
 def callback_with(
