@@ -31,12 +31,12 @@ class Refused:
 REFUSED = [
     Refused("no secret", "/webhooks/bfl/some-job", 401, "wrong-webhook-secret"),
     Refused("bad secret", "/webhooks/bfl/x", 401, "wrong-webhook-secret", "x-webhook-secret: no"),
-    Refused("unknown path", "/nowhere", 404, None),
+    Refused("unknown path", "/nowhere", 404, "not-found"),
     Refused("no key", "/v1/jobs", 401, "missing-key"),
     Refused("wrong key", "/v1/jobs", 401, "wrong-key", "authorization: Bearer no"),
     Refused("method", "/v1/models", 405, "method-not-allowed"),
     Refused("drop-in, no key", "/v1/flux-pro-1.1", 403, None),
-    Refused("drop-in, unknown model", "/v1/flux-nothing", 404, None, "x-key: KEY"),
+    Refused("drop-in, unknown model", "/v1/flux-nothing", 404, "not-found", "x-key: KEY"),
 ]
 
 
