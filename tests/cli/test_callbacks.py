@@ -16,6 +16,7 @@ from fluxrelay.cli.signatures import fault
 from stack.receiver import Answer, CallbackReceiver
 from stack.servers.ports import Ports
 from tests.cli.conftest import SMALL, Cli
+from tests.contract.scripted_server import Script, ScriptedServer, head
 
 SECRET = "whsec_CRAz45xgqGUFbMp9SmTwzqeH3tOw/nvurgHIPGKlOCk="
 BODY = b'{"type": "job.succeeded", "data": {"id": "1"}}'
@@ -150,3 +151,33 @@ def test_a_port_that_is_taken_is_told(bare: Cli, receiver: CallbackReceiver) -> 
     port = receiver.url.rsplit(":", 1)[1].split("/")[0]
     done = bare("listen", "--port", port, FLUXRELAY_CALLBACK_SECRET=SECRET)
     assert (done.code, f"Port {port}" in done.err) == (Exit.USAGE, True)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda wire: (wire.say(head(200, "content-length: 100")), wire.stall()),
+        lambda wire: (wire.say(head(200, "content-length: 100000000000"), b"x"), wire.stall()),
+        lambda wire: (wire.say(head(200, "content-type: text/event-stream")), wire.stall()),
+    ],
+    ids=["stalls", "is huge", "has no end"],
+)
+def test_the_content_of_a_forwarded_answer_is_not_awaited(
+    received: list[Received], monkeypatch: pytest.MonkeyPatch, script: Script
+) -> None:
+    """Its status is all that is passed back, so no answer takes time or memory without end."""
+    monkeypatch.setattr("time.time", lambda: AT + 1.0)
+    with ScriptedServer() as behind:
+        behind.script = script
+        with CallbackServer(("127.0.0.1", 0), [SECRET], received.append, behind.url) as server:
+            assert server.receive(signed(), BODY) == 200
+    assert [one.forward_error for one in received] == [None]
+
+
+def test_a_receiver_that_no_name_can_have(
+    received: list[Received], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as one that does not answer."""
+    monkeypatch.setattr("time.time", lambda: AT + 1.0)
+    with CallbackServer(("127.0.0.1", 0), [SECRET], received.append, "http://xn--a/") as server:
+        assert server.receive(signed(), BODY) == 502

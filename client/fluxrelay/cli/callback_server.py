@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 
 from fluxrelay.cli.signatures import fault
+from fluxrelay.running.http import ERRORS
 
 _LARGEST: Final = 16 * 1024 * 1024
 _NO_CONTENT, _UNAUTHORIZED, _TOO_LARGE, _BAD_GATEWAY = 204, 401, 413, 502
@@ -93,10 +94,12 @@ class CallbackServer(ThreadingHTTPServer):
     def _sent_on(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, str | None]:
         passed = {name: v for name, v in headers.items() if name not in _OF_THE_CONNECTION}
         try:
-            answer = httpx.post(url, content=body, headers=passed, timeout=15, trust_env=False)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with httpx.stream(
+                "POST", url, content=body, headers=passed, timeout=15, trust_env=False
+            ) as answer:  # whose content is not passed back, and may have no end
+                return answer.status_code, None
+        except ERRORS as error:
             return _BAD_GATEWAY, f"{type(error).__name__}: {error}"
-        return answer.status_code, None
 
 
 class _Handler(BaseHTTPRequestHandler):
