@@ -23,6 +23,10 @@ class ConfigurationError(FluxRelayError):
     """The client has no address, or no key."""
 
 
+class InvalidArgumentError(FluxRelayError, ValueError):
+    """An id or an idempotency key that cannot be sent; nothing was."""
+
+
 class UnreachableError(FluxRelayError):
     """No complete answer came: no connection, a broken one, or none in time.
 

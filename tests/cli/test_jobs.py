@@ -259,3 +259,16 @@ def test_models_and_their_parameters_are_listed(cli: Cli) -> None:
     assert width[:3] == ["width", "integer", "no"]
     assert "multiples of 32" in " ".join(width)
     assert json.loads(cli("models", "flux-3-video", "--json").out)["variant_field"] == "mode"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("get", ""), ("cancel", "."), ("watch", ".."), ("save", ""), ("retry", "")],
+    ids=" ".join,
+)
+def test_an_id_that_is_none_is_told(cli: Cli, arguments: tuple[str, ...]) -> None:
+    """An unset variable of a script is a wrong argument, and no traceback."""
+    done = cli(*arguments)
+    assert (done.code, done.out) == (Exit.USAGE, "")
+    assert done.err.startswith("An argument is wrong: ")
+    assert cli("submit", "x", *SMALL, "--idempotency-key", "k\u00e9y").code == Exit.USAGE

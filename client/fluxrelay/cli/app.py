@@ -31,6 +31,7 @@ from fluxrelay.errors import (
     ConfigurationError,
     ConflictError,
     FluxRelayError,
+    InvalidArgumentError,
     JobFailedError,
     NotFoundError,
     ProblemError,
@@ -91,8 +92,9 @@ def explained(error: FluxRelayError) -> CommandFailed:
     """Return what an error of the client means to the one who runs a command."""
     if isinstance(error, ProblemError):
         return _problem(error)
-    if isinstance(error, ConfigurationError):
-        return wrong(f"The settings are wrong: {error}.")
+    if isinstance(error, (ConfigurationError, InvalidArgumentError)):
+        what = "The settings are" if isinstance(error, ConfigurationError) else "An argument is"
+        return wrong(f"{what} wrong: {error}.")
     if isinstance(error, WaitTimeoutError):
         return CommandFailed(Exit.TIMED_OUT, f"{error}.")
     if isinstance(error, UnreachableError):

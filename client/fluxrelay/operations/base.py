@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from fluxrelay.errors import InvalidArgumentError
 from fluxrelay.operations.values import given, query, whole_seconds
 from fluxrelay.protocol.body import Body, json_body
 from fluxrelay.protocol.effects import Flow
@@ -63,8 +64,16 @@ class Operations:
 
 
 def idempotency(key: str | None) -> dict[str, str]:
-    """Return the header of an idempotency key, which is made here unless the caller has one."""
-    return {"idempotency-key": key or str(uuid.uuid4())}
+    """Return the header of an idempotency key, which is made here unless the caller has one.
+
+    Raises:
+        InvalidArgumentError: The caller's cannot be one.
+    """
+    key = key or str(uuid.uuid4())
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        text = "the idempotency key must be printable ASCII, without blanks around it"
+        raise InvalidArgumentError(text)
+    return {"idempotency-key": key}
 
 
 def items(raw: Mapping[str, Any], name: str, decode: Callable[[Any], M]) -> tuple[M, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fluxrelay.operations.base import Operations, items
+from fluxrelay.operations.base import Operations, idempotency, items
 from fluxrelay.operations.streams import event_stream
 from fluxrelay.operations.values import BatchOrId, given, id_of, query, several
 from fluxrelay.protocol.body import Body, File, file_body, json_body
@@ -80,7 +80,7 @@ class ServiceOperations(Operations):
         """
         named = {name.lower(): value for name, value in (headers or {}).items()}
         if idempotency_key is not None:
-            named["idempotency-key"] = idempotency_key
+            named |= idempotency(idempotency_key)
         content_type = named.pop("content-type", "application/octet-stream")
         safe = method.upper() in _IDEMPOTENT or "idempotency-key" in named
         request = Request(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from fluxrelay.errors import InvalidArgumentError
 from fluxrelay.types.batches import Batch
 from fluxrelay.types.jobs import Job
 
@@ -25,11 +26,11 @@ def id_of(item: Job | Batch | str) -> str:
     """Return an id, which must not be empty, for it becomes a part of a path.
 
     Raises:
-        ValueError: The id is empty.
+        InvalidArgumentError: The id is empty.
     """
     found = item if isinstance(item, str) else item.id
     if not found:
-        raise ValueError("the id is empty")
+        raise InvalidArgumentError("the id is empty")
     return found
 
 

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-from fluxrelay.errors import UnexpectedAnswerError
+from fluxrelay.errors import InvalidArgumentError, UnexpectedAnswerError
 from fluxrelay.protocol.body import Body
 
 _OK = 200
@@ -92,5 +92,12 @@ class Answer:
 
 
 def path(*segments: str) -> str:
-    """Join segments into a path; whatever they hold, each stays one segment."""
+    """Join segments into a path; whatever they hold, each stays one segment.
+
+    Raises:
+        InvalidArgumentError: One is `.` or `..`, which would lead elsewhere, also if it is encoded.
+    """
+    for segment in segments:
+        if segment in {".", ".."}:
+            raise InvalidArgumentError(f"{segment!r} is no id")
     return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
