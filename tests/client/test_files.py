@@ -1,6 +1,7 @@
 """The files of a result, by both clients."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
@@ -169,3 +170,18 @@ def test_a_folder_that_is_not_there(client: FluxRelay, job: Job, tmp_path: Path)
     assert named == tmp_path / "other" / job.image.key.rpartition("/")[2]
     with pytest.raises(OSError, match="deep"):
         client.jobs.save(job, file / "below")
+
+
+def test_a_device_is_not_replaced(
+    scripted: FluxRelay, service: ScriptedService, tmp_path: Path
+) -> None:
+    """What is there must be a file: root would put one in the place of /dev/stdout otherwise."""
+    pipe, device = tmp_path / "pipe", tmp_path / "device"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    for there in (pipe, device):
+        service.says(says(200, WITH_FILE), answer(200, CONTENT))
+        with pytest.raises(FileExistsError, match="no file"):
+            scripted.jobs.save("an-id", there)
+    assert (pipe.is_fifo(), device.is_char_device()) == (True, True)
+    assert set(tmp_path.iterdir()) == {pipe, device}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -58,6 +59,9 @@ class Downloads(Operations):
         target = Path(text)
         if name and (text.endswith(("/", os.sep)) or target.is_dir()):
             target /= PurePosixPath(name).name
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            # It would be replaced by a file, which root may do to a device.
+            raise FileExistsError(errno.EEXIST, "It is there already, and is no file", str(target))
         yield from work(lambda: target.parent.mkdir(parents=True, exist_ok=True))
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         file: IO[bytes] = yield from work(lambda: part.open("xb+"))
