@@ -22,7 +22,7 @@ from tests.client.scripted_service import (
     refuses,
     says,
 )
-from tests.contract.scripted_server import answer
+from tests.contract.scripted_server import ScriptedServer, answer
 
 ACCEPTED = says(202, JOB)
 
@@ -155,3 +155,16 @@ def test_a_fault_of_the_service(scripted: FluxRelay, service: ScriptedService) -
         scripted.models.list()
 
     assert caught.value.type == "internal"
+
+
+def test_what_the_first_attempt_sent_counts(make_client: MakeClient) -> None:
+    """A service that dies over a request, and is then away, may have carried it out."""
+    with ScriptedServer() as dying:
+        dying.script = lambda _wire: dying.close()
+        client = make_client(dying.url, "a-key")
+        with pytest.raises(UnreachableError, match="ConnectError") as caught:
+            client.jobs.create("m", {})
+        assert (len(dying.requests), caught.value.sent) == (1, True)
+        with pytest.raises(UnreachableError) as caught:
+            client.jobs.create("m", {})
+        assert not caught.value.sent

@@ -74,14 +74,17 @@ class Session:
         return (yield from self._call(request, stream=True))
 
     def _call(self, request: Request, *, stream: bool) -> Flow[Answer]:
-        failures = 0
+        failures, sent = 0, False
         while True:
             try:
                 return (yield from self.attempt(request, stream=stream))
             except (UnreachableError, ProblemError) as error:
                 failures += 1
                 wait = self.retries.wait(request, error, failures)
+                sent = sent or not isinstance(error, UnreachableError) or error.sent
                 if wait is None:
+                    if isinstance(error, UnreachableError):
+                        error.sent = sent  # by any of the attempts
                     raise
             yield Sleep(wait)
 
