@@ -1,5 +1,6 @@
 """Tables as spreadsheets save them, and files of items whose names are alike."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_a_cell_holds_a_whole_image(tmp_path: Path) -> None:
     image = "A" * 500_000
     (item,) = items_of(f"images,prompt\n{image},A fox\n", tmp_path)
     assert item["input"] == {"images": image, "prompt": "A fox"}
+
+
+def test_a_small_table_leaves_the_limit_of_others(tmp_path: Path) -> None:
+    """The limit of a cell is one of the whole process, so a small table does not lower it."""
+    before = csv.field_size_limit()
+
+    assert len(items_of("prompt\nA fox\n", tmp_path)) == 1
+
+    assert csv.field_size_limit() == before
 
 
 def test_items_of_similar_names_are_all_saved(cli: Cli, tmp_path: Path) -> None:

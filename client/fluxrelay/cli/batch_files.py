@@ -135,7 +135,8 @@ class _Reader:
     def of_csv(self, text: str) -> Iterator[tuple[int, Any]]:
         head = text.partition("\n")[0]
         delimiter = max(",;\t", key=head.count)
-        csv.field_size_limit(max(len(text), 1))  # a file as base64 is longer than the usual limit
+        # A file as base64 is longer than the usual limit, which the whole process shares.
+        csv.field_size_limit(max(len(text), csv.field_size_limit()))
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
             headings = [name.strip() for name in next(rows, [])]
