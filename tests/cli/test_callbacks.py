@@ -4,6 +4,8 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ from fluxrelay.cli.signatures import fault
 from stack.receiver import Answer, CallbackReceiver
 from stack.servers.ports import Ports
 from tests.cli.conftest import SMALL, Cli
+from tests.conftest import Eventually
 from tests.contract.scripted_server import Script, ScriptedServer, head
 
 SECRET = "whsec_CRAz45xgqGUFbMp9SmTwzqeH3tOw/nvurgHIPGKlOCk="
@@ -92,6 +95,26 @@ def test_a_genuine_callback_is_forwarded_as_it_came(
     answer = httpx.post(forwarding, content=BODY, headers=signed(), timeout=60, trust_env=False)
     assert answer.status_code == 502
     assert [one.forward_error is None for one in received] == [True, False]
+
+
+def test_a_callback_counts_until_it_is_answered(eventually: Eventually) -> None:
+    """The command ends only when what came is answered; else it would come again."""
+    told, goes_on = threading.Event(), threading.Event()
+
+    def tell(_: Received) -> None:
+        told.set()
+        goes_on.wait(60)
+
+    with CallbackServer(("127.0.0.1", 0), [SECRET], tell) as server, ThreadPoolExecutor(2) as pool:
+        pool.submit(server.serve_forever, 0.02)
+        post = partial(httpx.post, server.url, content=BODY, headers={}, timeout=60)
+        answer = pool.submit(post, trust_env=False)
+        assert told.wait(60)
+        assert server.busy == 1
+        goes_on.set()
+        assert answer.result().status_code == 401
+        eventually(lambda: server.busy == 0)
+        server.shutdown()
 
 
 def test_a_forgery_is_refused_and_not_forwarded(

@@ -1,6 +1,7 @@
 """The events of all jobs, as they come on the command line."""
 
 import json
+import time
 from pathlib import Path
 
 from fluxrelay.cli.exits import Exit
@@ -13,8 +14,10 @@ def test_all_events_are_shown_as_they_come(cli: Cli, tmp_path: Path) -> None:
     """Filters choose among them, an earlier event is where to begin, and `--count` ends it."""
     (tmp_path / "animals.csv").write_text(_CSV, encoding="utf-8")
     arguments = ("batch", "animals.csv", "-m", "flux-pro-1.1", "--new", "--no-wait")
+    # An id's first part is its time; all events after this one can still be read.
+    before = f"{int(time.time() * 1000) - 1000}-0"
     batch_id = cli(*arguments).out.strip()
-    these = ("watch", "--of-batch", batch_id, "--status", "succeeded", "--after", "1-0")
+    these = ("watch", "--of-batch", batch_id, "--status", "succeeded", "--after", before)
 
     shown = cli(*these, "--count", "2", "--json")
 

@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -72,7 +73,21 @@ class CallbackServer(ThreadingHTTPServer):
     ) -> None:
         self._secrets, self._tell, self._forward = secrets, tell, forward
         self._telling = threading.Lock()
+        self._counting = threading.Lock()
+        #: How many callbacks have come and are not answered yet.
+        self.busy = 0
         super().__init__(address, _Handler)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Count a callback as one that is being answered."""
+        with self._counting:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.busy -= 1
 
     @property
     def url(self) -> str:
@@ -115,7 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) == int(length):  # else the sender died while it sent
             headers = {name.lower(): value for name, value in self.headers.items()}
-            self._answer(self.server.receive(headers, body))
+            with self.server.answering():
+                self._answer(self.server.receive(headers, body))
 
     def _answer(self, status: int) -> None:
         self.send_response(status)

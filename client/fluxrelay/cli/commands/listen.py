@@ -30,14 +30,14 @@ def listen(
     if forward and not forward.startswith(("http://", "https://")):
         raise wrong("--forward takes an http(s) URL, such as http://127.0.0.1:3000/callbacks")
     secrets = session.secrets()
-    received = 0
+    shown = 0
     show = shower(session)
 
     def tell(callback: Received) -> None:
-        nonlocal received
-        if count is None or received < count:
-            received += 1
+        nonlocal shown
+        if count is None or shown < count:
             show(callback)
+            shown += 1
 
     try:
         server = CallbackServer((host, port), secrets, tell, forward)
@@ -46,7 +46,8 @@ def listen(
     with server:
         session.out.note(f"Listening at {server.url} - give it as --callback. Ctrl-C ends.")
         server.timeout = 0.2
-        while count is None or received < count:
+        # A callback whose answer is lost comes again, so the last ones are answered as well.
+        while count is None or shown < count or server.busy:
             server.handle_request()
 
 
