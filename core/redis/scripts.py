@@ -18,7 +18,7 @@ from redis.retry import Retry
 from core.errors import StoreUnavailable
 from core.redis.durability import Durability, Guarantee, assess, read_server
 from core.redis.group_commit import Call, GroupCommit
-from core.redis.lua_constants import Constant, definitions
+from core.redis.lua_source import Constant, definitions, with_needed
 from core.settings.settings import Settings
 from core.whole_json import whole_json
 
@@ -93,7 +93,8 @@ class Scripts:
         self._confirm = require_aof
         prelude = definitions(constants) + "\n" + _text(*SHARED)
         self._sources = {
-            name: prelude + _text(*parts, f"{name}.lua") for name, parts in _SCRIPTS.items()
+            name: with_needed(prelude + _text(*parts), _text(f"{name}.lua"))
+            for name, parts in _SCRIPTS.items()
         }
         self._digests = {
             name: sha1(text.encode(), usedforsecurity=False).hexdigest()

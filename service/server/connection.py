@@ -1,8 +1,8 @@
 """One client connection: uvicorn's HTTP protocol with limits on unauthenticated input.
 
 While the head of a request arrives, the client is not authenticated yet, so its cost is bounded in
-bytes, lines, seconds and connections. In the good case this costs a few assignments per request: no
-timer per request, and no clock read if a request arrives in one piece.
+bytes, lines, seconds and connections. In the good case this costs a few assignments and one look at
+the clock per request, and no timer: idle connections have deadlines as well.
 """
 
 import asyncio
@@ -71,9 +71,6 @@ class Connection(TellsDeparture):
         super().__init__(config, server_state, app_state, _loop)
         self._all = connections
         #: Loop time by which the awaited input must have arrived.
-        self.deadline = inf
-        #: What the deadline bounds: idle time (""), a "head" or a "body".
-        self._awaited = ""
         #: Whether a request has started, and so a cycle exists.
         self._begun = False
         self._in_body = False
@@ -191,7 +188,7 @@ class Connection(TellsDeparture):
             self.cycle.keep_alive = self._keep_alive and self.parser.should_keep_alive()
 
     def on_response_complete(self) -> None:
-        """Become idle until the next request, or close."""
+        """Go on with the next request, become idle, or close."""
         self._lingering.flush()
         super().on_response_complete()
         if self.transport.is_closing() or self._answers():

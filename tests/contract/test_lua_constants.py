@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from core.redis.lua_constants import definitions, literal
+from core.redis.lua_source import definitions, literal
 
 VALUES: list[Any] = [
     "plain",
@@ -37,6 +37,6 @@ def test_tables_are_made_when_asked_for(redis_client: "redis.Redis") -> None:
     """A plain value is a local variable, a table a function."""
     text = definitions({"NAME": "x", "COUNT": 2, "TABLE": {"key": [3]}})
 
-    assert "\n" not in text
+    assert text.count("\n") == 2
     answer = redis_client.eval(f"{text}\nreturn NAME .. COUNT .. TABLE().key[1]", 0)
     assert answer == "x23"
