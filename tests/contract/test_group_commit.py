@@ -28,8 +28,8 @@ class Crowd:
     """Callers of one store, each in a thread of its own."""
 
     def __init__(self, settings: Settings, admin: "redis.Redis", eventually: Eventually) -> None:
-        self._client = connect(settings, socket_timeout=1)
-        self.store = JobStore(self._client, settings)
+        self._settings = settings
+        self._connect(20)  # longer than a crowd takes to gather on a busy machine
         self.admin = admin
         self._eventually = eventually
         self._pool = ThreadPoolExecutor(CROWD + 10)
@@ -39,11 +39,15 @@ class Crowd:
         self._pool.shutdown()
         self._client.close()
 
-    def be_patient(self) -> None:
-        """Have them wait longer for an answer than a test may take."""
-        pool = self._client.connection_pool
-        pool.connection_kwargs["socket_timeout"] = 20
-        pool.disconnect()
+    def _connect(self, socket_timeout: float) -> None:
+        self._client = connect(self._settings, socket_timeout=socket_timeout)
+        self.store = JobStore(self._client, self._settings)
+
+    def be_impatient(self) -> None:
+        """Have them wait for an answer for 5 seconds only."""
+        self._client.close()
+        self._connect(5)
+        self.store.create(JobId("first-of-the-impatient"), make_request())
 
     def create(self, name: str, idempotency: Idempotency | None = None) -> "Future[JobId]":
         """Have a job accepted."""
@@ -139,7 +143,6 @@ def test_a_batch_that_only_waits_for_the_disk_holds_up_nobody(
 ) -> None:
     """While one waits for its confirmation the next is done, and both are confirmed in the end."""
     monkeypatch.setattr("core.redis.scripts._FSYNC_TIMEOUT", 0)  # for ever
-    crowd.be_patient()
     crowd.admin.config_set("appendfsync", "no")
 
     first = crowd.create("first")
@@ -194,6 +197,7 @@ def test_a_file_that_was_off_for_a_moment_confirms_nothing(
 
 def test_a_late_answer_is_nobody_elses(crowd: Crowd) -> None:
     """After a batch that got no answer in time, the next ones get their own."""
+    crowd.be_impatient()
     futures = crowd.gather(CROWD)
     for future in futures:
         with pytest.raises(StoreUnavailable, match=r"(?i)timeout"):
